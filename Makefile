@@ -1,0 +1,27 @@
+# What people and CI run; `make help` lists it.
+PYTHON ?= python3
+BIN := .venv/bin
+
+.PHONY: help setup check lock test
+help: ## list the targets
+	@awk -F':.*## ' '/^[a-z-]+:.*## / {printf "  make %-8s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
+
+setup: .venv/.ready ## the virtual environment with the locked dependencies
+
+.venv/.ready: requirements.lock pyproject.toml
+	$(PYTHON) -m venv .venv
+	$(BIN)/pip install --quiet --require-hashes --requirement requirements.lock
+	$(BIN)/pip install --quiet --no-build-isolation --no-deps --editable .
+	@touch $@
+
+check: setup ## lint and types
+	$(BIN)/ruff check .
+	$(BIN)/ruff format --check .
+	$(BIN)/mypy
+
+lock: setup ## write requirements.lock anew from pyproject.toml
+	env -u PIP_FIND_LINKS $(BIN)/uv pip compile pyproject.toml --extra dev --generate-hashes --no-emit-index-url \
+	  --no-header --python-version 3.11 --output-file requirements.lock
+
+test: check ## everything that CI runs
+	$(BIN)/pytest

@@ -1,0 +1,1 @@
+"""The tenants of meltanodata.com as code: the Pulumi program and the operator's command."""

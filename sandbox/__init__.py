@@ -1,0 +1,1 @@
+"""A DigitalOcean on one machine, for trying the program without an account, for tests and benchmarks."""

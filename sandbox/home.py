@@ -1,0 +1,38 @@
+"""Where a sandbox keeps its state, and where all of them share what is built once."""
+
+from __future__ import annotations
+
+import os
+from dataclasses import dataclass
+from pathlib import Path
+
+PROJECT = Path(__file__).resolve().parent.parent
+"""The checkout: Pulumi.yaml, Pulumi.sandbox.yaml and the program are here."""
+
+
+@dataclass(frozen=True)
+class Home:
+    """One sandbox's folder; several sandboxes live side by side in folders of their own."""
+
+    path: Path
+
+    @classmethod
+    def default(cls) -> Home:
+        """The folder named by SANDBOX_HOME, else `.sandbox` in the checkout."""
+        return cls(Path(os.environ.get("SANDBOX_HOME", PROJECT / ".sandbox")).absolute())
+
+    def folder(self, name: str) -> Path:
+        """A folder inside, made when it is missing, mode 700."""
+        path = self.path / name
+        path.mkdir(mode=0o700, parents=True, exist_ok=True)
+        return path
+
+
+def cache() -> Path:
+    """The folder for what is built once (engine, snapshot): MELTANODATA_CACHE, else the user's cache folder."""
+    base = os.environ.get("MELTANODATA_CACHE")
+    if base is None:
+        base = str(Path(os.environ.get("XDG_CACHE_HOME", Path.home() / ".cache")) / "meltanodata")
+    path = Path(base)
+    path.mkdir(mode=0o755, parents=True, exist_ok=True)
+    return path
