@@ -99,6 +99,16 @@ class Network(Protocol):
     async def down(self) -> None:
         """Remove it with all that it made; nothing when it is down."""
 
+    async def assign(self, address: str) -> None:
+        """Let this machine answer at a database's address; nothing when it does."""
+
+    async def release(self, address: str) -> None:
+        """Take the address back; nothing when it is gone."""
+
+    @property
+    def gateway(self) -> str:
+        """This machine's own address in the network."""
+
     @property
     def resolver(self) -> tuple[str, int]:
         """Address and port on which the sandbox's DNS server listens."""
