@@ -71,6 +71,10 @@ class Cluster:
 class DatabaseBackend(Protocol):
     """Database clusters: PostgreSQL servers, or nothing but the API's answers."""
 
+    @property
+    def versions(self) -> tuple[str, ...]:
+        """PostgreSQL's major versions that can be created, the newest last; what GET /v2/databases/options offers."""
+
     async def create(self, cluster: Cluster) -> None:
         """Make the data directory, start the server, create user and database; returns when it is online."""
 

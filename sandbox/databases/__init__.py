@@ -1,0 +1,1 @@
+"""Database clusters: PostgreSQL servers (`real`), or the API's answers alone (`light`)."""
