@@ -1,0 +1,76 @@
+"""What would make browsers, Caddy or SSH refuse a certificate or a key, found before they go anywhere.
+
+Nothing of a key, nor the library's own words, which might quote it, is in a message.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from cryptography import x509
+from cryptography.exceptions import UnsupportedAlgorithm
+from cryptography.hazmat.primitives.serialization import load_pem_private_key, load_ssh_private_key
+
+from meltanodata.wording import listing, show
+
+if TYPE_CHECKING:
+    from datetime import datetime
+
+    from cryptography.hazmat.primitives.asymmetric.types import PrivateKeyTypes
+
+
+def problems(certificate: str, key: str, domain: str, now: datetime) -> list[tuple[str, str]]:
+    """What is wrong with the wildcard certificate and its key.
+
+    Args:
+        certificate: PEM, the server's own certificate first, as Caddy wants it.
+        key: PEM.
+        domain: the certificate has to be for `*.domain`.
+        now: with its zone.
+
+    Returns:
+        Pairs of the setting (`certificate` or `certificate_key`) and what is wrong with it.
+    """
+    found = []
+    private = _load(key, ssh=False)
+    if private is None:
+        found.append(("certificate_key", "is no private key that can be read (PEM, without passphrase)"))
+    try:
+        leaf, *_ = x509.load_pem_x509_certificates(certificate.encode())
+    except ValueError:
+        return [*found, ("certificate", "is no certificate that can be read (PEM)")]
+    if private is not None and private.public_key() != leaf.public_key():
+        found.append(("certificate_key", "does not fit the certificate; set both from the same issue"))
+    hosts = _hosts(leaf)
+    if f"*.{domain}" not in hosts:
+        whom = listing(map(show, hosts), "and") if hosts else "no host name at all"
+        found.append(("certificate", f"is for {whom}; wanted is {show(f'*.{domain}')}"))
+    if now < leaf.not_valid_before_utc:
+        found.append(("certificate", f"is not valid before {leaf.not_valid_before_utc:%Y-%m-%d %H:%M} UTC"))
+    if now >= leaf.not_valid_after_utc:
+        found.append(("certificate", f"has expired, on {leaf.not_valid_after_utc:%Y-%m-%d %H:%M} UTC; renew it"))
+    return found
+
+
+def ssh_key_problem(key: str) -> str | None:
+    """What is wrong with a private key for SSH; None if nothing is."""
+    if _load(key, ssh=True) is not None:
+        return None
+    return "is no private key that can be read (OpenSSH or PEM, without passphrase)"
+
+
+def _hosts(certificate: x509.Certificate) -> list[str]:
+    try:
+        names = certificate.extensions.get_extension_for_class(x509.SubjectAlternativeName)
+    except x509.ExtensionNotFound:
+        return []
+    return names.value.get_values_for_type(x509.DNSName)
+
+
+def _load(text: str, *, ssh: bool) -> PrivateKeyTypes | None:
+    try:
+        if ssh and "BEGIN OPENSSH PRIVATE KEY" in text:
+            return load_ssh_private_key(text.encode(), password=None)
+        return load_pem_private_key(text.encode(), password=None)
+    except (ValueError, TypeError, UnsupportedAlgorithm):  # TypeError: it has a passphrase
+        return None

@@ -1,0 +1,46 @@
+"""What a user did wrong, said so that it can be mended: one base class, shown without a traceback."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+
+class UserError(Exception):
+    """Something the user can mend; the command shows the message alone and ends with exit code 1."""
+
+
+@dataclass(frozen=True, order=True)
+class Problem:
+    """One mistake in a file, in the form that editors and CI logs make clickable.
+
+    Ordered by its place, so that a list of problems reads from the top of the file to its end.
+    """
+
+    file: str
+    """As the reader would type it, relative to the working directory where it is below it."""
+    line: int
+    """From 1; 0 for the file as a whole."""
+    column: int
+    """From 1; 0 for the line as a whole."""
+    message: str
+    """Whose it is, the value, what is allowed and what to do; never a secret."""
+
+    def __str__(self) -> str:
+        place = ":".join([self.file, *(str(number) for number in (self.line, self.column) if number)])
+        return f"{place}: {self.message}"
+
+
+class ProblemsError(UserError):
+    """Every mistake found, at once.
+
+    Attributes:
+        problems: in the order of their files and lines.
+    """
+
+    def __init__(self, problems: Sequence[Problem]) -> None:
+        self.problems = tuple(sorted(set(problems)))
+        super().__init__("\n".join(map(str, self.problems)))

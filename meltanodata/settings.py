@@ -1,0 +1,415 @@
+"""A stack's settings, typed: `Settings`, which anybody may see, and `Secrets`, which only the program gets.
+
+Two readers of the same models: `from_pulumi` in the program, and `read` for the commands, which look at
+Pulumi.<stack>.yaml itself and so need neither the engine nor the passphrase.
+"""
+
+from __future__ import annotations
+
+import json
+import re
+import shlex
+from typing import TYPE_CHECKING, Annotated, Literal, TypeAlias
+
+from pydantic import AfterValidator, BaseModel, BeforeValidator, ConfigDict, Field, SecretStr
+
+from meltanodata import document
+from meltanodata.document import Place, Refused, Value
+from meltanodata.errors import Problem, ProblemsError
+from meltanodata.wording import did_you_mean, findings, listing, show
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+    from datetime import datetime
+    from pathlib import Path
+
+    from pydantic.fields import FieldInfo
+
+NAMESPACE = "meltanodata"
+DIGITALOCEAN = "https://api.digitalocean.com"
+
+
+class _Frozen(BaseModel):
+    model_config = ConfigDict(frozen=True, extra="forbid", hide_input_in_errors=True)
+
+
+def _unmarked(name: str) -> str:
+    if name.endswith("(full)"):
+        raise ValueError("leave (full) out of the name and set full to true, so that tenants.yaml can keep the name")
+    return name
+
+
+_TeamName = Annotated[str, Field(min_length=1), AfterValidator(_unmarked)]
+
+
+class DatabaseTeam(_Frozen):
+    """A DigitalOcean team that holds database clusters."""
+
+    name: _TeamName = Field(
+        title="a team's name",
+        description="As in DigitalOcean, without the mark (full).",
+        examples=["MeltanoData DBs 1"],
+    )
+    limit: int = Field(
+        60, ge=1, title="a number of clusters", description="DigitalOcean's limit for the team.", examples=[60]
+    )
+    full: bool = Field(
+        default=False,
+        title="true or false",
+        description="Takes no more tenants, whatever its limit.",
+        examples=["true"],
+    )
+
+
+class DropletTeam(_Frozen):
+    """The DigitalOcean team that holds the droplets, the domain and the project."""
+
+    name: _TeamName = Field(title="a team's name", description="As in DigitalOcean.", examples=["Meltano"])
+    limit: int = Field(
+        500, ge=1, title="a number of droplets", description="DigitalOcean's limit for the team.", examples=[500]
+    )
+
+
+def _root_url(url: str) -> str:
+    if not re.fullmatch(r"https?://[^/?#@\s]+", url):
+        raise ValueError(f"a root URL is wanted, without path and closing slash, such as {DIGITALOCEAN}")
+    return url
+
+
+def _regex(pattern: str) -> str:
+    try:
+        re.compile(pattern)
+    except re.error as error:
+        raise ValueError(f"no regular expression: {error}") from None
+    return pattern
+
+
+def _number(value: object) -> object:
+    """Pulumi hands over every plain setting as text; pydantic turns it into a number, but not for a Literal."""
+    return int(value) if isinstance(value, str) and value.isdecimal() else value
+
+
+def _once(teams: tuple[DatabaseTeam, ...]) -> tuple[DatabaseTeam, ...]:
+    names = [team.name for team in teams]
+    if twice := sorted({name for name in names if names.count(name) > 1}):
+        raise ValueError(f"{listing(map(show, twice), 'and')} is listed twice")
+    return teams
+
+
+def _from_json(value: object) -> object:
+    """Pulumi hands over a structured setting as JSON."""
+    if isinstance(value, str):
+        try:
+            return json.loads(value)
+        except ValueError:
+            return value
+    return value
+
+
+class Settings(_Frozen):
+    """What a stack's config says in the open."""
+
+    stack: str = Field(title="a stack's name", description="Pulumi's name for the stack.", examples=["prod"])
+    domain: Annotated[str, Field(pattern=r"^[a-z0-9-]+(\.[a-z0-9-]+)+$")] = Field(
+        title="a domain",
+        description="The domain at DigitalOcean that all tenants' host names end with.",
+        examples=["meltanodata.com"],
+    )
+    project: str = Field(
+        min_length=1,
+        title="a project's name",
+        description="The DigitalOcean project, in the droplet team, of all droplets.",
+        examples=["Meltano"],
+    )
+    database_version: Annotated[str, Field(pattern=r"^[1-9][0-9]?$")] = Field(
+        title="a major version of PostgreSQL",
+        description="For new clusters of tenants that state none. DigitalOcean must offer it.",
+        examples=["16"],
+    )
+    droplet_team: DropletTeam = Field(
+        title="a team's name and limit",
+        description="Where the droplets, the domain and the project are.",
+        examples=['{"name": "Meltano", "limit": 500}'],
+    )
+    database_teams: Annotated[tuple[DatabaseTeam, ...], AfterValidator(_once)] = Field(
+        min_length=1,
+        title="a list of teams",
+        description="The teams that the stack owns, in the order in which they fill up.",
+        examples=['[{"name": "MeltanoData DBs 1", "limit": 60}]'],
+    )
+    tenants_file: str = Field(
+        "tenants.yaml",
+        min_length=1,
+        title="a file's path",
+        description="The fleet file, from the project's folder or absolute.",
+        examples=["tenants.yaml"],
+    )
+    region: Annotated[str, Field(pattern=r"^[a-z0-9]+$")] = Field(
+        "nyc3",
+        title="a region of DigitalOcean's",
+        description="For tenants that state none.",
+        examples=["nyc3"],
+    )
+    snapshot: Annotated[str, AfterValidator(_regex)] = Field(
+        r"^Ubuntu meltano-\d+$",
+        min_length=1,
+        title="a regular expression",
+        description="New droplets are made from the newest snapshot whose name matches.",
+        examples=[r"^Ubuntu meltano-\d+$"],
+    )
+    caddy_version: Annotated[Literal[1, 2], BeforeValidator(_number)] = Field(
+        1,
+        title="a major version of Caddy",
+        description="The dialect of the Caddyfile; what the snapshot has.",
+        examples=[1],
+    )
+    requests_per_second: float = Field(
+        4,
+        gt=0,
+        le=250 / 60,
+        title="a number of requests a second",
+        description="To DigitalOcean for each token. Its limits are 250 a minute and 5,000 an hour.",
+        examples=[4],
+    )
+    ssh_port: int = Field(
+        22, ge=1, le=65535, title="a port", description="Where the droplets' SSH server listens.", examples=[22]
+    )
+    api_url: Annotated[str, AfterValidator(_root_url)] = Field(
+        DIGITALOCEAN,
+        title="a root URL",
+        description="DigitalOcean, or a sandbox. Stacks with the same one form one fleet.",
+        examples=[DIGITALOCEAN],
+    )
+
+    @property
+    def teams(self) -> tuple[str, ...]:
+        """The names of all teams whose tokens the program needs: the droplets' first."""
+        return tuple(dict.fromkeys([self.droplet_team.name, *(team.name for team in self.database_teams)]))
+
+
+class Secrets(_Frozen):
+    """What a stack's config holds encrypted. Neither repr nor str shows any of it."""
+
+    tokens: dict[str, SecretStr]
+    """API tokens by the team's name, one for every team in the settings."""
+    ssh_private_key: SecretStr
+    """Root's on every droplet, OpenSSH or PEM, without passphrase; ends with a line break."""
+    certificate: SecretStr
+    """The wildcard certificate and its chain, PEM; ends with a line break."""
+    certificate_key: SecretStr
+    """The certificate's private key, PEM, without passphrase; ends with a line break."""
+
+
+_PUBLIC = tuple(name for name in Settings.model_fields if name != "stack")
+_STRUCTURED = ("droplet_team", "database_teams")
+_SECRET = tuple(Secrets.model_fields)
+
+
+def from_pulumi(now: datetime) -> tuple[Settings, Secrets]:
+    """The running program's settings and secrets, from pulumi.Config.
+
+    Args:
+        now: the time at which the certificate has to be valid, with its zone.
+
+    Raises:
+        ProblemsError: every missing or wrong setting, each with the command that mends it.
+    """
+    import pulumi  # noqa: PLC0415 - half a second that the commands need not wait for
+    from pulumi.runtime.config import CONFIG, get_config_env  # noqa: PLC0415
+
+    config = pulumi.Config(NAMESPACE)
+    prefix = f"{NAMESPACE}:"
+    names = {key.removeprefix(prefix) for key in (*get_config_env(), *CONFIG.get()) if key.startswith(prefix)}
+    values = {name: config.get(name) for name in sorted(names)}
+    return of({name: value for name, value in values.items() if value is not None}, pulumi.get_stack(), now)
+
+
+def of(values: Mapping[str, str], stack: str, now: datetime) -> tuple[Settings, Secrets]:
+    """The same from values as pulumi.Config gives them: text, JSON where they have a structure, decrypted.
+
+    Raises:
+        ProblemsError: see `from_pulumi`.
+    """
+    report = _Report(stack, f"Pulumi.{stack}.yaml", None)
+    settings = _public(values, report)
+    secrets = _secrets(values, report, settings, now)
+    if settings is None or secrets is None or report.problems:
+        raise ProblemsError(report.problems)
+    return settings, secrets
+
+
+def read(path: Path) -> Settings:
+    """What a stack's file says in the open, without the engine; `path` ends in Pulumi.<stack>.yaml.
+
+    Raises:
+        ProblemsError: every missing or wrong setting with its place, each with the command that mends it; also a
+            secret that stands there in plain text.
+    """
+    source = document.read(path)
+    stack = path.name.removeprefix("Pulumi.").removesuffix(".yaml")
+    root = source.root.data if source.root is not None else None
+    config = root.get("config") if isinstance(root, dict) else None
+    prefix = f"{NAMESPACE}:"
+    given: dict[str, Value] = {}
+    if config is not None and isinstance(config.data, dict):
+        given = {key.removeprefix(prefix): value for key, value in config.data.items() if key.startswith(prefix)}
+    report = _Report(stack, source.file, given)
+    report.problems += source.problems
+    for name in _SECRET:
+        if name in given and not _encrypted(given[name]):
+            message = "stands here in plain text; it is known to everybody who can read the file, so make a new one"
+            report.add((name,), message, _secret_remedy(name, report))
+    # A plain value reaches the program as text whatever its type here; a structured one keeps its types.
+    values = {
+        name: value.text if isinstance(value.data, str | int | float) else value.plain()
+        for name, value in given.items()
+        if not isinstance(value.data, Refused)
+    }
+    settings = _public(values, report)
+    if settings is None or report.problems:
+        raise ProblemsError(report.problems)
+    return settings
+
+
+Steps: TypeAlias = tuple[str | int, ...]
+
+
+class _Report:
+    """Collects problems of one stack's settings, each with the command that mends it."""
+
+    def __init__(self, stack: str, file: str, given: Mapping[str, Value] | None) -> None:
+        self.problems: list[Problem] = []
+        self.stack = stack
+        self._file, self._given = file, given or {}
+
+    def add(self, path: Steps, message: str, remedy: str) -> None:
+        line, column = self._place(path)
+        self.problems.append(Problem(self._file, line, column, f"{_dotted(path)} {message}. {remedy}"))
+
+    def _place(self, path: Steps) -> Place:
+        """Where the setting stands, as deep as it does; the whole file where it does not."""
+        if path[0] not in self._given:
+            return Place(0, 0)
+        value = self._given[str(path[0])]
+        for part in path[1:]:
+            inner = value.data
+            if isinstance(inner, dict) and str(part) in inner:
+                value = inner[str(part)]
+            elif isinstance(inner, list) and isinstance(part, int):
+                value = inner[part]
+        return value.place
+
+    def set(self, path: Steps, value: object) -> str:
+        """The command for a setting in the open."""
+        flag = "" if len(path) == 1 else "--path "
+        name = shlex.quote(f"{NAMESPACE}:{_dotted(path)}")
+        return f"Set it: pulumi config set --stack {self.stack} {flag}{name} {shlex.quote(str(value))}"
+
+    def set_secret(self, name: str, file: str) -> str:
+        """The command for a secret, which comes from a file and never stands in a command line."""
+        return f"Set it: pulumi config set --stack {self.stack} --secret {NAMESPACE}:{name} < {file}"
+
+    def set_token(self, team: str) -> str:
+        """The command for a team's token."""
+        path = shlex.quote(f"{NAMESPACE}:{_dotted(('tokens', team))}")
+        return f"Set it: pulumi config set --stack {self.stack} --secret --path {path} < token.txt"
+
+    def remove(self, path: Steps) -> str:
+        """The command that removes a setting."""
+        return f"Remove it: pulumi config rm --stack {self.stack} --path {shlex.quote(f'{NAMESPACE}:{_dotted(path)}')}"
+
+
+def _dotted(path: Steps) -> str:
+    """Pulumi's notation: https://www.pulumi.com/docs/iac/concepts/config/#structured-configuration."""
+    return str(path[0]) + "".join(_step(part) for part in path[1:])
+
+
+def _step(part: str | int) -> str:
+    if isinstance(part, int):
+        return f"[{part}]"
+    return f".{part}" if re.fullmatch(r"[A-Za-z_][A-Za-z0-9_]*", part) else f"[{json.dumps(part, ensure_ascii=False)}]"
+
+
+_FILES = {
+    "ssh_private_key": "id_ed25519",
+    "certificate": "com.meltanodata.crt",
+    "certificate_key": "com.meltanodata.key",
+}
+"""What the files are called in the commands that we propose."""
+
+
+def _encrypted(value: Value) -> bool:
+    if not isinstance(value.data, dict):
+        return False
+    return "secure" in value.data or all(_encrypted(inner) for inner in value.data.values())
+
+
+def _secret_remedy(name: str, report: _Report) -> str:
+    return report.set_token("TEAM") if name == "tokens" else report.set_secret(name, _FILES[name])
+
+
+def _public(values: Mapping[str, object], report: _Report) -> Settings | None:
+    for name in values:
+        if name not in {*_PUBLIC, *_SECRET}:
+            known = [*_PUBLIC, *_SECRET]
+            message = f"is no setting.{did_you_mean(name, known)} There are: {listing(known, 'and')}"
+            report.add((name,), message, report.remove((name,)))
+    given = {"stack": report.stack, **{name: values[name] for name in _PUBLIC if name in values}}
+    given |= {name: _from_json(given[name]) for name in _STRUCTURED if name in given}
+    found = findings(Settings, given, "setting")
+    for finding in found:
+        if finding.field is None:
+            report.add(finding.path, finding.message, report.remove(finding.path))
+        else:
+            report.add(finding.path, finding.message, _public_remedy(finding.path, finding.field, report))
+    return None if found else Settings.model_validate(given)
+
+
+def _public_remedy(path: Steps, field: FieldInfo, report: _Report) -> str:
+    match path:
+        case ("droplet_team",):
+            return report.set(("droplet_team", "name"), "Meltano")
+        case ("database_teams",) | ("database_teams", int()):
+            return report.set((*path, 0, "name")[:3], "MeltanoData DBs 1")
+        case _:
+            return report.set(path, (field.examples or [""])[0])
+
+
+def _secrets(values: Mapping[str, object], report: _Report, settings: Settings | None, now: datetime) -> Secrets | None:
+    tokens = _tokens(values, report, settings)
+    pem = {}
+    for name, file in _FILES.items():
+        text = str(values.get(name, "")).strip()
+        if not text:
+            report.add((name,), "is missing", report.set_secret(name, file))
+        pem[name] = text.replace("\r\n", "\n") + "\n"
+    if not all(text.strip() for text in pem.values()):
+        return None
+    from meltanodata import certificates  # noqa: PLC0415 - cryptography, which only the program needs
+
+    if problem := certificates.ssh_key_problem(pem["ssh_private_key"]):
+        report.add(("ssh_private_key",), problem, report.set_secret("ssh_private_key", _FILES["ssh_private_key"]))
+    if settings is not None:
+        found = certificates.problems(pem["certificate"], pem["certificate_key"], settings.domain, now)
+        for name, problem in found:
+            report.add((name,), problem, report.set_secret(name, _FILES[name]))
+    secret = {name: SecretStr(text) for name, text in pem.items()}
+    return Secrets(tokens={team: SecretStr(token) for team, token in tokens.items()}, **secret)
+
+
+def _tokens(values: Mapping[str, object], report: _Report, settings: Settings | None) -> dict[str, str]:
+    tokens = _from_json(values.get("tokens", "{}"))
+    if not isinstance(tokens, dict):
+        report.add(("tokens",), "is no mapping of a team's name to its token", report.remove(("tokens",)))
+        return {}
+    teams = settings.teams if settings is not None else tuple(tokens)
+    for team in teams:
+        token = tokens.get(team)
+        if not isinstance(token, str) or not re.fullmatch(r"\S+", token.strip()):
+            message = "is missing" if team not in tokens else "is no token: a token is one word"
+            report.add(("tokens", team), message, report.set_token(team))
+    for team in tokens:
+        if team not in teams:
+            message = f"is a token of a team that the stack does not list.{did_you_mean(team, teams)}"
+            report.add(("tokens", team), message, report.remove(("tokens", team)))
+    return {team: str(token).strip() for team, token in tokens.items()}
