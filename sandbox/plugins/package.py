@@ -11,11 +11,11 @@ from abc import ABC, abstractmethod
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any, ClassVar, Generic, Literal, TypeVar
 
-from sandbox.plugins.schema import Difference, Failure, Fields, difference
-from sandbox.plugins.values import UNKNOWN, Properties
+from sandbox.plugins.schema import Difference, Failure, Fields, check, difference, mirrored, without
+from sandbox.plugins.values import UNKNOWN, Properties, Secret, plain
 
 if TYPE_CHECKING:
-    from collections.abc import Awaitable, Callable, Coroutine, Mapping
+    from collections.abc import Awaitable, Callable, Coroutine, Mapping, Sequence
 
 Config = TypeVar("Config")
 Result = TypeVar("Result")
@@ -30,13 +30,17 @@ class Stopped(ProviderError):  # noqa: N818 -- says what happened, as asyncio.Ca
     """The engine's user cancelled the update, or the operation's time is over."""
 
 
-class PartiallyCreated(ProviderError):  # noqa: N818 -- says what is left
-    """The object exists but did not become ready: the engine keeps it in its state, marked as not initialized."""
+class PartiallyDone(ProviderError):  # noqa: N818 -- says what is left
+    """A create or update left an object that is not ready: the engine keeps it in its state, marked as such."""
 
     def __init__(self, id_: str, outputs: Properties, reason: str) -> None:
         super().__init__(reason)
         self.id = id_
         self.outputs = outputs
+
+
+class Crashed(ProviderError):  # noqa: N818 -- says what happened
+    """The real plugin's process would have died here: with it goes all that this provider does, now and later."""
 
 
 @dataclass(frozen=True)
@@ -62,6 +66,18 @@ class Created:
 
     id: str
     outputs: Properties
+
+
+@dataclass(frozen=True)
+class Plan:
+    """What an update would do."""
+
+    changes: Difference
+    stables: tuple[str, ...] = ()
+    """Outputs that keep their values."""
+    delete_before_replace: bool = False
+    of_inputs: bool = True
+    """Whether the changes are between inputs, or between the old outputs and the planned ones."""
 
 
 @dataclass(frozen=True)
@@ -136,10 +152,28 @@ class Resource(ABC, Generic[Config]):
     delete_before_replace: ClassVar[bool] = False
     """The old object must go before the new one can be made."""
 
+    def checked(self, name: str, inputs: Properties, old: Properties, seed: bytes) -> tuple[Properties, list[Failure]]:
+        """The inputs with what belongs to them, and what is wrong with them.
+
+        Args:
+            name: The resource's name, the URN's last part.
+            inputs: What the program says, with `Secret` and UNKNOWN in it.
+            old: The inputs of the last update; empty for a new resource.
+            seed: For names made up here: the same in a preview and its update.
+        """
+        del name, old, seed
+        inputs, failures = check(self.inputs, inputs)
+        return inputs, failures or self.check(plain(inputs))
+
     def check(self, inputs: Properties) -> list[Failure]:
         """What is wrong with inputs that fit the table; they may hold UNKNOWN."""
         del inputs
         return []
+
+    def plan(self, old: State, inputs: Properties, ignored: Sequence[str]) -> Plan:
+        """What an update would do but for the ignored property paths; inputs may hold UNKNOWN."""
+        changes = without(self.diff(old, inputs), ignored)
+        return Plan(changes, delete_before_replace=self.delete_before_replace)
 
     def diff(self, old: State, inputs: Properties) -> Difference:
         """What an update would change; inputs may hold UNKNOWN."""
@@ -159,7 +193,7 @@ class Resource(ABC, Generic[Config]):
 
         Raises:
             ProviderError: Nothing was made.
-            PartiallyCreated: The object exists and is not ready.
+            PartiallyDone: The object exists and is not ready.
         """
 
     async def read(self, call: Call[Config], id_: str, old: State | None) -> Found | None:
@@ -170,13 +204,23 @@ class Resource(ABC, Generic[Config]):
         return Found(id_, old)
 
     async def update(self, call: Call[Config], id_: str, old: State, inputs: Properties) -> Properties:
-        """Change the object in place and return its outputs."""
+        """Change the object in place and return its outputs.
+
+        Raises:
+            ProviderError: The object is as it was.
+            PartiallyDone: It is not.
+        """
         del call, id_, old, inputs
         raise ProviderError(f"{self.token} cannot be updated in place")
 
     async def delete(self, call: Call[Config], id_: str, old: State) -> None:
         """Remove the object."""
         del call, id_, old
+
+    def sealed(self, inputs: Properties, outputs: Properties) -> Properties:
+        """The outputs, each as secret as it must be."""
+        outputs = mirrored(inputs, outputs, preview=True)
+        return outputs | {name: Secret(plain(outputs[name])) for name in self.secret_outputs & outputs.keys()}
 
 
 class Function(ABC, Generic[Config]):

@@ -30,20 +30,22 @@ from pulumi.runtime.proto import (
 from sandbox.plugins.package import (
     Call,
     Config,
+    Crashed,
     Function,
     Package,
-    PartiallyCreated,
+    PartiallyDone,
+    Plan,
     ProviderError,
     Resource,
     Severity,
     State,
     Stopped,
 )
-from sandbox.plugins.schema import Difference, PropertyChange, check, difference, mirrored, without
-from sandbox.plugins.values import Properties, Secret, decode, encode, plain
+from sandbox.plugins.schema import PropertyChange, check, difference, mirrored
+from sandbox.plugins.values import Properties, decode, encode, plain
 
 if TYPE_CHECKING:
-    from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
+    from collections.abc import AsyncIterator, Awaitable, Callable, Iterator, Sequence
 
 _UNLIMITED: Sequence[tuple[str, int]] = (
     ("grpc.max_receive_message_length", -1),
@@ -78,6 +80,14 @@ class _Peer:
     configured: bool = False
     config: Any = None
     cancelled: asyncio.Event = field(default_factory=asyncio.Event)
+    running: set[asyncio.Task[Any]] = field(default_factory=set)
+    crashed: bool = False
+
+    def crash(self) -> None:
+        """End as a process that dies: all its calls at once."""
+        self.crashed = True
+        for task in self.running:
+            task.cancel()
 
 
 class Servicer(provider_pb2_grpc.ResourceProviderServicer, Generic[Config]):
@@ -134,7 +144,7 @@ class Servicer(provider_pb2_grpc.ResourceProviderServicer, Generic[Config]):
     async def DiffConfig(self, request: provider_pb2.DiffRequest, context: Context) -> provider_pb2.DiffResponse:
         """No change of configuration replaces a provider."""
         del context
-        return _diff_response(difference({}, decode(request.old_inputs), decode(request.news)))
+        return _diff_response(Plan(difference({}, decode(request.old_inputs), decode(request.news))))
 
     async def Configure(
         self, request: provider_pb2.ConfigureRequest, context: Context
@@ -153,8 +163,8 @@ class Servicer(provider_pb2_grpc.ResourceProviderServicer, Generic[Config]):
         """The inputs with defaults, or what is wrong with them."""
         async with _errors_sent(context):
             resource = self._resource(request.type)
-            inputs, failures = check(resource.inputs, decode(request.news))
-            failures += resource.check(plain(inputs)) if not failures else []
+            name = request.urn.rpartition("::")[2]
+            inputs, failures = resource.checked(name, decode(request.news), decode(request.olds), request.randomSeed)
         return provider_pb2.CheckResponse(
             inputs=encode(inputs),
             failures=[provider_pb2.CheckFailure(property=item.path, reason=item.reason) for item in failures],
@@ -165,8 +175,8 @@ class Servicer(provider_pb2_grpc.ResourceProviderServicer, Generic[Config]):
         async with _errors_sent(context):
             resource = self._resource(request.type)
             old = _state(request.old_inputs, request.olds)
-            found = without(resource.diff(old, plain(decode(request.news))), request.ignoreChanges)
-        return _diff_response(found, delete_before_replace=resource.delete_before_replace)
+            plan = resource.plan(old, plain(decode(request.news)), request.ignoreChanges)
+        return _diff_response(plan)
 
     async def Create(self, request: provider_pb2.CreateRequest, context: Context) -> provider_pb2.CreateResponse:
         """Makes the object, or foretells its outputs."""
@@ -178,7 +188,7 @@ class Servicer(provider_pb2_grpc.ResourceProviderServicer, Generic[Config]):
                 return provider_pb2.CreateResponse(properties=_outputs(resource, inputs, outputs))
             try:
                 created = await resource.create(call, plain(inputs))
-            except PartiallyCreated as error:
+            except PartiallyDone as error:
                 await _abort_partially(context, error, _outputs(resource, inputs, error.outputs))
             return provider_pb2.CreateResponse(id=created.id, properties=_outputs(resource, inputs, created.outputs))
 
@@ -205,8 +215,11 @@ class Servicer(provider_pb2_grpc.ResourceProviderServicer, Generic[Config]):
             old = _state(request.old_inputs, request.olds)
             if request.preview:
                 outputs = resource.preview_update(old, plain(inputs))
-            else:
+                return provider_pb2.UpdateResponse(properties=_outputs(resource, inputs, outputs))
+            try:
                 outputs = await resource.update(call, request.id, old, plain(inputs))
+            except PartiallyDone as error:
+                await _abort_partially(context, error, _outputs(resource, inputs, error.outputs))
             return provider_pb2.UpdateResponse(properties=_outputs(resource, inputs, outputs))
 
     async def Delete(self, request: provider_pb2.DeleteRequest, context: Context) -> Empty:
@@ -254,6 +267,7 @@ class Servicer(provider_pb2_grpc.ResourceProviderServicer, Generic[Config]):
                 raise ProviderError(
                     f"the stand-in plugin {self._package.name} was restarted during the update: run it again"
                 )
+            stack.enter_context(_crashing(peer))
             send = _log(stack, peer.engine, urn)
             yield Call(peer.config, urn, seconds, peer.cancelled, send)
 
@@ -275,10 +289,35 @@ def _log(stack: contextlib.AsyncExitStack, engine: str, urn: str) -> Callable[[S
     return send
 
 
+@contextlib.contextmanager
+def _crashing(peer: _Peer) -> Iterator[None]:
+    """One call's crash is every call's."""
+    task = asyncio.current_task()
+    assert task is not None  # noqa: S101 -- gRPC runs each call as a task
+    if peer.crashed:
+        raise Crashed
+    peer.running.add(task)
+    try:
+        yield
+    except Crashed:
+        peer.running.discard(task)
+        peer.crash()
+        raise
+    except asyncio.CancelledError:
+        if peer.crashed:
+            raise Crashed from None
+        raise
+    finally:
+        peer.running.discard(task)
+
+
 @contextlib.asynccontextmanager
 async def _errors_sent(context: Context) -> AsyncIterator[None]:
     try:
         yield
+    except Crashed:
+        # What the engine reports of a plugin that died.
+        await context.abort(grpc.StatusCode.UNAVAILABLE, "error reading from server: EOF")
     except Stopped as error:
         await context.abort(grpc.StatusCode.CANCELLED, str(error))
     except ProviderError as error:
@@ -290,7 +329,7 @@ async def _errors_sent(context: Context) -> AsyncIterator[None]:
         await context.abort(grpc.StatusCode.INTERNAL, f"the stand-in plugin failed: {error!r}")
 
 
-async def _abort_partially(context: Context, error: PartiallyCreated, outputs: Any) -> NoReturn:
+async def _abort_partially(context: Context, error: PartiallyDone, outputs: Any) -> NoReturn:
     """Fail with the object's id and outputs, which the engine keeps."""
     detail = AnyMessage()
     detail.Pack(
@@ -309,21 +348,23 @@ def _state(inputs: Any, outputs: Any) -> State:
 
 def _outputs(resource: Resource[Any], inputs: Properties, outputs: Properties) -> Any:
     """The message of outputs, each as secret as it must be."""
-    wrapped = mirrored(inputs, outputs, preview=True)
-    return encode(wrapped | {name: Secret(plain(wrapped[name])) for name in resource.secret_outputs & wrapped.keys()})
+    return encode(resource.sealed(inputs, outputs), nulls=True)
 
 
-def _diff_response(found: Difference, *, delete_before_replace: bool = False) -> provider_pb2.DiffResponse:
+def _diff_response(plan: Plan) -> provider_pb2.DiffResponse:
+    found = plan.changes
     top = {path: path.split(".")[0].split("[")[0] for path in found}
     replaces = {top[path] for path, change in found.items() if change.replaces}
     return provider_pb2.DiffResponse(
         changes=provider_pb2.DiffResponse.DIFF_SOME if found else provider_pb2.DiffResponse.DIFF_NONE,
         diffs=sorted(set(top.values())),
         replaces=sorted(replaces),
-        deleteBeforeReplace=delete_before_replace and bool(replaces),
+        stables=plan.stables,
+        deleteBeforeReplace=plan.delete_before_replace and bool(replaces),
         hasDetailedDiff=True,
         detailedDiff={
-            path: provider_pb2.PropertyDiff(kind=_kind(change), inputDiff=True) for path, change in found.items()
+            path: provider_pb2.PropertyDiff(kind=_kind(change), inputDiff=plan.of_inputs)
+            for path, change in found.items()
         },
     )
 

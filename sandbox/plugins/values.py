@@ -47,9 +47,12 @@ def decode(struct: Struct) -> Properties:
     return {name: decoded for name, value in struct.fields.items() if (decoded := _decode(value)) is not None}
 
 
-def encode(properties: Properties) -> Struct:
-    """The message that holds the properties; None is left out."""
-    return Struct(fields={name: _encode(value) for name, value in properties.items() if value is not None})
+def encode(properties: Properties, *, nulls: bool = False) -> Struct:
+    """The message that holds the properties; None is left out, or a null.
+
+    In outputs a null says that there is no value; one that is left out is unknown to a preview.
+    """
+    return Struct(fields={name: _encode(value) for name, value in properties.items() if nulls or value is not None})
 
 
 def plain(value: Any) -> Any:
