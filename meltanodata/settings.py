@@ -70,6 +70,41 @@ class DropletTeam(_Frozen):
     )
 
 
+class Guard(_Frozen):
+    """How many tenants one `up` may destroy before somebody has to allow it by a label."""
+
+    destroyed: int = Field(
+        default=2,
+        ge=0,
+        title="a number of tenants",
+        description="More tenants than these need the label.",
+        examples=[2],
+    )
+    destroyed_percent: int = Field(
+        default=10,
+        ge=0,
+        le=100,
+        title="a percentage",
+        description="More than these of a stack's hundred tenants need it too; one tenant alone never does.",
+        examples=[10],
+    )
+
+
+class Rollout(_Frozen):
+    """How a change of many tenants goes out."""
+
+    canaries: tuple[str, ...] = Field(
+        default=(),
+        title="a list of tenants",
+        description="Those that `meltanodata deploy` applies first, and checks before it goes on.",
+        examples=['["demo"]'],
+    )
+    batch: int = Field(default=20, ge=1, title="a number of tenants", description="Applied at a time.", examples=[20])
+    pause: float = Field(
+        default=30, ge=0, title="seconds", description="Between a batch that was checked and the next.", examples=[30]
+    )
+
+
 def _root_url(url: str) -> str:
     if not re.fullmatch(r"https?://[^/?#@\s]+", url):
         raise ValueError(f"a root URL is wanted, without path and closing slash, such as {DIGITALOCEAN}")
@@ -179,6 +214,19 @@ class Settings(_Frozen):
         title="a root URL",
         description="DigitalOcean, or a sandbox. Stacks with the same one form one fleet.",
         examples=[DIGITALOCEAN],
+    )
+
+    guard: Annotated[Guard, BeforeValidator(_from_json)] = Field(
+        Guard(),
+        title="a mapping of thresholds",
+        description="What `meltanodata plan` and `deploy` refuse without a label.",
+        examples=['{"destroyed": 2, "destroyed_percent": 10}'],
+    )
+    rollout: Annotated[Rollout, BeforeValidator(_from_json)] = Field(
+        Rollout(),
+        title="a mapping of canaries, batch and pause",
+        description="How `meltanodata deploy` applies a change of many tenants.",
+        examples=['{"canaries": ["demo"], "batch": 20, "pause": 30}'],
     )
 
     @property

@@ -1,0 +1,171 @@
+"""Whether a plan may be applied: what it must not do unless somebody allows it on purpose.
+
+Pure. Each rule is allowed by a label of its own, on the pull request and not in the repository: what the request itself
+edits cannot allow it. The thresholds are those of the branch that the request goes to, for the same reason.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from pydantic import BaseModel, ConfigDict
+
+from meltanodata.errors import UserError
+from meltanodata.impact import Type
+from meltanodata.plan import Change, Plan
+from meltanodata.wording import listing
+
+if TYPE_CHECKING:
+    from collections.abc import Collection, Iterable, Mapping
+
+    from meltanodata.settings import Guard
+
+PREFIX = "guard:"
+DATA_LOSS = "guard:data-loss"
+MANY_DESTROYED = "guard:many-destroyed"
+DROPLET_REPLACED = "guard:droplet-replaced"
+UNNAMED = "guard:unnamed-tenants"
+LABELS = (DATA_LOSS, MANY_DESTROYED, DROPLET_REPLACED, UNNAMED)
+
+_SHOWN = 10
+"""Tenants that a message names before it counts the rest."""
+
+
+class Stop(BaseModel):
+    """One thing that a plan must not do by itself."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+    label: str
+    """The label that allows it."""
+    message: str
+    allowed: bool
+    """Whether the label was given."""
+
+    def __str__(self) -> str:
+        """The message, and how to go on."""
+        if self.allowed:
+            return f"{self.message} Allowed by the label {self.label}."
+        return f"{self.message} If that is meant, put the label {self.label} on the pull request."
+
+
+class Review(BaseModel):
+    """A plan and what the guard says of it; what `meltanodata plan --json` writes and the other commands read."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+    plan: Plan
+    stops: tuple[Stop, ...] = ()
+
+    @property
+    def stopped(self) -> tuple[Stop, ...]:
+        """What is not allowed."""
+        return tuple(stop for stop in self.stops if not stop.allowed)
+
+
+def labels(given: Iterable[str]) -> frozenset[str]:
+    """The guard's labels among a pull request's.
+
+    Raises:
+        UserError: one looks like a label of the guard's and is none.
+    """
+    ours = {label for label in given if label.startswith(PREFIX)}
+    if wrong := sorted(ours.difference(LABELS)):
+        raise UserError(f"{listing(wrong, 'and')}: the guard knows no such label. It has {listing(LABELS, 'and')}.")
+    return frozenset(ours)
+
+
+def review(
+    plan: Plan,
+    thresholds: Guard,
+    *,
+    named: Collection[str] | None,
+    allowed: Collection[str] = (),
+) -> Review:
+    """What the guard says of a plan.
+
+    Args:
+        plan: what would be done.
+        thresholds: of the branch that the pull request goes to.
+        named: the tenants that the pull request names, see `named`; None where there is no pull request.
+        allowed: the labels that are given.
+    """
+    found = [
+        (DATA_LOSS, _data_loss(plan)),
+        (MANY_DESTROYED, _many_destroyed(plan, thresholds)),
+        (DROPLET_REPLACED, _droplet_replaced(plan)),
+        (UNNAMED, None if named is None else _unnamed(plan, named)),
+    ]
+    return Review(
+        plan=plan,
+        stops=tuple(
+            Stop(label=label, message=message, allowed=label in allowed) for label, message in found if message
+        ),
+    )
+
+
+def named(base: Mapping[str, object], head: Mapping[str, object]) -> frozenset[str]:
+    """The tenants that a pull request names: those whose entries differ between two revisions of the fleet file."""
+    return frozenset(key for key in {*base, *head} if (key in base) != (key in head) or base[key] != head[key])
+
+
+def _data_loss(plan: Plan) -> str | None:
+    lost = [
+        (row.tenant, operation)
+        for row in plan.rows
+        for operation in row.operations
+        if operation.type == Type.CLUSTER and operation.op in {"delete", "replace"}
+    ]
+    count = len(lost) + sum(
+        operation.type == Type.CLUSTER and operation.op in {"delete", "replace"} for operation in plan.others
+    )
+    if not count:
+        return None
+    return f"Data loss: the plan deletes {_count(count, 'database')} ({_some(tenant for tenant, _ in lost)})."
+
+
+def _many_destroyed(plan: Plan, thresholds: Guard) -> str | None:
+    gone = plan.of(Change.DESTROYED)
+    percent = 100 * len(gone) / plan.tenants if plan.tenants else 0
+    limits = []
+    if len(gone) > thresholds.destroyed:
+        limits.append(str(thresholds.destroyed))
+    if len(gone) > 1 and percent > thresholds.destroyed_percent:
+        limits.append(f"{thresholds.destroyed_percent} %")
+    if not limits:
+        return None
+    share = f" of {plan.tenants} ({percent:.0f} %)" if plan.tenants else ""
+    return (
+        f"Many destroyed: the plan destroys {_count(len(gone), 'tenant')}{share}, more than {listing(limits, 'and')}"
+        f" ({_some(row.tenant for row in gone)})."
+    )
+
+
+def _droplet_replaced(plan: Plan) -> str | None:
+    replaced = [
+        row.tenant
+        for row in plan.rows
+        if not (row.option("rebuild") or row.option("snapshot"))
+        and any(operation.type == Type.DROPLET and operation.op == "replace" for operation in row.operations)
+    ]
+    if not replaced:
+        return None
+    return f"Droplets are replaced, with their disks, although no rebuild or snapshot changes: {_some(replaced)}."
+
+
+def _unnamed(plan: Plan, names: Collection[str]) -> str | None:
+    others = [row.tenant for row in plan.rows if row.tenant not in names]
+    if not others:
+        return None
+    number = _count(len(others), "tenant")
+    return f"The plan touches {number} whose entries the pull request does not change: {_some(others)}."
+
+
+def _count(number: int, noun: str) -> str:
+    return f"{number} {noun}{'' if number == 1 else 's'}"
+
+
+def _some(tenants: Iterable[str]) -> str:
+    names = list(tenants)
+    rest = len(names) - _SHOWN
+    return ", ".join(names[:_SHOWN]) + (f" and {rest} more" if rest > 0 else "")

@@ -1,0 +1,400 @@
+"""What an `up` would do, one row a tenant, read from the JSON of `pulumi preview --json`.
+
+Pure. The JSON's shape is the engine's `display.PreviewDigest` (pkg/v3/display/json.go) with `apitype.ResourceV3`
+states; its text output is never read. A resource belongs to the tenant whose component is its parent, whatever the
+resource is called.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from collections import defaultdict
+from decimal import Decimal
+from enum import StrEnum
+from typing import TYPE_CHECKING, Any
+
+from pydantic import BaseModel, ConfigDict, JsonValue
+
+from meltanodata import impact, prices
+from meltanodata.errors import UserError
+from meltanodata.impact import Effect, Operation, Severity, Type
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable, Mapping
+
+TENANT = "meltanodata:index:Tenant"
+STACK = "pulumi:pulumi:Stack"
+PROVIDER = "pulumi:providers:"
+
+UNKNOWN = "04da6b54-80e4-46f7-96ec-b56ff0331ba9"
+"""How the engine writes a value that is known after the apply only (plugin.UnknownStringValue)."""
+
+_OPERATIONS = {
+    "create": "create",
+    "update": "update",
+    "delete": "delete",
+    "import": "import",
+    "replace": "replace",
+    "create-replacement": "replace",
+    "delete-replaced": "replace",
+    "import-replacement": "replace",
+    "remove-pending-replace": "replace",
+}
+"""The engine's operations (pkg/v3/resource/deploy/step.go) that change the world or the state, as we name them."""
+
+_COVERED = {"replace": {"replace", "create", "delete", "import"}, "create": {"create", "import"}}
+"""What may be left of a reviewed operation when the run that applied it was cut off: an object that the dead run made
+and did not note is taken over, and of a replacement only one half may be missing."""
+
+
+class Change(StrEnum):
+    """What happens to a tenant."""
+
+    CREATED = "created"
+    ADOPTED = "adopted"
+    CHANGED = "changed"
+    REPLACED = "replaced"
+    DESTROYED = "destroyed"
+
+
+class _Frozen(BaseModel):
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+
+class Reason(_Frozen):
+    """Why: something of the tenant that differs."""
+
+    what: str
+    """An option of tenants.yaml, or a property such as `droplet tags`; alone where there is no value to show."""
+    before: str | None = None
+    after: str | None = None
+    option: bool = False
+    """Whether it is an option of the tenant's entry or a setting, not what was found at a resource."""
+
+
+class Cost(_Frozen):
+    """US dollars a month; None where a size's price is unknown."""
+
+    before: Decimal | None
+    after: Decimal | None
+
+
+class Row(_Frozen):
+    """What happens to one tenant."""
+
+    tenant: str
+    change: Change
+    reasons: tuple[Reason, ...]
+    effects: tuple[Effect, ...]
+    cost: Cost | None
+    """None where the plan touches no size."""
+    team: str | None
+    """The database team, where the plan tells it."""
+    operations: tuple[Operation, ...]
+
+    @property
+    def severity(self) -> Severity:
+        """The worst of its effects."""
+        return max((effect.severity for effect in self.effects), default=Severity.NONE)
+
+    def option(self, name: str) -> bool:
+        """Whether this option of the entry changes."""
+        return any(reason.option and reason.what == name for reason in self.reasons)
+
+
+class Team(_Frozen):
+    """A team that the plan fills or empties: droplets in the droplet team, clusters in a database team."""
+
+    name: str
+    kind: str
+    """`droplets` or `databases`."""
+    before: int
+    after: int
+    limit: int
+    full: bool = False
+
+
+class Plan(_Frozen):
+    """Everything that an `up` would do in one stack."""
+
+    stack: str
+    tenants: int
+    """How many tenants the stack has before."""
+    rows: tuple[Row, ...]
+    """By the tenant's key."""
+    others: tuple[Operation, ...]
+    """What changes and is no tenant's."""
+    teams: tuple[Team, ...] = ()
+
+    @property
+    def digest(self) -> str:
+        """Sixteen hexadecimal digits that change whenever the planned operations or their reasons do."""
+        facts = [
+            [
+                *([row.tenant, row.change, [reason.model_dump() for reason in row.reasons]] for row in self.rows),
+            ],
+            [_fact(operation) for row in self.rows for operation in row.operations],
+            [_fact(operation) for operation in self.others],
+        ]
+        return hashlib.sha256(json.dumps(facts, sort_keys=True).encode()).hexdigest()[:16]
+
+    @property
+    def empty(self) -> bool:
+        """Whether there is nothing to do."""
+        return not self.rows and not self.others
+
+    def of(self, *changes: Change) -> tuple[Row, ...]:
+        """The rows with one of these changes."""
+        return tuple(row for row in self.rows if row.change in changes)
+
+
+def read(preview: Mapping[str, Any]) -> Plan:
+    """The plan that a preview found.
+
+    Args:
+        preview: the parsed output of `pulumi preview --json`.
+
+    Raises:
+        UserError: the preview failed, or is none; with the engine's own errors.
+    """
+    errors = [
+        str(line["message"]).strip()
+        for line in preview.get("diagnostics") or []
+        if line.get("severity") == "error" and line.get("message")
+    ]
+    if errors:
+        raise UserError("The preview failed, so there is no plan:\n" + "\n".join(errors))
+    steps: list[Mapping[str, Any]] = preview.get("steps") or []
+    root = next((step for step in steps if _type(step["urn"]) == STACK), None)
+    if root is None:
+        raise UserError("This is no output of `pulumi preview --json`: the stack itself is missing in it.")
+    by_tenant: dict[str, list[Mapping[str, Any]]] = defaultdict(list)
+    others: list[Mapping[str, Any]] = []
+    parents = {step["urn"]: _parent(step) for step in steps}
+    for step in steps:
+        if step["op"] not in _OPERATIONS or _type(step["urn"]).startswith(PROVIDER):
+            # A provider is a connection to a team: it comes and goes, or gets a new token, and the world stays.
+            continue
+        tenant = _tenant(step["urn"], parents)
+        (others if tenant is None else by_tenant[tenant]).append(step)
+    before = (root.get("oldState") or {}).get("outputs") or {}
+    return Plan(
+        stack=root["urn"].split(":", 3)[2],
+        tenants=len(before.get("tenants") or {}),
+        rows=tuple(_row(tenant, by_tenant[tenant]) for tenant in sorted(by_tenant)),
+        others=_operations(others, ""),
+    )
+
+
+def unreviewed(reviewed: Plan, now: Plan) -> list[str]:
+    """What a plan would do beyond one that was reviewed, in words; empty when it is the same or what is left of it.
+
+    A reviewed operation that is missing is no difference: the run before, cut off, has done it already.
+    """
+    news: list[str] = []
+    if reviewed.stack != now.stack:
+        return [f"the reviewed plan is for the stack {reviewed.stack}, this one for {now.stack}"]
+    known = {row.tenant: row for row in reviewed.rows}
+    for row in now.rows:
+        old = known.get(row.tenant)
+        if old is None:
+            news.append(f"{row.tenant}: {row.change}, and the reviewed plan does not touch it ({_because(row)})")
+            continue
+        added = [str(operation) for operation in _added(old.operations, row.operations)]
+        why = [describe(reason) for reason in row.reasons if reason.option and reason not in old.reasons]
+        if added and row.change is not old.change:
+            news.append(f"{row.tenant}: {row.change} instead of {old.change} ({', '.join(why or added)})")
+        elif added or why:
+            news.append(f"{row.tenant}: not reviewed: {', '.join(why or added)}")
+    news.extend(f"{operation}, and it was not reviewed" for operation in _added(reviewed.others, now.others))
+    return news
+
+
+def describe(reason: Reason) -> str:
+    """A reason in words."""
+    if reason.before is None and reason.after is None:
+        return reason.what
+    return f"{reason.what}: {reason.before or 'none'} → {reason.after or 'none'}"
+
+
+def _because(row: Row) -> str:
+    return ", ".join(map(describe, row.reasons)) or ", ".join(map(str, row.operations))
+
+
+def _added(reviewed: Iterable[Operation], now: Iterable[Operation]) -> list[Operation]:
+    """The operations that no reviewed one covers."""
+    known = {operation.urn: operation for operation in reviewed}
+
+    def covered(operation: Operation) -> bool:
+        old = known.get(operation.urn)
+        if old is None:
+            return False
+        if old.op == operation.op == "update":
+            return set(operation.properties) <= set(old.properties)
+        return operation.op in _COVERED.get(old.op, {old.op})
+
+    return [operation for operation in now if not covered(operation)]
+
+
+def _fact(operation: Operation) -> list[Any]:
+    return [operation.op, operation.urn, sorted(operation.properties), operation.op == "import" and operation.id]
+
+
+def _type(urn: str) -> str:
+    """A resource's own type, without its parents': the last of `$` in the third part of its URN."""
+    return urn.split("::", 3)[2].rsplit("$", 1)[-1]
+
+
+def _name(urn: str) -> str:
+    return urn.split("::", 3)[3]
+
+
+def _parent(step: Mapping[str, Any]) -> str | None:
+    state = step.get("newState") or step.get("oldState") or {}
+    parent: str | None = state.get("parent")
+    return parent
+
+
+def _tenant(urn: str | None, parents: Mapping[str, str | None]) -> str | None:
+    """The tenant that a resource belongs to: itself the component, or a descendant of it."""
+    while urn is not None:
+        if _type(urn) == TENANT:
+            return _name(urn)
+        urn = parents.get(urn)
+    return None
+
+
+def _operations(steps: Iterable[Mapping[str, Any]], tenant: str) -> tuple[Operation, ...]:
+    """One operation a resource: the two or three steps of a replacement are one."""
+    found: dict[str, Operation] = {}
+    for step in steps:
+        operation = _operation(step, tenant)
+        old = found.get(operation.urn)
+        if old is not None and "replace" in (old.op, operation.op):
+            properties = tuple(sorted({*old.properties, *operation.properties}))
+            operation = operation.model_copy(update={"op": "replace", "properties": properties})
+        found[operation.urn] = operation
+    return tuple(found[urn] for urn in sorted(found))
+
+
+def _operation(step: Mapping[str, Any], tenant: str) -> Operation:
+    urn, old, new = step["urn"], step.get("oldState") or {}, step.get("newState") or {}
+    inputs = new.get("inputs") or old.get("inputs") or {}
+    op = _OPERATIONS[step["op"]]
+    object_name = inputs.get("name")
+    return Operation(
+        op=op,
+        urn=urn,
+        type=_type(urn),
+        role=_name(urn).removeprefix(f"{tenant}-"),
+        properties=_properties(step) if old and new and op in {"update", "replace"} else (),
+        id=(new.get("importID") or new.get("id")) if op == "import" else old.get("id"),
+        object_name=object_name if isinstance(object_name, str) and object_name != UNKNOWN else None,
+    )
+
+
+def _properties(step: Mapping[str, Any]) -> tuple[str, ...]:
+    """The top-level properties that make an update or a replacement necessary."""
+    paths = step.get("replaceReasons") or step.get("diffReasons") or list(step.get("detailedDiff") or {})
+    if not paths:
+        old = (step.get("oldState") or {}).get("inputs") or {}
+        new = (step.get("newState") or {}).get("inputs") or {}
+        paths = [name for name in {*old, *new} if old.get(name) != new.get(name)]
+    return tuple(sorted({path.split(".")[0].split("[")[0] for path in paths}))
+
+
+def _row(tenant: str, steps: list[Mapping[str, Any]]) -> Row:
+    component = next((step for step in steps if _type(step["urn"]) == TENANT), None)
+    operations = _operations(steps, tenant)
+    change = _change(component, operations)
+    old, new = _inputs(component, "oldState"), _inputs(component, "newState")
+    reasons = _reasons(change, old, new, steps, operations)
+    options = frozenset(reason.what for reason in reasons if reason.option)
+    return Row(
+        tenant=tenant,
+        change=change,
+        reasons=reasons,
+        effects=impact.effects(change, operations, options),
+        cost=None if component is None else Cost(before=_cost(old), after=_cost(new)),
+        team=str(team) if (team := (new or old).get("database_team")) else None,
+        operations=operations,
+    )
+
+
+def _change(component: Mapping[str, Any] | None, operations: tuple[Operation, ...]) -> Change:
+    op = None if component is None else component["op"]
+    machines = [operation for operation in operations if operation.type in (Type.DROPLET, Type.CLUSTER)]
+    if op == "delete":
+        return Change.DESTROYED
+    if any(operation.op == "import" for operation in machines):
+        return Change.ADOPTED
+    if op == "create":
+        return Change.CREATED
+    if any(operation.op in ("replace", "create", "delete") for operation in machines):
+        return Change.REPLACED
+    return Change.CHANGED
+
+
+def _inputs(step: Mapping[str, Any] | None, state: str) -> Mapping[str, JsonValue]:
+    return ((step or {}).get(state) or {}).get("inputs") or {}
+
+
+def _cost(options: Mapping[str, JsonValue]) -> Decimal | None:
+    """Nothing for a tenant that is not there."""
+    return prices.monthly(options.get("droplet_size"), options.get("database_size")) if options else Decimal(0)
+
+
+def _reasons(
+    change: Change,
+    old: Mapping[str, JsonValue],
+    new: Mapping[str, JsonValue],
+    steps: Iterable[Mapping[str, Any]],
+    operations: Iterable[Operation],
+) -> tuple[Reason, ...]:
+    if change is Change.DESTROYED:
+        return (Reason(what="its entry is gone", option=True),)
+    taken = [
+        f"{impact.NAMES[operation.type]} {operation.object_name or operation.id}"
+        for operation in operations
+        if operation.op == "import" and operation.type in impact.NAMES
+    ]
+    if taken:
+        return (Reason(what="takes over " + ", ".join(taken)),)
+    if change is Change.CREATED:
+        return (Reason(what="a new entry", option=True),)
+    options = tuple(
+        Reason(what=name, before=_text(old.get(name)), after=_text(new.get(name)), option=True)
+        for name in sorted({*old, *new})
+        if old.get(name) != new.get(name)
+    )
+    return options or _found(steps)
+
+
+def _found(steps: Iterable[Mapping[str, Any]]) -> tuple[Reason, ...]:
+    """Where no option of the tenant changes: what the engine found to differ at its resources."""
+    reasons: list[Reason] = []
+    for step in steps:
+        kind = impact.NAMES.get(_type(step["urn"]), _name(step["urn"]))
+        operation = _OPERATIONS[step["op"]]
+        if operation not in ("update", "replace"):
+            reasons.append(Reason(what=f"{kind} is {'missing' if operation == 'create' else 'no longer wanted'}"))
+            continue
+        old, new = _inputs(step, "oldState"), _inputs(step, "newState")
+        for name in _properties(step):
+            before, after = _text(old.get(name)), _text(new.get(name))
+            reasons.append(
+                Reason(what=f"{kind} {name}")
+                if before == after
+                else Reason(what=f"{kind} {name}", before=before, after=after)
+            )
+    return tuple(sorted(set(reasons), key=lambda reason: (reason.what, reason.before or "", reason.after or "")))
+
+
+def _text(value: JsonValue) -> str | None:
+    """A value as it stands in YAML; the engine has put `[secret]` in place of secrets."""
+    if value is None:
+        return None
+    if value == UNKNOWN:
+        return "known after the apply"
+    return value if isinstance(value, str) else json.dumps(value, ensure_ascii=False)

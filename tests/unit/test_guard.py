@@ -1,0 +1,156 @@
+from __future__ import annotations
+
+import pytest
+
+from meltanodata import guard, plan
+from meltanodata.errors import UserError
+from meltanodata.guard import DATA_LOSS, DROPLET_REPLACED, MANY_DESTROYED, UNNAMED, Review, named, review
+from meltanodata.settings import Guard
+from tests.previews import (
+    PREFIX,
+    Step,
+    child,
+    component,
+    created,
+    destroyed,
+    inputs,
+    options,
+    preview,
+    renewed,
+    replaced,
+    updated,
+)
+
+
+def reviewed(
+    *steps: Step,
+    tenants: int = 20,
+    names: list[str] | None = None,
+    allowed: tuple[str, ...] = (),
+    settings: Guard | None = None,
+) -> Review:
+    return review(plan.read(preview(*steps, tenants=tenants)), settings or Guard(), named=names, allowed=allowed)
+
+
+def stopped(
+    *steps: Step, tenants: int = 20, names: list[str] | None = None, settings: Guard | None = None
+) -> list[str]:
+    return [stop.label for stop in reviewed(*steps, tenants=tenants, names=names, settings=settings).stopped]
+
+
+def many(*keys: str) -> list[Step]:
+    return [step for key in keys for step in destroyed(key)]
+
+
+def test_what_loses_nothing_passes() -> None:
+    assert stopped(*created("acme"), *renewed("bolt"), names=["acme", "bolt"]) == []
+
+
+def test_a_destroyed_database_stops() -> None:
+    (stop,) = reviewed(*destroyed("acme"), names=["acme"]).stopped
+    assert str(stop) == (
+        "Data loss: the plan deletes 1 database (acme)."
+        " If that is meant, put the label guard:data-loss on the pull request."
+    )
+
+
+def test_a_replaced_database_stops() -> None:
+    assert stopped(replaced("acme", "database", "name")) == [DATA_LOSS]
+
+
+def test_a_database_of_no_tenant_counts_too() -> None:
+    step = child("delete", "acme", "database", inputs("acme", "database"))
+    step["urn"] = f"{PREFIX}digitalocean:index/databaseCluster:DatabaseCluster::shared"
+    step["oldState"]["parent"] = f"{PREFIX}pulumi:pulumi:Stack::meltanodata-prod"
+    assert stopped(step) == [DATA_LOSS]
+
+
+@pytest.mark.parametrize(
+    ("destroyed", "of", "stops"),
+    [
+        (1, 1, False),  # one alone is never many
+        (1, 60, False),
+        (2, 20, False),  # exactly both thresholds
+        (2, 19, True),  # more than ten in a hundred
+        (3, 500, True),  # more than two
+        (3, 0, True),  # a stack whose outputs were never written
+    ],
+)
+def test_many_destroyed(destroyed: int, of: int, *, stops: bool) -> None:
+    keys = [f"t{number}" for number in range(destroyed)]
+    assert (MANY_DESTROYED in stopped(*many(*keys), tenants=of)) is stops
+
+
+def test_the_thresholds_are_settings() -> None:
+    assert MANY_DESTROYED not in stopped(*many("a", "b", "c"), settings=Guard(destroyed=3, destroyed_percent=100))
+    assert MANY_DESTROYED in stopped(*many("a", "b"), settings=Guard(destroyed=3, destroyed_percent=9))
+
+
+def test_the_message_says_how_much_is_over_what() -> None:
+    keys = [f"t{number:02}" for number in range(12)]
+    (_, stop) = reviewed(*many(*keys), tenants=60, names=keys).stopped
+    assert stop.message == (
+        "Many destroyed: the plan destroys 12 tenants of 60 (20 %), more than 2 and 10 %"
+        " (t00, t01, t02, t03, t04, t05, t06, t07, t08, t09 and 2 more)."
+    )
+
+
+@pytest.mark.parametrize(
+    ("change", "stops"),
+    [
+        ({"rebuild": 1}, []),
+        ({"snapshot": "Ubuntu meltano-2"}, []),
+        ({"region": "ams3"}, [DROPLET_REPLACED]),
+        ({}, [DROPLET_REPLACED]),
+    ],
+)
+def test_a_droplet_is_replaced_for_rebuild_and_snapshot_only(change: dict[str, object], stops: list[str]) -> None:
+    steps = [component("update", "acme", options(), options(**change)), replaced("acme", "droplet", "region")]
+    assert stopped(*steps, names=["acme"]) == stops
+
+
+def test_tenants_that_the_pull_request_does_not_name_stop() -> None:
+    (stop,) = reviewed(*renewed("acme"), *renewed("bolt"), names=["acme"]).stopped
+    assert stop.label == UNNAMED
+    assert stop.message == "The plan touches 1 tenant whose entries the pull request does not change: bolt."
+
+
+def test_without_a_pull_request_nobody_is_unnamed() -> None:
+    assert stopped(updated("acme", "files", "stdin"), names=None) == []
+
+
+def test_each_rule_has_a_label_of_its_own() -> None:
+    steps = [*destroyed("acme"), *renewed("bolt")]
+    found = reviewed(*steps, names=["acme"], allowed=(DATA_LOSS,))
+    assert [stop.label for stop in found.stopped] == [UNNAMED]
+    assert str(found.stops[0]).endswith("Allowed by the label guard:data-loss.")
+
+
+def test_a_pull_requests_other_labels_do_not_matter() -> None:
+    assert guard.labels(["skip-deploy", DATA_LOSS, "bug"]) == {DATA_LOSS}
+
+
+def test_a_misspelt_label_is_told() -> None:
+    with pytest.raises(UserError, match="guard:dataloss: the guard knows no such label"):
+        guard.labels(["guard:dataloss"])
+
+
+@pytest.mark.parametrize(
+    ("base", "head", "names"),
+    [
+        ({"a": 1, "b": 2}, {"b": 2, "a": 1}, set()),  # another order
+        ({"a": 1}, {"a": 1, "b": 2}, {"b"}),
+        ({"a": 1, "b": 2}, {"a": 1}, {"b"}),
+        ({"a": 1}, {"a": 2}, {"a"}),
+        ({"a": None}, {}, {"a"}),
+    ],
+)
+def test_a_pull_request_names_the_entries_that_it_changes(
+    base: dict[str, object], head: dict[str, object], names: set[str]
+) -> None:
+    assert named(base, head) == names
+
+
+def test_a_review_survives_json() -> None:
+    found = reviewed(*destroyed("acme"), names=[])
+    assert Review.model_validate_json(found.model_dump_json()) == found

@@ -1,0 +1,256 @@
+from __future__ import annotations
+
+from decimal import Decimal
+from typing import TYPE_CHECKING
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from meltanodata import plan
+from meltanodata.errors import UserError
+from meltanodata.impact import Severity
+from meltanodata.plan import Change, Plan, Row, unreviewed
+from tests import previews
+from tests.previews import Step, child, component, created, destroyed, options, preview, renewed, replaced, updated
+
+if TYPE_CHECKING:
+    import random
+
+
+def read(*steps: Step, tenants: int = 20) -> Plan:
+    return plan.read(preview(*steps, tenants=tenants))
+
+
+def row(*steps: Step) -> Row:
+    (only,) = read(*steps).rows
+    return only
+
+
+def words(found: Row) -> list[str]:
+    return [str(effect) for effect in found.effects]
+
+
+def why(found: Row) -> list[str]:
+    return [plan.describe(reason) for reason in found.reasons]
+
+
+def test_nothing_to_do_is_an_empty_plan() -> None:
+    found = read(tenants=7)
+    assert found.empty
+    assert (found.stack, found.tenants, found.rows) == ("prod", 7, ())
+
+
+def test_a_new_tenant() -> None:
+    found = row(*created("acme"))
+    assert found.change is Change.CREATED
+    assert why(found) == ["a new entry"]
+    assert words(found) == ["new URL: https://acme.meltanodata.com"]
+    assert found.severity is Severity.NONE
+    assert found.cost == plan.Cost(before=Decimal(0), after=Decimal("33.15"))
+    assert found.team == "MeltanoData DBs 1"
+
+
+def test_a_tenant_removed() -> None:
+    found = row(*destroyed("acme"))
+    assert found.change is Change.DESTROYED
+    assert words(found) == [
+        "data loss: the database is deleted with its backups: db-postgresql-nyc3-52483-acme",
+        "the URL is gone: https://acme.meltanodata.com",
+    ]
+    assert found.severity is Severity.LOSS
+    assert found.cost == plan.Cost(before=Decimal("33.15"), after=Decimal(0))
+
+
+def test_an_option_is_told_with_both_values() -> None:
+    found = row(
+        component("update", "acme", options(), options(droplet_size="s-2vcpu-4gb", snapshot="Ubuntu meltano-2")),
+        updated("acme", "droplet", "size"),
+    )
+    assert found.change is Change.CHANGED
+    assert why(found) == ["droplet_size: s-2vcpu-2gb → s-2vcpu-4gb", "snapshot: none → Ubuntu meltano-2"]
+    assert words(found) == ["downtime of some minutes: the droplet is powered off, resized and powered on"]
+    assert found.cost == plan.Cost(before=Decimal("33.15"), after=Decimal("39.15"))
+
+
+def test_a_size_without_a_price_is_unknown_and_never_a_number() -> None:
+    found = row(
+        component("update", "acme", options(), options(database_size="db-s-99vcpu-1gb")),
+        updated("acme", "database", "size"),
+    )
+    assert found.cost == plan.Cost(before=Decimal("33.15"), after=None)
+
+
+def test_a_droplet_replaced_loses_its_disk_and_not_the_database() -> None:
+    found = row(component("update", "acme", options(), options(rebuild=1)), replaced("acme", "droplet", "region"))
+    assert found.change is Change.REPLACED
+    assert found.option("rebuild")
+    assert found.severity is Severity.LOSS
+    assert [text for text in words(found) if "database" in text] == []
+
+
+def test_the_steps_of_a_replacement_are_one_operation() -> None:
+    steps = [
+        child("delete-replaced", "acme", "database", previews.inputs("acme", "database")),
+        child("replace", "acme", "database", {}, previews.inputs("acme", "database"), replaceReasons=["name"]),
+        child("create-replacement", "acme", "database", None, previews.inputs("acme", "database")),
+    ]
+    found = row(*steps)
+    assert [(operation.op, operation.properties) for operation in found.operations] == [("replace", ("name",))]
+    assert "data loss" in words(found)[0]
+
+
+def test_a_tenant_is_found_through_its_parent_and_not_by_its_name() -> None:
+    stranger = child("update", "acme", "files", {}, {}, diffReasons=["stdin"])
+    for state in ("oldState", "newState"):
+        stranger[state]["parent"] = previews.urn("acme-files")
+    assert row(stranger).tenant == "acme-files"
+
+
+def test_a_grandchild_belongs_to_the_tenant_too() -> None:
+    middle = child("update", "acme", "files", {}, {}, diffReasons=["x"])
+    inner = child("create", "other", "verify", None, {})
+    inner["newState"]["parent"] = middle["urn"]
+    assert {found.tenant for found in read(middle, inner).rows} == {"acme"}
+
+
+def test_what_is_no_tenants_is_listed_apart_and_providers_are_left_out() -> None:
+    shared = {"op": "delete", "urn": f"{previews.PREFIX}digitalocean:index/domain:Domain::domain", "detailedDiff": None}
+    token = {"op": "update", "urn": f"{previews.PREFIX}pulumi:providers:digitalocean::dbs-1", "detailedDiff": None}
+    found = read(shared, token)
+    assert [operation.op for operation in found.others] == ["delete"]
+    assert found.rows == ()
+
+
+def test_objects_that_exist_are_adopted() -> None:
+    steps = created("acme")
+    for step in steps:
+        if step["urn"] in (previews.urn("acme", "droplet"), previews.urn("acme", "database")):
+            step["op"] = "import"
+            step["newState"]["importID"] = "4711"
+    found = row(*steps)
+    assert found.change is Change.ADOPTED
+    assert why(found) == ["takes over database db-postgresql-nyc3-52483-acme, droplet acme.meltanodata.com"]
+    assert [operation.id for operation in found.operations if operation.op == "import"] == ["4711", "4711"]
+
+
+def test_without_a_changed_option_the_resource_gives_the_reason() -> None:
+    step = child("update", "acme", "record", {"value": "10.0.0.1"}, {"value": "10.0.0.2"}, diffReasons=["value"])
+    found = row(step)
+    assert why(found) == ["record value: 10.0.0.1 → 10.0.0.2"]
+    assert "another address" in words(found)[0]
+    assert found.cost is None
+
+
+def test_a_secret_that_differs_has_no_value() -> None:
+    assert why(row(updated("acme", "files", "stdin"))) == ["acme-files stdin"]
+
+
+def test_a_renewed_certificate_restarts_the_web_server_alone() -> None:
+    found = row(*renewed("acme"))
+    assert why(found) == ["certificate: until 2027-01-31 (5f1c09ab) → until 2028-01-31 (77ad03fe)"]
+    assert words(found) == ["the web server restarts (seconds)"]
+
+
+@pytest.mark.parametrize(
+    ("steps", "effect", "severity"),
+    [
+        ([replaced("acme", "admin-password", "keepers")], "a new login password, the old one is refused", 1),
+        ([replaced("acme", "secret-key", "keepers")], "everybody is signed out", 1),
+        ([replaced("acme", "firewall", "clusterId")], "the database lets everybody in while it has no firewall", 2),
+        ([child("delete", "acme", "firewall", {})], "the database lets everybody in while it has no firewall", 2),
+        ([child("delete", "acme", "record", {})], "the host name stops working", 1),
+        ([child("create", "acme", "database", None, {})], "a new, empty database", 1),
+        ([child("delete", "acme", "droplet", {})], "data loss: the droplet is deleted and its URL gone", 2),
+        ([updated("acme", "files", "stdin")], "restart of the services whose files differ (seconds)", 1),
+    ],
+)
+def test_what_an_operation_means_for_people(steps: list[Step], effect: str, severity: int) -> None:
+    assert [(str(found), found.severity) for found in row(*steps).effects] == [(effect, severity)]
+
+
+def test_verifying_and_assigning_to_the_project_mean_nothing_to_people() -> None:
+    assert row(updated("acme", "verify", "triggers"), updated("acme", "project", "resources")).effects == ()
+
+
+def test_a_failed_preview_is_no_plan() -> None:
+    failed = preview() | {"diagnostics": [{"severity": "error", "message": "tenants.yaml:3: no such team\n"}]}
+    with pytest.raises(UserError, match=r"tenants\.yaml:3: no such team"):
+        plan.read(failed)
+
+
+def test_something_else_is_no_plan() -> None:
+    with pytest.raises(UserError, match="no output of `pulumi preview --json`"):
+        plan.read({"hello": "world"})
+
+
+KEYS = st.lists(st.from_regex(r"[a-z]{1,8}", fullmatch=True), unique=True, min_size=1, max_size=12)
+
+
+@given(keys=KEYS, seed=st.randoms(use_true_random=False), data=st.data())
+def test_every_tenant_has_one_row_and_the_digest_does_not_depend_on_the_order(
+    keys: list[str], seed: random.Random, data: st.DataObject
+) -> None:
+    kinds = {key: data.draw(st.sampled_from([created, destroyed, renewed])) for key in keys}
+    steps = [step for key, kind in kinds.items() for step in kind(key)]
+    shuffled = seed.sample(steps, len(steps))
+    found = read(*shuffled)
+    assert [row.tenant for row in found.rows] == sorted(keys)
+    assert found.digest == read(*steps).digest
+    assert unreviewed(found, read(*steps)) == []
+    assert sum(len(row.operations) for row in found.rows) == len(steps)
+
+
+@given(keys=KEYS, dropped=st.randoms(use_true_random=False))
+def test_what_is_left_of_a_reviewed_plan_is_reviewed(keys: list[str], dropped: random.Random) -> None:
+    steps = [step for key in keys for step in created(key)]
+    left = dropped.sample(steps, dropped.randrange(len(steps)))
+    assert unreviewed(read(*steps), read(*left)) == []
+
+
+def test_an_object_that_a_dead_run_made_is_taken_over_as_reviewed() -> None:
+    rest = [
+        child("import", "acme", "droplet", None, previews.inputs("acme", "droplet")),
+        child("create", "acme", "files", None, {}),
+    ]
+    assert unreviewed(read(*created("acme")), read(*rest)) == []
+
+
+@pytest.mark.parametrize(
+    ("now", "news"),
+    [
+        (destroyed("bolt"), "bolt: destroyed, and the reviewed plan does not touch it (its entry is gone)"),
+        (destroyed("acme"), "acme: destroyed instead of changed (its entry is gone)"),
+        (
+            [*renewed("acme"), replaced("acme", "database", "name")],
+            "acme: replaced instead of changed (replace of database acme-database (name))",
+        ),
+        (
+            [component("update", "acme", options(), options(tls="self_signed")), updated("acme", "files", "stdin")],
+            "acme: not reviewed: tls: wildcard → self_signed",
+        ),
+        (
+            [
+                component("update", "acme", options(), options(certificate="until 2029")),
+                updated("acme", "files", "stdin"),
+            ],
+            "acme: not reviewed: certificate: until 2027-01-31 (5f1c09ab) → until 2029",
+        ),
+    ],
+)
+def test_what_is_new_is_told(now: list[Step], news: str) -> None:
+    reviewed, applied = read(*renewed("acme")), read(*now)
+    assert reviewed.digest != applied.digest
+    assert unreviewed(reviewed, applied) == [news]
+
+
+def test_a_plan_of_another_stack_was_not_reviewed() -> None:
+    other = read().model_copy(update={"stack": "prod-2"})
+    assert unreviewed(other, read()) == ["the reviewed plan is for the stack prod-2, this one for prod"]
+
+
+def test_a_plan_survives_json() -> None:
+    found = read(*created("acme"), *destroyed("bolt"), *renewed("core"))
+    again = Plan.model_validate_json(found.model_dump_json())
+    assert again == found
+    assert again.digest == found.digest
