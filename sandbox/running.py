@@ -2,15 +2,30 @@
 
 from __future__ import annotations
 
+import fcntl
 import os
+import time
 from typing import TYPE_CHECKING, Literal
 
 from pydantic import BaseModel, ConfigDict, ValidationError
 
 if TYPE_CHECKING:
+    from io import TextIOWrapper
     from pathlib import Path
 
     from sandbox.home import Home
+
+_NONE = "no sandbox runs in {}: start one with `python -m sandbox start`"
+Kind = Literal["real", "light"]
+"""Machines and servers, or what only answers like them."""
+PluginKind = Literal["official", "stand-in"]
+
+_ATTEMPTS = 20
+_NONE = "no sandbox runs in {}: start one with `python -m sandbox start`"
+
+
+class AlreadyRunningError(Exception):
+    """A sandbox runs in this home."""
 
 
 class NotRunningError(Exception):
@@ -47,9 +62,11 @@ class Running(BaseModel):
     """Address and UDP/TCP port of the DNS server."""
     ssh_port: int
     """On which droplets listen."""
-    droplets: Literal["real", "light"]
-    databases: Literal["real", "light"]
-    plugins: Literal["official", "stand-in"]
+    droplets: Kind
+    databases: Kind
+    plugins: PluginKind
+    database_versions: tuple[str, ...]
+    """PostgreSQL's major versions that can be created, the newest last."""
     plugin_ports: dict[str, int] = {}
     """Stand-in plugin name → port on 127.0.0.1, for PULUMI_DEBUG_PROVIDERS; empty with the official ones."""
 
@@ -67,20 +84,54 @@ class Running(BaseModel):
         """What the sandbox of this home wrote.
 
         Raises:
-            NotRunningError: there is no such file, or it is not one of this version's.
+            NotRunningError: none runs there, whatever a killed one left behind, or it is of another version.
         """
         path = _path(home)
+        if not is_locked(home):
+            raise NotRunningError(_NONE.format(home.path))
         try:
             return cls.model_validate_json(path.read_text())
         except FileNotFoundError:
-            raise NotRunningError(f"no sandbox runs in {home.path}: start one with `python -m sandbox start`") from None
+            raise NotRunningError(_NONE.format(home.path)) from None
         except ValidationError:
-            raise NotRunningError(f"{path} is of another version: run `python -m sandbox start` again") from None
+            raise NotRunningError(
+                f"{path} is of another version: run `python -m sandbox stop` with that one, then start again"
+            ) from None
 
     @staticmethod
     def remove(home: Home) -> None:
         """Take the file away, as the sandbox stops; nothing when there is none."""
         _path(home).unlink(missing_ok=True)
+
+
+def take_lock(home: Home) -> TextIOWrapper:
+    """Hold the home's lock until the file is closed, or the process ends however it does.
+
+    Raises:
+        AlreadyRunningError: another process holds it.
+    """
+    file = (home.folder(".") / "lock").open("w")
+    for _ in range(_ATTEMPTS):  # someone may just be looking whether it is held
+        try:
+            fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError:
+            time.sleep(0.05)
+        else:
+            return file
+    file.close()
+    raise AlreadyRunningError(f"a sandbox runs in {home.path} already: see `python -m sandbox status`")
+
+
+def is_locked(home: Home) -> bool:
+    """Whether a sandbox runs, or is just starting or stopping, in this home."""
+    try:
+        with (home.path / "lock").open() as file:
+            fcntl.flock(file, fcntl.LOCK_SH | fcntl.LOCK_NB)
+    except FileNotFoundError:
+        return False
+    except BlockingIOError:
+        return True
+    return False
 
 
 def _path(home: Home) -> Path:

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 import pytest
 
 from sandbox.home import Home
-from sandbox.running import NotRunningError, Running, TeamAccess
+from sandbox.running import AlreadyRunningError, NotRunningError, Running, TeamAccess, take_lock
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -25,12 +25,27 @@ RUNNING = Running(
     databases="light",
     plugins="stand-in",
     plugin_ports={"random": 1},
+    database_versions=("15",),
 )
 
 
-def test_what_is_saved_is_loaded(tmp_path: Path) -> None:
-    RUNNING.save(Home(tmp_path / "home"))
-    assert Running.load(Home(tmp_path / "home")) == RUNNING
+def test_what_is_saved_is_loaded_while_the_sandbox_lives(tmp_path: Path) -> None:
+    home = Home(tmp_path / "home")
+    with take_lock(home):
+        RUNNING.save(home)
+        assert Running.load(home) == RUNNING
+
+
+def test_what_a_killed_sandbox_left_is_none(tmp_path: Path) -> None:
+    with take_lock(Home(tmp_path)):
+        RUNNING.save(Home(tmp_path))
+    with pytest.raises(NotRunningError, match="no sandbox runs"):
+        Running.load(Home(tmp_path))
+
+
+def test_only_one_runs_in_a_home(tmp_path: Path) -> None:
+    with take_lock(Home(tmp_path)), pytest.raises(AlreadyRunningError, match="sandbox status"):
+        take_lock(Home(tmp_path))
 
 
 def test_the_file_is_private(tmp_path: Path) -> None:
@@ -45,7 +60,7 @@ def test_no_file_names_the_command_that_makes_one(tmp_path: Path) -> None:
 
 def test_a_file_of_another_version_is_no_traceback(tmp_path: Path) -> None:
     (tmp_path / "sandbox.json").write_text('{"pid": 1}')
-    with pytest.raises(NotRunningError, match="another version"):
+    with take_lock(Home(tmp_path)), pytest.raises(NotRunningError, match="another version"):
         Running.load(Home(tmp_path))
 
 

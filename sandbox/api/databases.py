@@ -1,0 +1,560 @@
+"""PostgreSQL clusters: https://docs.digitalocean.com/reference/api/digitalocean/#tag/Databases."""
+
+from __future__ import annotations
+
+import asyncio
+import base64
+import ipaddress
+import re
+import secrets
+import string
+from http import HTTPStatus
+from typing import TYPE_CHECKING
+from urllib.parse import quote
+
+from pydantic import BaseModel
+from starlette.responses import JSONResponse, Response
+
+from sandbox.api.catalog import DATABASE_SIZES, END_OF_LIFE, REGIONS, versions
+from sandbox.api.cloud import JSON, Call, Cloud, new_uuid, no_content, route
+from sandbox.api.droplets import default_vpc
+from sandbox.api.errors import not_found, unprocessable
+from sandbox.api.projects import assign, default_project, unassign
+from sandbox.api.state import Database, Rule, User, timestamp
+from sandbox.api.tags import ensure_tags
+from sandbox.backends import Cluster
+
+if TYPE_CHECKING:
+    from collections.abc import Awaitable, Callable
+
+PORT = 25060
+NAME_HELD = 10.0
+"""Seconds for which the name of a cluster that is gone is not free again."""
+_NAME = re.compile(r"[a-z][a-z0-9-]{1,61}[a-z0-9]")
+_ADDRESSES = 2000
+_ZONE = "db.ondigitalocean.com"
+_USER = "doadmin"
+_DATABASE = "defaultdb"
+_DAYS = {"monday", "tuesday", "wednesday", "thursday", "friday", "saturday", "sunday"}
+
+
+def cluster(database: Database) -> Cluster:
+    """The database as its backend sees it."""
+    return Cluster(
+        id=database.id,
+        name=database.name,
+        version=database.version,
+        address=database.address,
+        host=database.host,
+        port=PORT,
+        user=_USER,
+        password=database.users[0].password,
+        database=_DATABASE,
+    )
+
+
+def urn(database: Database) -> str:
+    """The cluster's name among a project's resources."""
+    return f"do:dbaas:{database.id}"
+
+
+def host_names(cloud: Cloud) -> dict[str, str]:
+    """Every living cluster's host names and their address, for the DNS server."""
+    return {
+        name: database.address
+        for database in cloud.state.databases
+        if not database.deleted
+        for name in (database.host, f"private-{database.host}")
+    }
+
+
+def resume(cloud: Cloud) -> None:
+    """As the sandbox starts: what ran runs again, what was under way is finished."""
+    for database in cloud.state.databases:
+        if database.deleted:
+            _destroy(cloud, database)
+        elif database.status == "creating":
+            if not database.stuck:
+                _create_cluster(cloud, database, anew=True)
+        else:
+            _become(cloud, database, "online", lambda database=database: _start(cloud, database))  # type: ignore[misc]  # mypy knows no type for a lambda's default
+
+
+def destroy_all(cloud: Cloud) -> None:
+    """As the sandbox is reset: every cluster goes, and its name is free at once."""
+    for database in cloud.state.databases:
+        _destroy(cloud, database, held=0)
+
+
+async def _start(cloud: Cloud, database: Database) -> None:
+    await cloud.databases.start(cluster(database))
+    await cloud.databases.set_trusted_sources(cluster(database), _sources(cloud, database))
+
+
+def _sources(cloud: Cloud, database: Database) -> frozenset[str]:
+    """The addresses that the rules let in."""
+    addresses = set()
+    for rule in database.rules:
+        if rule.type == "ip_addr":
+            addresses.add(rule.value)
+        else:
+            addresses |= {
+                droplet.address
+                for droplet in cloud.state.droplets
+                if droplet.team == database.team and (str(droplet.id) == rule.value or rule.value in droplet.tags)
+            }
+    return frozenset(addresses)
+
+
+def _json(call: Call, database: Database) -> JSON:
+    primary = database.users[0]
+    assignment = call.state.assignments.get(urn(database))
+    return {
+        "id": database.id,
+        "name": database.name,
+        "engine": database.engine,
+        "version": database.version,
+        "semantic_version": f"{database.version}.4",
+        "num_nodes": database.num_nodes,
+        "size": database.size,
+        "region": database.region,
+        "status": database.status,
+        "created_at": database.created_at,
+        "private_network_uuid": database.private_network_uuid,
+        "tags": database.tags,
+        "db_names": database.db_names,
+        "connection": _connection(database, database.host),
+        "private_connection": _connection(database, f"private-{database.host}"),
+        "users": [{"name": primary.name, "role": primary.role, "password": primary.password}],
+        "maintenance_window": {
+            "day": database.maintenance_day,
+            "hour": database.maintenance_hour,
+            "pending": False,
+            "description": [],
+        },
+        "project_id": assignment.project if assignment else "",
+        "storage_size_mib": database.storage_size_mib,
+        "version_end_of_life": END_OF_LIFE[database.version],
+        "version_end_of_availability": END_OF_LIFE[database.version],
+        "metrics_endpoints": [{"host": database.host, "port": 9273}],
+        "rules": [_rule_json(database, rule) for rule in database.rules],
+    }
+
+
+def _connection(database: Database, host: str) -> JSON:
+    primary = database.users[0]
+    login = f"{primary.name}:{quote(primary.password, safe='')}"
+    return {
+        "protocol": "postgresql",
+        "uri": f"postgresql://{login}@{host}:{PORT}/{_DATABASE}?sslmode=require",
+        "database": _DATABASE,
+        "host": host,
+        "port": PORT,
+        "user": primary.name,
+        "password": primary.password,
+        "ssl": True,
+    }
+
+
+def _rule_json(database: Database, rule: Rule) -> JSON:
+    return {
+        "uuid": rule.uuid,
+        "cluster_uuid": database.id,
+        "type": rule.type,
+        "value": rule.value,
+        "created_at": rule.created_at,
+        "description": rule.description,
+    }
+
+
+class _NewDatabase(BaseModel):
+    name: str
+    engine: str
+    version: str | None = None
+    size: str
+    region: str
+    num_nodes: int
+    tags: list[str] | None = None
+    private_network_uuid: str | None = None
+    project_id: str | None = None
+    storage_size_mib: int | None = None
+    backup_restore: dict[str, object] | None = None
+
+
+class _Resize(BaseModel):
+    size: str
+    num_nodes: int
+    storage_size_mib: int | None = None
+
+
+class _Migrate(BaseModel):
+    region: str
+    private_network_uuid: str | None = None
+
+
+class _Upgrade(BaseModel):
+    version: str
+
+
+class _Maintenance(BaseModel):
+    day: str
+    hour: str
+
+
+class _NewRule(BaseModel):
+    type: str
+    value: str
+    description: str | None = None
+
+
+class _Rules(BaseModel):
+    rules: list[_NewRule] | None = None
+
+
+class _Autoscale(BaseModel):
+    storage: dict[str, object] | None = None
+
+
+def _own(call: Call) -> list[Database]:
+    return [d for d in call.state.databases if d.team == call.team.name and not d.deleted]
+
+
+async def _list(call: Call) -> Response:
+    """All at once: this list has no pages, whatever the query says."""
+    databases = _own(call)
+    if tag := call.query("tag_name"):
+        databases = [database for database in databases if tag in database.tags]
+    return JSONResponse({"databases": [_json(call, database) for database in databases]})
+
+
+async def _create(call: Call) -> Response:
+    body = await call.body(_NewDatabase)
+    version = body.version or versions(call.cloud)[-1]
+    _check(call, body, version)
+    project = body.project_id or default_project(call.state, call.team.name).id
+    number = int(call.team.uuid[:6], 16)
+    database = Database(
+        id=new_uuid(),
+        team=call.team.name,
+        name=body.name,
+        engine=body.engine,
+        version=version,
+        region=body.region,
+        size=body.size,
+        num_nodes=body.num_nodes,
+        storage_size_mib=body.storage_size_mib or DATABASE_SIZES[body.size].storage_mib,
+        address=_free_address(call.cloud),
+        host=f"{body.name}-do-user-{number}-0.{secrets.choice('abcdefghijkl')}.{_ZONE}",
+        created_at=timestamp(),
+        private_network_uuid=body.private_network_uuid or default_vpc(call.team.name, body.region),
+        tags=ensure_tags(call.state, call.team.name, body.tags or []),
+        users=[User(_USER, _password(), "primary")],
+        db_names=[_DATABASE],
+        stuck=call.stuck,
+    )
+    call.state.databases.put(database)
+    assign(call.state, urn(database), project)
+    _create_cluster(call.cloud, database)
+    return JSONResponse({"database": _json(call, database)}, status_code=HTTPStatus.CREATED)
+
+
+def _check(call: Call, body: _NewDatabase, version: str) -> None:
+    if not _NAME.fullmatch(body.name):
+        raise unprocessable(
+            "invalid cluster name: must be 3 to 63 lowercase letters, digits and dashes, and begin with a letter"
+        )
+    if body.engine != "pg":
+        raise unprocessable(f"invalid engine {body.engine!r}: the sandbox's clusters are pg")
+    if version not in versions(call.cloud):
+        raise unprocessable(_bad_version(version))
+    _check_region(body.region)
+    _check_size(body.size, body.num_nodes)
+    if body.backup_restore:
+        raise unprocessable("The sandbox keeps no backups to restore from")
+    if body.project_id:
+        project = call.state.projects.get(body.project_id)
+        if project is None or project.team != call.team.name:
+            raise unprocessable("project not found")
+    if len(_own(call)) >= call.team.database_limit:
+        raise unprocessable("creating this cluster would exceed your database cluster limit")
+    if any(d.team == call.team.name and d.name == body.name for d in call.state.databases):
+        raise unprocessable("cluster name is not available")
+
+
+def _bad_version(version: str) -> str:
+    if version in END_OF_LIFE:
+        return f"version {version} is not available for pg: it has reached end of life"
+    return f"invalid version {version!r} for pg"
+
+
+def _check_region(region: str) -> None:
+    if region not in REGIONS:
+        raise unprocessable("invalid region")
+
+
+def _check_size(size: str, num_nodes: int) -> None:
+    if size not in DATABASE_SIZES:
+        raise unprocessable("invalid size")
+    if not 1 <= num_nodes <= DATABASE_SIZES[size].nodes:
+        raise unprocessable(f"invalid number of nodes: {size} clusters have 1 to {DATABASE_SIZES[size].nodes}")
+
+
+def _password() -> str:
+    alphabet = string.ascii_letters + string.digits + "_-"
+    return "AVNS_" + "".join(secrets.choice(alphabet) for _ in range(19))
+
+
+def _free_address(cloud: Cloud) -> str:
+    taken = {database.address for database in cloud.state.databases}
+    while True:
+        address = cloud.database_network.database_address(cloud.state.next_index("database address", _ADDRESSES))
+        if address not in taken:
+            return address
+
+
+def _work(cloud: Cloud, database: Database, work: Callable[[], Awaitable[None]]) -> None:
+    cloud.jobs.start(f"database {database.id} ({database.name})", work)
+
+
+def _create_cluster(cloud: Cloud, database: Database, *, anew: bool = False) -> None:
+    """Make the cluster in the background; `anew` when a first try may have got some way."""
+
+    async def work() -> None:
+        if database.stuck or database.deleted:
+            return
+        if anew:
+            await cloud.databases.destroy(cluster(database))
+        await cloud.databases.create(cluster(database))
+
+    if not database.stuck:
+        _become(cloud, database, "online", work)
+
+
+def _become(cloud: Cloud, database: Database, status: str, work: Callable[[], Awaitable[None]]) -> None:
+    """Do work in the background, then show another status."""
+
+    async def run() -> None:
+        await work()
+        database.status = status
+        if cloud.state.databases.get(database.id) is not None:
+            cloud.state.databases.put(database)
+        cloud.state.commit()
+
+    _work(cloud, database, run)
+
+
+def _destroy(cloud: Cloud, database: Database, *, held: float = NAME_HELD) -> None:
+    """Take the cluster away in the background; it is no longer shown, its name is not free yet."""
+    database.deleted = True
+    cloud.state.databases.put(database)
+    unassign(cloud.state, urn(database))
+
+    async def work() -> None:
+        await cloud.databases.destroy(cluster(database))
+        await asyncio.sleep(held)
+        cloud.state.databases.remove(database)
+        cloud.state.commit()
+
+    _work(cloud, database, work)
+
+
+def _database(call: Call) -> Database:
+    database = call.state.databases.get(call.path("id"))
+    if database is None or database.team != call.team.name or database.deleted:
+        raise not_found()
+    return database
+
+
+def _online(call: Call) -> Database:
+    """The cluster, if it can be changed now."""
+    database = _database(call)
+    if database.status != "online":
+        raise unprocessable(f"cluster is not online: its status is {database.status}")
+    return database
+
+
+async def _show(call: Call) -> Response:
+    return JSONResponse({"database": _json(call, _database(call))})
+
+
+async def _delete(call: Call) -> Response:
+    _destroy(call.cloud, _database(call))
+    return no_content()
+
+
+async def _resize(call: Call) -> Response:
+    database = _online(call)
+    body = await call.body(_Resize)
+    _check_size(body.size, body.num_nodes)
+    storage = body.storage_size_mib or max(database.storage_size_mib, DATABASE_SIZES[body.size].storage_mib)
+    if storage < database.storage_size_mib:
+        raise unprocessable("storage cannot be made smaller")
+    database.status = "resizing"
+    call.state.databases.put(database)
+
+    async def work() -> None:
+        database.size, database.num_nodes, database.storage_size_mib = body.size, body.num_nodes, storage
+
+    _become(call.cloud, database, "online", work)
+    return Response(status_code=HTTPStatus.ACCEPTED)
+
+
+async def _migrate(call: Call) -> Response:
+    database = _online(call)
+    body = await call.body(_Migrate)
+    _check_region(body.region)
+    database.status = "migrating"
+    call.state.databases.put(database)
+
+    async def work() -> None:
+        database.region = body.region
+        database.private_network_uuid = body.private_network_uuid or default_vpc(database.team, body.region)
+
+    _become(call.cloud, database, "online", work)
+    return Response(status_code=HTTPStatus.ACCEPTED)
+
+
+async def _upgrade(call: Call) -> Response:
+    database = _online(call)
+    body = await call.body(_Upgrade)
+    offered = versions(call.cloud)
+    if body.version not in offered or int(body.version) <= int(database.version):
+        raise unprocessable(f"cannot upgrade from version {database.version} to {body.version}")
+    database.version = body.version
+    call.state.databases.put(database)
+    return no_content()
+
+
+async def _maintenance(call: Call) -> Response:
+    database = _database(call)
+    body = await call.body(_Maintenance)
+    if body.day.lower() not in _DAYS or not re.fullmatch(r"\d{2}:\d{2}(:\d{2})?", body.hour):
+        raise unprocessable("invalid maintenance window: a day of the week and an hour such as 14:00")
+    database.maintenance_day, database.maintenance_hour = body.day.lower(), body.hour
+    call.state.databases.put(database)
+    return no_content()
+
+
+async def _show_firewall(call: Call) -> Response:
+    database = _database(call)
+    return JSONResponse({"rules": [_rule_json(database, rule) for rule in database.rules]})
+
+
+async def _set_firewall(call: Call) -> Response:
+    """The whole list; empty lets in everybody."""
+    database = _database(call)
+    body = await call.body(_Rules)
+    known = {(rule.type, rule.value): rule for rule in database.rules}
+    rules = []
+    for new in body.rules or []:
+        _check_rule(call, new)
+        old = known.get((new.type, new.value))
+        rules.append(
+            Rule(
+                uuid=old.uuid if old else new_uuid(),
+                type=new.type,
+                value=new.value,
+                created_at=old.created_at if old else timestamp(),
+                description=new.description or "",
+            )
+        )
+    database.rules = rules
+    call.state.databases.put(database)
+
+    async def work() -> None:
+        if not database.deleted and not database.stuck:
+            await call.cloud.databases.set_trusted_sources(cluster(database), _sources(call.cloud, database))
+
+    _work(call.cloud, database, work)
+    return no_content()
+
+
+def _check_rule(call: Call, rule: _NewRule) -> None:
+    if rule.type == "ip_addr":
+        try:
+            ipaddress.ip_network(rule.value, strict=False)
+        except ValueError:
+            raise unprocessable(f"invalid ip address: {rule.value!r}") from None
+    elif rule.type == "droplet":
+        droplet = call.state.droplets.get(rule.value)
+        if droplet is None or droplet.team != call.team.name:
+            raise unprocessable(f"droplet {rule.value!r} not found")
+    elif rule.type != "tag":
+        raise unprocessable(f"invalid firewall rule type: {rule.type!r}")
+
+
+async def _ca(call: Call) -> Response:
+    _database(call)
+    pem = call.cloud.databases.ca_pem()
+    return JSONResponse({"ca": {"certificate": base64.b64encode(pem.encode()).decode()}})
+
+
+async def _list_users(call: Call) -> Response:
+    return JSONResponse({"users": [vars(user) for user in _database(call).users]})
+
+
+async def _show_user(call: Call) -> Response:
+    for user in _database(call).users:
+        if user.name == call.path("user"):
+            return JSONResponse({"user": vars(user)})
+    raise not_found()
+
+
+async def _list_dbs(call: Call) -> Response:
+    return JSONResponse({"dbs": [{"name": name} for name in _database(call).db_names]})
+
+
+async def _show_db(call: Call) -> Response:
+    if call.path("db") not in _database(call).db_names:
+        raise not_found()
+    return JSONResponse({"db": {"name": call.path("db")}})
+
+
+async def _backups(call: Call) -> Response:
+    _database(call)
+    return JSONResponse({"backups": [], "scheduled_backup_time": {"backup_hour": 3, "backup_minute": 40}})
+
+
+async def _show_autoscale(call: Call) -> Response:
+    return JSONResponse({"autoscale": _database(call).autoscale or {"storage": {"enabled": False}}})
+
+
+async def _set_autoscale(call: Call) -> Response:
+    database = _database(call)
+    database.autoscale = (await call.body(_Autoscale)).model_dump()
+    call.state.databases.put(database)
+    return no_content()
+
+
+async def _unsupported(call: Call) -> Response:
+    _database(call)
+    raise unprocessable("The sandbox's clusters have one user and one database")
+
+
+routes = [
+    route("GET", "/v2/databases", _list),
+    route("POST", "/v2/databases", _create),
+    route("GET", "/v2/databases/{id}", _show),
+    route("DELETE", "/v2/databases/{id}", _delete),
+    route("PUT", "/v2/databases/{id}/resize", _resize),
+    route("PUT", "/v2/databases/{id}/migrate", _migrate),
+    route("PUT", "/v2/databases/{id}/upgrade", _upgrade),
+    route("PUT", "/v2/databases/{id}/maintenance", _maintenance),
+    route("GET", "/v2/databases/{id}/firewall", _show_firewall),
+    route("PUT", "/v2/databases/{id}/firewall", _set_firewall),
+    route("GET", "/v2/databases/{id}/ca", _ca),
+    route("GET", "/v2/databases/{id}/backups", _backups),
+    route("GET", "/v2/databases/{id}/autoscale", _show_autoscale),
+    route("PUT", "/v2/databases/{id}/autoscale", _set_autoscale),
+    route("GET", "/v2/databases/{id}/users", _list_users),
+    route("GET", "/v2/databases/{id}/users/{user}", _show_user),
+    route("GET", "/v2/databases/{id}/dbs", _list_dbs),
+    route("GET", "/v2/databases/{id}/dbs/{db}", _show_db),
+    # In DigitalOcean, but nothing that the program asks for; refused rather than answered with a lie.
+    route("POST", "/v2/databases/{id}/users", _unsupported),
+    route("PUT", "/v2/databases/{id}/users/{user}", _unsupported),
+    route("DELETE", "/v2/databases/{id}/users/{user}", _unsupported),
+    route("POST", "/v2/databases/{id}/users/{user}/reset_auth", _unsupported),
+    route("POST", "/v2/databases/{id}/dbs", _unsupported),
+    route("DELETE", "/v2/databases/{id}/dbs/{db}", _unsupported),
+]

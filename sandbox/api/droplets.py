@@ -1,0 +1,497 @@
+"""Droplets and their actions: https://docs.digitalocean.com/reference/api/digitalocean/#tag/Droplets."""
+
+from __future__ import annotations
+
+import datetime as dt
+import re
+import uuid
+from http import HTTPStatus
+from typing import TYPE_CHECKING
+
+from pydantic import BaseModel
+from starlette.responses import JSONResponse, Response
+
+from sandbox.api.account import find_key
+from sandbox.api.catalog import REGIONS, SIZES, region_json, size_json
+from sandbox.api.cloud import JSON, Call, Cloud, no_content, route
+from sandbox.api.errors import not_found, unprocessable
+from sandbox.api.images import find_image, image_json
+from sandbox.api.projects import assign, default_project, unassign
+from sandbox.api.state import Action, Droplet, State, timestamp
+from sandbox.api.tags import ensure_tags
+from sandbox.backends import Machine
+
+if TYPE_CHECKING:
+    from collections.abc import Awaitable, Callable
+
+    from sandbox.api.state import Image
+
+_NAME = re.compile(r"[a-zA-Z0-9]?[a-z0-9A-Z.\-]{0,254}[a-z0-9A-Z]")
+_ADDRESSES = 2000
+"""How many of the network's addresses are in use in turn; above any team's droplet limit."""
+_MOST_AT_ONCE = 10
+_DEFAULT_REGION = "nyc3"
+_TOO_BUSY = "Droplet already has a pending event."
+_IS_OFF = "Droplet is currently powered off. Please power it on to run this event."
+
+
+def machine(droplet: Droplet) -> Machine:
+    """The droplet as its backend sees it."""
+    return Machine(droplet.id, droplet.name, droplet.address, droplet.image_name, tuple(droplet.ssh_keys))
+
+
+def urn(droplet: Droplet) -> str:
+    """The droplet's name among a project's resources."""
+    return f"do:droplet:{droplet.id}"
+
+
+def resume(cloud: Cloud) -> None:
+    """As the sandbox starts: what ran runs again, what was under way is finished."""
+    for action in cloud.state.actions:
+        if action.status == "in-progress" and action.type != "create":
+            _end(cloud.state, action, "errored")
+    for droplet in cloud.state.droplets:
+        if droplet.deleted:
+            _destroy(cloud, droplet)
+            continue
+        if droplet.locked:
+            droplet.locked = False
+            cloud.state.droplets.put(droplet)
+        if droplet.status == "active":
+            _work(cloud, droplet, lambda droplet=droplet: cloud.droplets.power_on(machine(droplet)))  # type: ignore[misc]  # mypy knows no type for a lambda's default
+        elif droplet.status == "new" and not droplet.stuck:
+            _create_machine(cloud, droplet, anew=True)
+
+
+def destroy_all(cloud: Cloud) -> None:
+    """As the sandbox is reset: every machine goes."""
+    for droplet in cloud.state.droplets:
+        _destroy(cloud, droplet)
+
+
+def _json(state: State, droplet: Droplet) -> JSON:
+    size = SIZES[droplet.size]
+    image = state.images.get(droplet.image)
+    new = droplet.status == "new"
+    return {
+        "id": droplet.id,
+        "name": droplet.name,
+        "memory": size.memory,
+        "vcpus": size.vcpus,
+        "disk": droplet.disk,
+        "disk_info": [{"type": "local", "size": {"amount": droplet.disk, "unit": "gib"}}],
+        "locked": droplet.locked,
+        "status": droplet.status,
+        "kernel": None,
+        "created_at": droplet.created_at,
+        "features": droplet.features,
+        "backup_ids": [],
+        "next_backup_window": _backup_window() if "backups" in droplet.features else None,
+        "snapshot_ids": [i.id for i in state.images if i.resource_id == droplet.id],
+        "image": _image_json(droplet, image),
+        "volume_ids": [],
+        "size": size_json(droplet.size),
+        "size_slug": droplet.size,
+        # Addresses show up once the machine is there.
+        "networks": {"v4": [] if new else _networks(droplet), "v6": []},
+        "region": region_json(droplet.region),
+        "tags": droplet.tags,
+        "vpc_uuid": droplet.vpc_uuid,
+    }
+
+
+def _image_json(droplet: Droplet, image: Image | None) -> JSON:
+    """A droplet outlives its image."""
+    if image is not None:
+        return image_json(image)
+    gone = {"id": droplet.image, "name": droplet.image_name, "distribution": "Ubuntu", "slug": None, "public": False}
+    return (
+        gone
+        | {"regions": [], "created_at": droplet.created_at, "min_disk_size": 0, "type": "snapshot"}
+        | {"size_gigabytes": 0, "description": "", "tags": [], "status": "deleted", "error_message": ""}
+    )
+
+
+def _networks(droplet: Droplet) -> list[JSON]:
+    def network(address: str, kind: str, netmask: str) -> JSON:
+        gateway = address.rsplit(".", 1)[0] + ".1"
+        return {"ip_address": address, "netmask": netmask, "gateway": gateway, "type": kind}
+
+    return [
+        network(droplet.private_address, "private", "255.255.240.0"),
+        network(droplet.address, "public", "255.255.240.0"),
+    ]
+
+
+def _backup_window() -> JSON:
+    start = dt.datetime.now(dt.UTC).replace(hour=0, minute=0, second=0) + dt.timedelta(days=1)
+    return {"start": timestamp(start), "end": timestamp(start + dt.timedelta(hours=23))}
+
+
+def _action_json(action: Action) -> JSON:
+    return {
+        "id": action.id,
+        "status": action.status,
+        "type": action.type,
+        "started_at": action.started_at,
+        "completed_at": action.completed_at,
+        "resource_id": action.resource_id,
+        "resource_type": "droplet",
+        "region": region_json(action.region),
+        "region_slug": action.region,
+    }
+
+
+class _NewDroplets(BaseModel):
+    name: str | None = None
+    names: list[str] | None = None
+    size: str
+    image: int | str
+    region: str | None = None
+    ssh_keys: list[int | str] | None = None
+    tags: list[str] | None = None
+    backups: bool = False
+    ipv6: bool = False
+    monitoring: bool = False
+    with_droplet_agent: bool = True
+    vpc_uuid: str | None = None
+
+
+class _NewAction(BaseModel):
+    type: str
+    size: str | None = None
+    disk: bool = False
+    name: str | None = None
+
+
+def _own(call: Call) -> list[Droplet]:
+    return [droplet for droplet in call.state.droplets if droplet.team == call.team.name]
+
+
+async def _list(call: Call) -> Response:
+    droplets = _own(call)
+    if tag := call.query("tag_name"):
+        droplets = [droplet for droplet in droplets if tag in droplet.tags]
+    if name := call.query("name"):
+        droplets = [droplet for droplet in droplets if droplet.name.lower() == name.lower()]
+    if call.query("type") == "gpus":
+        droplets = []
+    return call.page("droplets", [_json(call.state, droplet) for droplet in droplets])
+
+
+async def _create(call: Call) -> Response:
+    body = await call.body(_NewDroplets)
+    names = body.names if body.names is not None else [body.name or ""]
+    region, size, image, keys = _checked(call, body, names)
+    tags = ensure_tags(call.state, call.team.name, body.tags or [])
+    made = []
+    for name in names:
+        address, private_address = _free_address(call.cloud)
+        droplet = Droplet(
+            id=call.state.next_id("droplet", 412_000_000),
+            team=call.team.name,
+            name=name,
+            region=region,
+            size=size,
+            disk=SIZES[size].disk,
+            image=image.id,
+            image_name=image.name,
+            ssh_keys=keys,
+            address=address,
+            private_address=private_address,
+            created_at=timestamp(),
+            vpc_uuid=body.vpc_uuid or default_vpc(call.team.name, region),
+            features=_features(body),
+            tags=tags,
+            stuck=call.stuck,
+        )
+        call.state.droplets.put(droplet)
+        assign(call.state, urn(droplet), default_project(call.state, call.team.name).id)
+        made.append((droplet, _create_machine(call.cloud, droplet)))
+    links = {"actions": [{"id": a.id, "rel": "create", "href": call.url(f"/v2/actions/{a.id}")} for _, a in made]}
+    shown = [_json(call.state, droplet) for droplet, _ in made]
+    content = {"droplets": shown} if body.names is not None else {"droplet": shown[0]}
+    return JSONResponse(content | {"links": links}, status_code=HTTPStatus.ACCEPTED)
+
+
+def _checked(call: Call, body: _NewDroplets, names: list[str]) -> tuple[str, str, Image, list[str]]:
+    """Region, size, image and public keys of a request that DigitalOcean would take."""
+    if not all(_NAME.fullmatch(name) for name in names) or not names:
+        raise unprocessable("Only valid hostname characters are allowed. (a-z, A-Z, 0-9, . and -)")
+    if len(names) > _MOST_AT_ONCE:
+        raise unprocessable(f"You can only create up to {_MOST_AT_ONCE} Droplets at once.")
+    region = body.region or _DEFAULT_REGION
+    if region not in REGIONS:
+        raise unprocessable("You specified an invalid region for Droplet creation.")
+    if body.size not in SIZES:
+        raise unprocessable("You specified an invalid size for Droplet creation.")
+    image = find_image(call.state, call.team.name, body.image)
+    if image is None:
+        raise unprocessable("You specified an invalid image for Droplet creation.")
+    if region not in image.regions:
+        raise unprocessable("The image you specified is not available in the selected region.")
+    if SIZES[body.size].disk < image.min_disk_size:
+        raise unprocessable("The size you specified has a smaller disk than the image needs.")
+    found = {identifier: find_key(call.state, call.team.name, identifier) for identifier in body.ssh_keys or []}
+    unknown = [str(identifier) for identifier, key in found.items() if key is None]
+    if unknown:
+        raise unprocessable(f"{', '.join(unknown)} are invalid key identifiers for Droplet creation.")
+    if len(_own(call)) + len(names) > call.team.droplet_limit:
+        raise unprocessable("creating this/these droplet(s) will exceed your droplet limit")
+    return region, body.size, image, [key.public_key for key in found.values() if key is not None]
+
+
+def _features(body: _NewDroplets) -> list[str]:
+    """Exactly what is on: clients read backups, ipv6 and monitoring off this list."""
+    optional = {"backups": body.backups, "ipv6": body.ipv6, "monitoring": body.monitoring}
+    always = ["droplet_agent"] if body.with_droplet_agent else []
+    return [name for name, on in optional.items() if on] + always + ["private_networking"]
+
+
+def default_vpc(team: str, region: str) -> str:
+    """The id of the network that a team has in each region."""
+    return str(uuid.uuid5(uuid.NAMESPACE_DNS, f"{region}.{team}.vpc"))
+
+
+def _free_address(cloud: Cloud) -> tuple[str, str]:
+    """Public and private address; one that was just given back comes up again last."""
+    taken = {droplet.address for droplet in cloud.state.droplets}
+    while True:
+        index = cloud.state.next_index("droplet address", _ADDRESSES)
+        address = cloud.droplet_network.droplet_address(index)
+        if address not in taken:
+            return address, f"10.108.{index // 250}.{index % 250 + 2}"
+
+
+def _work(cloud: Cloud, droplet: Droplet, work: Callable[[], Awaitable[None]]) -> None:
+    cloud.jobs.start(f"droplet {droplet.id} ({droplet.name})", work)
+
+
+def _begin(state: State, droplet: Droplet, kind: str) -> Action:
+    number = state.next_id("action", 2_300_000_000)
+    return state.actions.put(Action(number, droplet.team, kind, droplet.id, droplet.region, timestamp()))
+
+
+def _end(state: State, action: Action, status: str) -> None:
+    action.status = status
+    action.completed_at = timestamp()
+    state.actions.put(action)
+
+
+def _create_machine(cloud: Cloud, droplet: Droplet, *, anew: bool = False) -> Action:
+    """Make the machine in the background; `anew` when a first try may have got some way."""
+    actions = [a for a in cloud.state.actions if a.resource_id == droplet.id and a.type == "create"]
+    action = actions[0] if actions else _begin(cloud.state, droplet, "create")
+
+    async def work() -> None:
+        if droplet.stuck or droplet.deleted:
+            return
+        if anew:
+            await cloud.droplets.destroy(machine(droplet))
+        try:
+            await cloud.droplets.create(machine(droplet))
+        except Exception:
+            _end(cloud.state, action, "errored")
+            cloud.state.commit()
+            raise
+        droplet.status = "active"
+        cloud.state.droplets.put(droplet)
+        _end(cloud.state, action, "completed")
+        cloud.state.commit()
+
+    _work(cloud, droplet, work)
+    return action
+
+
+def _destroy(cloud: Cloud, droplet: Droplet) -> None:
+    """Take the machine away in the background; the droplet is there, locked, until it is gone."""
+    droplet.deleted = droplet.locked = True
+    cloud.state.droplets.put(droplet)
+
+    async def work() -> None:
+        await cloud.droplets.destroy(machine(droplet))
+        unassign(cloud.state, urn(droplet))
+        cloud.state.droplets.remove(droplet)
+        for action in cloud.state.actions:
+            if action.resource_id == droplet.id and action.status == "in-progress":
+                _end(cloud.state, action, "completed")
+        cloud.state.commit()
+
+    _work(cloud, droplet, work)
+
+
+def _droplet(call: Call) -> Droplet:
+    droplet = call.state.droplets.get(call.path("id"))
+    if droplet is None or droplet.team != call.team.name:
+        raise not_found()
+    return droplet
+
+
+async def _show(call: Call) -> Response:
+    return JSONResponse({"droplet": _json(call.state, _droplet(call))})
+
+
+async def _delete(call: Call) -> Response:
+    droplet = _droplet(call)
+    if droplet.locked:
+        raise unprocessable(_TOO_BUSY)
+    _destroy(call.cloud, droplet)
+    return no_content()
+
+
+async def _delete_tagged(call: Call) -> Response:
+    tag = call.query("tag_name")
+    if not tag:
+        raise unprocessable("tag_name is required")
+    for droplet in _own(call):
+        if tag in droplet.tags and not droplet.locked:
+            _destroy(call.cloud, droplet)
+    return no_content()
+
+
+async def _act(call: Call) -> Response:
+    """Start an action; the droplet is locked until it is done."""
+    droplet = _droplet(call)
+    body = await call.body(_NewAction)
+    if droplet.locked or droplet.status == "new":
+        raise unprocessable(_TOO_BUSY)
+    work = _action(call.cloud, droplet, body)
+    action = _begin(call.state, droplet, body.type)
+    droplet.locked = True
+    call.state.droplets.put(droplet)
+
+    async def run() -> None:
+        status = "errored"
+        try:
+            await work()
+            status = "completed"
+        finally:
+            droplet.locked = droplet.deleted
+            call.state.droplets.put(droplet)
+            _end(call.state, action, status)
+            call.state.commit()
+
+    _work(call.cloud, droplet, run)
+    return JSONResponse({"action": _action_json(action)}, status_code=HTTPStatus.CREATED)
+
+
+def _action(cloud: Cloud, droplet: Droplet, body: _NewAction) -> Callable[[], Awaitable[None]]:
+    """What an action does, once it is checked that it may."""
+
+    async def off() -> None:
+        await cloud.droplets.power_off(machine(droplet))
+        droplet.status = "off"
+
+    async def on() -> None:
+        await cloud.droplets.power_on(machine(droplet))
+        droplet.status = "active"
+
+    async def off_and_on() -> None:
+        await off()
+        await on()
+
+    if body.type in {"power_off", "shutdown", "reboot", "power_cycle"}:
+        if droplet.status == "off":
+            raise unprocessable(_IS_OFF)
+        return off if body.type in {"power_off", "shutdown"} else off_and_on
+    if body.type == "power_on":
+        return on
+    if body.type == "resize":
+        return _resize(droplet, body)
+    if body.type == "rename":
+        return _rename(droplet, body.name or "")
+    if body.type in {"enable_backups", "disable_backups", "enable_ipv6"}:
+        return _feature(droplet, body.type)
+    raise unprocessable(f"The sandbox's droplets know no action {body.type!r}")
+
+
+def _resize(droplet: Droplet, body: _NewAction) -> Callable[[], Awaitable[None]]:
+    size = SIZES.get(body.size or "")
+    if size is None:
+        raise unprocessable("You specified an invalid size for Droplet resize.")
+    if droplet.status != "off":
+        raise unprocessable("Droplet must be powered off to be resized.")
+    if size.disk < droplet.disk:
+        raise unprocessable("This size is not available because it has a smaller disk.")
+
+    async def work() -> None:
+        droplet.size = size.slug
+        if body.disk:
+            droplet.disk = size.disk
+
+    return work
+
+
+def _rename(droplet: Droplet, name: str) -> Callable[[], Awaitable[None]]:
+    if not _NAME.fullmatch(name):
+        raise unprocessable("Only valid hostname characters are allowed. (a-z, A-Z, 0-9, . and -)")
+
+    async def work() -> None:
+        droplet.name = name
+
+    return work
+
+
+def _feature(droplet: Droplet, kind: str) -> Callable[[], Awaitable[None]]:
+    change, _, feature = kind.partition("_")
+
+    async def work() -> None:
+        others = [name for name in droplet.features if name != feature]
+        droplet.features = [feature, *others] if change == "enable" else others
+
+    return work
+
+
+def _shown(call: Call, actions: list[Action]) -> Response:
+    """Newest first, as DigitalOcean lists actions."""
+    return call.page("actions", [_action_json(action) for action in reversed(actions)])
+
+
+async def _list_all_actions(call: Call) -> Response:
+    return _shown(call, [action for action in call.state.actions if action.team == call.team.name])
+
+
+async def _list_actions(call: Call) -> Response:
+    droplet = _droplet(call)
+    return _shown(call, [action for action in call.state.actions if action.resource_id == droplet.id])
+
+
+async def _show_action(call: Call) -> Response:
+    action = call.state.actions.get(call.path("action"))
+    droplet = call.request.path_params.get("id", action and str(action.resource_id))
+    if action is None or action.team != call.team.name or str(action.resource_id) != droplet:
+        raise not_found()
+    return JSONResponse({"action": _action_json(action)})
+
+
+async def _list_snapshots(call: Call) -> Response:
+    droplet = _droplet(call)
+    snapshots = [
+        {
+            "id": image.id,
+            "name": image.name,
+            "regions": image.regions,
+            "created_at": image.created_at,
+            "min_disk_size": image.min_disk_size,
+            "size_gigabytes": image.size_gigabytes,
+            "type": "snapshot",
+        }
+        for image in call.state.images
+        if image.resource_id == droplet.id
+    ]
+    return call.page("snapshots", snapshots)
+
+
+routes = [
+    route("GET", "/v2/droplets", _list),
+    route("POST", "/v2/droplets", _create),
+    route("DELETE", "/v2/droplets", _delete_tagged),
+    route("GET", "/v2/droplets/{id}", _show),
+    route("DELETE", "/v2/droplets/{id}", _delete),
+    route("GET", "/v2/droplets/{id}/snapshots", _list_snapshots),
+    route("GET", "/v2/droplets/{id}/actions", _list_actions),
+    route("POST", "/v2/droplets/{id}/actions", _act),
+    route("GET", "/v2/droplets/{id}/actions/{action}", _show_action),
+    route("GET", "/v2/actions", _list_all_actions),
+    route("GET", "/v2/actions/{action}", _show_action),
+]

@@ -1,0 +1,107 @@
+"""A light sandbox in this process, for tests of the API and of clients that need one."""
+
+from __future__ import annotations
+
+import asyncio
+import threading
+from typing import TYPE_CHECKING, Any
+
+import pytest
+import requests
+
+from sandbox.home import Home
+from sandbox.server import Modes, sandbox
+from tests.sandbox.contract import violations
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+    from pathlib import Path
+
+    from sandbox.running import Running
+
+MODES = Modes(droplets="light", databases="light", plugins="official")
+
+
+class Background:
+    """A light sandbox without plugins, in a thread of its own."""
+
+    def __init__(self, home: Home) -> None:
+        self._home = home
+        self._thread = threading.Thread(target=lambda: asyncio.run(self._run()))
+        self._up = threading.Event()
+        self._running: Running | None = None
+
+    def __enter__(self) -> Running:
+        self._thread.start()
+        self._up.wait()
+        assert self._running is not None, "the sandbox did not start"
+        return self._running
+
+    def __exit__(self, *_: object) -> None:
+        self._loop.call_soon_threadsafe(self._stop.set)
+        self._thread.join()
+
+    async def _run(self) -> None:
+        self._loop, self._stop = asyncio.get_running_loop(), asyncio.Event()
+        try:
+            async with sandbox(self._home, MODES, lambda _: None) as self._running:
+                self._up.set()
+                await self._stop.wait()
+        finally:
+            self._up.set()
+
+
+class Client:
+    """A token's view of the API. Every answer is checked against DigitalOcean's specification."""
+
+    def __init__(self, url: str, token: str) -> None:
+        self.url = url
+        self._session = requests.Session()
+        self._session.headers["Authorization"] = f"Bearer {token}"
+
+    def request(self, method: str, path: str, json: object = None) -> requests.Response:
+        """Call a path such as `/v2/droplets`."""
+        response = self._session.request(method, self.url + path, json=json, timeout=10)
+        assert violations(response) == [], f"{method} {path} answered {response.status_code}: {response.text}"
+        return response
+
+    def get(self, path: str, status: int = 200) -> Any:
+        """The JSON of a GET that answers with this status."""
+        return self._expect(status, "GET", path)
+
+    def post(self, path: str, json: object, status: int = 201) -> Any:
+        """The JSON of a POST."""
+        return self._expect(status, "POST", path, json)
+
+    def put(self, path: str, json: object, status: int = 200) -> Any:
+        """The JSON of a PUT; None for 204."""
+        return self._expect(status, "PUT", path, json)
+
+    def delete(self, path: str, status: int = 204, json: object = None) -> Any:
+        """None, or the error's JSON."""
+        return self._expect(status, "DELETE", path, json)
+
+    def _expect(self, status: int, method: str, path: str, json: object = None) -> Any:
+        response = self.request(method, path, json)
+        assert response.status_code == status, f"{method} {path} answered {response.status_code}: {response.text}"
+        return response.json() if response.content else None
+
+
+@pytest.fixture(scope="module")
+def running(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Running]:
+    """A light sandbox, one per test module."""
+    folder: Path = tmp_path_factory.mktemp("sandbox")
+    with Background(Home(folder)) as running:
+        yield running
+
+
+@pytest.fixture
+def meltano(running: Running) -> Client:
+    """The droplet team."""
+    return Client(running.api_url, running.teams["Meltano"].token)
+
+
+@pytest.fixture
+def dbs(running: Running) -> Client:
+    """The first database team."""
+    return Client(running.api_url, running.teams["MeltanoData DBs 1"].token)
