@@ -14,10 +14,12 @@ setup: .venv/.ready ## the virtual environment with the locked dependencies
 	$(BIN)/pip install --quiet --no-build-isolation --no-deps --editable .
 	@touch $@
 
-check: setup ## lint and types
+check: setup ## lint, types, the schema's freshness, the fleet file
 	$(BIN)/ruff check .
 	$(BIN)/ruff format --check .
 	$(BIN)/mypy
+	$(BIN)/meltanodata schema --check
+	$(BIN)/meltanodata check
 
 lock: setup ## write requirements.lock anew from pyproject.toml
 	env -u PIP_FIND_LINKS $(BIN)/uv pip compile pyproject.toml --extra dev --generate-hashes --no-emit-index-url \

@@ -19,8 +19,8 @@ if TYPE_CHECKING:
     from cryptography.hazmat.primitives.asymmetric.types import PrivateKeyTypes
 
 
-def problems(certificate: str, key: str, domain: str, now: datetime) -> list[tuple[str, str]]:
-    """What is wrong with the wildcard certificate and its key.
+def problems(certificate: str | None, key: str | None, domain: str | None, now: datetime) -> list[tuple[str, str]]:
+    """What is wrong with the wildcard certificate and its key; what is None is not looked at.
 
     Args:
         certificate: PEM, the server's own certificate first, as Caddy wants it.
@@ -32,9 +32,11 @@ def problems(certificate: str, key: str, domain: str, now: datetime) -> list[tup
         Pairs of the setting (`certificate` or `certificate_key`) and what is wrong with it.
     """
     found = []
-    private = _load(key, ssh=False)
-    if private is None:
+    private = None if key is None else _load(key, ssh=False)
+    if key is not None and private is None:
         found.append(("certificate_key", "is no private key that can be read (PEM, without passphrase)"))
+    if certificate is None:
+        return found
     try:
         leaf, *_ = x509.load_pem_x509_certificates(certificate.encode())
     except ValueError:
@@ -42,7 +44,7 @@ def problems(certificate: str, key: str, domain: str, now: datetime) -> list[tup
     if private is not None and private.public_key() != leaf.public_key():
         found.append(("certificate_key", "does not fit the certificate; set both from the same issue"))
     hosts = _hosts(leaf)
-    if f"*.{domain}" not in hosts:
+    if domain is not None and f"*.{domain}" not in hosts:
         whom = listing(map(show, hosts), "and") if hosts else "no host name at all"
         found.append(("certificate", f"is for {whom}; wanted is {show(f'*.{domain}')}"))
     if now < leaf.not_valid_before_utc:
@@ -52,11 +54,11 @@ def problems(certificate: str, key: str, domain: str, now: datetime) -> list[tup
     return found
 
 
-def ssh_key_problem(key: str) -> str | None:
-    """What is wrong with a private key for SSH; None if nothing is."""
-    if _load(key, ssh=True) is not None:
-        return None
-    return "is no private key that can be read (OpenSSH or PEM, without passphrase)"
+def ssh_key_problems(key: str | None) -> list[tuple[str, str]]:
+    """The same for the private key for SSH, the setting `ssh_private_key`."""
+    if key is None or _load(key, ssh=True) is not None:
+        return []
+    return [("ssh_private_key", "is no private key that can be read (OpenSSH or PEM, without passphrase)")]
 
 
 def _hosts(certificate: x509.Certificate) -> list[str]:

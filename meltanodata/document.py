@@ -7,9 +7,9 @@ itself is read, compared and removed without a look at another one.
 
 from __future__ import annotations
 
+import os
 import re
 from dataclasses import dataclass, field
-from pathlib import Path
 from typing import TYPE_CHECKING, Any, NamedTuple, TypeAlias
 
 import yaml
@@ -19,6 +19,7 @@ from meltanodata.wording import show
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
+    from pathlib import Path
 
 DEEPEST = 20
 """Levels of nesting; a file of ours has three, and without an end there is Python's own."""
@@ -55,8 +56,8 @@ class Value:
     """The index of the value's first character in the file's text."""
     end: int
     """The index after its last one; equal to `start` where nothing is written (`key:`)."""
-    keys: dict[str, Place] = field(default_factory=dict)
-    """For a mapping, where each key stands."""
+    keys: dict[str, Value] = field(default_factory=dict)
+    """For a mapping, each key as written."""
 
     def plain(self) -> object:
         """The same without places: dict, list, str, int, float, bool or None."""
@@ -81,11 +82,8 @@ class Document:
 
 
 def display(path: Path) -> str:
-    """A path as the reader would type it: relative to the working directory where it is below it."""
-    try:
-        return str(path.absolute().relative_to(Path.cwd()))
-    except ValueError:
-        return str(path)
+    """A path as the reader would type it: from the working directory, unless the whole path is shorter."""
+    return min(os.path.relpath(path), str(path.absolute()), key=len)
 
 
 def read(path: Path) -> Document:
@@ -171,7 +169,7 @@ class _Composer:
 
     def _mapping(self, event: _Event, depth: int) -> Value:
         data: dict[str, Value] = {}
-        keys: dict[str, Place] = {}
+        keys: dict[str, Value] = {}
         while not isinstance(item := next(self._events), yaml.MappingEndEvent):
             key = self._value(item, depth + 1)
             value = self._value(next(self._events), depth + 1)
@@ -180,10 +178,10 @@ class _Composer:
             elif key.text == "<<":
                 self._refuse(item, "merge keys (<<) have no use here; write out what they would bring")
             elif key.text in data:
-                first = keys[key.text].line
+                first = keys[key.text].place.line
                 self._refuse(item, f"{show(key.text)} stands here again; it is in line {first} already. Keep one")
             else:
-                data[key.text], keys[key.text] = value, key.place
+                data[key.text], keys[key.text] = value, key
         return Value(_place(event), "a mapping", data, _span(event)[0], _span(item)[1], keys)
 
     def _refuse(self, event: _Event, message: str) -> None:

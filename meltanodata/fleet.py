@@ -38,6 +38,17 @@ EMPTY = (
 _FIRST_WITHOUT_UI = 3
 
 
+def cluster_name(region: str, digits: int, tenant: str) -> str:
+    """A database cluster's name as the guide makes it (step 3); the digits are five."""
+    return f"db-postgresql-{region}-{digits}-{tenant}"
+
+
+def tenant_of_cluster(name: str) -> str | None:
+    """The tenant whose name a cluster bears, whatever its region and digits; None for a name of another form."""
+    match = re.fullmatch(r"db-postgresql-[a-z0-9]+-[0-9]+-(.+)", name)
+    return match[1] if match else None
+
+
 def _day(value: object) -> object:
     if type(value) is date:
         return value
@@ -54,6 +65,7 @@ def _with_ui(version: str) -> str:
 
 _Slug = Annotated[str, Field(pattern=r"^[a-z0-9]+(-[a-z0-9]+)*$")]
 _PostgresVersion = Annotated[str, Field(pattern=r"^[1-9][0-9]?$")]
+_MeltanoVersion = Annotated[str, Field(pattern=r"^[0-9]+\.[0-9]+(\.[0-9]+)?$"), AfterValidator(_with_ui)]
 _DropletName = Annotated[str, Field(pattern=r"^[a-zA-Z0-9.-]*[a-zA-Z0-9]$", max_length=255)]
 _ClusterName = Annotated[str, Field(pattern=r"^[a-z][a-z0-9-]{1,61}[a-z0-9]$")]
 
@@ -74,22 +86,23 @@ class Adopt(_Strict):
     """The names of an instance made by hand, where they are not those that the program would give."""
 
     droplet: _DropletName | None = Field(
-        None,
+        default=None,
         title="a droplet's name",
-        description="The droplet's name in the droplet team; without it, the tenant's host name.",
+        description="The droplet's name in the droplet team. Left out, the instance's host name.",
         examples=["demo2.meltanodata.com"],
     )
     record: Annotated[str, Field(pattern=LABEL)] | None = Field(
-        None,
+        default=None,
         title="a record's name without the domain",
-        description="The A record's name, without the domain; without it, the tenant's name.",
+        description="The A record's name, without the domain: the first part of the instance's host name. Left out, the"
+        " tenant's name.",
         examples=["demo2"],
     )
     database: _ClusterName | None = Field(
-        None,
+        default=None,
         title="a database cluster's name",
-        description="The database cluster's name in the tenant's team; without it,"
-        " db-postgresql-REGION-DIGITS-TENANT whatever its digits.",
+        description="The database cluster's name in the tenant's team. Left out, the one called"
+        " db-postgresql-REGION-DIGITS-TENANT, whatever its digits.",
         examples=["db-postgresql-nyc1-01234"],
     )
 
@@ -98,7 +111,7 @@ class Options(_Strict):
     """One tenant's options as the file has them. An entry may be as short as its team."""
 
     database_team: str | None = Field(
-        None,
+        default=None,
         min_length=1,
         title="a database team's name",
         description="The DigitalOcean team that holds the tenant's database. `meltanodata assign` writes it"
@@ -106,80 +119,78 @@ class Options(_Strict):
         examples=["MeltanoData DBs 1"],
     )
     region: _Slug | None = Field(
-        None,
+        default=None,
         title="a region of DigitalOcean's",
-        description="Where the droplet and the database stand; without it, the stack's region.",
+        description="Where the droplet and the database stand. Left out, the stack's region.",
         examples=["nyc3"],
     )
     droplet_size: _Slug = Field(
-        "s-2vcpu-2gb",
+        default="s-2vcpu-2gb",
         title="a droplet size",
         description="The droplet's plan. A change powers the droplet off, resizes it and powers it on.",
         examples=["s-2vcpu-4gb"],
     )
     database_size: _Slug = Field(
-        "db-s-1vcpu-1gb",
+        default="db-s-1vcpu-1gb",
         title="a database size",
         description="The database cluster's plan. DigitalOcean cannot make it smaller again.",
         examples=["db-s-1vcpu-2gb"],
     )
     database_version: _PostgresVersion | None = Field(
-        None,
+        default=None,
         title="a major version of PostgreSQL",
-        description="Without it, the stack's version. It can go up only.",
+        description="Left out, the stack's version. It can go up only.",
         examples=["16"],
     )
     tls: Literal["wildcard", "self_signed"] = Field(
-        "wildcard",
+        default="wildcard",
         title="a kind of certificate",
         description="wildcard: the stack's certificate. self_signed: Caddy makes one of its own, and browsers warn.",
         examples=["self_signed"],
     )
-    meltano_version: Annotated[str, Field(pattern=r"^[0-9]+\.[0-9]+(\.[0-9]+)?$"), AfterValidator(_with_ui)] | None = (
-        Field(
-            None,
-            title="a version of Meltano",
-            description="Without it, what the snapshot has. Below 3, because later ones have no UI.",
-            examples=["2.20.0"],
-        )
+    meltano_version: _MeltanoVersion | None = Field(
+        default=None,
+        title="a version of Meltano",
+        description="Left out, what the snapshot has. Below 3, because later ones have no UI.",
+        examples=["2.20.0"],
     )
     demo: bool = Field(
         default=False,
         title="true or false",
         description="A demo instance: nobody's data, may be wiped.",
-        examples=["true"],
+        examples=[True],
     )
     wipe_database: Annotated[date, BeforeValidator(_day)] | None = Field(
-        None,
+        default=None,
         title="a date",
         description="Each new date drops every schema but `public`, once, at the next up whatever the date."
         " Needs `demo: true`.",
         examples=["2026-11-20"],
     )
     admin_password_generation: int = Field(
-        1,
+        default=1,
         ge=1,
         title="a count",
         description="Count it up for a new admin password; the old one is refused afterwards.",
         examples=[2],
     )
     rebuild: int = Field(
-        0,
+        default=0,
         ge=0,
         title="a count",
         description="Count it up for a new droplet from the snapshot; the database and its data stay.",
         examples=[1],
     )
     snapshot: str | None = Field(
-        None,
+        default=None,
         min_length=1,
         title="a snapshot's name",
-        description="The snapshot for a new droplet; without it, the newest that the stack's pattern matches."
+        description="The snapshot for a new droplet. Left out, the newest that the stack's pattern matches."
         " It does nothing to a droplet that exists, unless `rebuild` goes up.",
         examples=["Ubuntu meltano-123456789"],
     )
     adopt: Adopt | None = Field(
-        None,
+        default=None,
         title="a mapping of droplet, record and database",
         description="Take over an instance made by hand whose names differ. Where they do not, nothing is needed.",
         examples=[{"database": "db-postgresql-nyc1-01234"}],
@@ -266,9 +277,9 @@ def parse(source: Document) -> tuple[Fleet, list[Problem]]:
             problems.append(Problem(source.file, 1, 0, EMPTY))
     elif isinstance(root.data, dict):
         for key, value in root.data.items():
-            if wrong := _key_problem(key):
-                problems.append(Problem(source.file, *root.keys[key], f"{show(key)}: {wrong}"))
-            row = _row(source.file, key, root.keys[key], value, problems)
+            if wrong := name_problem(key):
+                problems.append(Problem(source.file, *root.keys[key].place, f"{show(key)}: {wrong}"))
+            row = _row(source.file, key, root.keys[key].place, value, problems)
             if row is not None:
                 rows.append(row)
     elif root.data is None:
@@ -283,7 +294,8 @@ def parse(source: Document) -> tuple[Fleet, list[Problem]]:
 _ENTRY = "an entry so: `acme:`, and in the next line `  database_team: MeltanoData DBs 1`"
 
 
-def _key_problem(key: str) -> str | None:
+def name_problem(key: str) -> str | None:
+    """Why a tenant cannot have a name; None if it can."""
     if re.fullmatch(LABEL, key):
         return None
     better = re.sub(r"[^a-z0-9]+", "-", key.lower()).strip("-")
@@ -306,12 +318,12 @@ def _row(file: str, key: str, place: Place, value: Value, problems: list[Problem
     wrong = set()
     for finding in findings(Options, plain, "option"):
         wrong.add(str(finding.path[0]))
-        where = _place_at(given[str(finding.path[0])], value.keys[str(finding.path[0])], finding)
+        where = _place_at(given[str(finding.path[0])], value.keys[str(finding.path[0])].place, finding)
         path = ".".join(map(str, finding.path))
         message = finding.message if finding.unknown else f"{path}: {finding.message}"
         problems.append(Problem(file, *where, f"{key}: {message}"))
     options = Options.model_validate({name: option for name, option in plain.items() if name not in wrong})
-    return Row(key, options, place, value.keys)
+    return Row(key, options, place, {name: written.place for name, written in value.keys.items()})
 
 
 def _place_at(option: Value, name: Place, finding: Finding) -> Place:
@@ -319,5 +331,5 @@ def _place_at(option: Value, name: Place, finding: Finding) -> Place:
     for part in finding.path[1:]:
         if not isinstance(option.data, dict):
             break
-        name, option = option.keys[str(part)], option.data[str(part)]
+        name, option = option.keys[str(part)].place, option.data[str(part)]
     return name if finding.unknown else option.place

@@ -14,9 +14,9 @@ from typing import TYPE_CHECKING, Annotated, Literal, TypeAlias
 from pydantic import AfterValidator, BaseModel, BeforeValidator, ConfigDict, Field, SecretStr
 
 from meltanodata import document
-from meltanodata.document import Place, Refused, Value
+from meltanodata.document import Document, Place, Value
 from meltanodata.errors import Problem, ProblemsError
-from meltanodata.wording import did_you_mean, findings, listing, show
+from meltanodata.wording import did_you_mean, example_of, findings, listing, show
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -51,13 +51,13 @@ class DatabaseTeam(_Frozen):
         examples=["MeltanoData DBs 1"],
     )
     limit: int = Field(
-        60, ge=1, title="a number of clusters", description="DigitalOcean's limit for the team.", examples=[60]
+        default=60, ge=1, title="a number of clusters", description="DigitalOcean's limit for the team.", examples=[60]
     )
     full: bool = Field(
         default=False,
         title="true or false",
         description="Takes no more tenants, whatever its limit.",
-        examples=["true"],
+        examples=[True],
     )
 
 
@@ -66,7 +66,11 @@ class DropletTeam(_Frozen):
 
     name: _TeamName = Field(title="a team's name", description="As in DigitalOcean.", examples=["Meltano"])
     limit: int = Field(
-        500, ge=1, title="a number of droplets", description="DigitalOcean's limit for the team.", examples=[500]
+        default=500,
+        ge=1,
+        title="a number of droplets",
+        description="DigitalOcean's limit for the team.",
+        examples=[500],
     )
 
 
@@ -128,6 +132,8 @@ def _once(teams: tuple[DatabaseTeam, ...]) -> tuple[DatabaseTeam, ...]:
     names = [team.name for team in teams]
     if twice := sorted({name for name in names if names.count(name) > 1}):
         raise ValueError(f"{listing(map(show, twice), 'and')} is listed twice")
+    if not teams:
+        raise ValueError("it lists no team")
     return teams
 
 
@@ -167,50 +173,48 @@ class Settings(_Frozen):
         examples=['{"name": "Meltano", "limit": 500}'],
     )
     database_teams: Annotated[tuple[DatabaseTeam, ...], AfterValidator(_once)] = Field(
-        min_length=1,
         title="a list of teams",
         description="The teams that the stack owns, in the order in which they fill up.",
         examples=['[{"name": "MeltanoData DBs 1", "limit": 60}]'],
     )
     tenants_file: str = Field(
-        "tenants.yaml",
+        default="tenants.yaml",
         min_length=1,
         title="a file's path",
         description="The fleet file, from the project's folder or absolute.",
         examples=["tenants.yaml"],
     )
     region: Annotated[str, Field(pattern=r"^[a-z0-9]+$")] = Field(
-        "nyc3",
+        default="nyc3",
         title="a region of DigitalOcean's",
         description="For tenants that state none.",
         examples=["nyc3"],
     )
     snapshot: Annotated[str, AfterValidator(_regex)] = Field(
-        r"^Ubuntu meltano-\d+$",
+        default=r"^Ubuntu meltano-\d+$",
         min_length=1,
         title="a regular expression",
         description="New droplets are made from the newest snapshot whose name matches.",
         examples=[r"^Ubuntu meltano-\d+$"],
     )
     caddy_version: Annotated[Literal[1, 2], BeforeValidator(_number)] = Field(
-        1,
+        default=1,
         title="a major version of Caddy",
         description="The dialect of the Caddyfile; what the snapshot has.",
         examples=[1],
     )
     requests_per_second: float = Field(
-        4,
+        default=4,
         gt=0,
-        le=250 / 60,
         title="a number of requests a second",
         description="To DigitalOcean for each token. Its limits are 250 a minute and 5,000 an hour.",
         examples=[4],
     )
     ssh_port: int = Field(
-        22, ge=1, le=65535, title="a port", description="Where the droplets' SSH server listens.", examples=[22]
+        default=22, ge=1, le=65535, title="a port", description="Where the droplets' SSH server listens.", examples=[22]
     )
     api_url: Annotated[str, AfterValidator(_root_url)] = Field(
-        DIGITALOCEAN,
+        default=DIGITALOCEAN,
         title="a root URL",
         description="DigitalOcean, or a sandbox. Stacks with the same one form one fleet.",
         examples=[DIGITALOCEAN],
@@ -278,23 +282,36 @@ def of(values: Mapping[str, str], stack: str, now: datetime) -> tuple[Settings, 
     Raises:
         ProblemsError: see `from_pulumi`.
     """
-    report = _Report(stack, f"Pulumi.{stack}.yaml", None)
+    report = _Report(stack, file_of(stack), None)
     settings = _public(values, report)
-    secrets = _secrets(values, report, settings, now)
+    secrets = _secrets(values, report, now)
     if settings is None or secrets is None or report.problems:
         raise ProblemsError(report.problems)
     return settings, secrets
 
 
 def read(path: Path) -> Settings:
-    """What a stack's file says in the open, without the engine; `path` ends in Pulumi.<stack>.yaml.
+    """What a stack's file, Pulumi.<stack>.yaml, says in the open; needs neither the engine nor the passphrase.
 
     Raises:
         ProblemsError: every missing or wrong setting with its place, each with the command that mends it; also a
             secret that stands there in plain text.
     """
-    source = document.read(path)
-    stack = path.name.removeprefix("Pulumi.").removesuffix(".yaml")
+    return parse(document.read(path), stack_of(path))
+
+
+def file_of(stack: str) -> str:
+    """The name of a stack's file."""
+    return f"Pulumi.{stack}.yaml"
+
+
+def stack_of(path: Path) -> str:
+    """The stack whose file it is."""
+    return path.name.removeprefix("Pulumi.").removesuffix(".yaml")
+
+
+def parse(source: Document, stack: str) -> Settings:
+    """The same for a file that is read already."""
     root = source.root.data if source.root is not None else None
     config = root.get("config") if isinstance(root, dict) else None
     prefix = f"{NAMESPACE}:"
@@ -302,18 +319,21 @@ def read(path: Path) -> Settings:
     if config is not None and isinstance(config.data, dict):
         given = {key.removeprefix(prefix): value for key, value in config.data.items() if key.startswith(prefix)}
     report = _Report(stack, source.file, given)
-    report.problems += source.problems
-    for name in _SECRET:
-        if name in given and not _encrypted(given[name]):
+    if source.problems:
+        raise ProblemsError(source.problems)
+    for name, value in given.items():
+        if name in _SECRET and not _encrypted(value):
             message = "stands here in plain text; it is known to everybody who can read the file, so make a new one"
             report.add((name,), message, _secret_remedy(name, report))
+        if name in _PUBLIC and _encrypted(value):
+            message = "is encrypted, and the commands read this file without its passphrase"
+            report.add((name,), message, _public_remedy((name,), Settings.model_fields[name], report))
     # A plain value reaches the program as text whatever its type here; a structured one keeps its types.
     values = {
         name: value.text if isinstance(value.data, str | int | float) else value.plain()
         for name, value in given.items()
-        if not isinstance(value.data, Refused)
     }
-    settings = _public(values, report)
+    settings = None if report.problems else _public(values, report)
     if settings is None or report.problems:
         raise ProblemsError(report.problems)
     return settings
@@ -353,9 +373,9 @@ class _Report:
         name = shlex.quote(f"{NAMESPACE}:{_dotted(path)}")
         return f"Set it: pulumi config set --stack {self.stack} {flag}{name} {shlex.quote(str(value))}"
 
-    def set_secret(self, name: str, file: str) -> str:
+    def set_secret(self, name: str) -> str:
         """The command for a secret, which comes from a file and never stands in a command line."""
-        return f"Set it: pulumi config set --stack {self.stack} --secret {NAMESPACE}:{name} < {file}"
+        return f"Set it: pulumi config set --stack {self.stack} --secret {NAMESPACE}:{name} < {_FILES[name]}"
 
     def set_token(self, team: str) -> str:
         """The command for a team's token."""
@@ -387,13 +407,14 @@ _FILES = {
 
 
 def _encrypted(value: Value) -> bool:
+    """Whether a setting, or every leaf of a structured one, is as `pulumi config set --secret` writes it."""
     if not isinstance(value.data, dict):
         return False
-    return "secure" in value.data or all(_encrypted(inner) for inner in value.data.values())
+    return value.data.keys() == {"secure"} or all(_encrypted(inner) for inner in value.data.values())
 
 
 def _secret_remedy(name: str, report: _Report) -> str:
-    return report.set_token("TEAM") if name == "tokens" else report.set_secret(name, _FILES[name])
+    return report.set_token("TEAM") if name == "tokens" else report.set_secret(name)
 
 
 def _public(values: Mapping[str, object], report: _Report) -> Settings | None:
@@ -406,58 +427,60 @@ def _public(values: Mapping[str, object], report: _Report) -> Settings | None:
     given |= {name: _from_json(given[name]) for name in _STRUCTURED if name in given}
     found = findings(Settings, given, "setting")
     for finding in found:
-        if finding.field is None:
-            report.add(finding.path, finding.message, report.remove(finding.path))
-        else:
-            report.add(finding.path, finding.message, _public_remedy(finding.path, finding.field, report))
+        remedy = _public_remedy(finding.path, finding.field, report) if finding.field else report.remove(finding.path)
+        report.add(finding.path, finding.message, remedy)
     return None if found else Settings.model_validate(given)
 
 
 def _public_remedy(path: Steps, field: FieldInfo, report: _Report) -> str:
-    match path:
-        case ("droplet_team",):
-            return report.set(("droplet_team", "name"), "Meltano")
-        case ("database_teams",) | ("database_teams", int()):
-            return report.set((*path, 0, "name")[:3], "MeltanoData DBs 1")
-        case _:
-            return report.set(path, (field.examples or [""])[0])
+    """The command that sets what is wrong; for a structured setting the part that cannot be left out."""
+    example = example_of(field)
+    if path == ("droplet_team",):
+        path, example = ("droplet_team", "name"), "Meltano"
+    elif path[0] == "database_teams" and path[-1] not in DatabaseTeam.model_fields:
+        path, example = ("database_teams", *(path[1:] or (0,)), "name"), "MeltanoData DBs 1"
+    return report.set(path, example)
 
 
-def _secrets(values: Mapping[str, object], report: _Report, settings: Settings | None, now: datetime) -> Secrets | None:
-    tokens = _tokens(values, report, settings)
-    pem = {}
-    for name, file in _FILES.items():
-        text = str(values.get(name, "")).strip()
-        if not text:
-            report.add((name,), "is missing", report.set_secret(name, file))
-        pem[name] = text.replace("\r\n", "\n") + "\n"
-    if not all(text.strip() for text in pem.values()):
-        return None
+def _secrets(values: Mapping[str, str], report: _Report, now: datetime) -> Secrets | None:
     from meltanodata import certificates  # noqa: PLC0415 - cryptography, which only the program needs
 
-    if problem := certificates.ssh_key_problem(pem["ssh_private_key"]):
-        report.add(("ssh_private_key",), problem, report.set_secret("ssh_private_key", _FILES["ssh_private_key"]))
-    if settings is not None:
-        found = certificates.problems(pem["certificate"], pem["certificate_key"], settings.domain, now)
-        for name, problem in found:
-            report.add((name,), problem, report.set_secret(name, _FILES[name]))
-    secret = {name: SecretStr(text) for name, text in pem.items()}
-    return Secrets(tokens={team: SecretStr(token) for team, token in tokens.items()}, **secret)
+    tokens = _tokens(values, report)
+    pem = {name: values[name].strip().replace("\r\n", "\n") + "\n" for name in _FILES if values.get(name)}
+    wrong = [(name, "is missing") for name in _FILES if name not in pem]
+    wrong += certificates.ssh_key_problems(pem.get("ssh_private_key"))
+    wrong += certificates.problems(pem.get("certificate"), pem.get("certificate_key"), values.get("domain"), now)
+    for name, problem in wrong:
+        report.add((name,), problem, report.set_secret(name))
+    if wrong or tokens is None:
+        return None
+    return Secrets(tokens=tokens, **{name: SecretStr(text) for name, text in pem.items()})
 
 
-def _tokens(values: Mapping[str, object], report: _Report, settings: Settings | None) -> dict[str, str]:
+def _tokens(values: Mapping[str, object], report: _Report) -> dict[str, SecretStr] | None:
     tokens = _from_json(values.get("tokens", "{}"))
     if not isinstance(tokens, dict):
         report.add(("tokens",), "is no mapping of a team's name to its token", report.remove(("tokens",)))
-        return {}
-    teams = settings.teams if settings is not None else tuple(tokens)
-    for team in teams:
-        token = tokens.get(team)
-        if not isinstance(token, str) or not re.fullmatch(r"\S+", token.strip()):
-            message = "is missing" if team not in tokens else "is no token: a token is one word"
-            report.add(("tokens", team), message, report.set_token(team))
-    for team in tokens:
-        if team not in teams:
-            message = f"is a token of a team that the stack does not list.{did_you_mean(team, teams)}"
-            report.add(("tokens", team), message, report.remove(("tokens", team)))
-    return {team: str(token).strip() for team, token in tokens.items()}
+        return None
+    teams = _team_names(values)
+    wrong = {team: "is missing" for team in teams if team not in tokens}
+    wrong |= {
+        team: "is no token: one word is wanted"
+        for team, token in tokens.items()
+        if team in teams and not (isinstance(token, str) and re.fullmatch(r"[!-~]+", token.strip()))
+    }
+    for team, problem in wrong.items():
+        report.add(("tokens", team), problem, report.set_token(team))
+    strangers = [team for team in tokens if team not in teams]
+    for team in strangers:
+        message = f"is for a team that the stack does not list.{did_you_mean(team, teams)}"
+        report.add(("tokens", team), message, report.remove(("tokens", team)))
+    return None if wrong or strangers else {team: SecretStr(token.strip()) for team, token in tokens.items()}
+
+
+def _team_names(values: Mapping[str, object]) -> list[str]:
+    """The teams that the settings name, also where something else about them is wrong."""
+    droplet_team, database_teams = (_from_json(values.get(name)) for name in _STRUCTURED)
+    teams = [droplet_team, *(database_teams if isinstance(database_teams, list) else [])]
+    names = [team.get("name") for team in teams if isinstance(team, dict)]
+    return list(dict.fromkeys(name for name in names if isinstance(name, str)))

@@ -97,7 +97,7 @@ def _model_of(field: FieldInfo) -> type[BaseModel]:
 
 def _explain(error: ErrorDetails, field: FieldInfo, value: object) -> str:
     context = error.get("ctx", {})
-    wanted = f"{field.title}, such as {(field.examples or [''])[0]}"
+    wanted = f"{field.title}, such as {example_of(field)}"
     kind = error["type"]
     if kind == "missing":
         return f"is missing; wanted is {wanted}"
@@ -113,7 +113,15 @@ def _explain(error: ErrorDetails, field: FieldInfo, value: object) -> str:
     }.get(kind, f"is not {wanted}")
     if kind == "string_type" and isinstance(value, int | float):
         said = f"is not text; put it in quotes if it is {field.title}"
+    if kind == "model_type":
+        said = f"is not a mapping of {listing(_model_of(field).model_fields, 'and')}"
     return f"{_written(value)} {said}"
+
+
+def example_of(field: FieldInfo) -> str:
+    """A field's first example as it would be written."""
+    example = (field.examples or [""])[0]
+    return str(example).lower() if isinstance(example, bool) else str(example)
 
 
 def _written(value: object) -> str:

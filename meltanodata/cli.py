@@ -1,0 +1,218 @@
+"""The operator's command, `meltanodata`.
+
+Each command reads the fleet file and the stacks' settings of the project that the working directory is in. Exit codes:
+0 all is well, 1 something is to be mended (the messages say what), 2 the command was called wrongly.
+"""
+
+from __future__ import annotations
+
+import subprocess
+import sys
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+
+from meltanodata import document, edit, fleet, rules, schema
+from meltanodata.errors import Problem, ProblemsError, UserError
+from meltanodata.fleet import Fleet
+from meltanodata.stacks import Project
+from meltanodata.wording import show
+
+if TYPE_CHECKING:
+    from collections.abc import Sized
+
+    from meltanodata.document import Document
+    from meltanodata.settings import Settings
+
+app = typer.Typer(
+    help="The tenants of meltanodata.com: check and edit tenants.yaml, and see how many more fit.",
+    no_args_is_help=True,
+    pretty_exceptions_enable=False,
+    rich_markup_mode=None,
+    context_settings={"help_option_names": ["-h", "--help"]},
+)
+
+File = Annotated[Path | None, typer.Argument(help="The fleet file; left out, the one that the stack's settings name.")]
+Stack = Annotated[
+    str | None, typer.Option(help="A stack of the fleet that is meant; left out, the fleet on DigitalOcean itself.")
+]
+
+
+def main() -> None:
+    """Run the command; a user's mistake is shown without a traceback."""
+    try:
+        app()
+    except UserError as error:
+        print(error, file=sys.stderr)
+        sys.exit(1)
+
+
+@app.command()
+def check(
+    file: File = None,
+    stack: Stack = None,
+    base: Annotated[
+        str | None,
+        typer.Option(metavar="REV|FILE", help="An older version to compare with, to know who is new or has changed."),
+    ] = None,
+) -> None:
+    """Find what is wrong with tenants.yaml.
+
+    All of it at once, the stacks' settings included.
+
+    \b
+    meltanodata check
+    meltanodata check --base origin/main    # also: nobody changes team, a full team gains nobody
+    meltanodata check --stack sandbox
+    """
+    stacks, path = _here(stack, file)
+    before = None if base is None else _before(base, path)
+    loaded, problems = fleet.load(path)
+    problems += rules.problems(loaded, stacks, None if before is None else rules.homes(before), before)
+    if problems:
+        raise ProblemsError(problems)
+    teams = {row.options.database_team for row in loaded.rows}
+    print(f"{loaded.file}: {_count(loaded.rows, 'tenant')} in {_count(teams, 'team')}, all is well")
+
+
+@app.command()
+def assign(file: File = None, stack: Stack = None) -> None:
+    """Write the database teams that are missing.
+
+    Each is the first that is not full. Nothing else in the file changes.
+
+    \b
+    meltanodata assign
+    """
+    stacks, path = _here(stack, file)
+    source, loaded = _read(path)
+    problems = [*rules.stacks_agree(stacks), *rules.room_for_all(loaded, stacks)]
+    if problems:
+        raise ProblemsError(problems)
+    teams = rules.placement(loaded, stacks)
+    if teams:
+        edit.write(path, edit.assign(source, {tenant: team for tenant, team in teams.items() if team}))
+    for tenant, team in teams.items():
+        print(f"{tenant}: {team}")
+    if not teams:
+        print(f"{source.file}: every tenant has its team already")
+
+
+@app.command()
+def new(
+    tenant: Annotated[str, typer.Argument(help="The tenant's name, the first part of its host name.")],
+    file: File = None,
+    stack: Stack = None,
+    write: Annotated[bool, typer.Option("--write", help="Add the entry to the file instead of printing it.")] = False,
+) -> None:
+    """Print or add an entry for a new tenant.
+
+    \b
+    meltanodata new acme
+    meltanodata new acme --write
+    """
+    stacks, path = _here(stack, file)
+    source, loaded = _read(path)
+    if problem := fleet.name_problem(tenant):
+        raise UserError(f"{show(tenant)}: {problem}")
+    for row in loaded.rows:
+        if row.key == tenant:
+            raise ProblemsError([Problem(loaded.file, *row.place, f"{tenant} is there already")])
+    team = rules.first_free(loaded, stacks)
+    if team is None:
+        raise UserError(rules.no_room(stacks))
+    text = edit.add(source, tenant, team)
+    grown, _ = fleet.parse(document.parse(text.encode(), source.file))
+    if problems := set(rules.problems(grown, stacks)) - set(rules.problems(loaded, stacks)):
+        raise ProblemsError(list(problems))
+    if write:
+        edit.write(path, text)
+        print(f"{source.file}:{grown.rows[-1].place.line}: {tenant} added, in {team}")
+    else:
+        print(edit.entry(tenant, team), end="")
+
+
+@app.command()
+def capacity(file: File = None, stack: Stack = None) -> None:
+    """Show how many more tenants fit.
+
+    Counts the tenants in the fleet file, and says what to ask DigitalOcean for when the teams run out.
+
+    \b
+    meltanodata capacity
+    """
+    from meltanodata import capacity as figures  # noqa: PLC0415 - rich, which only tables need
+
+    stacks, path = _here(stack, file)
+    _, loaded = _read(path)
+    figures.show(rules.droplet_use(loaded, stacks), rules.database_uses(loaded, stacks), stacks)
+
+
+@app.command("schema")
+def write_schema(
+    check: Annotated[bool, typer.Option("--check", help="Write nothing; exit code 1 if the file is stale.")] = False,
+) -> None:
+    """Write tenants.schema.json, for editors.
+
+    By it they check tenants.yaml while it is typed.
+
+    \b
+    meltanodata schema
+    meltanodata schema --check
+    """
+    path = Project.around(Path.cwd()).program / schema.FILE
+    fresh = path.is_file() and path.read_text(encoding="utf-8") == schema.text()
+    if check and not fresh:
+        raise UserError(f"{document.display(path)} is not what meltanodata/fleet.py says; run: meltanodata schema")
+    if not check and not fresh:
+        path.write_text(schema.text(), encoding="utf-8")
+    print(f"{document.display(path)} is up to date")
+
+
+def _here(stack: str | None, file: Path | None) -> tuple[tuple[Settings, ...], Path]:
+    """The stacks of the fleet that is meant, and its file."""
+    project = Project.around(Path.cwd())
+    try:
+        stacks = project.fleet(stack)
+    except ProblemsError as error:
+        # The fleet's own problems are the reader's too, as far as they can be known without settings.
+        _, problems = fleet.load(file or project.program / "tenants.yaml")
+        raise ProblemsError([*error.problems, *problems]) from None
+    return stacks, file or project.tenants_file(stacks[0])
+
+
+def _read(path: Path) -> tuple[Document, Fleet]:
+    """A fleet file that is well formed, for commands that edit or count; what its rules say does not matter."""
+    source = document.read(path)
+    loaded, problems = fleet.parse(source)
+    if problems:
+        raise ProblemsError(problems)
+    return source, loaded
+
+
+def _before(base: str, path: Path) -> Fleet:
+    """What could be read of an older version of the fleet file; without tenants where it did not exist yet."""
+    if Path(base).is_file():
+        return fleet.load(Path(base))[0]
+    revision = _git(path, "rev-parse", "--verify", "--quiet", "--end-of-options", f"{base}^{{commit}}")
+    if revision is None:
+        raise UserError(
+            f"--base {show(base)} is neither a file nor a revision that git has; fetch it first if it is one"
+        )
+    commit = revision.decode().strip()
+    old = _git(path, "show", f"{commit}:./{path.name}")
+    return Fleet(base, ()) if old is None else fleet.parse(document.parse(old, f"{base}:{path.name}"))[0]
+
+
+def _git(path: Path, *arguments: str) -> bytes | None:
+    """What git says in a file's folder, None if it fails."""
+    try:
+        done = subprocess.run(["git", "-C", str(path.absolute().parent), *arguments], capture_output=True, check=False)
+    except FileNotFoundError:
+        raise UserError("--base with a revision needs git, which is not installed") from None
+    return done.stdout if done.returncode == 0 else None
+
+
+def _count(things: Sized, noun: str) -> str:
+    return f"{len(things)} {noun}{'' if len(things) == 1 else 's'}"

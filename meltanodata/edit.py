@@ -1,0 +1,134 @@
+"""Small changes to the fleet file as text: what is not changed stays as it is, byte by byte.
+
+A change is an insertion where the reader's marks say; comments, order, quotes, indentation and line ends are not
+written anew (docs/decisions/assign-inserts-text.md). Afterwards the text is read again: it must say what was meant
+and nothing else, or nothing is written.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import re
+import tempfile
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import yaml
+
+from meltanodata import document, fleet
+from meltanodata.errors import Problem, ProblemsError
+from meltanodata.fleet import Options
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+
+    from meltanodata.document import Document, Value
+
+STEP = 2
+"""Columns that an entry's options stand in."""
+
+
+def assign(source: Document, teams: Mapping[str, str]) -> str:
+    """The file's text with a team for each of the tenants named, all of which have none.
+
+    Raises:
+        ProblemsError: an entry is written in a way that cannot be completed by an insertion.
+    """
+    text = source.text
+    insertions = [_insertion(source, tenant, scalar(team)) for tenant, team in teams.items()]
+    for start, end, new in sorted(insertions, reverse=True):
+        text = text[:start] + new + text[end:]
+    _same_but(source, text, teams)
+    return text
+
+
+def add(source: Document, tenant: str, team: str) -> str:
+    """The file's text with a new entry at its end.
+
+    Raises:
+        ProblemsError: the file is written in a way that an entry cannot be added to at its end.
+    """
+    root = source.root
+    text = source.text
+    if root is not None and root.data == {}:
+        changed = text[: root.start] + entry(tenant, team).rstrip("\n") + text[root.end :]
+    else:
+        eol = _eol(text)
+        gap = "" if text.endswith(eol * 2) else eol
+        changed = text + gap + entry(tenant, team).replace("\n", eol)
+    _same_but(source, changed, {tenant: team})
+    return changed
+
+
+def entry(tenant: str, team: str) -> str:
+    """A whole entry, as short as it can be."""
+    return f"{scalar(tenant)}:\n{' ' * STEP}database_team: {scalar(team)}\n"
+
+
+def scalar(text: str) -> str:
+    """Text as a YAML scalar, quoted where any reader would take it for something else."""
+    plain = re.fullmatch(r"[A-Za-z0-9]([A-Za-z0-9 _-]*[A-Za-z0-9])?", text) and yaml.safe_load(text) == text
+    return text if plain else json.dumps(text)
+
+
+def write(path: Path, text: str) -> None:
+    """Replace the file's content in one step; its mode stays, and a link stays a link."""
+    target = Path(os.path.realpath(path))
+    with tempfile.NamedTemporaryFile("wb", dir=target.parent, prefix=f".{target.name}.", delete=False) as new:
+        new.write(text.encode())
+    Path(new.name).chmod(target.stat().st_mode)
+    Path(new.name).replace(target)
+
+
+def _insertion(source: Document, tenant: str, team: str) -> tuple[int, int, str]:
+    """Where a tenant's team goes: from which character to which it is written over, mostly none, and with what."""
+    text, root = source.text, source.root
+    if root is None or not isinstance(root.data, dict):
+        raise TypeError("a tenant comes from a mapping")
+    key, value, option = root.keys[tenant], root.data[tenant], f"database_team: {team}"
+    if isinstance(value.data, dict) and "database_team" in value.data:
+        return _instead_of(value.data["database_team"], team)
+    if isinstance(value.data, dict) and text[value.start] == "{":
+        return value.start + 1, value.start + 1, option + (", " if value.data else "")
+    if value.data is None and (text[root.start] == "{" or value.end > value.start):
+        return _instead_of(value, f"{{{option}}}")
+    # A block: the option gets a line of its own, right below the name and above any comment of the next option.
+    first = next(iter(value.keys.values()), None)
+    column = first.place.column if first is not None else key.place.column + STEP
+    line_end = re.compile(r"\r\n|\n|\r").search(text, key.end)
+    start = line_end.end() if line_end else len(text)
+    return start, start, " " * (column - 1) + option + _eol(text)
+
+
+def _instead_of(value: Value, new: str) -> tuple[int, int, str]:
+    """Where nothing is written, a new value stands behind the colon."""
+    return value.start, value.end, new if value.end > value.start else f" {new}"
+
+
+def _eol(text: str) -> str:
+    """The line end that the file uses."""
+    found = re.search(r"\r\n|\n|\r", text)
+    return found[0] if found else "\n"
+
+
+def _same_but(source: Document, text: str, teams: Mapping[str, str]) -> None:
+    """Refuse a text that says anything but the same as before and the new teams."""
+    before, _ = fleet.parse(source)
+    after, problems = fleet.parse(document.parse(text.encode(), source.file))
+    wanted = {row.key: row.options for row in before.rows}
+    for tenant, team in teams.items():
+        wanted[tenant] = wanted.get(tenant, Options()).model_copy(update={"database_team": team})
+    if not problems and {row.key: row.options for row in after.rows} == wanted:
+        return
+    places = {row.key: row.place for row in before.rows}
+    raise ProblemsError(
+        [
+            Problem(
+                source.file,
+                *places.get(tenant, (0, 0)),
+                f"{tenant}: cannot be written into a file of this form; write by hand: database_team: {scalar(team)}",
+            )
+            for tenant, team in teams.items()
+        ]
+    )

@@ -1,0 +1,279 @@
+"""What a fleet must keep to, beyond the form of each entry. Pure; every rule names every offender.
+
+`held` is where the databases are: tenant to team. The fleet file alone cannot know who is new; the program takes it
+from the accounts, `meltanodata check --base` from an older version of the file
+(docs/decisions/who-is-new-to-a-team.md).
+"""
+
+from __future__ import annotations
+
+from collections import Counter, defaultdict
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+from meltanodata.errors import Problem
+from meltanodata.fleet import CLUSTER_NAME_LENGTH, Adopt, cluster_name, tenant_of_cluster
+from meltanodata.settings import file_of
+from meltanodata.wording import did_you_mean, listing, show
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator, Mapping, Sequence
+
+    from meltanodata.fleet import Fleet, Options, Row
+    from meltanodata.settings import Settings
+
+
+def problems(
+    fleet: Fleet, stacks: Sequence[Settings], held: Mapping[str, str] | None = None, before: Fleet | None = None
+) -> list[Problem]:
+    """Everything that is wrong with a fleet.
+
+    Args:
+        fleet: the whole file, whichever stack asks.
+        stacks: all stacks of the fleet, in the order in which their teams fill up.
+        held: tenant to the team that holds its database; None where that is not known.
+        before: an older version of the file; None where there is none to compare with.
+    """
+    found = [
+        *stacks_agree(stacks),
+        *teams_stated(fleet, stacks),
+        *teams_known(fleet, stacks),
+        *teams_within_limits(fleet, stacks),
+        *droplets_within_limit(fleet, stacks),
+        *cluster_names_fit(fleet, stacks),
+        *wiped_are_demos(fleet),
+        *names_used_once(fleet, stacks),
+    ]
+    if held is not None:
+        found += [*full_teams_gain_nobody(fleet, stacks, held), *nobody_changes_team(fleet, held)]
+    if before is not None:
+        found += [*counts_go_up(fleet, before), *postgres_goes_up(fleet, before)]
+    return sorted(found)
+
+
+@dataclass(frozen=True)
+class Use:
+    """How much of a team's limit is taken."""
+
+    team: str
+    used: int
+    limit: int
+    full: bool = False
+    """Marked so; then it takes nobody whatever its limit."""
+
+    @property
+    def free(self) -> int:
+        """How many more fit; never below 0."""
+        return 0 if self.full else max(0, self.limit - self.used)
+
+    @property
+    def percent(self) -> int:
+        """Of the limit, rounded down; above 100 where it is exceeded."""
+        return self.used * 100 // self.limit
+
+
+def database_uses(fleet: Fleet, stacks: Sequence[Settings]) -> list[Use]:
+    """Every database team of the fleet, in the order in which they fill up, with the tenants that the file places."""
+    used = Counter(row.options.database_team for row in fleet.rows)
+    return [Use(team.name, used[team.name], team.limit, team.full) for stack in stacks for team in stack.database_teams]
+
+
+def droplet_use(fleet: Fleet, stacks: Sequence[Settings]) -> Use:
+    """The droplet team, which all stacks of a fleet share."""
+    team = stacks[0].droplet_team
+    return Use(team.name, len(fleet.rows), team.limit)
+
+
+def placement(fleet: Fleet, stacks: Sequence[Settings]) -> dict[str, str | None]:
+    """A team for each tenant that has none: the first that is not full and below its limit (the guide's step 3).
+
+    Returns:
+        In the file's order; None for a tenant for whom no team has room.
+    """
+    free = {use.team: use.free for use in database_uses(fleet, stacks)}
+    places = (team for team, count in free.items() for _ in range(count))
+    return {row.key: next(places, None) for row in fleet.rows if is_missing_team(row)}
+
+
+def no_room(stacks: Sequence[Settings]) -> str:
+    """What to say when no team takes another tenant."""
+    teams = sum(len(stack.database_teams) for stack in stacks)
+    return f"none of the {teams} database teams has room. meltanodata capacity says what to do"
+
+
+def first_free(fleet: Fleet, stacks: Sequence[Settings]) -> str | None:
+    """The first team that is not full and below its limit; None if there is none."""
+    return next((use.team for use in database_uses(fleet, stacks) if use.free), None)
+
+
+def homes(before: Fleet) -> dict[str, str]:
+    """`held` as an older version of the file has it."""
+    return {row.key: row.options.database_team for row in before.rows if row.options.database_team is not None}
+
+
+def is_missing_team(row: Row) -> bool:
+    """Whether an entry has no team yet; one with a wrong value has, and its own problem."""
+    return row.options.database_team is None and not row.states_wrongly("database_team")
+
+
+def stacks_agree(stacks: Sequence[Settings]) -> Iterator[Problem]:
+    """A team belongs to one stack; what tenants share is the same in all stacks of a fleet."""
+    owners = defaultdict(list)
+    for stack in stacks:
+        for team in stack.database_teams:
+            owners[team.name].append(stack.stack)
+    for name, (first, *others) in owners.items():
+        for other in others:
+            message = f"the team {show(name)} belongs to the stack {first} already; list it in one of them"
+            yield Problem(file_of(other), 0, 0, message)
+    for stack in stacks[1:]:
+        for setting in ("domain", "droplet_team", "tenants_file"):
+            here, there = getattr(stack, setting), getattr(stacks[0], setting)
+            if here != there:
+                message = f"{setting} differs from that of the stack {stacks[0].stack} (here {here}, there {there})"
+                yield Problem(file_of(stack.stack), 0, 0, f"{message}; stacks of one fleet share it")
+
+
+def teams_stated(fleet: Fleet, stacks: Sequence[Settings]) -> Iterator[Problem]:
+    """Every tenant states its team; the message says which one it would get."""
+    would_be = placement(fleet, stacks)
+    for row in fleet.rows:
+        if row.key in would_be:
+            team = would_be[row.key]
+            remedy = f"it would be {show(team)}: run meltanodata assign" if team else no_room(stacks)
+            yield fleet.problem(row, "database_team", f"database_team is missing; {remedy}")
+
+
+def room_for_all(fleet: Fleet, stacks: Sequence[Settings]) -> Iterator[Problem]:
+    """Every tenant without a team can get one."""
+    would_be = placement(fleet, stacks)
+    for row in fleet.rows:
+        if would_be.get(row.key, "") is None:
+            yield fleet.problem(row, "database_team", no_room(stacks))
+
+
+def teams_known(fleet: Fleet, stacks: Sequence[Settings]) -> Iterator[Problem]:
+    """Every team stated is one that a stack of the fleet lists."""
+    known = [team.name for stack in stacks for team in stack.database_teams]
+    for row in fleet.rows:
+        team = row.options.database_team
+        if team is not None and team not in known:
+            message = f"no stack has a database team {show(team)}.{did_you_mean(team, known)}"
+            yield fleet.problem(row, "database_team", f"{message} There are: {listing(known, 'and')}")
+
+
+def teams_within_limits(fleet: Fleet, stacks: Sequence[Settings]) -> Iterator[Problem]:
+    """No team has more tenants than DigitalOcean lets it have clusters; names those beyond, in the file's order."""
+    for use in database_uses(fleet, stacks):
+        members = [row for row in fleet.rows if row.options.database_team == use.team]
+        for row in members[use.limit :]:
+            message = (
+                f"{show(use.team)} has {use.used} tenants here and a limit of {use.limit}; place it in another team"
+            )
+            yield fleet.problem(row, "database_team", message)
+
+
+def droplets_within_limit(fleet: Fleet, stacks: Sequence[Settings]) -> Iterator[Problem]:
+    """The fleet has no more tenants than DigitalOcean lets the droplet team have droplets; names those beyond."""
+    use = droplet_use(fleet, stacks)
+    for row in fleet.rows[use.limit :]:
+        message = (
+            f"the fleet has {use.used} tenants and the droplet team {show(use.team)} a limit of {use.limit};"
+            " ask DigitalOcean to raise it, then set droplet_team.limit"
+        )
+        yield Problem(fleet.file, *row.place, f"{row.key}: {message}")
+
+
+def cluster_names_fit(fleet: Fleet, stacks: Sequence[Settings]) -> Iterator[Problem]:
+    """A tenant's name leaves room for the rest of its database cluster's; an adopted cluster has its name already."""
+    regions = {team.name: stack.region for stack in stacks for team in stack.database_teams}
+    for row in fleet.rows:
+        adopt = row.options.adopt
+        if adopt is not None and adopt.database is not None:
+            continue
+        region = row.options.region or regions.get(row.options.database_team or "", stacks[0].region)
+        longest = CLUSTER_NAME_LENGTH - len(cluster_name(region, 10000, ""))
+        if len(row.key) > longest:
+            message = (
+                f"the name has {len(row.key)} characters, and its database cluster {cluster_name(region, 10000, '…')}"
+                f" leaves room for {longest} in {region}; shorten it"
+            )
+            yield Problem(fleet.file, *row.place, f"{row.key}: {message}")
+
+
+def wiped_are_demos(fleet: Fleet) -> Iterator[Problem]:
+    """Only a demo's database is ever wiped."""
+    for row in fleet.rows:
+        options = row.options
+        if options.wipe_database is not None and not options.demo and not row.states_wrongly("demo"):
+            message = "wipe_database drops the data and is for demos only; remove it, or add demo: true if it is one"
+            yield fleet.problem(row, "wipe_database", message)
+
+
+def names_used_once(fleet: Fleet, stacks: Sequence[Settings]) -> Iterator[Problem]:
+    """No droplet, record or cluster belongs to two tenants, one of whom would take over the other's."""
+    owners: dict[tuple[str, str], str] = {}
+    for row in fleet.rows:
+        for kind, name in _names(row, stacks[0].domain):
+            owners.setdefault((kind, name), row.key)
+    for row in fleet.rows:
+        for kind, name in _names(row, stacks[0].domain):
+            found_by = tenant_of_cluster(name) if kind == "database" else None
+            owner = owners.get((kind, found_by or ""), owners[kind, name])
+            if owner != row.key:
+                message = f"the {kind} {show(name)} is that of {owner}; two tenants cannot share it"
+                yield fleet.problem(row, "adopt", message)
+
+
+def _names(row: Row, domain: str) -> Iterator[tuple[str, str]]:
+    """What a tenant's objects are found by; a cluster not adopted by its name is by the tenant's."""
+    adopt = row.options.adopt or Adopt()
+    record = adopt.record or row.key
+    yield "droplet", adopt.droplet or f"{record}.{domain}"
+    yield "record", record
+    yield "database", adopt.database or row.key
+
+
+def full_teams_gain_nobody(fleet: Fleet, stacks: Sequence[Settings], held: Mapping[str, str]) -> Iterator[Problem]:
+    """A team marked full keeps its tenants and takes no other."""
+    full = {team.name for stack in stacks for team in stack.database_teams if team.full}
+    for row in fleet.rows:
+        team = row.options.database_team
+        if team in full and row.key not in held:
+            first = first_free(fleet, stacks)
+            remedy = f"the first that has room is {show(first)}" if first else no_room(stacks)
+            yield fleet.problem(row, "database_team", f"{show(team)} is marked full and takes no new tenant; {remedy}")
+
+
+def nobody_changes_team(fleet: Fleet, held: Mapping[str, str]) -> Iterator[Problem]:
+    """A database cannot move to another team: a change would leave it behind and make an empty one."""
+    for row in fleet.rows:
+        team, home = row.options.database_team, held.get(row.key)
+        if team is not None and home is not None and team != home:
+            message = f"its database is in {show(home)} and cannot move to {show(team)}; write database_team: {home}"
+            yield fleet.problem(row, "database_team", message)
+
+
+def counts_go_up(fleet: Fleet, before: Fleet) -> Iterator[Problem]:
+    """A smaller number is a change as well: it would rebuild the droplet or change the password once more."""
+    effects = {"rebuild": "make a new droplet", "admin_password_generation": "change the admin password"}
+    for row, old in _in_both(fleet, before):
+        for option, effect in effects.items():
+            was, now = getattr(old, option), getattr(row.options, option)
+            if now < was and not row.states_wrongly(option):
+                message = f"{option} goes down from {was} to {now}, which would {effect} again; leave it at {was}"
+                yield fleet.problem(row, option, message)
+
+
+def postgres_goes_up(fleet: Fleet, before: Fleet) -> Iterator[Problem]:
+    """DigitalOcean upgrades a cluster's major version and never takes it back."""
+    for row, old in _in_both(fleet, before):
+        was, now = old.database_version, row.options.database_version
+        if was is not None and now is not None and int(now) < int(was):
+            message = f"database_version goes down from {was} to {now}; a cluster cannot go back, leave it at {was}"
+            yield fleet.problem(row, "database_version", message)
+
+
+def _in_both(fleet: Fleet, before: Fleet) -> Iterator[tuple[Row, Options]]:
+    old = {row.key: row.options for row in before.rows}
+    return ((row, old[row.key]) for row in fleet.rows if row.key in old)

@@ -1,0 +1,107 @@
+"""The project's folder, and which stacks form one fleet."""
+
+from __future__ import annotations
+
+import re
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+from meltanodata import document, settings
+from meltanodata.errors import Problem, ProblemsError, UserError
+from meltanodata.settings import DIGITALOCEAN, NAMESPACE, Settings
+from meltanodata.wording import did_you_mean, listing, show
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+
+@dataclass(frozen=True)
+class Project:
+    """A folder with Pulumi.yaml and the stacks' files."""
+
+    root: Path
+
+    @classmethod
+    def around(cls, folder: Path) -> Project:
+        """The project that a folder is in.
+
+        Raises:
+            UserError: neither the folder nor one above it has a Pulumi.yaml.
+        """
+        for candidate in (folder.absolute(), *folder.absolute().parents):
+            if (candidate / "Pulumi.yaml").is_file():
+                return cls(candidate)
+        raise UserError(f"there is no Pulumi.yaml in {folder.absolute()} or above it; change into the project's folder")
+
+    @property
+    def program(self) -> Path:
+        """The folder of the program, which relative paths in settings start from (`main` in Pulumi.yaml)."""
+        root = document.read(self.root / "Pulumi.yaml").root
+        main = root.data.get("main") if root is not None and isinstance(root.data, dict) else None
+        return self.root / main.text if main is not None else self.root
+
+    def tenants_file(self, stack: Settings) -> Path:
+        """The fleet file of a stack."""
+        return self.program / stack.tenants_file
+
+    def stacks(self) -> tuple[Settings, ...]:
+        """Every stack of the program's that has a file here, `prod-2` before `prod-10`.
+
+        Raises:
+            ProblemsError: what is wrong in any of their files.
+        """
+        found: list[Settings] = []
+        problems: list[Problem] = []
+        for path in self.root.glob("Pulumi.*.yaml"):
+            source = document.read(path)
+            if not source.problems and f"{NAMESPACE}:" not in source.text:
+                continue  # a stack that has no settings yet
+            try:
+                found.append(settings.parse(source, settings.stack_of(path)))
+            except ProblemsError as error:
+                problems += error.problems
+        if problems:
+            raise ProblemsError(problems)
+        return _sorted(found)
+
+    def fleet(self, stack: str | None) -> tuple[Settings, ...]:
+        """The stacks that form one fleet with the named one; without a name, those on DigitalOcean itself.
+
+        Raises:
+            ProblemsError: see `stacks`.
+            UserError: there is no such stack, or the name is needed.
+        """
+        stacks = self.stacks()
+        names = [settings.stack for settings in stacks]
+        if stack is not None and stack not in names:
+            raise UserError(f"there is no stack {show(stack)}.{did_you_mean(stack, names)} There are: {listing(names)}")
+        urls = {settings.stack: settings.api_url for settings in stacks}
+        if len(set(urls.values())) > 1 or stack is not None:
+            url = urls[stack] if stack is not None else DIGITALOCEAN
+            stacks = tuple(settings for settings in stacks if settings.api_url == url)
+        if not stacks:
+            raise UserError(f"say which stack is meant: --stack {listing(names)}")
+        return stacks
+
+
+def fleet_of(own: Settings, root: Path) -> tuple[Settings, ...]:
+    """The fleet that a running program's stack belongs to: its own settings as given, the others' from their files.
+
+    Args:
+        own: the settings of the stack that runs.
+        root: the folder with Pulumi.yaml (pulumi.get_root_directory()).
+
+    Raises:
+        ProblemsError: what is wrong in another stack's file.
+    """
+    others = [other for other in Project(root).stacks() if other.stack != own.stack and other.api_url == own.api_url]
+    return _sorted([own, *others])
+
+
+def _sorted(stacks: list[Settings]) -> tuple[Settings, ...]:
+    """By name, with the numbers in it by their value."""
+    return tuple(sorted(stacks, key=lambda stack: [_part(part) for part in re.split(r"(\d+)", stack.stack)]))
+
+
+def _part(text: str) -> tuple[int, str]:
+    return (int(text), "") if text.isdecimal() else (0, text)
