@@ -158,7 +158,7 @@ def _unnamed(plan: Plan, names: Collection[str]) -> str | None:
     if not others:
         return None
     number = _count(len(others), "tenant")
-    return f"The plan touches {number} whose entries the pull request does not change: {_some(others)}."
+    return f"The plan touches {number} that the pull request does not name: {_some(others)}."
 
 
 def _count(number: int, noun: str) -> str:

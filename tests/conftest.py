@@ -3,6 +3,13 @@
 from __future__ import annotations
 
 import os
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import pytest
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
 
 # Read by clients at import or start-up, so before any test module is imported: a test must never reach
 # a real account, whoever's machine it runs on. Tests of the engine set their own sandbox's.
@@ -11,3 +18,22 @@ _CREDENTIALS = ("DIGITALOCEAN_", "PULUMI_", "SPACES_", "OP_")
 for _name in [name for name in os.environ if name.startswith(_CREDENTIALS)]:
     del os.environ[_name]
 os.environ.pop("SSH_AUTH_SOCK", None)
+
+
+def pytest_addoption(parser: pytest.Parser) -> None:
+    """`--update-golden` writes the expected files anew; look at the diff before you commit it."""
+    parser.addoption("--update-golden", action="store_true", help="write tests/golden anew instead of comparing")
+
+
+@pytest.fixture
+def golden(request: pytest.FixtureRequest) -> Callable[[str, str], None]:
+    """Compare a text with a file of tests/golden."""
+
+    def compare(name: str, text: str) -> None:
+        path = Path(__file__).parent / "golden" / name
+        if request.config.getoption("--update-golden"):
+            path.parent.mkdir(exist_ok=True)
+            path.write_text(text, encoding="utf-8")
+        assert text == path.read_text(encoding="utf-8")
+
+    return compare

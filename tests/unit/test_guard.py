@@ -112,7 +112,7 @@ def test_a_droplet_is_replaced_for_rebuild_and_snapshot_only(change: dict[str, o
 def test_tenants_that_the_pull_request_does_not_name_stop() -> None:
     (stop,) = reviewed(*renewed("acme"), *renewed("bolt"), names=["acme"]).stopped
     assert stop.label == UNNAMED
-    assert stop.message == "The plan touches 1 tenant whose entries the pull request does not change: bolt."
+    assert stop.message == "The plan touches 1 tenant that the pull request does not name: bolt."
 
 
 def test_without_a_pull_request_nobody_is_unnamed() -> None:

@@ -1,0 +1,233 @@
+"""A reviewed plan for people: a table on the terminal, a comment in Markdown.
+
+Pure; `Review.model_dump_json` is its JSON.
+"""
+
+from __future__ import annotations
+
+import re
+from collections import Counter, defaultdict
+from dataclasses import dataclass
+from decimal import Decimal
+from typing import TYPE_CHECKING
+
+from rich.table import Table
+
+from meltanodata.impact import Severity
+from meltanodata.plan import Change, Plan, Reason, Row, Team, describe
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterable, Sequence
+
+    from meltanodata.guard import Review, Stop
+
+MARKER = "<!-- meltanodata plan -->"
+"""The first line of the comment, by which the next run finds it."""
+
+LIMIT = 65_536
+"""The longest comment that GitHub takes, in characters."""
+
+ICONS = {Severity.NONE: "✅", Severity.INTERRUPTION: "⚠️", Severity.LOSS: "🚨"}
+
+_COLUMNS = ("Tenant", "What", "Why", "For people", "Monthly")
+
+
+def table(review: Review) -> Table:
+    """The plan as a table for the terminal, one row a tenant."""
+    plan = review.plan
+    result = Table(
+        title=f"{plan.stack}: {_summary(plan)}",
+        title_justify="left",
+        caption=_capacity(plan.teams),
+        caption_justify="left",
+    )
+    for column in ("", *_COLUMNS):
+        result.add_column(column, overflow="fold")
+    for row in _worst_first(plan.rows):
+        why = "\n".join(map(describe, row.reasons)) + _where(row)
+        people = "\n".join(map(str, row.effects))
+        result.add_row(ICONS[row.severity], row.tenant, row.change, why, people, _money(row))
+    for operation in plan.others:
+        result.add_row("", "", operation.op, str(operation), "", "")
+    return result
+
+
+def comment(reviews: Sequence[Review], limit: int = LIMIT) -> str:
+    """One sticky comment for all stacks that a pull request touches, in GitHub's Markdown.
+
+    The more there is to say, the more is folded: first tenants to whom the same happens, then the reasons, then the
+    names. What is left out is always counted, and the worst is told first.
+    """
+    text = ""
+    for level in _LEVELS:
+        sections = [_section(review, level) for review in reviews]
+        text = "\n\n".join([MARKER, *sections]) + "\n"
+        if len(text) <= limit:
+            break
+    return text
+
+
+@dataclass(frozen=True)
+class _Level:
+    """How much a comment says."""
+
+    fold: int
+    """Tenants to whom the same happens make one row from this number on."""
+    same: Callable[[Row], object]
+    """What has to be equal for that."""
+    details: bool
+    """Whether reasons and effects are told."""
+    names: int
+    """Folded tenants that are named."""
+
+
+_LEVELS = (
+    _Level(fold=4, same=lambda row: (row.change, _why(row), _effects(row), _money(row)), details=True, names=10_000),
+    _Level(fold=2, same=lambda row: (row.change, _why(row), _effects(row), _money(row)), details=True, names=10_000),
+    _Level(fold=1, same=lambda row: (row.change, row.severity), details=False, names=10_000),
+    _Level(fold=1, same=lambda row: (row.change, row.severity), details=False, names=20),
+    _Level(fold=1, same=lambda row: (row.change, row.severity), details=False, names=0),
+)
+
+
+def _section(review: Review, level: _Level) -> str:
+    plan = review.plan
+    worst = max((row.severity for row in plan.rows), default=Severity.NONE)
+    parts = [f"### {ICONS[worst]} `{plan.stack}`: {_summary(plan)}"]
+    if review.stopped:
+        parts.append(_alert("CAUTION", "The guard stops this plan.", review.stopped))
+    if allowed := [stop for stop in review.stops if stop.allowed]:
+        parts.append(_alert("WARNING", "Allowed by a label:", allowed))
+    if plan.rows:
+        head = f"| | {' | '.join(_COLUMNS)} |\n|---|---|---|---|---|---|"
+        parts.append("\n".join([head, *(_line(rows, level) for rows in _groups(plan.rows, level))]))
+    if not level.details:
+        parts.append("There is too much to say for one comment: `meltanodata plan` shows every reason.")
+    if plan.teams:
+        parts.append(f"Capacity: {_cell(_capacity(plan.teams))}")
+    if plan.others:
+        shown = [f"- {_cell(str(operation))}" for operation in plan.others[: level.names][:20]]
+        parts.append("\n".join([f"Besides, what is no tenant's changes ({len(plan.others)}):", *shown]))
+    parts.append(f"<sub>Plan `{plan.digest}`</sub>")
+    return "\n\n".join(parts)
+
+
+def _alert(kind: str, title: str, stops: Iterable[Stop]) -> str:
+    return "\n".join([f"> [!{kind}]", f"> **{title}**", *(f"> - {_cell(str(stop))}" for stop in stops)])
+
+
+def _groups(rows: Iterable[Row], level: _Level) -> list[list[Row]]:
+    """The table's lines: single tenants, and tenants to whom the same happens."""
+    same: dict[object, list[Row]] = defaultdict(list)
+    for row in _worst_first(rows):
+        same[level.same(row)].append(row)
+    lines: list[list[Row]] = []
+    for group in same.values():
+        lines += [group] if len(group) >= level.fold else [[row] for row in group]
+    return lines
+
+
+def _line(rows: list[Row], level: _Level) -> str:
+    first = rows[0]
+    if len(rows) == 1:
+        who = f"**{first.tenant}**"
+        people = [_strong(str(effect), effect.severity) for effect in first.effects]
+    else:
+        names = ", ".join(row.tenant for row in rows[: level.names])
+        more = f" and {len(rows) - level.names} more" if len(rows) > level.names else ""
+        who = f"<details><summary><b>{len(rows)} tenants</b></summary>{names}{more}</details>"
+        people = [_strong(text, severity) for severity, text in _effects(first)]
+    cells = [
+        who,
+        first.change,
+        "<br>".join(map(_reason, first.reasons)) + _cell(_where(first)),
+        "<br>".join(people),
+        _money(first),
+    ]
+    if not level.details:
+        cells = [who, first.change, "", "", ""]
+    return f"| {' | '.join([ICONS[first.severity], *cells])} |"
+
+
+def _effects(row: Row) -> tuple[tuple[Severity, str], ...]:
+    """Without what is this tenant's own."""
+    return tuple((effect.severity, effect.text) for effect in row.effects)
+
+
+def _why(row: Row) -> tuple[str, ...]:
+    return (*map(describe, row.reasons), *filter(None, [_where(row)]))
+
+
+def _where(row: Row) -> str:
+    """The team that a tenant's database comes into or goes from."""
+    return f" (in {row.team})" if row.team and row.change not in {Change.CHANGED, Change.REPLACED} else ""
+
+
+def _reason(reason: Reason) -> str:
+    if reason.before is None and reason.after is None:
+        return _cell(reason.what)
+    values = (_cell("none") if value is None else _code(value) for value in (reason.before, reason.after))
+    return f"{_cell(reason.what)}: {' → '.join(values)}"
+
+
+def _strong(text: str, severity: Severity) -> str:
+    """A loss in bold type, up to its colon."""
+    head, colon, rest = text.partition(":")
+    return f"**{_cell(head + colon)}**{_cell(rest)}" if severity is Severity.LOSS else _cell(text)
+
+
+def _cell(text: str) -> str:
+    """Text that stays text in a table's cell."""
+    return re.sub(r"([\\`*<>|~\[\]])", r"\\\1", re.sub(r"\s+", " ", text))
+
+
+def _code(text: str) -> str:
+    """A value as written, which also calls nobody by an @name."""
+    return "`" + " ".join(text.split()).replace("`", "'").replace("|", "\\|") + "`"
+
+
+def _worst_first(rows: Iterable[Row]) -> list[Row]:
+    return sorted(rows, key=lambda row: (-row.severity, list(Change).index(row.change), row.tenant))
+
+
+def _summary(plan: Plan) -> str:
+    if plan.empty:
+        return "nothing changes"
+    counts = Counter(row.change for row in plan.rows)
+    words = [f"{counts[change]} {change}" for change in Change if counts[change]] or ["no tenant touched"]
+    return ", ".join(words) + _total(plan.rows)
+
+
+def _total(rows: Iterable[Row]) -> str:
+    costs = [row.cost for row in rows if row.cost is not None and row.cost.before != row.cost.after]
+    known = [cost.after - cost.before for cost in costs if cost.before is not None and cost.after is not None]
+    unknown = sum(cost.before is None or cost.after is None for cost in costs)
+    total = sum(known, Decimal(0))
+    words = [f"{_signed(total)} a month"] if total else []
+    if unknown:
+        words.append(f"{unknown} with an unknown price")
+    return f"; {', '.join(words)}" if words else ""
+
+
+def _signed(amount: Decimal) -> str:
+    return f"{'-' if amount < 0 else '+'}${abs(amount):,.2f}"
+
+
+def _dollars(amount: Decimal | None) -> str:
+    return "?" if amount is None else f"${amount:,.2f}"
+
+
+def _money(row: Row) -> str:
+    """Before and after; nothing where the plan touches no size, `?` where a price is unknown."""
+    if row.cost is None or row.cost.before == row.cost.after:
+        return ""
+    return f"{_dollars(row.cost.before)} → {_dollars(row.cost.after)}"
+
+
+def _capacity(teams: Iterable[Team]) -> str:
+    return " · ".join(map(_team, teams))
+
+
+def _team(team: Team) -> str:
+    mark = " ⚠️ marked full" if team.full else " ⚠️ full" if team.after >= team.limit else ""
+    return f"{team.name} {team.before} → {team.after} of {team.limit} {team.kind}{mark}"
