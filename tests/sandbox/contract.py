@@ -26,11 +26,9 @@ def violations(response: requests.Response) -> list[str]:
     found = _operation(request.method.lower(), path)
     if found is None:
         return [f"{request.method} {path} is not in the specification"]
-    problems = []
     described = _resolve(found["responses"].get(str(response.status_code), found["responses"]["default"]))
-    for header in described.get("headers", {}):
-        if header not in response.headers and header != "content-type":
-            problems.append(f"the header {header} is missing")
+    headers = described.get("headers", {})
+    problems = [f"the header {name} is missing" for name in headers if name not in response.headers]
     schema = described.get("content", {}).get("application/json", {}).get("schema")
     if schema is None:
         return problems if not response.content else [*problems, f"a body with {response.status_code}"]
