@@ -81,8 +81,8 @@ class DatabaseBackend(Protocol):
     async def start(self, cluster: Cluster) -> None:
         """Start the server on existing data; nothing when it runs."""
 
-    async def set_trusted_sources(self, cluster: Cluster, addresses: frozenset[str]) -> None:
-        """Let in these addresses only, at once and for open connections too; an empty set lets in everybody."""
+    async def set_trusted_sources(self, cluster: Cluster, addresses: frozenset[str] | None) -> None:
+        """Let in these addresses only, at once and for open connections too; None lets in everybody."""
 
     async def destroy(self, cluster: Cluster) -> None:
         """Stop the server and delete its data; nothing when it is gone already."""

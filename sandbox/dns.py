@@ -65,12 +65,22 @@ class DomainRecord(Protocol):
 
 
 @dataclass(frozen=True)
+class _Host:
+    """A database's address as a record."""
+
+    data: str
+    type: str = "A"
+    name: str = ""
+    ttl: int = DATABASE_TTL
+    priority: int | None = None
+
+
+@dataclass(frozen=True)
 class _Zone:
-    """What is known under one name: every record by its full name, without a dot at the end, in lower case."""
+    """What is known under one name: records by their full names, in lower case and without a dot at the end."""
 
     name: str
-    records: tuple[tuple[str, str, RR], ...]
-    """(name, type, record)"""
+    records: tuple[tuple[str, DomainRecord], ...]
 
     @property
     def soa(self) -> RR:
@@ -80,13 +90,17 @@ class _Zone:
 
     def knows(self, name: str) -> bool:
         """Whether the name exists, with whatever type; also as the parent of a longer one (RFC 8020)."""
-        return name == self.name or any(owner == name or owner.endswith(f".{name}") for owner, _, _ in self.records)
+        return name == self.name or any(owner == name or owner.endswith(f".{name}") for owner, _ in self.records)
 
     def find(self, name: str, kind: str) -> list[RR]:
         if kind == "SOA" and name == self.name:
             return [self.soa]
-        wanted = {kind, "CNAME"} if kind != "ANY" else set(_DATA)
-        return [record for owner, type_, record in self.records if owner == name and type_ in wanted]
+        wanted = {kind, "CNAME"} & _DATA.keys() if kind != "ANY" else _DATA.keys()
+        return [
+            RR(f"{owner}.", getattr(QTYPE, record.type), ttl=record.ttl, rdata=_DATA[record.type](record))
+            for owner, record in self.records
+            if owner == name and record.type in wanted
+        ]
 
 
 class DnsServer:
@@ -155,13 +169,7 @@ class DnsServer:
         return None
 
     def _database_zone(self) -> _Zone:
-        return _Zone(
-            DATABASE_ZONE,
-            tuple(
-                (host, "A", RR(f"{host}.", QTYPE.A, ttl=DATABASE_TTL, rdata=A(address)))
-                for host, address in self._databases().items()
-            ),
-        )
+        return _Zone(DATABASE_ZONE, tuple((host, _Host(address)) for host, address in self._databases().items()))
 
     async def _serve_tcp(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         """Answer each request of a connection (RFC 1035, section 4.2.2: two bytes of length before each message)."""
@@ -194,14 +202,8 @@ class _Udp(asyncio.DatagramProtocol):
 
 
 def _domain_zone(name: str, records: Iterable[DomainRecord]) -> _Zone:
-    entries = []
-    for record in records:
-        if record.type not in _DATA:
-            continue
-        owner = name if record.name == "@" else f"{record.name}.{name}".lower()
-        data = _DATA[record.type](record)
-        entries.append((owner, record.type, RR(f"{owner}.", getattr(QTYPE, record.type), ttl=record.ttl, rdata=data)))
-    return _Zone(name, tuple(entries))
+    names = ((name if record.name == "@" else f"{record.name}.{name}".lower(), record) for record in records)
+    return _Zone(name, tuple(names))
 
 
 def _fill(reply: DNSRecord, zone: _Zone, name: str, kind: str) -> None:

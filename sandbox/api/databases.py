@@ -32,6 +32,7 @@ NAME_HELD = 10.0
 """Seconds for which the name of a cluster that is gone is not free again."""
 _NAME = re.compile(r"[a-z][a-z0-9-]{1,61}[a-z0-9]")
 _ADDRESSES = 2000
+_LABEL = 63
 _ZONE = "db.ondigitalocean.com"
 _USER = "doadmin"
 _DATABASE = "defaultdb"
@@ -91,8 +92,10 @@ async def _start(cloud: Cloud, database: Database) -> None:
     await cloud.databases.set_trusted_sources(cluster(database), _sources(cloud, database))
 
 
-def _sources(cloud: Cloud, database: Database) -> frozenset[str]:
-    """The addresses that the rules let in."""
+def _sources(cloud: Cloud, database: Database) -> frozenset[str] | None:
+    """The addresses that the rules let in; without any rule, everybody. A rule that nobody meets lets in nobody."""
+    if not database.rules:
+        return None
     addresses = set()
     for rule in database.rules:
         if rule.type == "ip_addr":
@@ -244,7 +247,7 @@ async def _create(call: Call) -> Response:
         num_nodes=body.num_nodes,
         storage_size_mib=body.storage_size_mib or DATABASE_SIZES[body.size].storage_mib,
         address=_free_address(call.cloud),
-        host=f"{body.name}-do-user-{number}-0.{secrets.choice('abcdefghijkl')}.{_ZONE}",
+        host=_host(body.name, number),
         created_at=timestamp(),
         private_network_uuid=body.private_network_uuid or default_vpc(call.team.name, body.region),
         tags=ensure_tags(call.state, call.team.name, body.tags or []),
@@ -297,6 +300,14 @@ def _check_size(size: str, num_nodes: int) -> None:
         raise unprocessable("invalid size")
     if not 1 <= num_nodes <= DATABASE_SIZES[size].nodes:
         raise unprocessable(f"invalid number of nodes: {size} clusters have 1 to {DATABASE_SIZES[size].nodes}")
+
+
+def _host(name: str, number: int) -> str:
+    """A host name of the cluster's own; a long name is cut, for a label of the DNS has 63 characters at most."""
+    suffix = f"-do-user-{number}-0"
+    room = _LABEL - len("private-") - len(suffix)
+    short = name if len(name) <= room else f"{name[: room - 7].rstrip('-')}-{secrets.token_hex(3)}"
+    return f"{short}{suffix}.{secrets.choice('abcdefghijkl')}.{_ZONE}"
 
 
 def _password() -> str:

@@ -25,7 +25,7 @@ class LightDatabases:
     async def start(self, cluster: Cluster) -> None:
         """Online at once."""
 
-    async def set_trusted_sources(self, cluster: Cluster, addresses: frozenset[str]) -> None:
+    async def set_trusted_sources(self, cluster: Cluster, addresses: frozenset[str] | None) -> None:
         """Nothing to open or close; the API keeps the rules."""
 
     async def destroy(self, cluster: Cluster) -> None:

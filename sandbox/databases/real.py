@@ -175,7 +175,6 @@ class RealDatabases:
         await self.destroy(cluster)  # what an interrupted creation left
         folder = self._folder / cluster.id
         folder.mkdir(mode=0o700)
-        _write(folder / "sources", "")
         shutil.chown(folder, _USER, _USER)
         await self._program(
             cluster,
@@ -232,17 +231,21 @@ class RealDatabases:
             await self._stop(cluster, signal.SIGKILL)
             raise
 
-    async def set_trusted_sources(self, cluster: Cluster, addresses: frozenset[str]) -> None:
-        """Let in these addresses only, at once and for open connections too; an empty set lets in everybody.
+    async def set_trusted_sources(self, cluster: Cluster, addresses: frozenset[str] | None) -> None:
+        """Let in these addresses only, at once and for open connections too; None lets in everybody.
 
         As at DigitalOcean, packets of others are dropped: they see a time-out, not an answer.
         """
-        _write(self._folder / cluster.id / "sources", "".join(f"{address}\n" for address in sorted(addresses)))
+        kept = self._folder / cluster.id / "sources"
+        if addresses is None:
+            kept.unlink(missing_ok=True)
+        else:
+            _write(kept, "".join(f"{address}\n" for address in sorted(addresses)))
         server = self._running(cluster)
         if server is None:
             return
         await _in_namespace(server.process.pid, self._routes(cluster))
-        if addresses:
+        if addresses is not None:
             await self._sql(cluster, _TERMINATE.format(sources=_literal("{" + ",".join(sorted(addresses)) + "}")))
 
     async def destroy(self, cluster: Cluster) -> None:
@@ -296,8 +299,9 @@ class RealDatabases:
 
         A server that has no way back to somebody drops what he sends, first packet or thousandth, and says nothing.
         """
-        sources = (self._folder / cluster.id / "sources").read_text().split()
-        return ["route flush table main", *(f"route add {source} dev eth0" for source in sources or ["default"])]
+        kept = self._folder / cluster.id / "sources"
+        sources = kept.read_text().split() if kept.exists() else ["default"]
+        return ["route flush table main", *(f"route add {source} dev eth0" for source in sources)]
 
     async def _sql(self, cluster: Cluster, statements: str) -> None:
         await self._program(

@@ -48,6 +48,9 @@ class World:
     def trust(self, cluster: Cluster, *addresses: str) -> None:
         self.run(self.databases.set_trusted_sources(cluster, frozenset(addresses)))
 
+    def trust_everybody(self, cluster: Cluster) -> None:
+        self.run(self.databases.set_trusted_sources(cluster, None))
+
     def connect(self, cluster: Cluster, **options: Any) -> psycopg.Connection[tuple[Any, ...]]:
         """As the host of the sandbox, whose address on the bridge is the gateway's."""
         ca = self.home.path / "ca.pem"
@@ -113,7 +116,7 @@ def shared(world: World) -> Cluster:
 @pytest.fixture
 def cluster(world: World, shared: Cluster) -> Cluster:
     """The cluster that the tests share, open to everybody."""
-    world.trust(shared)
+    world.trust_everybody(shared)
     return shared
 
 
@@ -157,8 +160,9 @@ def test_the_superuser_has_no_way_in_over_the_network(world: World, cluster: Clu
         world.connect(cluster, user="postgres", dbname="postgres")
 
 
-def test_who_is_no_trusted_source_gets_no_answer(world: World, cluster: Cluster) -> None:
-    world.trust(cluster, ELSEWHERE)
+@pytest.mark.parametrize("trusted", [(ELSEWHERE,), ()], ids=["another", "nobody"])
+def test_who_is_no_trusted_source_gets_no_answer(world: World, cluster: Cluster, trusted: tuple[str, ...]) -> None:
+    world.trust(cluster, *trusted)
     with pytest.raises(psycopg.errors.ConnectionTimeout):
         world.connect(cluster, connect_timeout=2)  # the least that libpq waits
     world.trust(cluster, ELSEWHERE, world.network.gateway)
@@ -190,7 +194,7 @@ def test_data_and_trusted_sources_outlive_a_restart(world: World, cluster: Clust
     world.run(world.databases.start(cluster))  # nothing when it runs
     with pytest.raises(psycopg.errors.ConnectionTimeout):
         world.connect(cluster, connect_timeout=2)
-    world.trust(cluster)
+    world.trust_everybody(cluster)
     with world.connect(cluster) as connection:
         assert connection.execute("SELECT answer FROM kept").fetchone() == (42,)
 

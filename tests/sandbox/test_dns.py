@@ -147,6 +147,13 @@ def test_a_database_resolves_while_it_exists(world: World) -> None:
     assert world.ask(DATABASE).rcode() == dns.rcode.NXDOMAIN
 
 
+def test_a_name_that_dns_cannot_have_is_in_nobodys_way(world: World) -> None:
+    world.domains[DOMAIN] += [Record("A", "x" * 64, "198.18.0.4"), Record("A", "acme", "198.18.0.5")]
+    world.databases[f"{'x' * 64}.b.db.ondigitalocean.com"] = "198.18.1.3"
+    assert world.resolver().resolve("acme.meltanodata.com")[0].to_text() == "198.18.0.5"
+    assert world.resolver().resolve(DATABASE)[0].to_text() == "198.18.1.2"
+
+
 @pytest.mark.parametrize("name", ["example.com", "com", ".", "notmeltanodata.com"])
 def test_other_zones_are_refused(world: World, name: str) -> None:
     answer = world.ask(name)
