@@ -6,16 +6,16 @@ Each command reads the fleet file and the stacks' settings of the project that t
 
 from __future__ import annotations
 
-import subprocess
 import sys
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from meltanodata import document, edit, fleet, rules, schema
+from meltanodata import ci, document, edit, fleet, rules, schema
 from meltanodata.errors import Problem, ProblemsError, UserError
 from meltanodata.fleet import Fleet
+from meltanodata.revisions import Revision
 from meltanodata.stacks import Project
 from meltanodata.wording import show
 
@@ -32,6 +32,8 @@ app = typer.Typer(
     rich_markup_mode=None,
     context_settings={"help_option_names": ["-h", "--help"]},
 )
+
+app.add_typer(ci.app)
 
 File = Annotated[Path | None, typer.Argument(help="The fleet file; left out, the one that the stack's settings name.")]
 Stack = Annotated[
@@ -195,23 +197,8 @@ def _before(base: str, path: Path) -> Fleet:
     """What could be read of an older version of the fleet file; without tenants where it did not exist yet."""
     if Path(base).is_file():
         return fleet.load(Path(base))[0]
-    revision = _git(path, "rev-parse", "--verify", "--quiet", "--end-of-options", f"{base}^{{commit}}")
-    if revision is None:
-        raise UserError(
-            f"--base {show(base)} is neither a file nor a revision that git has; fetch it first if it is one"
-        )
-    commit = revision.decode().strip()
-    old = _git(path, "show", f"{commit}:./{path.name}")
+    old = Revision.of(base, path.absolute().parent).read(path)
     return Fleet(base, ()) if old is None else fleet.parse(document.parse(old, f"{base}:{path.name}"))[0]
-
-
-def _git(path: Path, *arguments: str) -> bytes | None:
-    """What git says in a file's folder, None if it fails."""
-    try:
-        done = subprocess.run(["git", "-C", str(path.absolute().parent), *arguments], capture_output=True, check=False)
-    except FileNotFoundError:
-        raise UserError("--base with a revision needs git, which is not installed") from None
-    return done.stdout if done.returncode == 0 else None
 
 
 def _count(things: Sized, noun: str) -> str:

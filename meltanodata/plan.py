@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import hashlib
 import json
-from collections import defaultdict
+from collections import Counter, defaultdict
 from decimal import Decimal
 from enum import StrEnum
 from typing import TYPE_CHECKING, Any
@@ -22,6 +22,8 @@ from meltanodata.impact import Effect, Operation, Severity, Type
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping
+
+    from meltanodata.rules import Use
 
 TENANT = "meltanodata:index:Tenant"
 STACK = "pulumi:pulumi:Stack"
@@ -185,6 +187,28 @@ def read(preview: Mapping[str, Any]) -> Plan:
         rows=tuple(_row(tenant, by_tenant[tenant]) for tenant in sorted(by_tenant)),
         others=_operations(others, ""),
     )
+
+
+def with_capacity(plan: Plan, droplets: Use, databases: Iterable[Use]) -> Plan:
+    """The same plan with the teams that it fills or empties.
+
+    Args:
+        plan: as read.
+        droplets: the droplet team as the new fleet file uses it.
+        databases: the database teams likewise.
+    """
+    gains: Counter[str] = Counter()
+    for row in plan.rows:
+        if row.team:
+            gains[row.team] += {Change.CREATED: 1, Change.ADOPTED: 1, Change.DESTROYED: -1}.get(row.change, 0)
+    total = sum(gains.values())
+    teams = [_gained("droplets", droplets, total)] if total else []
+    teams += [_gained("databases", use, gains[use.team]) for use in databases if gains[use.team]]
+    return plan.model_copy(update={"teams": tuple(teams)})
+
+
+def _gained(kind: str, use: Use, gain: int) -> Team:
+    return Team(name=use.team, kind=kind, before=use.used - gain, after=use.used, limit=use.limit, full=use.full)
 
 
 def unreviewed(reviewed: Plan, now: Plan) -> list[str]:

@@ -1,0 +1,199 @@
+"""The commands between a pull request and production; the workflows in .github call nothing else.
+
+Exit codes beyond those of `cli`: 3 the guard stops the plan, 4 the plan is not the one that was reviewed.
+"""
+
+from __future__ import annotations
+
+import json
+import sys
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+
+from meltanodata import document, fleet, settings
+from meltanodata.errors import ProblemsError, UserError
+from meltanodata.revisions import Revision
+from meltanodata.stacks import Project
+
+if TYPE_CHECKING:
+    from meltanodata.guard import Review
+    from meltanodata.settings import Settings
+
+STOPPED = 3
+NOT_REVIEWED = 4
+
+app = typer.Typer()
+
+Stack = Annotated[str, typer.Option(help="The stack.")]
+Base = Annotated[
+    str | None,
+    typer.Option(metavar="REV", help="The revision that the pull request goes to; without it nobody is unnamed."),
+]
+Allow = Annotated[
+    list[str] | None,
+    typer.Option(metavar="LABEL", help="A label of the pull request; the guard looks at its own alone. Repeatable."),
+]
+Expect = Annotated[
+    Path | None,
+    typer.Option(metavar="FILE", help="The plan that was reviewed (`plan --json`); stop at what is new (exit code 4)."),
+]
+
+
+@app.command()
+def plan(  # noqa: PLR0917 - typer takes the options by keyword
+    stack: Stack,
+    base: Base = None,
+    allow: Allow = None,
+    expect: Expect = None,
+    preview: Annotated[
+        Path | None,
+        typer.Option(metavar="FILE", help="Read the output of `pulumi preview --json` instead of running it."),
+    ] = None,
+    as_json: Annotated[bool, typer.Option("--json", help="Print it as JSON, for `comment` and `--expect`.")] = False,
+    as_markdown: Annotated[bool, typer.Option("--markdown", help="Print it as a comment in Markdown.")] = False,
+) -> None:
+    """Show what an up would do: one row a tenant.
+
+    Why, what it means for people, what it costs, and what the guard says of it. Exit code 3: the guard stops it;
+    4: it is not the plan that was reviewed.
+
+    \b
+    meltanodata plan --stack prod
+    meltanodata plan --stack prod --base origin/main --json > plan.json
+    meltanodata plan --stack prod --expect plan.json
+    """
+    if as_json and as_markdown:
+        raise typer.BadParameter("--json and --markdown exclude each other")
+    found = review(_Here(stack), base, allow or [], preview)
+    if as_json:
+        print(found.model_dump_json(indent=1))
+    elif as_markdown:
+        from meltanodata import report  # noqa: PLC0415 - rich, which JSON does not need
+
+        print(report.comment([found]), end="")
+    else:
+        show(found)
+    judge(found, expect)
+
+
+@app.command()
+def comment(
+    files: Annotated[list[Path], typer.Argument(metavar="FILE...", help="What `plan --json` printed, one a stack.")],
+) -> None:
+    """Print the comment of a pull request: the plans of all stacks that it touches, in Markdown.
+
+    \b
+    meltanodata comment plan-prod.json plan-prod-2.json
+    """
+    from meltanodata import report  # noqa: PLC0415 - rich and pydantic's models
+
+    print(report.comment([_reviewed(file) for file in files]), end="")
+
+
+class _Here:
+    """The project of the working directory, and a stack of it."""
+
+    def __init__(self, stack: str) -> None:
+        self.project = Project.around(Path.cwd())
+        self.stacks = self.project.fleet(stack)
+        self.settings = next(found for found in self.stacks if found.stack == stack)
+        self.file = self.project.tenants_file(self.settings)
+
+    def tenants(self) -> fleet.Fleet:
+        """The fleet file, well formed."""
+        loaded, problems = fleet.load(self.file)
+        if problems:
+            raise ProblemsError(problems)
+        return loaded
+
+    def before(self, revision: Revision) -> fleet.Fleet:
+        """What could be read of the fleet file at a revision."""
+        raw = revision.read(self.file)
+        name = f"{revision.name}:{self.file.name}"
+        return fleet.Fleet(name, ()) if raw is None else fleet.parse(document.parse(raw, name))[0]
+
+    def settings_before(self, revision: Revision) -> Settings:
+        """The stack's settings at a revision; those of now where it had none."""
+        file = self.project.root / settings.file_of(self.settings.stack)
+        raw = revision.read(file)
+        if raw is None:
+            return self.settings
+        return settings.parse(document.parse(raw, f"{revision.name}:{file.name}"), self.settings.stack)
+
+
+def review(here: _Here, base: str | None, allow: list[str], preview: Path | None = None) -> Review:
+    """Preview a stack and let the guard judge it."""
+    from meltanodata import guard, plan, rules  # noqa: PLC0415 - commands that need no plan start faster
+
+    allowed = guard.labels(allow)
+    head = here.tenants()
+    named, thresholds = None, here.settings.guard
+    if base is not None:
+        revision = Revision.of(base, here.project.root)
+        # Of the branch that the request goes to: the request itself cannot raise them.
+        thresholds = here.settings_before(revision).guard
+        named = guard.named(_entries(here.before(revision.fork())), _entries(head))
+    found = plan.read(_preview(here, preview))
+    uses = [rules.droplet_use(head, here.stacks), *rules.database_uses(head, here.stacks)]
+    return guard.review(plan.with_capacity(found, uses[0], uses[1:]), thresholds, named=named, allowed=allowed)
+
+
+def judge(found: Review, expect: Path | None) -> None:
+    """End the command where a plan may not be applied.
+
+    Raises:
+        typer.Exit: 3 the guard stops it, 4 it does what was not reviewed.
+    """
+    if found.stopped:
+        for stop in found.stopped:
+            typer.echo(str(stop), err=True)
+        raise typer.Exit(STOPPED)
+    if expect is not None:
+        from meltanodata.plan import unreviewed  # noqa: PLC0415 - as above
+
+        if news := unreviewed(_reviewed(expect).plan, found.plan):
+            typer.echo(f"This is not the plan that was reviewed ({expect}). What is new:", err=True)
+            for line in news:
+                typer.echo(f"- {line}", err=True)
+            raise typer.Exit(NOT_REVIEWED)
+
+
+def show(found: Review) -> None:
+    """Print a plan on the terminal."""
+    from rich.console import Console  # noqa: PLC0415 - as above
+
+    from meltanodata import report  # noqa: PLC0415 - as above
+
+    # A log has no width of its own, and 80 columns break most lines.
+    console = Console(width=None if sys.stdout.isatty() else 160)
+    if found.plan.empty:
+        console.print(f"{found.plan.stack}: nothing changes")
+    else:
+        console.print(report.table(found))
+
+
+def _preview(here: _Here, file: Path | None) -> dict[str, object]:
+    if file is None:
+        from meltanodata import engine  # noqa: PLC0415 - as above
+
+        return engine.preview(here.settings.stack, here.project.root)
+    try:
+        found = json.loads(file.read_bytes())
+    except (OSError, ValueError) as error:
+        raise UserError(f"{file}: no output of `pulumi preview --json`: {error}") from None
+    return dict(found)
+
+
+def _reviewed(file: Path) -> Review:
+    from meltanodata.guard import Review  # noqa: PLC0415 - as above
+
+    try:
+        return Review.model_validate_json(file.read_bytes())
+    except (OSError, ValueError):
+        raise UserError(f"{file}: no plan; write one by: meltanodata plan --json") from None
+
+
+def _entries(loaded: fleet.Fleet) -> dict[str, object]:
+    return {row.key: row.options for row in loaded.rows}
