@@ -33,6 +33,7 @@ if TYPE_CHECKING:
 
 STACK = "sandbox"
 _NAMESPACE = "meltanodata"
+_VERSION = f"{_NAMESPACE}:database_version"
 _LANGUAGE_HOST = Path(__file__).parent / "engine" / "language.py"
 _OTHERS = ("DIGITALOCEAN_", "PULUMI_", "SPACES_", "SSH_AUTH_SOCK")
 """Variables that lead to other accounts, stacks or keys than the sandbox's."""
@@ -100,8 +101,10 @@ def prepare(home: Home, running: Running, engine: Engine) -> Path:
     passphrase = home.path / "passphrase"
     if not passphrase.exists():
         _write_private(passphrase, secrets.token_urlsafe(32))
-    plain, secret = _generated(home, running)
     checkout = yaml.safe_load((PROJECT / f"Pulumi.{STACK}.yaml").read_text())["config"]
+    plain, secret = _generated(home, running)
+    if checkout.get(_VERSION) not in running.database_versions:  # real databases are of what is installed
+        plain[_VERSION] = running.database_versions[-1]
     project = yaml.safe_load((PROJECT / "Pulumi.yaml").read_text())
     project |= {"main": str(PROJECT), "runtime": {"name": "python", "options": {"virtualenv": sys.prefix}}}
     # The digest stands for everything below, secrets too: it is of no use without the passphrase.

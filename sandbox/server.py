@@ -29,12 +29,13 @@ from sandbox.api.app import create_app
 from sandbox.api.cloud import Cloud
 from sandbox.api.domains import records_of
 from sandbox.api.state import State
+from sandbox.databases import real as real_databases
 from sandbox.databases.light import LightDatabases
 from sandbox.dns import DnsServer
 from sandbox.droplets.light import LightDroplets, ssh_port
 from sandbox.home import PROJECT, Home
 from sandbox.keys import Keys
-from sandbox.network import LoopbackNetwork
+from sandbox.network import BridgeNetwork, LoopbackNetwork
 from sandbox.running import Kind, PluginKind, Running, TeamAccess, take_lock
 
 if TYPE_CHECKING:
@@ -75,6 +76,8 @@ async def sandbox(home: Home, modes: Modes, say: Callable[[str], None]) -> Async
         AlreadyRunningError: one runs in this home.
         StartError: its port is taken.
         ProblemsError: Pulumi.sandbox.yaml is wrong.
+        NetworkError: no bridge can be had.
+        PackageError: PostgreSQL is missing and cannot be installed.
     """
     async with contextlib.AsyncExitStack() as stack:
         stack.enter_context(take_lock(home))
@@ -83,12 +86,23 @@ async def sandbox(home: Home, modes: Modes, say: Callable[[str], None]) -> Async
         state = stack.enter_context(contextlib.closing(State(home.path / "api.sqlite")))
         listener = stack.enter_context(_listen(state))
 
+        if modes.databases == "real":
+            await real_databases.install(say)
         say("network and DNS")
-        network = LoopbackNetwork(home)
-        await network.up()
-        stack.push_async_callback(network.down)
+        loopback, bridge = LoopbackNetwork(home), BridgeNetwork(home)
+        network = loopback
+        database_network = bridge if modes.databases == "real" else loopback
+        for each in {network, database_network}:
+            await each.up()
+            stack.push_async_callback(each.down)
         port = ssh_port(network.gateway)
-        cloud = Cloud(state, LightDroplets(home, port), LightDatabases(home), network, network)
+        cloud = Cloud(
+            state,
+            LightDroplets(home, port),
+            real_databases.RealDatabases(home, bridge) if modes.databases == "real" else LightDatabases(home),
+            network,
+            database_network,
+        )
         stack.push_async_callback(cloud.databases.close)
         stack.push_async_callback(cloud.droplets.close)
         stack.push_async_callback(cloud.jobs.cancel)
