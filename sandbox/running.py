@@ -49,7 +49,7 @@ class Running(BaseModel):
     model_config = ConfigDict(frozen=True)
 
     pid: int
-    """The server's process; alive as long as it holds the lock on `<home>/lock`."""
+    """The server's process."""
     api_url: str
     """Root URL such as `http://127.0.0.1:40123`; the same after a restart."""
     control_token: str
@@ -87,7 +87,7 @@ class Running(BaseModel):
             NotRunningError: none runs there, whatever a killed one left behind, or it is of another version.
         """
         path = _path(home)
-        if not is_locked(home):
+        if lock_holder(home) is None:
             raise NotRunningError(_NONE.format(home.path))
         try:
             return cls.model_validate_json(path.read_text())
@@ -110,28 +110,34 @@ def take_lock(home: Home) -> TextIOWrapper:
     Raises:
         AlreadyRunningError: another process holds it.
     """
-    file = (home.folder(".") / "lock").open("w")
+    file = (home.folder(".") / "lock").open("a+")
     for _ in range(_ATTEMPTS):  # someone may just be looking whether it is held
         try:
             fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
         except BlockingIOError:
             time.sleep(0.05)
         else:
+            file.truncate(0)
+            file.write(str(os.getpid()))
+            file.flush()
             return file
     file.close()
     raise AlreadyRunningError(f"a sandbox runs in {home.path} already: see `python -m sandbox status`")
 
 
-def is_locked(home: Home) -> bool:
-    """Whether a sandbox runs, or is just starting or stopping, in this home."""
+def lock_holder(home: Home) -> int | None:
+    """The process that is this home's sandbox, also while it starts or stops; None when there is none."""
     try:
         with (home.path / "lock").open() as file:
-            fcntl.flock(file, fcntl.LOCK_SH | fcntl.LOCK_NB)
+            try:
+                fcntl.flock(file, fcntl.LOCK_SH | fcntl.LOCK_NB)
+            except BlockingIOError:
+                while not (text := file.read()):  # it holds the lock and writes its number next
+                    time.sleep(0.01)
+                return int(text)
     except FileNotFoundError:
-        return False
-    except BlockingIOError:
-        return True
-    return False
+        pass
+    return None
 
 
 def _path(home: Home) -> Path:

@@ -24,6 +24,7 @@ import uvicorn
 from uvicorn.protocols.http.h11_impl import H11Protocol
 
 from meltanodata import settings as stack_settings
+from meltanodata.errors import UserError
 from sandbox.api import databases, droplets, seeds
 from sandbox.api.app import create_app
 from sandbox.api.cloud import Cloud
@@ -35,8 +36,10 @@ from sandbox.dns import DnsServer
 from sandbox.droplets.light import LightDroplets, ssh_port
 from sandbox.home import PROJECT, Home
 from sandbox.keys import Keys
-from sandbox.network import BridgeNetwork, LoopbackNetwork
-from sandbox.running import Kind, PluginKind, Running, TeamAccess, take_lock
+from sandbox.network import BridgeNetwork, LoopbackNetwork, NetworkError
+from sandbox.packages import PackageError
+from sandbox.process import ProgramError
+from sandbox.running import AlreadyRunningError, Kind, PluginKind, Running, TeamAccess, take_lock
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator, Callable, Iterator
@@ -90,7 +93,7 @@ async def sandbox(home: Home, modes: Modes, say: Callable[[str], None]) -> Async
             await real_databases.install(say)
         say("network and DNS")
         loopback, bridge = LoopbackNetwork(home), BridgeNetwork(home)
-        network = loopback
+        network: BridgeNetwork | LoopbackNetwork = loopback
         database_network = bridge if modes.databases == "real" else loopback
         for each in {network, database_network}:
             await each.up()
@@ -108,7 +111,8 @@ async def sandbox(home: Home, modes: Modes, say: Callable[[str], None]) -> Async
         stack.push_async_callback(cloud.jobs.cancel)
         dns = DnsServer(lambda: {d.name: records_of(state, d) for d in state.domains}, lambda: _hosts(cloud))
         stack.push_async_callback(dns.close)
-        resolver = await dns.start(*network.resolver)
+        # A real part can reach only what is on its bridge.
+        resolver = await dns.start(*(network if network is bridge else database_network).resolver)
 
         say("plugins")
         plugin_ports = await stack.enter_async_context(_plugins()) if modes.plugins == "stand-in" else {}
@@ -237,15 +241,25 @@ async def _plugins() -> AsyncIterator[dict[str, int]]:
 
 
 async def _run(home: Home, modes: Modes) -> None:
-    stop = asyncio.Event()
-    for number in (signal.SIGTERM, signal.SIGINT):
-        asyncio.get_running_loop().add_signal_handler(number, stop.set)
+    """Run until the first SIGTERM or SIGINT, which may also come while it starts."""
+    task = asyncio.current_task()
+    assert task is not None  # noqa: S101 (this very one)
+    stopped = False
 
-    async with sandbox(home, modes, _say):
-        _say("ready")
-        # Whoever started us reads no further.
-        os.dup2(sys.stderr.fileno(), sys.stdout.fileno())
-        await stop.wait()
+    def stop() -> None:
+        nonlocal stopped
+        if not stopped:  # a second signal must not break off the cleaning up
+            task.cancel()
+        stopped = True
+
+    for number in (signal.SIGTERM, signal.SIGINT):
+        asyncio.get_running_loop().add_signal_handler(number, stop)
+    with contextlib.suppress(asyncio.CancelledError):
+        async with sandbox(home, modes, _say):
+            _say("ready")
+            # Whoever started us reads no further.
+            os.dup2(sys.stderr.fileno(), sys.stdout.fileno())
+            await asyncio.Event().wait()
 
 
 def _say(line: str) -> None:
@@ -262,7 +276,12 @@ def main() -> None:
     options = parser.parse_args()
     logging.basicConfig(level=logging.INFO, format="%(asctime)s %(levelname)s %(name)s: %(message)s")
     logging.getLogger("asyncssh").setLevel(logging.WARNING)
-    asyncio.run(_run(Home.default(), Modes(options.droplets, options.databases, options.plugins)))
+    try:
+        asyncio.run(_run(Home.default(), Modes(options.droplets, options.databases, options.plugins)))
+    except (AlreadyRunningError, NetworkError, PackageError, ProgramError, StartError, UserError) as error:
+        # Whoever started us shows it.
+        _say(str(error))
+        sys.exit(1)
 
 
 if __name__ == "__main__":

@@ -13,6 +13,7 @@ from sandbox.api import databases, droplets
 from sandbox.api.errors import not_found, unprocessable
 from sandbox.api.faults import Fault
 from sandbox.api.images import add_snapshot
+from sandbox.droplets import light
 
 if TYPE_CHECKING:
     from starlette.requests import Request
@@ -42,6 +43,40 @@ class TeamCount(BaseModel):
     droplet_limit: int
     databases: int
     database_limit: int
+
+
+class SandboxDroplet(BaseModel):
+    """A droplet of whatever team."""
+
+    id: int
+    team: str
+    name: str
+    status: str
+    address: str
+
+
+class Execution(BaseModel):
+    """A command that a light droplet was told to run."""
+
+    model_config = ConfigDict(from_attributes=True)
+
+    command: str
+    environment: dict[str, str]
+    started: float
+    """Seconds since the epoch."""
+    stdin: str
+    status: int | None
+    """None while it runs, and for ever when it was cut off."""
+
+
+class DropletFault(BaseModel):
+    """How a light droplet misbehaves; see `sandbox.droplets.light.FaultKind`."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+    kind: light.FaultKind
+    status: int = 1
+    text: str = ""
 
 
 class Status(BaseModel):
@@ -113,6 +148,42 @@ async def _add_snapshot(request: Request) -> Response:
     return JSONResponse({"id": image.id}, status_code=HTTPStatus.CREATED)
 
 
+async def _list_droplets(request: Request) -> Response:
+    return JSONResponse(
+        [
+            {"id": d.id, "team": d.team, "name": d.name, "status": d.status, "address": d.address}
+            for d in _cloud(request).state.droplets
+        ]
+    )
+
+
+async def _executions(request: Request) -> Response:
+    backend, number = _light(request)
+    return JSONResponse([Execution.model_validate(e).model_dump() for e in backend.executions(number)])
+
+
+async def _set_droplet_fault(request: Request) -> Response:
+    backend, number = _light(request)
+    backend.set_fault(number, light.Fault(**dict(await _body(request, DropletFault))))
+    return JSONResponse({})
+
+
+async def _clear_droplet_fault(request: Request) -> Response:
+    backend, number = _light(request)
+    backend.set_fault(number, None)
+    return JSONResponse({})
+
+
+def _light(request: Request) -> tuple[light.LightDroplets, int]:
+    """The backend and the droplet's id, when the droplets are light ones."""
+    cloud, number = _cloud(request), request.path_params["id"]
+    if not isinstance(cloud.droplets, light.LightDroplets):
+        raise unprocessable("real droplets keep no record and misbehave only by themselves")
+    if cloud.state.droplets.get(number) is None:
+        raise not_found()
+    return cloud.droplets, number
+
+
 async def _reset(request: Request) -> Response:
     """Machines and clusters go first; faults must not stand in their way."""
     cloud = _cloud(request)
@@ -147,5 +218,9 @@ routes = [
     Route("/_sandbox/minutes", _minutes),
     Route("/_sandbox/requests", _requests),
     Route("/_sandbox/snapshots", _add_snapshot, methods=["POST"]),
+    Route("/_sandbox/droplets", _list_droplets),
+    Route("/_sandbox/droplets/{id:int}/executions", _executions),
+    Route("/_sandbox/droplets/{id:int}/fault", _set_droplet_fault, methods=["PUT"]),
+    Route("/_sandbox/droplets/{id:int}/fault", _clear_droplet_fault, methods=["DELETE"]),
     Route("/_sandbox/reset", _reset, methods=["POST"]),
 ]

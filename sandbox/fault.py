@@ -1,0 +1,107 @@
+"""`python -m sandbox fault …`: let requests or light droplets fail."""
+
+from __future__ import annotations
+
+import sys
+from typing import Annotated, Literal
+
+import typer
+from pydantic import ValidationError
+from rich.console import Console
+from rich.table import Table
+
+from meltanodata.errors import UserError
+from sandbox.api.control import DropletFault
+from sandbox.api.faults import Fault
+from sandbox.control import Control
+from sandbox.droplets.light import FaultKind  # noqa: TC001 (typer reads the annotation)
+from sandbox.home import Home
+from sandbox.running import Running
+
+app = typer.Typer(help="Let requests to the API or light droplets fail.", no_args_is_help=True, rich_markup_mode=None)
+
+Effect = Literal["status", "hang", "reset", "stuck", "delay"]
+
+
+@app.command()
+def add(  # noqa: PLR0917 (typer's: all but the first are options)
+    effect: Annotated[
+        Effect,
+        typer.Argument(
+            help="status: an error answer; hang: no answer; reset: a broken connection; delay: late; "
+            "stuck: what the request creates never gets ready."
+        ),
+    ],
+    method: Annotated[str, typer.Option(help="Such as POST.")] = "*",
+    path: Annotated[str, typer.Option(help="With * for any text, such as '/v2/droplets/*'.")] = "*",
+    team: Annotated[str, typer.Option(help="The team whose token it is.")] = "*",
+    times: Annotated[int, typer.Option(help="How many requests; 0: all until it is cleared.", min=0)] = 1,
+    after_work: Annotated[bool, typer.Option("--after-work", help="The request does its work first.")] = False,
+    status: Annotated[int, typer.Option(help="For the effect status.")] = 500,
+    retry_after: Annotated[int | None, typer.Option(help="Seconds, as a header of the answer.")] = None,
+    delay: Annotated[float, typer.Option(help="Seconds before anything else.")] = 0.0,
+) -> None:
+    """Put a fault on order.
+
+    python -m sandbox fault add status --status 429 --retry-after 3 --method POST --path /v2/droplets --times 2
+    """
+    try:
+        fault = Fault(
+            effect=effect,
+            method=method,
+            path=path,
+            team=team,
+            times=times or None,
+            after_work=after_work,
+            status=status,
+            retry_after=retry_after,
+            delay=delay,
+        )
+    except ValidationError as error:
+        raise typer.BadParameter("; ".join(f"{e['loc'][0]}: {e['msg']}" for e in error.errors())) from None
+    print(f"fault {_control().add_fault(fault)}")
+
+
+@app.command("list")
+def list_() -> None:
+    """Show the faults that are still on order."""
+    table = Table("number", "effect", "method", "path", "team", "times", "details", box=None, pad_edge=False)
+    for number, fault in _control().faults().items():
+        given = fault.model_dump(exclude_defaults=True, exclude={"effect", "method", "path", "team", "times"})
+        details = ", ".join(f"{name} {value}" for name, value in given.items())
+        times = str(fault.times) if fault.times else "all"
+        table.add_row(str(number), fault.effect, fault.method, fault.path, fault.team, times, details)
+    Console(width=None if sys.stdout.isatty() else 200).print(table)
+
+
+@app.command()
+def clear(number: Annotated[int | None, typer.Argument(help="Left out: all.")] = None) -> None:
+    """Take a fault back."""
+    if number is None:
+        _control().clear_faults()
+    else:
+        _control().remove_fault(number)
+
+
+@app.command()
+def droplet(
+    name: Annotated[str, typer.Argument(help="A light droplet's name, such as acme.meltanodata.com.")],
+    kind: Annotated[
+        FaultKind | None,
+        typer.Argument(help="How its SSH server misbehaves; left out: it behaves again."),
+    ] = None,
+    status: Annotated[int, typer.Option(help="For exit.")] = 1,
+    text: Annotated[str, typer.Option(help="For exit: what the command says on standard error.")] = "",
+) -> None:
+    """Let a light droplet's SSH server misbehave."""
+    fault = None if kind is None else DropletFault(kind=kind, status=status, text=text)
+    control = _control()
+    numbers = [droplet.id for droplet in control.droplets() if droplet.name == name]
+    if not numbers:
+        raise UserError(f"no droplet {name!r}")
+    for number in numbers:
+        control.set_droplet_fault(number, fault)
+
+
+def _control() -> Control:
+    return Control(Running.load(Home.default()))
