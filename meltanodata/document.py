@@ -10,6 +10,7 @@ from __future__ import annotations
 import os
 import re
 from dataclasses import dataclass, field
+from decimal import Decimal
 from typing import TYPE_CHECKING, Any, NamedTuple, TypeAlias
 
 import yaml
@@ -24,13 +25,14 @@ if TYPE_CHECKING:
 DEEPEST = 20
 """Levels of nesting; a file of ours has three, and without an end there is Python's own."""
 
+_SURROGATE = re.compile("[\ud800-\udfff]")
 _INT = re.compile(r"[-+]?(0|[1-9][0-9]{0,17})")
-_FLOAT = re.compile(r"[-+]?(\.[0-9]+|[0-9]+(\.[0-9]*)?)([eE][-+]?[0-9]+)?")
+_FLOAT = re.compile(r"[-+]?(\.[0-9]+|(0|[1-9][0-9]*)(\.[0-9]*)?)([eE][-+]?[0-9]+)?")
 
 _Event: TypeAlias = Any
 """One of PyYAML's events; its type stubs leave out their fields."""
 
-Scalar: TypeAlias = str | int | float | bool | None
+Scalar: TypeAlias = str | int | Decimal | bool | None
 
 
 class Place(NamedTuple):
@@ -59,8 +61,12 @@ class Value:
     keys: dict[str, Value] = field(default_factory=dict)
     """For a mapping, each key as written."""
 
+    def shown(self) -> str:
+        """As it may stand in a message."""
+        return self.text if isinstance(self.data, dict | list) else show(self.text)
+
     def plain(self) -> object:
-        """The same without places: dict, list, str, int, float, bool or None."""
+        """The same without places: dict, list, str, int, Decimal, bool or None."""
         match self.data:
             case dict():
                 return {key: value.plain() for key, value in self.data.items()}
@@ -158,6 +164,9 @@ class _Composer:
             self._refuse(event, f"the anchor &{event.anchor} has no use here (each entry stands by itself); remove it")
         if event.tag is not None:
             self._refuse(event, f"the tag {event.tag} has no use here; remove it")
+        if isinstance(event, yaml.ScalarEvent) and _SURROGATE.search(event.value):
+            self._refuse(event, "an escape here is half a character (a surrogate); write the character itself")
+            return Value(place, "", Refused(), start, end)
         if isinstance(event, yaml.ScalarEvent):
             return Value(place, event.value, _scalar(event), start, end)
         if isinstance(event, yaml.SequenceStartEvent):
@@ -173,7 +182,9 @@ class _Composer:
         while not isinstance(item := next(self._events), yaml.MappingEndEvent):
             key = self._value(item, depth + 1)
             value = self._value(next(self._events), depth + 1)
-            if isinstance(key.data, dict | list | Refused):
+            if isinstance(key.data, Refused):
+                continue
+            if isinstance(key.data, dict | list):
                 self._refuse(item, f"{key.text} cannot be a name here; write a plain word before the colon")
             elif key.text == "<<":
                 self._refuse(item, "merge keys (<<) have no use here; write out what they would bring")
@@ -199,7 +210,8 @@ def _span(event: _Event) -> tuple[int, int]:
 def _scalar(event: _Event) -> Scalar:
     """What a scalar means in YAML 1.2's core schema (https://yaml.org/spec/1.2.2/#103-core-schema).
 
-    Octal and hexadecimal numbers, infinities and numbers of more than 18 digits stay text: nothing of ours is one.
+    Octal and hexadecimal numbers (`010` is 8 to some readers and 10 to others) and infinities stay text: nothing of
+    ours is one.
     """
     text: str = event.value
     if event.style is not None:
@@ -211,5 +223,5 @@ def _scalar(event: _Event) -> Scalar:
     if _INT.fullmatch(text):
         return int(text)
     if _FLOAT.fullmatch(text):
-        return float(text)
+        return Decimal(text)  # keeps what is written: 2.20 is not 2.2
     return text

@@ -7,7 +7,7 @@ and nothing else, or nothing is written.
 
 from __future__ import annotations
 
-import json
+import math
 import os
 import re
 import tempfile
@@ -69,7 +69,7 @@ def entry(tenant: str, team: str) -> str:
 def scalar(text: str) -> str:
     """Text as a YAML scalar, quoted where any reader would take it for something else."""
     plain = re.fullmatch(r"[A-Za-z0-9]([A-Za-z0-9 _-]*[A-Za-z0-9])?", text) and yaml.safe_load(text) == text
-    return text if plain else json.dumps(text)
+    return text if plain else yaml.safe_dump(text, default_style='"', width=math.inf).strip()
 
 
 def write(path: Path, text: str) -> None:

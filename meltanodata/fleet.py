@@ -10,7 +10,16 @@ from dataclasses import dataclass
 from datetime import date
 from typing import TYPE_CHECKING, Annotated, Literal
 
-from pydantic import AfterValidator, BaseModel, BeforeValidator, ConfigDict, Field, ValidationInfo, field_validator
+from pydantic import (
+    AfterValidator,
+    BaseModel,
+    BeforeValidator,
+    ConfigDict,
+    Field,
+    ValidationInfo,
+    field_validator,
+    model_validator,
+)
 
 from meltanodata import document
 from meltanodata.document import Document, Place, Refused, Value
@@ -53,7 +62,7 @@ def _day(value: object) -> object:
     if type(value) is date:
         return value
     if not isinstance(value, str) or not re.fullmatch(r"\d{4}-\d{2}-\d{2}", value):
-        raise ValueError("a date is wanted, such as 2026-11-20")
+        raise ValueError("it is not a date, such as 2026-11-20")
     return date.fromisoformat(value)
 
 
@@ -85,6 +94,8 @@ class _Strict(BaseModel):
 class Adopt(_Strict):
     """The names of an instance made by hand, where they are not those that the program would give."""
 
+    model_config = ConfigDict(json_schema_extra={"minProperties": 1})
+
     droplet: _DropletName | None = Field(
         default=None,
         title="a droplet's name",
@@ -105,6 +116,12 @@ class Adopt(_Strict):
         " db-postgresql-REGION-DIGITS-TENANT, whatever its digits.",
         examples=["db-postgresql-nyc1-01234"],
     )
+
+    @model_validator(mode="after")
+    def _names_something(self) -> Adopt:
+        if not self.model_fields_set:
+            raise ValueError("it names nothing")
+        return self
 
 
 class Options(_Strict):
@@ -273,8 +290,9 @@ def parse(source: Document) -> tuple[Fleet, list[Problem]]:
     rows: list[Row] = []
     root = source.root
     if root is None:
-        if not problems:
-            problems.append(Problem(source.file, 1, 0, EMPTY))
+        problems += [] if problems else [Problem(source.file, 1, 0, EMPTY)]
+    elif root.data is None:
+        problems.append(Problem(source.file, 1, 0, EMPTY))
     elif isinstance(root.data, dict):
         for key, value in root.data.items():
             if wrong := name_problem(key):
@@ -282,12 +300,9 @@ def parse(source: Document) -> tuple[Fleet, list[Problem]]:
             row = _row(source.file, key, root.keys[key].place, value, problems)
             if row is not None:
                 rows.append(row)
-    elif root.data is None:
-        problems.append(Problem(source.file, *root.place, EMPTY))
-    else:
-        problems.append(
-            Problem(source.file, *root.place, f"{show(root.text)} is no mapping of tenants; write {_ENTRY}")
-        )
+    elif not isinstance(root.data, Refused):
+        message = f"{root.shown()} is no mapping of tenants; write {_ENTRY}"
+        problems.append(Problem(source.file, *root.place, message))
     return Fleet(source.file, tuple(rows)), problems
 
 
@@ -309,9 +324,7 @@ def _row(file: str, key: str, place: Place, value: Value, problems: list[Problem
     if isinstance(value.data, Refused):
         return None
     if value.data is not None and not isinstance(value.data, dict):
-        problems.append(
-            Problem(file, *value.place, f"{key}: {show(value.text)} is no mapping of options; write {_ENTRY}")
-        )
+        problems.append(Problem(file, *value.place, f"{key}: {value.shown()} is no mapping of options; write {_ENTRY}"))
         return None
     given = {name: option for name, option in (value.data or {}).items() if not isinstance(option.data, Refused)}
     plain = {name: option.plain() for name, option in given.items()}

@@ -12,7 +12,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from meltanodata.errors import Problem
-from meltanodata.fleet import CLUSTER_NAME_LENGTH, Adopt, cluster_name, tenant_of_cluster
+from meltanodata.fleet import CLUSTER_NAME_LENGTH, cluster_name, tenant_of_cluster
 from meltanodata.settings import file_of
 from meltanodata.wording import did_you_mean, listing, show
 
@@ -227,11 +227,11 @@ def names_used_once(fleet: Fleet, stacks: Sequence[Settings]) -> Iterator[Proble
 
 def _names(row: Row, domain: str) -> Iterator[tuple[str, str]]:
     """What a tenant's objects are found by; a cluster not adopted by its name is by the tenant's."""
-    adopt = row.options.adopt or Adopt()
-    record = adopt.record or row.key
-    yield "droplet", adopt.droplet or f"{record}.{domain}"
+    adopt = row.options.adopt
+    record = (adopt and adopt.record) or row.key
+    yield "droplet", (adopt and adopt.droplet) or f"{record}.{domain}"
     yield "record", record
-    yield "database", adopt.database or row.key
+    yield "database", (adopt and adopt.database) or row.key
 
 
 def full_teams_gain_nobody(fleet: Fleet, stacks: Sequence[Settings], held: Mapping[str, str]) -> Iterator[Problem]:

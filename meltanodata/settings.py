@@ -9,6 +9,7 @@ from __future__ import annotations
 import json
 import re
 import shlex
+from decimal import Decimal
 from typing import TYPE_CHECKING, Annotated, Literal, TypeAlias
 
 from pydantic import AfterValidator, BaseModel, BeforeValidator, ConfigDict, Field, SecretStr
@@ -219,15 +220,14 @@ class Settings(_Frozen):
         description="DigitalOcean, or a sandbox. Stacks with the same one form one fleet.",
         examples=[DIGITALOCEAN],
     )
-
-    guard: Annotated[Guard, BeforeValidator(_from_json)] = Field(
-        Guard(),
+    guard: Guard = Field(
+        default=Guard(),
         title="a mapping of thresholds",
         description="What `meltanodata plan` and `deploy` refuse without a label.",
         examples=['{"destroyed": 2, "destroyed_percent": 10}'],
     )
-    rollout: Annotated[Rollout, BeforeValidator(_from_json)] = Field(
-        Rollout(),
+    rollout: Rollout = Field(
+        default=Rollout(),
         title="a mapping of canaries, batch and pause",
         description="How `meltanodata deploy` applies a change of many tenants.",
         examples=['{"canaries": ["demo"], "batch": 20, "pause": 30}'],
@@ -253,7 +253,7 @@ class Secrets(_Frozen):
 
 
 _PUBLIC = tuple(name for name in Settings.model_fields if name != "stack")
-_STRUCTURED = ("droplet_team", "database_teams")
+_STRUCTURED = ("droplet_team", "database_teams", "guard", "rollout")
 _SECRET = tuple(Secrets.model_fields)
 
 
@@ -330,7 +330,7 @@ def parse(source: Document, stack: str) -> Settings:
             report.add((name,), message, _public_remedy((name,), Settings.model_fields[name], report))
     # A plain value reaches the program as text whatever its type here; a structured one keeps its types.
     values = {
-        name: value.text if isinstance(value.data, str | int | float) else value.plain()
+        name: value.text if isinstance(value.data, str | int | Decimal) else value.plain()
         for name, value in given.items()
     }
     settings = None if report.problems else _public(values, report)
@@ -480,7 +480,7 @@ def _tokens(values: Mapping[str, object], report: _Report) -> dict[str, SecretSt
 
 def _team_names(values: Mapping[str, object]) -> list[str]:
     """The teams that the settings name, also where something else about them is wrong."""
-    droplet_team, database_teams = (_from_json(values.get(name)) for name in _STRUCTURED)
+    droplet_team, database_teams = (_from_json(values.get(name)) for name in ("droplet_team", "database_teams"))
     teams = [droplet_team, *(database_teams if isinstance(database_teams, list) else [])]
     names = [team.get("name") for team in teams if isinstance(team, dict)]
     return list(dict.fromkeys(name for name in names if isinstance(name, str)))

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from decimal import Decimal
 from difflib import get_close_matches
 from typing import TYPE_CHECKING, NamedTuple, get_args
 
@@ -111,8 +112,8 @@ def _explain(error: ErrorDetails, field: FieldInfo, value: object) -> str:
         "less_than_equal": f"is too big; the most is {context.get('le')}",
         "value_error": f"is not possible: {context.get('error')}",
     }.get(kind, f"is not {wanted}")
-    if kind == "string_type" and isinstance(value, int | float):
-        said = f"is not text; put it in quotes if it is {field.title}"
+    if kind == "string_type" and isinstance(value, int | Decimal):
+        said = f'is not text; write "{_written(value)}", in quotes, if it is {field.title}'
     if kind == "model_type":
         said = f"is not a mapping of {listing(_model_of(field).model_fields, 'and')}"
     return f"{_written(value)} {said}"
@@ -129,6 +130,8 @@ def _written(value: object) -> str:
     match value:
         case bool():
             return str(value).lower()
+        case Decimal():
+            return str(value)
         case dict():
             return "a mapping"
         case list() | tuple():
