@@ -195,8 +195,8 @@ def cluster_names_fit(fleet: Fleet, stacks: Sequence[Settings]) -> Iterator[Prob
         longest = CLUSTER_NAME_LENGTH - len(cluster_name(region, 10000, ""))
         if len(row.key) > longest:
             message = (
-                f"the name has {len(row.key)} characters, and its database cluster {cluster_name(region, 10000, '…')}"
-                f" leaves room for {longest} in {region}; shorten it"
+                f"the name has {len(row.key)} characters and in {region} at most {longest} fit, because its database"
+                f" cluster is called db-postgresql-{region}-NNNNN-NAME and may have {CLUSTER_NAME_LENGTH}; shorten it"
             )
             yield Problem(fleet.file, *row.place, f"{row.key}: {message}")
 

@@ -347,12 +347,15 @@ class _Report:
 
     def __init__(self, stack: str, file: str, given: Mapping[str, Value] | None) -> None:
         self.problems: list[Problem] = []
+        self.settings: set[str] = set()
+        """Those with a problem."""
         self.stack = stack
         self._file, self._given = file, given or {}
 
     def add(self, path: Steps, message: str, remedy: str) -> None:
-        line, column = self._place(path)
-        self.problems.append(Problem(self._file, line, column, f"{_dotted(path)} {message}. {remedy}"))
+        sentence = message if message.endswith((".", "?")) else f"{message}."
+        self.problems.append(Problem(self._file, *self._place(path), f"{_dotted(path)} {sentence} {remedy}"))
+        self.settings.add(str(path[0]))
 
     def _place(self, path: Steps) -> Place:
         """Where the setting stands, as deep as it does; the whole file where it does not."""
@@ -449,7 +452,8 @@ def _secrets(values: Mapping[str, str], report: _Report, now: datetime) -> Secre
     pem = {name: values[name].strip().replace("\r\n", "\n") + "\n" for name in _FILES if values.get(name)}
     wrong = [(name, "is missing") for name in _FILES if name not in pem]
     wrong += certificates.ssh_key_problems(pem.get("ssh_private_key"))
-    wrong += certificates.problems(pem.get("certificate"), pem.get("certificate_key"), values.get("domain"), now)
+    domain = None if "domain" in report.settings else values.get("domain")
+    wrong += certificates.problems(pem.get("certificate"), pem.get("certificate_key"), domain, now)
     for name, problem in wrong:
         report.add((name,), problem, report.set_secret(name))
     if wrong or tokens is None:
