@@ -15,7 +15,7 @@ import typer
 from meltanodata import document, fleet, settings
 from meltanodata.errors import ProblemsError, UserError
 from meltanodata.revisions import Revision
-from meltanodata.stacks import Project
+from meltanodata.stacks import Project, touched
 
 if TYPE_CHECKING:
     from meltanodata.guard import Review
@@ -81,15 +81,52 @@ def plan(  # noqa: PLR0917 - typer takes the options by keyword
 @app.command()
 def comment(
     files: Annotated[list[Path], typer.Argument(metavar="FILE...", help="What `plan --json` printed, one a stack.")],
+    pull_request: Annotated[
+        int | None, typer.Option(metavar="NUMBER", help="Post it on GitHub, or rewrite the one that is there.")
+    ] = None,
 ) -> None:
-    """Print the comment of a pull request: the plans of all stacks that it touches, in Markdown.
+    """Write the comment of a pull request: the plans of all stacks that it touches.
+
+    In Markdown, and with --pull-request on GitHub (GITHUB_REPOSITORY and GITHUB_TOKEN).
 
     \b
     meltanodata comment plan-prod.json plan-prod-2.json
     """
     from meltanodata import report  # noqa: PLC0415 - rich and pydantic's models
 
-    print(report.comment([_reviewed(file) for file in files]), end="")
+    text = report.comment([_reviewed(file) for file in files])
+    print(text, end="")
+    if pull_request is not None:
+        from meltanodata.github import GitHub  # noqa: PLC0415 - requests, which printing does not need
+
+        GitHub.from_environment().comment(pull_request, report.MARKER, text)
+
+
+@app.command()
+def stacks(
+    base: Annotated[str, typer.Option(metavar="REV", help="The revision to compare with.")],
+    stack: Annotated[
+        str | None, typer.Option(help="A stack of the fleet that is meant; left out, the fleet on DigitalOcean itself.")
+    ] = None,
+    as_json: Annotated[bool, typer.Option("--json", help="Print them as a list in JSON.")] = False,
+) -> None:
+    """List the stacks that a change touches.
+
+    Those whose tenants or settings differ; all of them when the program does.
+
+    \b
+    meltanodata stacks --base origin/main
+    """
+    project = Project.around(Path.cwd())
+    all_stacks = project.fleet(stack)
+    file = project.tenants_file(all_stacks[0])
+    revision = Revision.of(base, project.root).fork()
+    names = touched(all_stacks, _before(revision, file), _tenants(file), revision.changed())
+    if as_json:
+        print(json.dumps(names))
+    else:
+        for name in names:
+            print(name)
 
 
 class _Here:
@@ -100,19 +137,6 @@ class _Here:
         self.stacks = self.project.fleet(stack)
         self.settings = next(found for found in self.stacks if found.stack == stack)
         self.file = self.project.tenants_file(self.settings)
-
-    def tenants(self) -> fleet.Fleet:
-        """The fleet file, well formed."""
-        loaded, problems = fleet.load(self.file)
-        if problems:
-            raise ProblemsError(problems)
-        return loaded
-
-    def before(self, revision: Revision) -> fleet.Fleet:
-        """What could be read of the fleet file at a revision."""
-        raw = revision.read(self.file)
-        name = f"{revision.name}:{self.file.name}"
-        return fleet.Fleet(name, ()) if raw is None else fleet.parse(document.parse(raw, name))[0]
 
     def settings_before(self, revision: Revision) -> Settings:
         """The stack's settings at a revision; those of now where it had none."""
@@ -128,13 +152,13 @@ def review(here: _Here, base: str | None, allow: list[str], preview: Path | None
     from meltanodata import guard, plan, rules  # noqa: PLC0415 - commands that need no plan start faster
 
     allowed = guard.labels(allow)
-    head = here.tenants()
+    head = _tenants(here.file)
     named, thresholds = None, here.settings.guard
     if base is not None:
         revision = Revision.of(base, here.project.root)
         # Of the branch that the request goes to: the request itself cannot raise them.
         thresholds = here.settings_before(revision).guard
-        named = guard.named(_entries(here.before(revision.fork())), _entries(head))
+        named = guard.named(_entries(_before(revision.fork(), here.file)), _entries(head))
     found = plan.read(_preview(here, preview))
     uses = [rules.droplet_use(head, here.stacks), *rules.database_uses(head, here.stacks)]
     return guard.review(plan.with_capacity(found, uses[0], uses[1:]), thresholds, named=named, allowed=allowed)
@@ -172,6 +196,20 @@ def show(found: Review) -> None:
         console.print(f"{found.plan.stack}: nothing changes")
     else:
         console.print(report.table(found))
+
+
+def _tenants(file: Path) -> fleet.Fleet:
+    """The fleet file, well formed."""
+    loaded, problems = fleet.load(file)
+    if problems:
+        raise ProblemsError(problems)
+    return loaded
+
+
+def _before(revision: Revision, file: Path) -> fleet.Fleet:
+    """What could be read of the fleet file at a revision."""
+    raw, name = revision.read(file), f"{revision.name}:{file.name}"
+    return fleet.Fleet(name, ()) if raw is None else fleet.parse(document.parse(raw, name))[0]
 
 
 def _preview(here: _Here, file: Path | None) -> dict[str, object]:

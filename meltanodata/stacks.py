@@ -12,7 +12,10 @@ from meltanodata.settings import DIGITALOCEAN, NAMESPACE, Settings
 from meltanodata.wording import did_you_mean, listing, show
 
 if TYPE_CHECKING:
+    from collections.abc import Collection, Sequence
     from pathlib import Path
+
+    from meltanodata.fleet import Fleet
 
 
 @dataclass(frozen=True)
@@ -82,6 +85,37 @@ class Project:
         if not stacks:
             raise UserError(f"say which stack is meant: --stack {listing(names)}")
         return stacks
+
+
+def touched(stacks: Sequence[Settings], before: Fleet, after: Fleet, files: Collection[str]) -> list[str]:
+    """The stacks whose plan a change can alter, in the fleet's order.
+
+    Args:
+        stacks: of the fleet.
+        before: the fleet file as it was.
+        after: the fleet file as it is.
+        files: all files that differ, relative to the project's folder.
+    """
+    if any(file in _PROGRAM_FILES or file.startswith(_PROGRAM_FOLDERS) for file in files):
+        return [stack.stack for stack in stacks]
+    old, new = ({row.key: row.options for row in fleet.rows} for fleet in (before, after))
+    teams = {
+        options.database_team
+        for key in {*old, *new}
+        if old.get(key) != new.get(key)
+        for options in (old.get(key), new.get(key))
+        if options is not None
+    }
+    return [
+        stack.stack
+        for stack in stacks
+        if settings.file_of(stack.stack) in files or teams.intersection(team.name for team in stack.database_teams)
+    ]
+
+
+_PROGRAM_FILES = ("__main__.py", "Pulumi.yaml", "requirements.lock")
+_PROGRAM_FOLDERS = ("meltanodata/",)
+"""What every stack runs."""
 
 
 def fleet_of(own: Settings, root: Path) -> tuple[Settings, ...]:

@@ -11,6 +11,7 @@ from meltanodata import engine, report
 from meltanodata.cli import app
 from meltanodata.errors import UserError
 from meltanodata.guard import Review
+from tests import github
 from tests.previews import Step, created, destroyed, preview, renewed
 
 if TYPE_CHECKING:
@@ -255,3 +256,40 @@ def test_without_a_cli_the_message_says_so(tmp_path: Path, monkeypatch: pytest.M
     monkeypatch.setenv("PATH", str(tmp_path))
     with pytest.raises(UserError, match="pulumi is not on the PATH"):
         engine.preview("prod", tmp_path)
+
+
+def test_a_comment_is_posted(project: Project, monkeypatch: pytest.MonkeyPatch) -> None:
+    (project.folder / "a.json").write_text(project.plan("--json", steps=created("core")).stdout)
+    with github.serve() as server:
+        for name, value in {"REPOSITORY": github.REPOSITORY, "TOKEN": github.TOKEN, "API_URL": server.url}.items():
+            monkeypatch.setenv(f"GITHUB_{name}", value)
+        result = run("comment", "a.json", "--pull-request", "7")
+    assert result.exit_code == 0
+    assert [(it["issue"], it["body"]) for it in server.comments] == [(7, result.stdout)]
+
+
+TWO_STACKS = SETTINGS.replace("MeltanoData DBs 1", "MeltanoData DBs 2")
+
+
+@pytest.mark.parametrize(
+    ("file", "text", "touched"),
+    [
+        ("README.md", "Hello", []),
+        ("tenants.yaml", "acme: {database_team: MeltanoData DBs 1}\nnew: {database_team: MeltanoData DBs 2}\n", [1, 2]),
+        ("tenants.yaml", "acme: {database_team: MeltanoData DBs 1}\n", [1]),
+        ("Pulumi.prod-2.yaml", TWO_STACKS + "  meltanodata:region: ams3\n", [2]),
+        ("Pulumi.yaml", "name: meltanodata\nruntime: python\ndescription: x\n", [1, 2]),
+        ("meltanodata/tenant.py", "", [1, 2]),
+    ],
+)
+def test_the_stacks_that_a_change_touches(project: Project, file: str, text: str, touched: list[int]) -> None:
+    project.write("Pulumi.prod-2.yaml", TWO_STACKS)
+    (project.folder / "meltanodata").mkdir()
+    project.write("meltanodata/tenant.py", "# the program\n")
+    project.commit()
+    project.git("tag", "base")
+    project.write(file, text)
+    project.commit()
+    names = [{1: "prod", 2: "prod-2"}[number] for number in touched]
+    assert run("stacks", "--base", "base").stdout.split() == names
+    assert json.loads(run("stacks", "--base", "base", "--json").stdout) == names
