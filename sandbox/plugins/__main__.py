@@ -9,13 +9,13 @@ import asyncio
 import sys
 from typing import TYPE_CHECKING, Any
 
-from sandbox.plugins import digitalocean, random
+from sandbox.plugins import command, digitalocean, random
 from sandbox.plugins.server import serve
 
 if TYPE_CHECKING:
     from sandbox.plugins.package import Package
 
-PACKAGES: tuple[Package[Any], ...] = (digitalocean.PACKAGE, random.PACKAGE)
+PACKAGES: tuple[Package[Any], ...] = (digitalocean.PACKAGE, random.PACKAGE, command.PACKAGE)
 
 
 async def main() -> None:

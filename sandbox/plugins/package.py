@@ -171,13 +171,21 @@ class Resource(ABC, Generic[Config]):
         return []
 
     def plan(self, old: State, inputs: Properties, ignored: Sequence[str]) -> Plan:
-        """What an update would do but for the ignored property paths; inputs may hold UNKNOWN."""
+        """What an update would do but for the ignored property paths.
+
+        Inputs may hold UNKNOWN; everything may hold `Secret`, where the package accepts secrets.
+        """
         changes = without(self.diff(old, inputs), ignored)
         return Plan(changes, delete_before_replace=self.delete_before_replace)
 
     def diff(self, old: State, inputs: Properties) -> Difference:
         """What an update would change; inputs may hold UNKNOWN."""
         return difference(self.inputs, old.inputs, inputs)
+
+    def preview_id(self, name: str) -> str:
+        """The id as far as it is known before a create; empty when it is not."""
+        del name
+        return ""
 
     def preview_create(self, inputs: Properties) -> Properties:
         """The outputs as far as they are known before a create."""

@@ -174,8 +174,8 @@ class Servicer(provider_pb2_grpc.ResourceProviderServicer, Generic[Config]):
         """What an update would change, and whether it takes a new object."""
         async with _errors_sent(context):
             resource = self._resource(request.type)
-            old = _state(request.old_inputs, request.olds)
-            plan = resource.plan(old, plain(decode(request.news)), request.ignoreChanges)
+            old = State(decode(request.old_inputs), decode(request.olds))
+            plan = resource.plan(old, decode(request.news), request.ignoreChanges)
         return _diff_response(plan)
 
     async def Create(self, request: provider_pb2.CreateRequest, context: Context) -> provider_pb2.CreateResponse:
@@ -185,7 +185,9 @@ class Servicer(provider_pb2_grpc.ResourceProviderServicer, Generic[Config]):
             resource = self._resource(request.type)
             if request.preview:
                 outputs = resource.preview_create(plain(inputs))
-                return provider_pb2.CreateResponse(properties=_outputs(resource, inputs, outputs))
+                return provider_pb2.CreateResponse(
+                    id=resource.preview_id(call.name), properties=_outputs(resource, inputs, outputs)
+                )
             try:
                 created = await resource.create(call, plain(inputs))
             except PartiallyDone as error:
