@@ -1,0 +1,55 @@
+"""The tenants of one stack: load, check, list what there is, declare, export."""
+
+from datetime import UTC, datetime
+from pathlib import Path
+
+import pulumi
+
+from meltanodata import accounts, deployment, names, offers, rules, stacks, teams
+from meltanodata.errors import ProblemsError, UserError
+from meltanodata.fleet import load
+from meltanodata.settings import from_pulumi
+from meltanodata.tenant import TenantArgs, TenantInstance
+
+
+def main() -> None:
+    """Declare every tenant, or nothing at all and say why."""
+    settings, secrets = from_pulumi(datetime.now(UTC))
+    fleet, problems = load(Path(settings.tenants_file))
+    fleet_stacks = stacks.fleet_of(settings, Path(pulumi.get_root_directory()))
+    if problems := [*problems, *rules.problems(fleet, fleet_stacks)]:
+        raise ProblemsError(problems)
+
+    tenants = fleet.tenants(settings)
+    held = accounts.read(settings, secrets.tokens)
+    state = deployment.export(f"{pulumi.get_organization()}/{pulumi.get_project()}/{settings.stack}")
+    existing, unclear = names.identify(tenants, held, settings.domain, deployment.ids(state))
+    misplaced = rules.problems(fleet, fleet_stacks, names.homes(fleet, settings, held))
+    if lacking := [*map(str, misplaced), *unclear, *offers.problems(tenants, existing, held, settings)]:
+        raise UserError("\n".join(lacking))
+
+    providers = teams.providers(settings, secrets)
+    instances = {
+        tenant.key: TenantInstance(
+            tenant.key,
+            TenantArgs(
+                tenant=tenant,
+                settings=settings,
+                secrets=secrets,
+                droplet_team=providers[settings.droplet_team.name],
+                database_team=providers[tenant.database_team],
+                project=held.projects[settings.project],
+                image=offers.image(tenant, existing[tenant.key], held, settings.snapshot) or "",
+                ssh_keys=held.ssh_keys,
+                existing=existing[tenant.key],
+            ),
+        )
+        for tenant in tenants
+    }
+    pulumi.export("tenants", {key: instance.outputs() for key, instance in instances.items()})
+
+
+try:
+    main()
+except UserError as error:
+    raise pulumi.RunError(str(error)) from None

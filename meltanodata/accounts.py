@@ -1,0 +1,298 @@
+"""What the stack's DigitalOcean accounts hold, asked once before anything is declared. Reads only.
+
+The same answers as the plugin's functions (getSshKeys, getDropletSnapshot …) without a provider's process a team,
+and with the objects that bear a tenant's name already. API: https://docs.digitalocean.com/reference/api/.
+"""
+
+from __future__ import annotations
+
+import shlex
+from concurrent.futures import Future, ThreadPoolExecutor
+from contextlib import contextmanager
+from dataclasses import dataclass
+from datetime import datetime
+from http import HTTPStatus
+from itertools import count
+from typing import TYPE_CHECKING, Any, TypeVar
+
+import requests
+from requests.adapters import HTTPAdapter
+from urllib3.util import Retry
+
+from meltanodata.errors import UserError
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterator, Mapping
+
+    from pydantic import SecretStr
+
+    from meltanodata.settings import Settings
+
+_T = TypeVar("_T")
+
+TIMEOUT = (10, 30)
+"""Seconds for a connection, and for silence on it."""
+LONGEST_WAIT = 60
+"""Seconds that we wait when DigitalOcean asks us to; its limits are by the minute and by the hour."""
+PER_PAGE = 200
+"""DigitalOcean's most."""
+
+
+@dataclass(frozen=True)
+class Droplet:
+    """A droplet of the droplet team."""
+
+    id: int
+    name: str
+    status: str
+    """`new` until it has been made, then `active` or `off`."""
+    region: str
+    size: str
+    image: int | None
+    """The id of the snapshot that it was made from, which may be gone."""
+
+
+@dataclass(frozen=True)
+class Record:
+    """An A record of the domain."""
+
+    id: int
+    name: str
+    """Without the domain."""
+    address: str
+
+
+@dataclass(frozen=True)
+class Cluster:
+    """A PostgreSQL cluster of a database team."""
+
+    id: str
+    name: str
+    team: str
+    status: str
+    """`creating` until it has been made, then mostly `online`."""
+    region: str
+    size: str
+    version: str
+    """PostgreSQL's major version."""
+
+
+@dataclass(frozen=True)
+class Snapshot:
+    """A droplet's snapshot, an image for new ones."""
+
+    id: str
+    name: str
+    regions: frozenset[str]
+    created_at: datetime
+
+
+@dataclass(frozen=True)
+class Accounts:
+    """What the stack's teams hold."""
+
+    droplets: tuple[Droplet, ...]
+    records: tuple[Record, ...]
+    clusters: tuple[Cluster, ...]
+    snapshots: tuple[Snapshot, ...]
+    ssh_keys: tuple[str, ...]
+    """The ids of all keys of the droplet team."""
+    projects: Mapping[str, str]
+    """The droplet team's projects, id by name."""
+    database_versions: tuple[str, ...]
+    """The versions of PostgreSQL that can be had."""
+
+
+def read(settings: Settings, tokens: Mapping[str, SecretStr]) -> Accounts:
+    """Ask every team at the same time.
+
+    Args:
+        settings: the stack's.
+        tokens: by the team's name.
+
+    Raises:
+        UserError: what each team that could not be asked said, and what to do.
+    """
+    teams = {name: _Team(name, tokens[name], settings) for name in settings.teams}
+    home = teams[settings.droplet_team.name]
+    homes_of_databases = [teams[team.name] for team in settings.database_teams]
+    with ThreadPoolExecutor(max_workers=len(homes_of_databases) + 6) as pool:
+        droplets = pool.submit(_droplets, home)
+        records = pool.submit(_records, home, settings.domain)
+        snapshots = pool.submit(_snapshots, home)
+        ssh_keys = pool.submit(_ssh_keys, home)
+        projects = pool.submit(_projects, home)
+        versions = pool.submit(_database_versions, homes_of_databases[0])
+        clusters = [pool.submit(_clusters, team) for team in homes_of_databases]
+    questions: list[Future[Any]] = [droplets, records, snapshots, ssh_keys, projects, versions, *clusters]
+    errors = [question.exception() for question in questions]
+    if unforeseen := next((error for error in errors if error and not isinstance(error, UserError)), None):
+        raise unforeseen
+    if any(errors):
+        raise UserError("\n".join(dict.fromkeys(str(error) for error in errors if error)))
+    return Accounts(
+        droplets=droplets.result(),
+        records=records.result(),
+        clusters=tuple(cluster for future in clusters for cluster in future.result()),
+        snapshots=snapshots.result(),
+        ssh_keys=ssh_keys.result(),
+        projects=projects.result(),
+        database_versions=versions.result(),
+    )
+
+
+class _Bearer(requests.auth.AuthBase):
+    """The token, and only this one: without an `auth` of its own requests sends what ~/.netrc says instead."""
+
+    def __init__(self, token: SecretStr) -> None:
+        self._token = token
+
+    def __call__(self, request: requests.PreparedRequest) -> requests.PreparedRequest:
+        request.headers["Authorization"] = f"Bearer {self._token.get_secret_value()}"
+        return request
+
+
+class _Team:
+    """A team's account. Every error names the team, and none the token."""
+
+    def __init__(self, name: str, token: SecretStr, settings: Settings) -> None:
+        self.name = name
+        self._auth = _Bearer(token)
+        self._root = settings.api_url
+        self._stack = settings.stack
+
+    def items(self, path: str, key: str, make: Callable[[Any], _T], **query: str) -> tuple[_T, ...]:
+        """A list from all its pages: https://docs.digitalocean.com/reference/api/#pagination.
+
+        Args:
+            path: the list's.
+            key: the member of the answer that holds it.
+            make: what to make of an item.
+            query: further parameters.
+        """
+        made: list[_T] = []
+        with self._session() as session:
+            for page in count(1):
+                answer = self._get(session, path, {**query, "page": page, "per_page": PER_PAGE})
+                with self._understanding(path):
+                    made += [make(item) for item in answer[key]]
+                    # Never the address of the link: the token goes to the API of the settings only.
+                    if "next" not in ((answer.get("links") or {}).get("pages") or {}):
+                        break
+        return tuple(made)
+
+    def one(self, path: str, make: Callable[[Any], _T]) -> _T:
+        """What `make` makes of a single answer."""
+        with self._session() as session:
+            answer = self._get(session, path, {})
+        with self._understanding(path):
+            return make(answer)
+
+    @contextmanager
+    def _understanding(self, path: str) -> Iterator[None]:
+        try:
+            yield
+        except (KeyError, TypeError, ValueError, AttributeError) as error:
+            raise self._error(
+                f"the answer to GET {path} is not as expected ({error!r}); is {self._root} DigitalOcean?"
+            ) from None
+
+    def _session(self) -> requests.Session:
+        """Waits out passing troubles, as the plugin does: 429 and 5xx up to four times."""
+        session = requests.Session()
+        session.auth = self._auth
+        retry = Retry(
+            4,
+            status_forcelist=[429, 500, 502, 503, 504],
+            allowed_methods=["GET"],
+            backoff_factor=0.5,
+            raise_on_status=False,
+            retry_after_max=LONGEST_WAIT,
+        )
+        session.mount(self._root, HTTPAdapter(max_retries=retry))
+        return session
+
+    def _get(self, session: requests.Session, path: str, query: Mapping[str, str | int]) -> Any:
+        try:
+            answer = session.get(f"{self._root}{path}", params=query, timeout=TIMEOUT, allow_redirects=False)
+        except requests.RequestException as error:
+            raise self._error(f"{self._root} cannot be reached: {_reason(error)}") from None
+        match answer.status_code:
+            case HTTPStatus.OK:
+                pass
+            case HTTPStatus.UNAUTHORIZED:
+                raise self._error(f"the token is refused (401). {self._set_token()}")
+            case HTTPStatus.FORBIDDEN:
+                raise self._error(
+                    f"the token may not read {path} (403). Make one with full access, or for previews with read"
+                    f" access. {self._set_token()}"
+                )
+            case HTTPStatus.NOT_FOUND:
+                raise self._error(f"there is no {path} in this team (404)")
+            case HTTPStatus.TOO_MANY_REQUESTS:
+                raise self._error(f"no requests left for the token (429, GET {path}). Wait, and run it again")
+            case status:
+                raise self._error(f"GET {path} is answered with {status}. Run it again, or see status.digitalocean.com")
+        try:
+            return answer.json()
+        except ValueError:
+            raise self._error(f"GET {path} is answered without JSON; is {self._root} DigitalOcean?") from None
+
+    def _set_token(self) -> str:
+        path = shlex.quote(f'meltanodata:tokens["{self.name}"]')
+        return f"Set it: pulumi config set --stack {self._stack} --secret --path {path} < token.txt"
+
+    def _error(self, message: str) -> UserError:
+        return UserError(f"{self.name}: {message}")
+
+
+def _reason(error: BaseException) -> str:
+    """The innermost reason, such as `Connection refused`."""
+    while inner := error.__cause__ or getattr(error, "reason", None) or error.__context__:
+        if not isinstance(inner, BaseException):
+            break
+        error = inner
+    return (error.strerror if isinstance(error, OSError) else None) or type(error).__name__
+
+
+def _droplets(team: _Team) -> tuple[Droplet, ...]:
+    def make(it: Any) -> Droplet:
+        image = it["image"]["id"] if it.get("image") else None
+        return Droplet(it["id"], it["name"], it["status"], it["region"]["slug"], it["size_slug"], image)
+
+    return team.items("/v2/droplets", "droplets", make)
+
+
+def _records(team: _Team, domain: str) -> tuple[Record, ...]:
+    def make(it: Any) -> Record:
+        return Record(it["id"], it["name"], it["data"])
+
+    return team.items(f"/v2/domains/{domain}/records", "domain_records", make, type="A")
+
+
+def _clusters(team: _Team) -> tuple[Cluster, ...]:
+    def make(it: Any) -> Cluster | None:
+        if it["engine"] != "pg":
+            return None
+        return Cluster(it["id"], it["name"], team.name, it["status"], it["region"], it["size"], it["version"])
+
+    return tuple(cluster for cluster in team.items("/v2/databases", "databases", make) if cluster)
+
+
+def _snapshots(team: _Team) -> tuple[Snapshot, ...]:
+    def make(it: Any) -> Snapshot:
+        return Snapshot(str(it["id"]), it["name"], frozenset(it["regions"]), datetime.fromisoformat(it["created_at"]))
+
+    return team.items("/v2/snapshots", "snapshots", make, resource_type="droplet")
+
+
+def _ssh_keys(team: _Team) -> tuple[str, ...]:
+    return team.items("/v2/account/keys", "ssh_keys", lambda it: str(it["id"]))
+
+
+def _projects(team: _Team) -> Mapping[str, str]:
+    return dict(team.items("/v2/projects", "projects", lambda it: (it["name"], it["id"])))
+
+
+def _database_versions(team: _Team) -> tuple[str, ...]:
+    return team.one("/v2/databases/options", lambda answer: tuple(answer["options"]["pg"]["versions"]))

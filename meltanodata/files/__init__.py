@@ -1,0 +1,166 @@
+"""What goes to a droplet: the files of the guide's steps 4 and 5, and the scripts that put them there.
+
+Pure: text in, text out. Where a file has to be and whose it is stands here and nowhere else.
+"""
+
+from __future__ import annotations
+
+import json
+import re
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from string import Template
+from typing import TYPE_CHECKING, Any, Literal
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+
+_HERE = Path(__file__).parent
+
+PROJECT = "/var/meltano/project"
+"""The Meltano project of every instance, as the guide has it."""
+
+
+@dataclass(frozen=True)
+class File:
+    """A file on a droplet; `write_files.py` makes it so."""
+
+    path: str
+    owner: str
+    group: str
+    mode: int
+    service: Literal["caddy", "meltano"]
+    """Restarted when the file's content changes, because it reads the file at its start only."""
+    content: str | None = None
+    """The whole file; None where `lines` says some of it."""
+    lines: Mapping[str, str] | None = None
+    """Lines of a file that others write to as well, by the name that each one sets."""
+
+
+@dataclass(frozen=True)
+class Database:
+    """A cluster's connection details, as DigitalOcean gives them (guide, step 5)."""
+
+    host: str
+    port: int
+    database: str
+    user: str
+    password: str
+
+
+@dataclass(frozen=True)
+class Login:
+    """What signs and salts Meltano's logins: `ui.cfg` of the guide's step 4."""
+
+    secret_key: str
+    password_salt: str
+
+
+@dataclass(frozen=True)
+class Certificate:
+    """The wildcard certificate and its key, PEM."""
+
+    certificate: str
+    key: str
+
+
+def tenant_files(
+    *,
+    host_name: str,
+    domain: str,
+    caddy_version: Literal[1, 2],
+    tls: Literal["wildcard", "self_signed"],
+    certificate: Certificate,
+    login: Login,
+    database: Database,
+) -> list[File]:
+    """Every file of a tenant's droplet, with owners and modes of the guide's steps 4 and 5.
+
+    The certificate is there whatever `tls` says: to go back to it is then a change of the Caddyfile alone.
+    """
+    # The guide's com.meltanodata for meltanodata.com.
+    stem = "/etc/caddy/" + ".".join(reversed(domain.split(".")))
+    return [
+        File(f"{stem}.crt", "root", "root", 0o644, "caddy", certificate.certificate),
+        File(f"{stem}.key", "root", "caddy", 0o640, "caddy", certificate.key),
+        File("/etc/caddy/Caddyfile", "root", "root", 0o644, "caddy", caddyfile(caddy_version, tls, stem)),
+        File("/etc/caddy/environment", "root", "root", 0o644, "caddy", f"HOSTNAME={host_name}\n"),
+        File(f"{PROJECT}/ui.cfg", "meltano", "meltano", 0o640, "meltano", ui_cfg(host_name, login)),
+        # The group writes it over FTP and cannot read it. Meltano keeps its plugins' settings there too.
+        File(f"{PROJECT}/.env", "meltano", "meltano", 0o620, "meltano", lines=env_lines(database)),
+    ]
+
+
+class _Caddyfile(Template):
+    """`$` belongs to Caddy."""
+
+    delimiter = "%"
+
+
+def caddyfile(version: Literal[1, 2], tls: Literal["wildcard", "self_signed"], stem: str) -> str:
+    """The guide's Caddyfile, or the same in Caddy 2's dialect; the kind of certificate not in use is a comment.
+
+    Args:
+        version: Caddy's major version on the droplet.
+        tls: where the certificate comes from.
+        stem: the certificate's path without `.crt`.
+    """
+    return _Caddyfile((_HERE / f"Caddyfile.v{version}").read_text(encoding="utf-8")).substitute(
+        self_signed="" if tls == "self_signed" else "# ",
+        wildcard="" if tls == "wildcard" else "# ",
+        certificate=f"{stem}.crt",
+        key=f"{stem}.key",
+    )
+
+
+def ui_cfg(host_name: str, login: Login) -> str:
+    """The guide's `ui.cfg`; Meltano reads it as a .env file, whose quotes are those of JSON."""
+    values = {"SERVER_NAME": host_name, "SECRET_KEY": login.secret_key, "SECURITY_PASSWORD_SALT": login.password_salt}
+    return "".join(f"{name} = {json.dumps(value)}\n" for name, value in values.items())
+
+
+def env_lines(database: Database) -> dict[str, str]:
+    """The guide's five variables for target-postgres, each as its line of `.env`."""
+    values = {
+        "PG_USERNAME": database.user,
+        "PG_PASSWORD": database.password,
+        "PG_ADDRESS": database.host,
+        "PG_PORT": str(database.port),
+        "PG_DATABASE": database.database,
+    }
+    return {name: f"{name}={_env_quoted(value)}" for name, value in values.items()}
+
+
+def _env_quoted(value: str) -> str:
+    """A value as python-dotenv, and so Meltano, reads it back.
+
+    Plain where nothing can be misread, as a person would write it. Else in single quotes, in which `\\` and `'` are
+    escaped; and since a `${NAME}` is replaced there too, `${` is said by an empty name whose default is a dollar.
+
+    Raises:
+        ValueError: for a line break, which would end the line; no password of DigitalOcean's has one.
+    """
+    if re.fullmatch(r"[A-Za-z0-9_./:@+-]+", value):
+        return value
+    if len(value.splitlines()) > 1 or value.endswith(("\n", "\r")):
+        raise ValueError("a value of .env has a line break")
+    escaped = value.replace("\\", "\\\\").replace("'", "\\'").replace("${", "${:-$}{")
+    return f"'{escaped}'"
+
+
+def files_document(files: list[File]) -> dict[str, Any]:
+    """What `write_files.py` is told."""
+    return {"files": [asdict(file) for file in files]}
+
+
+def script(name: str) -> str:
+    """The source of a script for droplets: standard library only, Python 3.8 or newer."""
+    return (_HERE / f"{name}.py").read_text(encoding="utf-8")
+
+
+def call(name: str, document: Mapping[str, Any]) -> str:
+    """A script that knows what to do: for `python3 -`, so that neither stands in a command line.
+
+    A script ends in a function `main` that takes the document and raises SystemExit with a message if it fails.
+    """
+    return f"{script(name)}\n\nmain(json.loads({json.dumps(document, sort_keys=True)!r}))\n"

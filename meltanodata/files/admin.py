@@ -1,0 +1,48 @@
+"""Make or mend the admin user by Meltano's own code. Runs in Meltano's virtual environment, as the user meltano.
+
+What `meltano user add` does, which takes the password as an argument, where every process can see it, and which
+fails for a user that exists. Told on standard input: a JSON object of `username` and `password`.
+"""
+
+from __future__ import annotations
+
+import json
+import logging
+import sys
+
+ROLE = "admin"
+
+
+def ensure(username: str, password: str) -> str:
+    """Make the user, or give it the password and the role if it has others; what was done."""
+    # Only here: Meltano is in no environment but the droplet's.
+    from flask_security.utils import hash_password, verify_password  # noqa: PLC0415
+    from meltano.api.app import create_app  # noqa: PLC0415
+    from meltano.api.security.identity import users  # noqa: PLC0415
+    from meltano.core.db import project_engine  # noqa: PLC0415
+    from meltano.core.migration_service import MigrationService  # noqa: PLC0415
+    from meltano.core.project import Project  # noqa: PLC0415
+
+    project = Project.find()
+    migration = MigrationService(project_engine(project, default=True)[0])
+    migration.upgrade(silent=True)
+    migration.seed(project)
+    with create_app().app_context():
+        role = users.find_role(ROLE)
+        user = users.get_user(username)
+        if user is not None and role in user.roles and verify_password(password, user.password):
+            return f"{username} is as it should be"
+        if user is None:
+            user = users.create_user(username=username)
+        user.password = hash_password(password)
+        user.roles = [role]
+        users.db.session.commit()
+    return f"set the password of {username}"
+
+
+if __name__ == "__main__":
+    logging.disable(logging.WARNING)
+    try:
+        print(ensure(**json.load(sys.stdin)))
+    except Exception as error:  # noqa: BLE001 - a traceback's further lines may quote what was on its way to the database
+        sys.exit(f"{type(error).__name__}: {str(error).splitlines()[0] if str(error) else ''}")

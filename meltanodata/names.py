@@ -1,0 +1,185 @@
+"""Names are identities: what an account holds under a tenant's name is that tenant's, and is never made twice.
+
+Pure. What a tenant's objects are called, as the guide's steps 1 to 3 have it, is decided here.
+"""
+
+from __future__ import annotations
+
+import hashlib
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, TypeVar
+
+from meltanodata.fleet import cluster_name, tenant_of_cluster
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+
+    from meltanodata.accounts import Accounts, Cluster, Droplet, Record
+    from meltanodata.fleet import Fleet, Options, Tenant
+    from meltanodata.settings import Settings
+
+_T = TypeVar("_T")
+
+DROPLET = ("digitalocean:index/droplet:Droplet", "droplet")
+RECORD = ("digitalocean:index/dnsRecord:DnsRecord", "record")
+CLUSTER = ("digitalocean:index/databaseCluster:DatabaseCluster", "database")
+"""Of what can exist before the program does: Pulumi's type, and how the resource's name ends after the tenant's key."""
+
+
+@dataclass(frozen=True)
+class Names:
+    """What a tenant's objects at DigitalOcean are called."""
+
+    record: str
+    """The A record's, without the domain."""
+    host: str
+    """The instance's host name."""
+    droplet: str
+    new_cluster: str
+    """A cluster's that has to be made; one that exists keeps the name it has."""
+
+
+def names_of(tenant: Tenant, domain: str) -> Names:
+    """A tenant's names; its `adopt` has those of an instance made by hand that is called otherwise."""
+    adopt = tenant.adopt
+    record = (adopt and adopt.record) or tenant.key
+    host = f"{record}.{domain}"
+    return Names(
+        record=record,
+        host=host,
+        droplet=(adopt and adopt.droplet) or host,
+        new_cluster=cluster_name(tenant.region, _digits(tenant.key), tenant.key),
+    )
+
+
+def _digits(key: str) -> int:
+    """Five digits, always the same for a tenant; DigitalOcean's control panel proposes random ones."""
+    return 10_000 + int.from_bytes(hashlib.sha256(key.encode()).digest()) % 90_000
+
+
+@dataclass(frozen=True)
+class Existing:
+    """What bears a tenant's names already, and the ids of that of it which the stack does not know yet.
+
+    The ids are for Pulumi's `import`. They stand only for what is not in the stack's state: a record's id for the
+    import is not the one in the state, and the engine would import it anew, and then destroy it as the old one.
+    """
+
+    droplet: Droplet | None = None
+    record: Record | None = None
+    cluster: Cluster | None = None
+    import_droplet: str | None = None
+    import_record: str | None = None
+    import_cluster: str | None = None
+
+
+def homes(fleet: Fleet, settings: Settings, accounts: Accounts) -> dict[str, str]:
+    """Which team holds whose database: for `rules.problems`.
+
+    The accounts tell it of the stack's own teams; of a tenant in another stack's team the file is believed.
+    """
+    own = {team.name for team in settings.database_teams}
+    found = _clusters(accounts)
+    stated = {row.key: row.options.database_team for row in fleet.rows}
+    elsewhere = {key: team for key, team in stated.items() if team is not None and team not in own}
+    here = {row.key: clusters[0].team for row in fleet.rows if (clusters := found(row.key, row.options))}
+    return {**elsewhere, **here}
+
+
+def identify(
+    tenants: Iterable[Tenant], accounts: Accounts, domain: str, state: Mapping[tuple[str, str], str]
+) -> tuple[dict[str, Existing], list[str]]:
+    """Find what exists of each tenant.
+
+    Args:
+        tenants: the stack's.
+        accounts: what its teams hold.
+        domain: the tenants'.
+        state: the ids that the stack's state knows, by type and name of the resource; see `deployment.ids`.
+
+    Returns:
+        What exists by the tenant's key, and every reason not to go on.
+    """
+    droplets = _grouped(accounts.droplets, lambda droplet: droplet.name)
+    records = _grouped(accounts.records, lambda record: record.name)
+    clusters = _clusters(accounts)
+    existing, problems = {}, []
+    for tenant in tenants:
+        names = names_of(tenant, domain)
+        mine = _Mine(droplets.get(names.droplet, []), records.get(names.record, []), clusters(tenant.key, tenant))
+        reasons = [*_twice(mine), *_other_than_known(mine, tenant.key, state)]
+        problems += [f"{tenant.key}: {reason}" for reason in reasons]
+        existing[tenant.key] = _existing(mine, tenant.key, domain, state)
+    return existing, problems
+
+
+@dataclass(frozen=True)
+class _Mine:
+    """Everything that bears a tenant's names."""
+
+    droplets: Sequence[Droplet]
+    records: Sequence[Record]
+    clusters: Sequence[Cluster]
+
+
+def _grouped(objects: Iterable[_T], by: Callable[[_T], str | None]) -> dict[str | None, list[_T]]:
+    groups: dict[str | None, list[_T]] = {}
+    for it in objects:
+        groups.setdefault(by(it), []).append(it)
+    return groups
+
+
+def _clusters(accounts: Accounts) -> Callable[[str, Options], list[Cluster]]:
+    """Looks up the clusters of a tenant: by the name to adopt, else by the tenant's in theirs."""
+    named = _grouped(accounts.clusters, lambda cluster: cluster.name)
+    for_tenant = _grouped(accounts.clusters, lambda cluster: tenant_of_cluster(cluster.name))
+
+    def find(key: str, options: Options) -> list[Cluster]:
+        adopted = options.adopt and options.adopt.database
+        return named.get(adopted, []) if adopted else for_tenant.get(key, [])
+
+    return find
+
+
+def _twice(mine: _Mine) -> Iterator[str]:
+    remedy = "Find out which one is in use, and destroy the other or give it another name"
+    if len(mine.droplets) > 1:
+        yield f"droplets {_listed(it.id for it in mine.droplets)} are both called {mine.droplets[0].name}. {remedy}"
+    if len(mine.records) > 1:
+        each = _listed(f"{it.id} ({it.address})" for it in mine.records)
+        yield f"A records {each} are both called {mine.records[0].name}. Find out which one is right, delete the other"
+    if len(mine.clusters) > 1:
+        each = _listed(f"{it.name} ({it.id}, team {it.team})" for it in mine.clusters)
+        yield f"database clusters {each} are both its own by their names. {remedy}"
+
+
+def _listed(words: Iterable[object]) -> str:
+    return " and ".join(map(str, words))
+
+
+def _other_than_known(mine: _Mine, key: str, state: Mapping[tuple[str, str], str]) -> Iterator[str]:
+    for kind, objects in ((DROPLET, mine.droplets), (RECORD, mine.records), (CLUSTER, mine.clusters)):
+        known = _known(kind, key, state)
+        if known and objects and known not in {str(it.id) for it in objects}:
+            yield (
+                f"the {kind[1]} in the account is {objects[0].id}, and the one in the stack's state is {known}."
+                " If a run was killed, finish it by: meltanodata up. If somebody made a new one by hand: pulumi refresh"
+            )
+
+
+def _known(kind: tuple[str, str], key: str, state: Mapping[tuple[str, str], str]) -> str | None:
+    return state.get((kind[0], f"{key}-{kind[1]}"))
+
+
+def _existing(mine: _Mine, key: str, domain: str, state: Mapping[tuple[str, str], str]) -> Existing:
+    droplet = next(iter(mine.droplets), None)
+    record = next(iter(mine.records), None)
+    cluster = next(iter(mine.clusters), None)
+    return Existing(
+        droplet,
+        record,
+        cluster,
+        str(droplet.id) if droplet and not _known(DROPLET, key, state) else None,
+        f"{domain},{record.id}" if record and not _known(RECORD, key, state) else None,
+        cluster.id if cluster and not _known(CLUSTER, key, state) else None,
+    )

@@ -1,0 +1,119 @@
+"""How the program runs something on a droplet: one kind of Command, decided once.
+
+Pulumi's remote Command dials from wherever the program runs. What holds for all of ours:
+
+- Nothing stands in the command's text but an interpreter and a time limit: the script and what it is told come by
+  standard input. A failing Command shows its text and its output, so neither may have a secret.
+- Any change replaces the Command, which runs it again; to destroy one does nothing. An update in place would use the
+  private key of the state, since that is ignored below, and not the one of the settings.
+- Nothing is dialled on teardown: there is no `delete`.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
+
+import pulumi
+from pulumi_command import remote
+
+from meltanodata import files
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping, Sequence
+
+    from pydantic import SecretStr
+
+_HOST_KEY = "/etc/ssh/ssh_host_ed25519_key.pub"
+"""Made at the droplet's first boot; of this kind only, since the client then asks the server for no other."""
+
+_FIRST_DIALS = 40
+"""Dials until a new droplet has to answer: about three minutes where they are refused at once."""
+_DIALS = 15
+"""Dials to a droplet that has answered before: about half a minute, enough for a restart of its SSH server."""
+_DIAL_SECONDS = 10
+
+
+@dataclass(frozen=True)
+class Host:
+    """A droplet as SSH sees it."""
+
+    droplet_id: pulumi.Output[str]
+    address: pulumi.Output[str]
+    port: int
+    private_key: SecretStr
+    """Root's, OpenSSH or PEM."""
+    host_key: pulumi.Output[str] | None = None
+    """The server's key, such as `ssh-ed25519 AAAA…`; None before the first contact."""
+
+
+def first_contact(name: str, host: Host, options: pulumi.ResourceOptions) -> pulumi.Output[str]:
+    """Wait until the droplet answers and has been set up, and ask it for its host key.
+
+    Trust on first use, since nobody but the droplet can say what its key is; from then on it is pinned.
+    """
+    # cloud-init makes the host keys; until it has ended they may change. Where it is missing, so be it.
+    create = f"timeout 300 sh -c 'cloud-init status --wait >/dev/null 2>&1; exec cut -d \" \" -f 1,2 {_HOST_KEY}'"
+    return remote.Command(name, create=create, **_common(host), opts=_options(options)).stdout
+
+
+def run(
+    name: str,
+    host: Host,
+    script: str,
+    document: pulumi.Input[Mapping[str, Any]],
+    *,
+    seconds: int,
+    options: pulumi.ResourceOptions,
+    after: Sequence[remote.Command] = (),
+) -> remote.Command:
+    """Run one of the scripts in `files` as root.
+
+    Args:
+        name: the resource's.
+        host: where, with its host key.
+        script: the file's name without `.py`.
+        document: what the script is told; as secret as the rest of standard input.
+        seconds: after which it is ended on the droplet, whatever it is doing.
+        options: the resource's.
+        after: Commands after each of whose runs this one runs again.
+    """
+    stdin: pulumi.Input[str] = pulumi.Output.from_input(document).apply(lambda known: files.call(script, known))
+    return remote.Command(
+        name,
+        create=f"timeout --kill-after=10 {seconds} python3 -",
+        stdin=pulumi.Output.secret(stdin),
+        **_common(host, after),
+        # What a script says is no secret, but nobody has to rely on that.
+        opts=_options(options, secret_outputs=["stdout", "stderr"]),
+    )
+
+
+def _common(host: Host, after: Sequence[remote.Command] = ()) -> dict[str, Any]:
+    return {
+        "connection": remote.ConnectionArgs(
+            host=host.address,
+            port=host.port,
+            user="root",
+            private_key=pulumi.Output.secret(host.private_key.get_secret_value()),
+            host_key=host.host_key,
+            dial_error_limit=_FIRST_DIALS if host.host_key is None else _DIALS,
+            per_dial_timeout=_DIAL_SECONDS,
+        ),
+        # A new droplet may have the address of the old one. A Command that ran again is a new one, with another id.
+        "triggers": [host.droplet_id, *(command.id for command in after)],
+        "logging": remote.Logging.NONE,
+        "add_previous_output_in_env": False,
+    }
+
+
+def _options(options: pulumi.ResourceOptions, secret_outputs: list[str] | None = None) -> pulumi.ResourceOptions:
+    own = pulumi.ResourceOptions(
+        # A new key in the settings is no reason to run everything on every droplet.
+        ignore_changes=["connection.privateKey"],
+        replace_on_changes=["*"],
+        additional_secret_outputs=secret_outputs,
+        # Ends the dialling; what runs on the droplet has its own, shorter limit.
+        custom_timeouts=pulumi.CustomTimeouts(create="20m"),
+    )
+    return pulumi.ResourceOptions.merge(options, own)

@@ -1,0 +1,246 @@
+"""A tenant as resources: the guide's steps 1 to 6, in its order."""
+
+from __future__ import annotations
+
+import hashlib
+import ssl
+from dataclasses import dataclass, replace
+from typing import TYPE_CHECKING, Any
+
+import pulumi
+import pulumi_digitalocean as digitalocean
+import pulumi_random as random
+
+from meltanodata import files, remote
+from meltanodata.names import names_of
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping, Sequence
+
+    from meltanodata.fleet import Tenant
+    from meltanodata.names import Existing
+    from meltanodata.settings import Secrets, Settings
+
+ADMIN = "meltano"
+"""The login's user name, as the guide has it."""
+TAG = "production"
+
+_FIXED_AT_BIRTH = [
+    *("image", "sshKeys"),  # a newer snapshot or one more key is no reason for a new droplet; `rebuild` is
+    # What only a new droplet can have otherwise, so that one made by hand with some box ticked is not replaced.
+    *("monitoring", "dropletAgent", "ipv6", "ipv6Address", "publicNetworking", "vpcUuid", "userData"),
+    *("backups", "backupPolicy"),  # whoever switched them on by hand had a reason
+]
+"""Of a droplet."""
+_NEVER_BY_US = [
+    "version",  # DigitalOcean's forced upgrades must not become downgrades
+    *("engine", "projectId", "privateNetworkUuid"),  # only a new cluster, an empty one, can have others
+    "nodeCount",  # a standby node that was added by hand stays
+]
+"""Of a database cluster."""
+
+
+@dataclass(frozen=True)
+class TenantArgs:
+    """What a tenant is made from."""
+
+    tenant: Tenant
+    settings: Settings
+    secrets: Secrets
+    droplet_team: digitalocean.Provider
+    database_team: digitalocean.Provider
+    project: str
+    """The id of the project for the droplet."""
+    image: str
+    """The id of the snapshot for a new droplet."""
+    ssh_keys: Sequence[str]
+    """The ids of the keys that a new droplet lets in."""
+    existing: Existing
+
+
+class TenantInstance(pulumi.ComponentResource):
+    """An instance of Meltano: its droplet, host name, database and login."""
+
+    url: pulumi.Output[str]
+    address: pulumi.Output[str]
+    """The droplet's public IPv4 address."""
+    host_key: pulumi.Output[str]
+    """The droplet's SSH host key, as pinned at the first contact."""
+    database_team: pulumi.Output[str]
+    database_host: pulumi.Output[str]
+    admin_user: pulumi.Output[str]
+    admin_password: pulumi.Output[str]
+    """Secret."""
+
+    def __init__(self, key: str, args: TenantArgs) -> None:
+        super().__init__("meltanodata:index:Tenant", key)
+        tenant, settings, secrets, existing = args.tenant, args.settings, args.secrets, args.existing
+        names = names_of(tenant, settings.domain)
+        ours = pulumi.ResourceOptions(parent=self)
+
+        def in_team(team: digitalocean.Provider, **options: Any) -> pulumi.ResourceOptions:
+            return pulumi.ResourceOptions(parent=self, provider=team, **options)
+
+        # Step 1: Create a New Droplet
+        droplet = digitalocean.Droplet(
+            f"{key}-droplet",
+            name=names.droplet,
+            image=args.image,
+            size=tenant.droplet_size,
+            region=tenant.region,
+            ssh_keys=args.ssh_keys,
+            tags=[TAG],
+            opts=in_team(
+                args.droplet_team,
+                import_=existing.import_droplet,
+                ignore_changes=_FIXED_AT_BIRTH,
+                # Two droplets of one name are an error, by our own rule.
+                delete_before_replace=True,
+                custom_timeouts=pulumi.CustomTimeouts(delete="10m"),  # the plugin's 60 s are too short at times
+            ),
+        )
+        digitalocean.ProjectResources(
+            f"{key}-project",
+            project=args.project,
+            resources=[droplet.droplet_urn],
+            # A droplet leaves its project by being destroyed.
+            opts=in_team(args.droplet_team, deleted_with=droplet),
+        )
+
+        # Step 2: Configure Network
+        digitalocean.DnsRecord(
+            f"{key}-record",
+            domain=settings.domain,
+            type="A",
+            name=names.record,
+            value=droplet.ipv4_address,
+            ttl=3600,
+            opts=in_team(args.droplet_team, import_=existing.import_record),
+        )
+
+        # Step 3: Create Database Cluster. Without a project, like the guide: it is the team's default, and to set it
+        # would replace the cluster if somebody moved it in the control panel.
+        cluster = digitalocean.DatabaseCluster(
+            f"{key}-database",
+            name=existing.cluster.name if existing.cluster else names.new_cluster,
+            engine="pg",
+            version=tenant.database_version,
+            size=tenant.database_size,
+            region=tenant.region,
+            node_count=1,
+            tags=[TAG],
+            opts=in_team(
+                args.database_team,
+                import_=existing.import_cluster,
+                ignore_changes=_NEVER_BY_US,
+                custom_timeouts=pulumi.CustomTimeouts(create="60m"),
+            ),
+        )
+        firewall = digitalocean.DatabaseFirewall(
+            f"{key}-firewall",
+            cluster_id=cluster.id,
+            # By address: a rule by droplet names one of the database's own team.
+            rules=[digitalocean.DatabaseFirewallRuleArgs(type="ip_addr", value=droplet.ipv4_address)],
+            # Not imported: to create it states all the rules there are, whatever they were.
+            # To delete it would open the database to the world for as long as the cluster takes to go.
+            opts=in_team(args.database_team, deleted_with=cluster),
+        )
+
+        # Step 4: Configure Droplet, and step 5: Configure PostgreSQL Database
+        admin_password = random.RandomPassword(
+            f"{key}-admin-password",
+            length=32,
+            special=False,
+            keepers={"generation": str(tenant.admin_password_generation)},
+            opts=ours,
+        )
+        secret_key = random.RandomPassword(f"{key}-secret-key", length=64, special=False, opts=ours)
+        password_salt = random.RandomPassword(f"{key}-password-salt", length=64, special=False, opts=ours)
+        unknown = remote.Host(droplet.id, droplet.ipv4_address, settings.ssh_port, secrets.ssh_private_key)
+        host_key = remote.first_contact(f"{key}-host-key", unknown, ours)
+        host = replace(unknown, host_key=host_key)
+        written = remote.run(
+            f"{key}-files",
+            host,
+            "write_files",
+            pulumi.Output.all(
+                secret_key=secret_key.result,
+                password_salt=password_salt.result,
+                host=cluster.host,
+                port=cluster.port,
+                database=cluster.database,
+                user=cluster.user,
+                password=cluster.password,
+            ).apply(lambda known: _files(args, names.host, known)),
+            seconds=180,
+            # Meltano is restarted when it can reach its database, and the database is closed to others by then.
+            options=pulumi.ResourceOptions(parent=self, depends_on=[firewall]),
+        )
+        login = remote.run(
+            f"{key}-meltano",
+            host,
+            "meltano",
+            {"admin_script": files.script("admin"), "username": ADMIN, "password": admin_password.result},
+            seconds=300,
+            options=pulumi.ResourceOptions(parent=self, depends_on=[written]),
+        )
+
+        # Step 6: Validate Meltano UI
+        remote.run(
+            f"{key}-verify",
+            host,
+            "verify",
+            {"host_name": names.host, "fingerprint": _fingerprint(args), "seconds": 120},
+            seconds=180,
+            options=ours,
+            after=[written, login],
+        )
+
+        self.url = pulumi.Output.from_input(f"https://{names.host}")
+        self.address = droplet.ipv4_address
+        self.host_key = host_key
+        self.database_team = pulumi.Output.from_input(tenant.database_team)
+        self.database_host = cluster.host
+        self.admin_user = pulumi.Output.from_input(ADMIN)
+        self.admin_password = admin_password.result
+        self.register_outputs(self.outputs())
+
+    def outputs(self) -> Mapping[str, pulumi.Output[str]]:
+        """What the stack says of the tenant; the password is secret there too."""
+        return {
+            "url": self.url,
+            "address": self.address,
+            "host_key": self.host_key,
+            "database_team": self.database_team,
+            "database_host": self.database_host,
+            "admin_user": self.admin_user,
+            "admin_password": self.admin_password,
+        }
+
+
+def _files(args: TenantArgs, host_name: str, known: Mapping[str, Any]) -> Mapping[str, Any]:
+    """The document of the files' Command, once the cluster and the passwords are there."""
+    return files.files_document(
+        files.tenant_files(
+            host_name=host_name,
+            domain=args.settings.domain,
+            caddy_version=args.settings.caddy_version,
+            tls=args.tenant.tls,
+            certificate=files.Certificate(
+                args.secrets.certificate.get_secret_value(), args.secrets.certificate_key.get_secret_value()
+            ),
+            login=files.Login(known["secret_key"], known["password_salt"]),
+            database=files.Database(
+                known["host"], int(known["port"]), known["database"], known["user"], known["password"]
+            ),
+        )
+    )
+
+
+def _fingerprint(args: TenantArgs) -> str | None:
+    """SHA-256 of the certificate to be served; None where Caddy makes one of its own."""
+    if args.tenant.tls == "self_signed":
+        return None
+    end = "-----END CERTIFICATE-----"
+    leaf = args.secrets.certificate.get_secret_value().split(end, 1)[0] + end
+    return hashlib.sha256(ssl.PEM_cert_to_DER_cert(leaf)).hexdigest()

@@ -1,0 +1,114 @@
+"""Valid settings, secrets, accounts and tenants; each test changes the one thing that it is about."""
+
+from __future__ import annotations
+
+import datetime as dt
+from dataclasses import replace
+from functools import cache
+from typing import Any
+
+from cryptography import x509
+from cryptography.hazmat.primitives import hashes, serialization
+from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
+from pydantic import SecretStr
+
+from meltanodata.accounts import Accounts, Cluster, Droplet, Record, Snapshot
+from meltanodata.fleet import Tenant
+from meltanodata.settings import Secrets, Settings
+
+TEAM_1, TEAM_2 = "MeltanoData DBs 1", "MeltanoData DBs 2"
+DAY = dt.datetime(2026, 11, 20, tzinfo=dt.UTC)
+
+
+def settings(**overrides: Any) -> Settings:
+    """A stack with two database teams."""
+    values = {
+        "stack": "test",
+        "domain": "meltanodata.com",
+        "project": "Meltano",
+        "database_version": "16",
+        "droplet_team": {"name": "Meltano"},
+        "database_teams": [{"name": TEAM_1}, {"name": TEAM_2}],
+    }
+    return Settings.model_validate({**values, **overrides})
+
+
+@cache
+def certificate(host: str = "*.meltanodata.com") -> tuple[str, str]:
+    """A certificate and its key, PEM, valid around now."""
+    key = Ed25519PrivateKey.generate()
+    name = x509.Name([])
+    now = dt.datetime.now(dt.UTC)
+    made = (
+        x509.CertificateBuilder(name, name, key.public_key(), x509.random_serial_number())
+        .not_valid_before(now - dt.timedelta(days=1))
+        .not_valid_after(now + dt.timedelta(days=1))
+        .add_extension(x509.SubjectAlternativeName([x509.DNSName(host)]), critical=True)
+        .sign(key, None)
+    )
+    pem, pkcs8, no_password = (
+        serialization.Encoding.PEM,
+        serialization.PrivateFormat.PKCS8,
+        serialization.NoEncryption(),
+    )
+    return made.public_bytes(pem).decode(), key.private_bytes(pem, pkcs8, no_password).decode()
+
+
+def fingerprint() -> str:
+    """Of the certificate, SHA-256."""
+    return x509.load_pem_x509_certificate(certificate()[0].encode()).fingerprint(hashes.SHA256()).hex()
+
+
+def secrets() -> Secrets:
+    """Recognisable wherever they turn up."""
+    crt, key = certificate()
+    tokens = {team: SecretStr(f"token of {team}") for team in settings().teams}
+    return Secrets(
+        tokens=tokens,
+        ssh_private_key=SecretStr("the SSH private key\n"),
+        certificate=SecretStr(crt),
+        certificate_key=SecretStr(key),
+    )
+
+
+def tenant(**overrides: Any) -> Tenant:
+    """The tenant acme in the first team."""
+    values = {"key": "acme", "database_team": TEAM_1, "region": "nyc3", "database_version": "16"}
+    return Tenant.model_validate({**values, **overrides})
+
+
+def droplet(**overrides: Any) -> Droplet:
+    """Acme's droplet."""
+    made = Droplet(7, "acme.meltanodata.com", "active", "nyc3", "s-2vcpu-2gb", 300)
+    return replace(made, **overrides)
+
+
+def record(**overrides: Any) -> Record:
+    """Acme's A record."""
+    return replace(Record(8, "acme", "203.0.113.7"), **overrides)
+
+
+def cluster(**overrides: Any) -> Cluster:
+    """Acme's database cluster."""
+    name = "db-postgresql-nyc3-52483-acme"
+    made = Cluster("c0ffee", name, TEAM_1, "online", "nyc3", "db-s-1vcpu-1gb", "16")
+    return replace(made, **overrides)
+
+
+def snapshot(**overrides: Any) -> Snapshot:
+    """The only snapshot."""
+    return replace(Snapshot("301", "Ubuntu meltano-123456789", frozenset({"nyc3"}), DAY), **overrides)
+
+
+def accounts(**overrides: Any) -> Accounts:
+    """Accounts in which no tenant has anything yet."""
+    empty = Accounts(
+        droplets=(),
+        records=(),
+        clusters=(),
+        snapshots=(snapshot(),),
+        ssh_keys=("41", "42"),
+        projects={"Meltano": "project-id"},
+        database_versions=("15", "16"),
+    )
+    return replace(empty, **overrides)

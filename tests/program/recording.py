@@ -1,0 +1,191 @@
+"""Runs the program on Pulumi's mocks and keeps what it registered, the options too, which the mocks themselves drop."""
+
+from __future__ import annotations
+
+import asyncio
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING, Any
+
+import pulumi
+from google.protobuf import json_format
+from pulumi.runtime.mocks import MockMonitor, MockResourceArgs, Mocks, set_mocks
+from pulumi.runtime.rpc import is_rpc_secret, unwrap_rpc_secret
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterator, Mapping
+
+    from pulumi.runtime.proto import resource_pb2
+
+PROJECT, STACK = "meltanodata", "test"
+HOST_KEY = "ssh-ed25519 AAAAC3NzaC1lZDI1NTE5AAAAI"
+PASSWORD = "p'w"
+
+
+@dataclass(frozen=True)
+class Registered:
+    """A resource as the engine is told of it."""
+
+    type: str
+    name: str
+    custom: bool
+    inputs: Mapping[str, Any]
+    """Without the marks of secrets."""
+    secrets: frozenset[str]
+    """Paths of the inputs that are marked as secret, such as `connection.privateKey`."""
+    parent: str
+    """The names of other resources; empty where there is none."""
+    provider: str
+    depends_on: frozenset[str]
+    deleted_with: str
+    ignore_changes: frozenset[str]
+    replace_on_changes: frozenset[str]
+    replacement_trigger: Any
+    delete_before_replace: bool
+    import_id: str
+    secret_outputs: frozenset[str]
+    timeouts: Mapping[str, str]
+    protect: bool
+
+
+@dataclass
+class Recording:
+    """Everything that a run of the program registered."""
+
+    resources: dict[str, Registered] = field(default_factory=dict)
+    """By their names."""
+    outputs: dict[str, Mapping[str, Any]] = field(default_factory=dict)
+    """Of components and of the stack, by their names; secrets as `{"secret": value}`."""
+    log: list[str] = field(default_factory=list)
+
+    def __getitem__(self, name: str) -> Registered:
+        return self.resources[name]
+
+
+def _secret(value: str) -> dict[str, str]:
+    """A secret output as an engine sends it."""
+    return {"4dabf18193072939515e22adb298388d": "1b47061264138c4ac30d75fd1eb44270", "value": value}
+
+
+class _World(Mocks):
+    """What DigitalOcean and the droplets would say."""
+
+    def new_resource(self, args: MockResourceArgs) -> tuple[str, dict[str, Any]]:
+        state = dict(args.inputs)
+        id_ = f"{args.name}-id"
+        match args.typ:
+            case "digitalocean:index/droplet:Droplet":
+                state |= {"ipv4Address": f"address of {args.name}", "dropletUrn": f"do:droplet:{args.name}"}
+            case "digitalocean:index/databaseCluster:DatabaseCluster":
+                password = _secret(PASSWORD)
+                state |= {"host": f"{args.inputs['name']}.db", "port": 25060, "password": password}
+                state |= {"database": "defaultdb", "user": "doadmin"}
+            case "random:index/randomPassword:RandomPassword":
+                state |= {"result": _secret(f"result of {args.name}")}
+            case "command:remote:Command":
+                state |= {"stdout": HOST_KEY if args.name.endswith("-host-key") else "", "stderr": ""}
+        return id_, state
+
+    def call(self, args: Any) -> tuple[dict[str, Any], None]:
+        raise AssertionError(f"the program has no functions to call: {args.token}")
+
+
+class _Recorder(MockMonitor):
+    def __init__(self) -> None:
+        super().__init__(_World())
+        self.recording = Recording()
+
+    def RegisterResource(self, request: resource_pb2.RegisterResourceRequest) -> Any:  # noqa: N802 - gRPC's name
+        inputs = json_format.MessageToDict(request.object)
+        name = request.name
+        if name in self.recording.resources:
+            raise AssertionError(f"{name} is registered twice")
+        trigger = _open(json_format.MessageToDict(request.replacement_trigger))
+        timeouts = {kind: getattr(request.customTimeouts, kind) for kind in ("create", "update", "delete")}
+        self.recording.resources[name] = Registered(
+            type=request.type,
+            name=name,
+            custom=request.custom,
+            inputs=_open(inputs),
+            secrets=frozenset(_secret_paths(inputs)),
+            parent=_name(request.parent),
+            provider=_name(request.provider.rsplit("::", 1)[0]) if request.provider else "",
+            depends_on=frozenset(map(_name, request.dependencies)),
+            deleted_with=_name(request.deletedWith),
+            ignore_changes=frozenset(request.ignoreChanges),
+            replace_on_changes=frozenset(request.replaceOnChanges),
+            replacement_trigger=trigger,
+            delete_before_replace=request.deleteBeforeReplace,
+            import_id=request.importId,
+            secret_outputs=frozenset(request.additionalSecretOutputs),
+            timeouts={kind: limit for kind, limit in timeouts.items() if limit},
+            protect=request.protect,
+        )
+        return super().RegisterResource(request)  # type: ignore[no-untyped-call]  # the SDK's
+
+    def RegisterResourceOutputs(self, request: resource_pb2.RegisterResourceOutputsRequest) -> Any:  # noqa: N802
+        outputs = json_format.MessageToDict(request.outputs)
+        self.recording.outputs[_name(request.urn)] = {name: _marked(value) for name, value in outputs.items()}
+        return super().RegisterResourceOutputs(request)  # type: ignore[no-untyped-call]  # the SDK's
+
+
+def record(program: Callable[[], None], config: Mapping[str, str] | None = None) -> Recording:
+    """Run a program to its end, as `up` of a stack with this config would.
+
+    Raises:
+        Whatever the program raises.
+    """
+    # The mocks want a loop in this thread and in each of those that answer, and close none.
+    loops: list[asyncio.AbstractEventLoop] = []
+
+    def take_loop() -> None:
+        loops.append(asyncio.new_event_loop())
+        asyncio.set_event_loop(loops[-1])
+
+    take_loop()
+    loops[0].set_default_executor(executor := ThreadPoolExecutor(4, initializer=take_loop))
+    try:
+        return _record(program, config or {})
+    finally:
+        executor.shutdown()
+        asyncio.set_event_loop(None)
+        for loop in loops:
+            loop.close()
+
+
+def _record(program: Callable[[], None], config: Mapping[str, str]) -> Recording:
+    monitor = _Recorder()
+    set_mocks(monitor.mocks, project=PROJECT, stack=STACK, preview=False, monitor=monitor)
+    pulumi.runtime.set_all_config(dict(config), [])
+    pulumi.runtime.test(program)()  # type: ignore[no-untyped-call]  # the SDK's
+    return monitor.recording
+
+
+def _name(urn: str) -> str:
+    return urn.rsplit("::", 1)[-1]
+
+
+def _open(value: Any) -> Any:
+    if is_rpc_secret(value):
+        return _open(unwrap_rpc_secret(value))
+    if isinstance(value, dict):
+        return {key: _open(inner) for key, inner in value.items()}
+    if isinstance(value, list):
+        return [_open(inner) for inner in value]
+    return value
+
+
+def _marked(value: Any) -> Any:
+    if is_rpc_secret(value):
+        return {"secret": _open(value)}
+    if isinstance(value, dict):
+        return {key: _marked(inner) for key, inner in value.items()}
+    return value
+
+
+def _secret_paths(value: Any, path: str = "") -> Iterator[str]:
+    if is_rpc_secret(value):
+        yield path
+    elif isinstance(value, dict):
+        for key, inner in value.items():
+            yield from _secret_paths(inner, f"{path}.{key}".lstrip("."))

@@ -1,0 +1,363 @@
+"""A tenant's resources and their options: a change of any that matters to an operator fails here."""
+
+from __future__ import annotations
+
+import json
+from typing import Any
+
+import pytest
+
+from meltanodata import files, teams
+from meltanodata.names import CLUSTER, DROPLET, RECORD, Existing
+from meltanodata.tenant import TenantArgs, TenantInstance
+from tests.program import builders
+from tests.program.builders import TEAM_1, TEAM_2
+from tests.program.recording import HOST_KEY, PASSWORD, Recording, record
+
+ADDRESS = "address of acme-droplet"
+
+
+def declared(existing: Existing | None = None, settings: dict[str, Any] | None = None, **options: Any) -> Recording:
+    """The tenant acme on the mocks."""
+
+    def program() -> None:
+        stack, secrets = builders.settings(**(settings or {})), builders.secrets()
+        tenant = builders.tenant(**options)
+        providers = teams.providers(stack, secrets)
+        TenantInstance(
+            tenant.key,
+            TenantArgs(
+                tenant=tenant,
+                settings=stack,
+                secrets=secrets,
+                droplet_team=providers["Meltano"],
+                database_team=providers[tenant.database_team],
+                project="project-id",
+                image="301",
+                ssh_keys=["41", "42"],
+                existing=existing or Existing(),
+            ),
+        )
+
+    return record(program)
+
+
+@pytest.fixture(scope="module")
+def acme() -> Recording:
+    return declared()
+
+
+def told(recording: Recording, name: str) -> dict[str, Any]:
+    """What a Command's script is told, taken from what it gets by standard input."""
+    stdin: str = recording[name].inputs["stdin"]
+    known: dict[str, Any] = {}
+    exec(stdin.rsplit("\n\nmain(", 1)[1].join(["known.update(", ""]), {"known": known, "json": json})
+    return known
+
+
+def test_a_tenant_is_these_resources(acme: Recording) -> None:
+    mine = [name for name, it in acme.resources.items() if it.parent == "acme"]
+    assert sorted(mine) == [
+        "acme-admin-password",
+        "acme-database",
+        "acme-droplet",
+        "acme-files",
+        "acme-firewall",
+        "acme-host-key",
+        "acme-meltano",
+        "acme-password-salt",
+        "acme-project",
+        "acme-record",
+        "acme-secret-key",
+        "acme-verify",
+    ]
+    assert acme["acme"].type == "meltanodata:index:Tenant"
+    assert not acme["acme"].custom
+    assert not any(it.protect for it in acme.resources.values())  # it would contradict removal by deleting an entry
+
+
+def test_the_droplet(acme: Recording) -> None:
+    droplet = acme["acme-droplet"]
+    assert droplet.type == DROPLET[0]
+    assert droplet.name == f"acme-{DROPLET[1]}"
+    assert droplet.inputs == {
+        "name": "acme.meltanodata.com",
+        "image": "301",
+        "size": "s-2vcpu-2gb",
+        "region": "nyc3",
+        "sshKeys": ["41", "42"],
+        "tags": ["production"],
+    }
+    assert droplet.provider == "Meltano"
+    assert droplet.ignore_changes == {
+        *("image", "sshKeys", "monitoring", "dropletAgent", "ipv6", "ipv6Address", "publicNetworking", "vpcUuid"),
+        *("userData", "backups", "backupPolicy"),
+    }
+    assert droplet.delete_before_replace
+    assert droplet.timeouts == {"delete": "10m"}
+    assert droplet.import_id == ""
+
+
+def test_the_project(acme: Recording) -> None:
+    project = acme["acme-project"]
+    assert project.type == "digitalocean:index/projectResources:ProjectResources"
+    assert project.inputs == {"project": "project-id", "resources": ["do:droplet:acme-droplet"]}
+    assert project.provider == "Meltano"
+    assert project.deleted_with == "acme-droplet"
+
+
+def test_the_record(acme: Recording) -> None:
+    record_ = acme["acme-record"]
+    assert record_.type == RECORD[0]
+    assert record_.name == f"acme-{RECORD[1]}"
+    assert record_.inputs == {
+        "domain": "meltanodata.com",
+        "type": "A",
+        "name": "acme",
+        "value": ADDRESS,
+        "ttl": 3600,
+    }
+    assert record_.provider == "Meltano"
+    assert record_.import_id == ""
+    assert not record_.ignore_changes
+
+
+def test_the_database(acme: Recording) -> None:
+    cluster = acme["acme-database"]
+    assert cluster.type == CLUSTER[0]
+    assert cluster.name == f"acme-{CLUSTER[1]}"
+    assert cluster.inputs == {
+        "name": "db-postgresql-nyc3-11799-acme",
+        "engine": "pg",
+        "version": "16",
+        "size": "db-s-1vcpu-1gb",
+        "region": "nyc3",
+        "nodeCount": 1,
+        "tags": ["production"],
+    }
+    assert cluster.provider == TEAM_1
+    assert cluster.ignore_changes == {"version", "engine", "projectId", "privateNetworkUuid", "nodeCount"}
+    assert cluster.timeouts == {"create": "60m"}
+    assert not cluster.delete_before_replace  # if ever, then the new one first
+    assert cluster.import_id == ""
+
+
+def test_the_firewall(acme: Recording) -> None:
+    firewall = acme["acme-firewall"]
+    assert firewall.type == "digitalocean:index/databaseFirewall:DatabaseFirewall"
+    assert firewall.inputs == {"clusterId": "acme-database-id", "rules": [{"type": "ip_addr", "value": ADDRESS}]}
+    assert firewall.provider == TEAM_1
+    assert firewall.deleted_with == "acme-database"
+    assert firewall.import_id == ""
+
+
+def test_the_database_is_in_the_tenants_team() -> None:
+    recording = declared(database_team=TEAM_2)
+    assert recording["acme-database"].provider == TEAM_2
+    assert recording["acme-firewall"].provider == TEAM_2
+    assert recording["acme-droplet"].provider == "Meltano"
+
+
+@pytest.mark.parametrize(
+    ("name", "length", "keepers"),
+    [("admin-password", 32, {"generation": "1"}), ("secret-key", 64, None), ("password-salt", 64, None)],
+)
+def test_the_passwords(acme: Recording, name: str, length: int, keepers: dict[str, str] | None) -> None:
+    password = acme[f"acme-{name}"]
+    assert password.type == "random:index/randomPassword:RandomPassword"
+    assert password.inputs == {"length": length, "special": False, **({"keepers": keepers} if keepers else {})}
+
+
+def test_the_first_contact(acme: Recording) -> None:
+    command = acme["acme-host-key"]
+    assert command.type == "command:remote:Command"
+    assert command.inputs == {
+        "connection": {
+            "host": ADDRESS,
+            "port": 22,
+            "user": "root",
+            "privateKey": "the SSH private key\n",
+            "dialErrorLimit": 40,
+            "perDialTimeout": 10,
+        },
+        "create": "timeout 300 sh -c 'cloud-init status --wait >/dev/null 2>&1;"
+        ' exec cut -d " " -f 1,2 /etc/ssh/ssh_host_ed25519_key.pub\'',
+        "triggers": ["acme-droplet-id"],
+        "logging": "none",
+        "addPreviousOutputInEnv": False,
+    }
+    assert command.secrets == {"connection"}
+    assert command.secret_outputs == {"connection"}  # what it prints is public
+
+
+@pytest.mark.parametrize(
+    ("name", "seconds", "triggers"),
+    [
+        ("files", 180, ["acme-droplet-id"]),
+        ("meltano", 300, ["acme-droplet-id"]),
+        ("verify", 180, ["acme-droplet-id", "acme-files-id", "acme-meltano-id"]),
+    ],
+)
+def test_the_other_commands(acme: Recording, name: str, seconds: int, triggers: list[str]) -> None:
+    command = acme[f"acme-{name}"]
+    assert command.type == "command:remote:Command"
+    assert {**command.inputs, "stdin": None} == {
+        "connection": {
+            "host": ADDRESS,
+            "port": 22,
+            "user": "root",
+            "privateKey": "the SSH private key\n",
+            "hostKey": HOST_KEY,
+            "dialErrorLimit": 15,
+            "perDialTimeout": 10,
+        },
+        "create": f"timeout --kill-after=10 {seconds} python3 -",
+        "stdin": None,
+        "triggers": triggers,
+        "logging": "none",
+        "addPreviousOutputInEnv": False,
+    }
+    assert command.secrets == {"connection", "stdin"}
+    assert command.secret_outputs == {"connection", "stdout", "stderr"}
+
+
+@pytest.mark.parametrize("name", ["host-key", "files", "meltano", "verify"])
+def test_every_command(acme: Recording, name: str) -> None:
+    command = acme[f"acme-{name}"]
+    assert command.ignore_changes == {"connection.privateKey"}
+    assert command.replace_on_changes == {"*", "triggers[*]"}  # the second one is the SDK's own
+    assert command.timeouts == {"create": "20m"}
+    assert "delete" not in command.inputs  # nothing is dialled on teardown
+    assert "update" not in command.inputs
+    assert not command.delete_before_replace
+
+
+def test_commands_follow_each_other(acme: Recording) -> None:
+    assert acme["acme-files"].depends_on >= {"acme-host-key", "acme-firewall", "acme-database"}
+    assert acme["acme-meltano"].depends_on >= {"acme-files"}
+    assert acme["acme-verify"].depends_on >= {"acme-files", "acme-meltano"}
+
+
+def test_the_files(acme: Recording) -> None:
+    crt, key = builders.certificate()
+    assert told(acme, "acme-files") == json.loads(
+        json.dumps(
+            files.files_document(
+                files.tenant_files(
+                    host_name="acme.meltanodata.com",
+                    domain="meltanodata.com",
+                    caddy_version=1,
+                    tls="wildcard",
+                    certificate=files.Certificate(crt, key),
+                    login=files.Login("result of acme-secret-key", "result of acme-password-salt"),
+                    database=files.Database(
+                        "db-postgresql-nyc3-11799-acme.db", 25060, "defaultdb", "doadmin", PASSWORD
+                    ),
+                )
+            )
+        )
+    )
+    assert acme["acme-files"].inputs["stdin"].startswith(files.script("write_files"))
+
+
+def test_the_admin(acme: Recording) -> None:
+    assert told(acme, "acme-meltano") == {
+        "admin_script": files.script("admin"),
+        "username": "meltano",
+        "password": "result of acme-admin-password",
+    }
+    assert acme["acme-meltano"].inputs["stdin"].startswith(files.script("meltano"))
+
+
+def test_the_verification(acme: Recording) -> None:
+    assert told(acme, "acme-verify") == {
+        "host_name": "acme.meltanodata.com",
+        "fingerprint": builders.fingerprint(),
+        "seconds": 120,
+    }
+    assert acme["acme-verify"].inputs["stdin"].startswith(files.script("verify"))
+
+
+def test_the_outputs(acme: Recording) -> None:
+    assert acme.outputs["acme"] == {
+        "url": "https://acme.meltanodata.com",
+        "address": ADDRESS,
+        "host_key": HOST_KEY,
+        "database_team": TEAM_1,
+        "database_host": "db-postgresql-nyc3-11799-acme.db",
+        "admin_user": "meltano",
+        "admin_password": {"secret": "result of acme-admin-password"},
+    }
+
+
+def test_no_secret_in_the_open(acme: Recording) -> None:
+    secret_texts = ["the SSH private key", builders.certificate()[1], PASSWORD, "result of acme-"]
+    for resource in acme.resources.values():
+        open_inputs = {path: value for path, value in resource.inputs.items() if path not in resource.secrets}
+        assert not [text for text in secret_texts if text in str(open_inputs)], resource.name
+
+
+def test_what_exists_is_imported() -> None:
+    existing = Existing(builders.droplet(), builders.record(), builders.cluster(), "7", "meltanodata.com,8", "c0ffee")
+    recording = declared(existing)
+    imports = {name: it.import_id for name, it in recording.resources.items() if it.import_id}
+    assert imports == {"acme-droplet": "7", "acme-record": "meltanodata.com,8", "acme-database": "c0ffee"}
+    assert recording["acme-database"].inputs["name"] == "db-postgresql-nyc3-52483-acme"  # another one would replace it
+
+
+def test_what_is_in_the_state_keeps_its_name_and_is_not_imported() -> None:
+    recording = declared(Existing(builders.droplet(), builders.record(), builders.cluster()))
+    assert not [it for it in recording.resources.values() if it.import_id]
+    assert recording["acme-database"].inputs["name"] == "db-postgresql-nyc3-52483-acme"
+
+
+def test_an_instance_with_other_names_is_adopted() -> None:
+    adopt = {"droplet": "Old droplet", "record": "demo", "database": "old-db"}
+    existing = Existing(builders.droplet(), builders.record(), builders.cluster(name="old-db"))
+    recording = declared(existing, adopt={**adopt, "droplet": "old.meltanodata.com"})
+    assert recording["acme-droplet"].inputs["name"] == "old.meltanodata.com"
+    assert recording["acme-record"].inputs["name"] == "demo"
+    assert recording["acme-database"].inputs["name"] == "old-db"
+    assert recording.outputs["acme"]["url"] == "https://demo.meltanodata.com"
+    assert told(recording, "acme-verify")["host_name"] == "demo.meltanodata.com"
+
+
+def test_sizes_region_and_version_are_the_tenants() -> None:
+    recording = declared(
+        region="fra1", droplet_size="s-4vcpu-8gb", database_size="db-s-2vcpu-4gb", database_version="15"
+    )
+    droplet, cluster = recording["acme-droplet"].inputs, recording["acme-database"].inputs
+    assert (droplet["region"], droplet["size"]) == ("fra1", "s-4vcpu-8gb")
+    assert (cluster["region"], cluster["size"], cluster["version"]) == ("fra1", "db-s-2vcpu-4gb", "15")
+    assert cluster["name"] == "db-postgresql-fra1-11799-acme"
+
+
+def test_a_new_password_generation_makes_a_new_password() -> None:
+    recording = declared(admin_password_generation=2)
+    assert recording["acme-admin-password"].inputs["keepers"] == {"generation": "2"}
+
+
+def test_a_self_signed_certificate_is_not_compared() -> None:
+    recording = declared(tls="self_signed")
+    assert told(recording, "acme-verify")["fingerprint"] is None
+    caddyfile = told(recording, "acme-files")["files"][2]["content"]
+    assert "\ntls self_signed\n" in caddyfile
+    assert "\n# tls /etc/caddy/com.meltanodata.crt" in caddyfile
+
+
+def test_the_stacks_port_and_dialect_are_used() -> None:
+    recording = declared(settings={"ssh_port": 2222, "caddy_version": 2})
+    ports = {it.inputs["connection"]["port"] for it in recording.resources.values() if "connection" in it.inputs}
+    assert ports == {2222}
+    assert "reverse_proxy localhost:5000" in told(recording, "acme-files")["files"][2]["content"]
+
+
+def test_every_team_of_the_stack_has_its_provider() -> None:
+    recording = declared(settings={"requests_per_second": 2, "api_url": "http://127.0.0.1:1"})
+    providers = {it.name: it for it in recording.resources.values() if it.type == "pulumi:providers:digitalocean"}
+    assert set(providers) == {"Meltano", TEAM_1, TEAM_2}
+    for team, provider in providers.items():
+        assert provider.inputs["token"] == f"token of {team}"
+        assert provider.secrets == {"token"}
+        assert provider.inputs["apiEndpoint"] == "http://127.0.0.1:1"
+        assert float(provider.inputs["requestsPerSecond"]) == 2
