@@ -6,7 +6,7 @@ import shlex
 from typing import TYPE_CHECKING
 
 from rich.console import Console
-from rich.table import Table
+from rich.table import Column, Table
 
 from meltanodata.rules import Use
 from meltanodata.settings import NAMESPACE
@@ -23,28 +23,30 @@ _CELLS = 20
 def show(droplets: Use, databases: Sequence[Use], stacks: Sequence[Settings]) -> None:
     """Print the table, how many more tenants fit, and advice where a limit is near."""
     console = Console(highlight=False, soft_wrap=True)
-    table = Table("team", "used / limit", "", "", box=None, pad_edge=False)
-    for kind, use in [("droplets", droplets), *(("databases", use) for use in databases)]:
+    table = Table("team", Column("used / limit", justify="right"), "", "", box=None, pad_edge=False)
+    for name, use in [(f"{droplets.team} (droplets)", droplets), *((use.team, use) for use in databases)]:
         style = "red" if use.used > use.limit else "yellow" if use.full or use.percent >= WARN_PERCENT else ""
-        mark = "full" if use.full else f"{use.percent} %"
-        table.add_row(f"{use.team} ({kind})", f"{use.used} / {use.limit}", bar(use.percent), mark, style=style)
+        share = f"{use.percent} %{' full' if use.full else ''}"
+        table.add_row(name, f"{use.used} / {use.limit}", bar(use), share, style=style)
     console.print(table)
     for line in summary(droplets, databases, stacks):
         console.print(line)
 
 
-def bar(percent: int) -> str:
-    """A bar of 20 cells; full from 100 % on, and not empty as soon as there is anything."""
-    filled = min(_CELLS, -(-percent * _CELLS // 100))
+def bar(use: Use) -> str:
+    """A bar of 20 cells; empty only where nothing is taken, full only from the limit on."""
+    filled = min(_CELLS, -(-use.used * _CELLS // use.limit))
+    if use.used < use.limit:
+        filled = min(filled, _CELLS - 1)
     return "█" * filled + "░" * (_CELLS - filled)
 
 
 def summary(droplets: Use, databases: Sequence[Use], stacks: Sequence[Settings]) -> list[str]:
     """How many more tenants fit, and what to ask for where 80 % or more is taken."""
     free = sum(use.free for use in databases)
-    lines = [
-        f"{min(free, droplets.free)} more tenants fit: there is room for {free} databases and {droplets.free} droplets."
-    ]
+    fit = min(free, droplets.free)
+    fits = "more tenant fits" if fit == 1 else "more tenants fit"
+    lines = [f"{fit} {fits}: there is room for {free} databases and {droplets.free} droplets."]
     if droplets.percent >= WARN_PERCENT:
         lines.append(
             f"The droplet team is {droplets.percent} % taken. Ask the contact at DigitalOcean by e-mail to raise the"

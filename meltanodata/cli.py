@@ -16,6 +16,7 @@ from meltanodata import ci, document, edit, fleet, rules, schema
 from meltanodata.errors import Problem, ProblemsError, UserError
 from meltanodata.fleet import Fleet
 from meltanodata.revisions import Revision
+from meltanodata.settings import stack_of
 from meltanodata.stacks import Project
 from meltanodata.wording import show
 
@@ -36,15 +37,26 @@ app = typer.Typer(
 app.add_typer(ci.app)
 
 File = Annotated[Path | None, typer.Argument(help="The fleet file; left out, the one that the stack's settings name.")]
+
+
+def _stack_names() -> list[str]:
+    """For the shell's completion."""
+    return sorted(stack_of(path) for path in Project.around(Path.cwd()).files())
+
+
 Stack = Annotated[
-    str | None, typer.Option(help="A stack of the fleet that is meant; left out, the fleet on DigitalOcean itself.")
+    str | None,
+    typer.Option(
+        help="A stack of the fleet that is meant; left out, the fleet on DigitalOcean itself.",
+        autocompletion=_stack_names,
+    ),
 ]
 
 
 def main() -> None:
     """Run the command; a user's mistake is shown without a traceback."""
     try:
-        app()
+        app(prog_name="meltanodata")
     except UserError as error:
         print(error, file=sys.stderr)
         sys.exit(1)

@@ -47,6 +47,10 @@ class Project:
         """The fleet file of a stack."""
         return self.program / stack.tenants_file
 
+    def files(self) -> list[Path]:
+        """The stacks' files."""
+        return list(self.root.glob("Pulumi.*.yaml"))
+
     def stacks(self) -> tuple[Settings, ...]:
         """Every stack of the program's that has a file here, `prod-2` before `prod-10`.
 
@@ -55,7 +59,7 @@ class Project:
         """
         found: list[Settings] = []
         problems: list[Problem] = []
-        for path in self.root.glob("Pulumi.*.yaml"):
+        for path in self.files():
             source = document.read(path)
             if not source.problems and f"{NAMESPACE}:" not in source.text:
                 continue  # a stack that has no settings yet
@@ -75,6 +79,8 @@ class Project:
             UserError: there is no such stack, or the name is needed.
         """
         stacks = self.stacks()
+        if not stacks:
+            raise UserError(f"no stack has settings yet: there is no Pulumi.<stack>.yaml with them in {self.root}")
         names = [settings.stack for settings in stacks]
         if stack is not None and stack not in names:
             raise UserError(f"there is no stack {show(stack)}.{did_you_mean(stack, names)} There are: {listing(names)}")
