@@ -11,6 +11,7 @@ import contextlib
 import email.utils
 import ipaddress
 import json
+import math
 import os
 import time
 from dataclasses import dataclass
@@ -130,11 +131,11 @@ class TokenBucket:
 
     def __init__(self, per_second: float) -> None:
         self._gap = 1 / per_second
-        self._next = 0.0
+        self._next = -math.inf
 
     async def take(self) -> None:
         """Wait for one's turn."""
-        now = time.monotonic()
+        now = asyncio.get_running_loop().time()
         turn = max(now, self._next)
         self._next = turn + self._gap
         await asyncio.sleep(turn - now)

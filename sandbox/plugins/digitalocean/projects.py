@@ -137,7 +137,7 @@ class Project(BridgedResource):
                 await _assign(client, project["id"], values["resources"])
         if values["is_default"]:
             with explained("Error setting project as default"):
-                body = {name: project[name] for name in names} | {"is_default": True}
+                body = {name: project.get(name) or "" for name in names} | {"is_default": True}
                 await client.send("PATCH", f"/v2/projects/{project['id']}", body)
         thing.id = project["id"]
         await self.refresh(client, thing)
@@ -180,5 +180,8 @@ class Project(BridgedResource):
 
 def described(project: dict[str, Any]) -> dict[str, Any]:
     """What the provider says of a project, but for its resources."""
-    names = ("name", "description", "environment", "is_default", "owner_uuid", "owner_id", "created_at", "updated_at")
-    return {name: project[name] for name in names} | {"purpose": project["purpose"].removeprefix("Other: ")}
+    names = ("name", "description", "is_default", "owner_uuid", "owner_id", "created_at", "updated_at")
+    environment = {"environment": project.get("environment") or ""}  # left out when there is none
+    return (
+        {name: project[name] for name in names} | environment | {"purpose": project["purpose"].removeprefix("Other: ")}
+    )
