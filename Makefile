@@ -2,7 +2,7 @@
 PYTHON ?= python3
 BIN := .venv/bin
 
-.PHONY: help setup check lock test
+.PHONY: help setup check demo lock test
 help: ## list the targets
 	@awk -F':.*## ' '/^[a-z-]+:.*## / {printf "  make %-8s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
 
@@ -20,6 +20,9 @@ check: setup ## lint, types, the schema's freshness, the fleet file
 	$(BIN)/mypy
 	$(BIN)/meltanodata schema --check
 	$(BIN)/meltanodata check
+
+demo: setup ## from nothing to two tenants and back to one, looked at as a person would; LIGHT=1, BROWSER=1
+	@$(BIN)/python -m sandbox.demo $(if $(LIGHT),--light) $(if $(BROWSER),--browser)
 
 lock: setup ## write requirements.lock anew from pyproject.toml
 	env -u PIP_FIND_LINKS $(BIN)/uv pip compile pyproject.toml --extra dev --generate-hashes --no-emit-index-url \

@@ -1,0 +1,410 @@
+"""The project's main job, from nothing to two tenants and back to one, looked at as a person would: `make demo`.
+
+Runs a sandbox of its own in `.sandbox-demo`, beside the one that people play with, and leaves nothing running.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import fcntl
+import json
+import os
+import shutil
+import signal
+import subprocess
+import sys
+import time
+from dataclasses import dataclass, field
+from functools import partial
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, Final, NoReturn
+
+import typer
+from rich.console import Console
+from rich.table import Table
+from rich.text import Text
+from ruamel.yaml import YAML
+
+from sandbox import checks, packages
+from sandbox.checks import Check, CheckError, Instance, Person
+from sandbox.choice import Choice, choose, obstacle
+from sandbox.home import PROJECT, Home
+from sandbox.keys import Keys
+from sandbox.network import tag
+from sandbox.running import Running, lock_holder
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator, Mapping
+
+    from sandbox.running import Kind
+
+FOLDER: Final = PROJECT / ".sandbox-demo"
+FLEET: Final = PROJECT / "tenants.yaml"
+_DROPLET: Final = "digitalocean:index/droplet:Droplet"
+_CLUSTER: Final = "digitalocean:index/databaseCluster:DatabaseCluster"
+_END_SECONDS: Final = 10
+_MARK: Final = "MELTANODATA_DEMO"
+"""A variable in the environment of everything that the demo starts."""
+
+
+class DemoError(Exception):
+    """A step failed; the message says what to look at."""
+
+
+@dataclass
+class Report:
+    """What is shown while it happens, and the table at the end."""
+
+    console: Console
+    rows: list[tuple[str, str, float]] = field(default_factory=list)
+    left_out: list[str] = field(default_factory=list)
+
+    @contextlib.contextmanager
+    def step(self, title: str) -> Iterator[None]:
+        """A step: announced, timed, and marked by how it ends."""
+        self.console.print(f"\n[bold]▸ {title}[/bold]")
+        began, mark = time.monotonic(), "✗"
+        try:
+            yield
+            mark = "✓"
+        finally:
+            self.rows.append((title, mark, time.monotonic() - began))
+
+    def look(self, of: str, found: list[Check]) -> None:
+        """Make checks, each a line as it happens.
+
+        Raises:
+            DemoError: some failed.
+        """
+        failed = []
+        for check in found:
+            try:
+                seen, mark = check.look(), ("✓", "green")
+            except CheckError as error:
+                seen, mark = str(error), ("✗", "red")
+                failed.append(f"{of}: {check.title}")
+            line = Text.assemble("  ", mark, f" {of}: ", (check.title, "bold"), f": {seen}")
+            self.console.print(line, soft_wrap=True)
+        if failed:
+            raise DemoError(f"failed: {'; '.join(failed)}")
+
+    def table(self) -> Table:
+        """What was done and how long each step took."""
+        table = Table("step", "", "seconds", title="The demo")
+        table.columns[2].justify = "right"
+        for title, mark, seconds in self.rows:
+            table.add_row(title, mark, f"{seconds:.1f}")
+        table.add_section()
+        table.add_row("all", "", f"{sum(seconds for _, _, seconds in self.rows):.1f}")
+        return table
+
+
+@dataclass(frozen=True)
+class Sandbox:
+    """The demo's sandbox, through the commands that people use."""
+
+    home: Home
+    console: Console
+
+    def run(self, *arguments: str, show: bool = True) -> str:
+        """Run `python -m sandbox …`; its output is shown as it comes.
+
+        Returns:
+            Its standard output.
+
+        Raises:
+            DemoError: it fails.
+        """
+        process = subprocess.Popen(
+            [sys.executable, "-m", "sandbox", *arguments],
+            stdin=subprocess.DEVNULL,
+            stdout=subprocess.PIPE,
+            stderr=None if show else subprocess.PIPE,
+            text=True,
+            cwd=PROJECT,
+            env=self._environment(),
+            # Ctrl-C is the demo's, which ends the command before it stops the sandbox under it.
+            start_new_session=True,
+        )
+        lines = []
+        try:
+            assert process.stdout is not None  # noqa: S101 (asked for above)
+            for line in process.stdout:
+                lines.append(line)
+                if show:
+                    self.console.print(Text.assemble(("  │ ", "dim"), line.rstrip()), soft_wrap=True)
+            status = process.wait()
+        except BaseException:
+            _end(process)
+            raise
+        if status != 0:
+            raise DemoError(f"`python -m sandbox {' '.join(arguments)}` ends with {status}")
+        return "".join(lines)
+
+    def _environment(self) -> Mapping[str, str]:
+        return {**os.environ, "SANDBOX_HOME": str(self.home.path), _MARK: str(self.home.path)}
+
+    def pulumi(self, *arguments: str, show: bool = True) -> str:
+        """Run the CLI on the sandbox's stack."""
+        return self.run("pulumi", *arguments, show=show)
+
+    def person(self) -> Person:
+        """Somebody at this machine."""
+        running = Running.load(self.home)
+        return Person(self.home, running, Keys.ensure(self.home, running.domain))
+
+    def stack(self) -> Stack:
+        """What the stack's state has."""
+        resources = json.loads(self.pulumi("stack", "export", "--show-secrets", show=False))["deployment"]["resources"]
+        outputs = json.loads(self.pulumi("stack", "output", "--json", "--show-secrets", show=False))
+        return Stack(resources, outputs)
+
+
+@dataclass(frozen=True)
+class Stack:
+    """A stack's state and outputs, secrets in the open: for the demo's memory only."""
+
+    resources: list[dict[str, Any]]
+    outputs: dict[str, Any]
+
+    def instances(self) -> list[Instance]:
+        """Its tenants, in the order of the fleet file."""
+        outputs = self.outputs["tenants"]
+        return [self._instance(key, outputs[key]) for key in YAML().load(FLEET.read_text())]
+
+    def _instance(self, key: str, outputs: Mapping[str, str]) -> Instance:
+        return Instance(
+            key=key,
+            host=outputs["url"].removeprefix("https://"),
+            address=outputs["address"],
+            droplet=self._id(_DROPLET, key),
+            cluster=self._id(_CLUSTER, key),
+            database_host=outputs["database_host"],
+            admin=outputs["admin_user"],
+            password=outputs["admin_password"],
+            host_key=outputs["host_key"],
+        )
+
+    def _id(self, kind: str, key: str) -> str:
+        found = [each["id"] for each in self.resources if each["type"] == kind and _owner(each) == key]
+        return str(found[0])
+
+    def ids(self, key: str) -> dict[str, str]:
+        """Every id of a tenant's resources by URN."""
+        return {each["urn"]: each.get("id", "") for each in self.resources if _owner(each) == key}
+
+
+def _owner(resource: Mapping[str, Any]) -> str:
+    """The tenant's key: the name of the component that a resource is in."""
+    return str(resource.get("parent", "")).rpartition("::")[2]
+
+
+def _end(process: subprocess.Popen[str]) -> None:
+    """End a command and wait for it; told once, Pulumi finishes what is under way, told twice it stops."""
+    for number in (signal.SIGINT, signal.SIGINT, signal.SIGKILL):
+        with contextlib.suppress(ProcessLookupError, subprocess.TimeoutExpired):
+            os.killpg(process.pid, number)
+            process.wait(_END_SECONDS)
+            return
+
+
+def run(report: Report, home: Home, chosen: Choice, browser: str | None) -> None:
+    """The demo itself.
+
+    Raises:
+        DemoError: a step or a check failed.
+    """
+    sandbox = Sandbox(home, report.console)
+    with report.step("start the sandbox"):
+        sandbox.run("start", f"--droplets={chosen.droplets}", f"--databases={chosen.databases}")
+    with report.step(f"preview {FLEET.name}"):
+        sandbox.pulumi("preview")
+    with report.step(f"apply {FLEET.name}"):
+        sandbox.pulumi("up", "--yes", "--skip-preview")
+    person, instances = sandbox.person(), sandbox.stack().instances()
+    for instance in instances:
+        others = [other for other in instances if other != instance]
+        with report.step(f"look at {instance.key}"):
+            report.look(instance.key, _working(person, instance, others, browser))
+    with report.step("preview again: no change"):
+        sandbox.pulumi("preview", "--expect-no-changes")
+    _remove_one(report, sandbox, person, instances)
+
+
+def _working(person: Person, instance: Instance, others: list[Instance], browser: str | None) -> list[Check]:
+    found = checks.working(person, instance, others)
+    if browser is not None:
+        picture = FOLDER / f"{instance.key}.png"
+        found.append(Check("screenshot", partial(checks.screenshot, person, instance, browser, picture)))
+    return found
+
+
+def _remove_one(report: Report, sandbox: Sandbox, person: Person, instances: list[Instance]) -> None:
+    *kept, removed = instances
+    before = sandbox.stack()
+    contacts = {instance.key: checks.contacts(person, instance) for instance in kept}
+    with report.step(f"remove {removed.key} from a copy of {FLEET.name}, and apply"):
+        copy = sandbox.home.path / FLEET.name
+        _without(removed.key, copy)
+        sandbox.pulumi("config", "set", "meltanodata:tenants_file", str(copy))
+        sandbox.pulumi("up", "--yes", "--skip-preview")
+    with report.step(f"nothing is left of {removed.key}"):
+        report.look(removed.key, checks.gone(person, removed))
+    after = sandbox.stack()
+    for instance in kept:
+        with report.step(f"{instance.key} was left alone"):
+            untouched = [
+                Check("resources", partial(_same_ids, instance.key, before, after)),
+                Check("Commands", partial(checks.left_alone, person, instance, contacts[instance.key])),
+            ]
+            report.look(instance.key, untouched)
+
+
+def _same_ids(key: str, before: Stack, after: Stack) -> str:
+    was, now = before.ids(key), after.ids(key)
+    changed = sorted(urn for urn in was.keys() | now.keys() if was.get(urn) != now.get(urn))
+    if changed:
+        raise CheckError(f"other ids than before: {', '.join(changed)}")
+    return f"all {len(now)} have the same ids"
+
+
+def _without(key: str, copy: Path) -> None:
+    yaml = YAML()
+    fleet = yaml.load(FLEET.read_text())
+    del fleet[key]
+    with copy.open("w") as file:
+        yaml.dump(fleet, file)
+
+
+def _choose(report: Report, *, light: bool) -> Choice:
+    """What is real: everything that this machine can do; said first where that is not all."""
+    kind: Kind | None = "light" if light else None
+    chosen = choose(kind, kind, "auto", obstacle)
+    for part, reason in chosen.reasons.items():
+        report.console.print(f"No real {part} here: {reason}", style="yellow", markup=False)
+    if light:
+        report.console.print("Droplets and databases are light, as LIGHT=1 says.", style="yellow")
+    if chosen.droplets == "light":
+        report.left_out.append("systemd, files, databases, login and screenshot: they take real droplets")
+    elif chosen.databases == "light":
+        report.left_out.append("connections to databases: they take real databases")
+    return chosen
+
+
+def _browser(report: Report, *, wanted: bool) -> str | None:
+    if wanted and checks.browser_program() is None:
+        asyncio.run(packages.install(("chromium",), report.console.print))
+    program = checks.browser_program()
+    if program is None:
+        report.left_out.append("screenshot: no Chromium here; `make demo BROWSER=1` installs it")
+    return program
+
+
+def _processes(home: Home) -> dict[int, str]:
+    """What runs of the demo's sandbox, by the mark that each of its processes inherits."""
+    found = {}
+    wanted = f"{_MARK}={home.path}".encode()
+    for process in Path("/proc").glob("[0-9]*"):
+        with contextlib.suppress(OSError):  # it ended meanwhile, or is another user's
+            if wanted in (process / "environ").read_bytes().split(b"\0"):
+                found[int(process.name)] = (process / "comm").read_text().strip()
+    return found
+
+
+def _leftovers(home: Home) -> list[str]:
+    """What still runs or stands of the demo's sandbox: processes, interfaces, mounts."""
+    mounts = Path("/proc/self/mountinfo").read_text().splitlines()
+    return [
+        *(f"process {number} ({name})" for number, name in _processes(home).items()),
+        *(f"interface {path.name}" for path in Path("/sys/class/net").glob(f"{tag(home)}*")),
+        *(f"mount {line.split()[4]}" for line in mounts if str(home.path) in line),
+    ]
+
+
+def _tidy(report: Report, home: Home) -> None:
+    """Remove what a demo left that was killed or that failed."""
+    if home.path.exists():
+        with report.step("remove what an earlier demo left"):
+            sandbox = Sandbox(home, report.console)
+            if lock_holder(home) is not None:
+                sandbox.run("stop")
+            sandbox.run("reset")
+
+
+def _stop(report: Report, home: Home, *, failed: bool) -> None:
+    """Stop the sandbox, and delete what it made unless somebody has to look at it."""
+    with report.step("stop the sandbox"):
+        if lock_holder(home) is not None:
+            Sandbox(home, report.console).run("stop")
+        if failed:
+            # An engine that was broken off leaves its language host behind.
+            for number in _processes(home):
+                with contextlib.suppress(ProcessLookupError):
+                    os.kill(number, signal.SIGKILL)
+        deadline = time.monotonic() + _END_SECONDS
+        while left := _leftovers(home):
+            if time.monotonic() > deadline:
+                raise DemoError(f"still there: {', '.join(left)}")
+            time.sleep(0.1)
+        if not failed:
+            shutil.rmtree(home.path)
+
+
+def _interrupt(*_: object) -> NoReturn:
+    raise KeyboardInterrupt
+
+
+def main(
+    light: bool = typer.Option(default=False, help="Light droplets and databases, also where real ones can be had."),
+    browser: bool = typer.Option(default=False, help="Install Chromium when it is missing."),
+) -> None:
+    """Set up, apply tenants.yaml on a sandbox of its own, look at the tenants, remove one, look again."""
+    signal.signal(signal.SIGTERM, _interrupt)
+    console = Console(highlight=False)
+    report = Report(console)
+    home = Home(FOLDER / "home")
+    FOLDER.mkdir(exist_ok=True)
+    with (FOLDER / "lock").open("w") as lock:
+        try:
+            fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError:
+            console.print("A demo is running in this checkout already.")
+            raise typer.Exit(1) from None
+        raise typer.Exit(_demo(report, home, light=light, browser=browser))
+
+
+def _demo(report: Report, home: Home, *, light: bool, browser: bool) -> int:
+    failure: str | None = None
+    try:
+        chosen = _choose(report, light=light)
+        with report.step("what this machine lacks"):
+            if shutil.which("ping") is None:
+                asyncio.run(packages.install(("iputils-ping",), report.console.print))
+            program = _browser(report, wanted=browser) if chosen.droplets == "real" else None
+        _tidy(report, home)
+        run(report, home, chosen, program)
+    except (DemoError, packages.PackageError) as error:
+        failure = str(error)
+    except KeyboardInterrupt:
+        failure = "interrupted"
+    finally:
+        signal.signal(signal.SIGINT, signal.SIG_IGN)  # the end is short, and an impatient Ctrl-C would leave a sandbox
+        try:
+            _stop(report, home, failed=failure is not None)
+        except DemoError as error:
+            failure = f"{failure}; {error}" if failure else str(error)
+    report.console.print()
+    report.console.print(report.table())
+    for left_out in report.left_out:
+        report.console.print(f"Left out: {left_out}.", soft_wrap=True)
+    if failure is None:
+        return 0
+    report.console.print(Text.assemble(("✗ ", "red"), failure), soft_wrap=True)
+    log = home.path / "sandbox.log"
+    report.console.print(f"Look at the lines above and at {log}; the next demo deletes it.", soft_wrap=True)
+    return 1
+
+
+if __name__ == "__main__":
+    typer.run(main)
