@@ -142,7 +142,6 @@ async def sandbox(home: Home, modes: Modes, say: Callable[[str], None]) -> Async
         running.save(home)
         stack.callback(Running.remove, home)
         yield running
-        say("stopping")
 
 
 def _hosts(cloud: Cloud) -> dict[str, str]:
@@ -153,7 +152,8 @@ def _hosts(cloud: Cloud) -> dict[str, str]:
 def _listen(state: State) -> Iterator[socket.socket]:
     """The API's socket: a port that was free at the first start, the same ever after, for states name it."""
     kept = state.note("api port")
-    with socket.socket() as listener:
+    # asyncio looks at the protocol's number before it switches Nagle's algorithm off, which costs 40 ms an answer.
+    with socket.socket(socket.AF_INET, socket.SOCK_STREAM, socket.IPPROTO_TCP) as listener:
         listener.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
         try:
             listener.bind(("127.0.0.1", int(kept or 0)))

@@ -22,6 +22,7 @@ if TYPE_CHECKING:
 
     from starlette.requests import Request
 
+    from sandbox.api.limits import TokenLimits
     from sandbox.api.state import State, Team
     from sandbox.backends import DatabaseBackend, DropletBackend, Network
 
@@ -43,6 +44,8 @@ class Cloud:
     database_network: Network
     jobs: Jobs = field(default_factory=Jobs)
     faults: Faults = field(default_factory=Faults)
+    limits: dict[str, TokenLimits] = field(default_factory=dict)
+    """By token."""
     traffic: Traffic = field(default_factory=Traffic)
 
 
@@ -136,8 +139,8 @@ def route(method: str, path: str, handler: Handler) -> Route:
 
 
 def no_content() -> Response:
-    """204, as deletes and some updates answer."""
-    return Response(status_code=HTTPStatus.NO_CONTENT)
+    """204, as deletes and some updates answer; DigitalOcean names a content type even so."""
+    return Response(status_code=HTTPStatus.NO_CONTENT, headers={"content-type": "application/json; charset=utf-8"})
 
 
 def new_uuid() -> str:

@@ -185,9 +185,10 @@ def _light(request: Request) -> tuple[light.LightDroplets, int]:
 
 
 async def _reset(request: Request) -> Response:
-    """Machines and clusters go first; faults must not stand in their way."""
+    """Machines and clusters go first, so that nothing of them is left."""
     cloud = _cloud(request)
     cloud.faults.clear()
+    cloud.limits.clear()
     await cloud.jobs.cancel()
     droplets.destroy_all(cloud)
     databases.destroy_all(cloud)

@@ -8,6 +8,7 @@ import ipaddress
 import re
 import secrets
 import string
+from functools import partial
 from http import HTTPStatus
 from typing import TYPE_CHECKING
 from urllib.parse import quote
@@ -73,12 +74,11 @@ def resume(cloud: Cloud) -> None:
     """As the sandbox starts: what ran runs again, what was under way is finished."""
     for database in cloud.state.databases:
         if database.deleted:
-            _destroy(cloud, database)
+            _destroy(cloud, database, held=NAME_HELD)
         elif database.status == "creating":
-            if not database.stuck:
-                _create_cluster(cloud, database, anew=True)
+            _create_cluster(cloud, database, anew=True)
         else:
-            _become(cloud, database, "online", lambda database=database: _start(cloud, database))  # type: ignore[misc]  # mypy knows no type for a lambda's default
+            _become(cloud, database, "online", partial(_start, cloud, database))
 
 
 def destroy_all(cloud: Cloud) -> None:
@@ -269,7 +269,7 @@ def _check(call: Call, body: _NewDatabase, version: str) -> None:
     if body.engine != "pg":
         raise unprocessable(f"invalid engine {body.engine!r}: the sandbox's clusters are pg")
     if version not in versions(call.cloud):
-        raise unprocessable(_bad_version(version))
+        raise unprocessable("invalid cluster engine version")
     _check_region(body.region)
     _check_size(body.size, body.num_nodes)
     if body.backup_restore:
@@ -282,12 +282,6 @@ def _check(call: Call, body: _NewDatabase, version: str) -> None:
         raise unprocessable("creating this cluster would exceed your database cluster limit")
     if any(d.team == call.team.name and d.name == body.name for d in call.state.databases):
         raise unprocessable("cluster name is not available")
-
-
-def _bad_version(version: str) -> str:
-    if version in END_OF_LIFE:
-        return f"version {version} is not available for pg: it has reached end of life"
-    return f"invalid version {version!r} for pg"
 
 
 def _check_region(region: str) -> None:
@@ -324,15 +318,13 @@ def _free_address(cloud: Cloud) -> str:
 
 
 def _work(cloud: Cloud, database: Database, work: Callable[[], Awaitable[None]]) -> None:
-    cloud.jobs.start(f"database {database.id} ({database.name})", work)
+    cloud.jobs.start(f"database {database.id}", work)
 
 
 def _create_cluster(cloud: Cloud, database: Database, *, anew: bool = False) -> None:
     """Make the cluster in the background; `anew` when a first try may have got some way."""
 
     async def work() -> None:
-        if database.stuck or database.deleted:
-            return
         if anew:
             await cloud.databases.destroy(cluster(database))
         await cloud.databases.create(cluster(database))
@@ -347,14 +339,13 @@ def _become(cloud: Cloud, database: Database, status: str, work: Callable[[], Aw
     async def run() -> None:
         await work()
         database.status = status
-        if cloud.state.databases.get(database.id) is not None:
-            cloud.state.databases.put(database)
+        cloud.state.databases.put(database)
         cloud.state.commit()
 
     _work(cloud, database, run)
 
 
-def _destroy(cloud: Cloud, database: Database, *, held: float = NAME_HELD) -> None:
+def _destroy(cloud: Cloud, database: Database, *, held: float) -> None:
     """Take the cluster away in the background; it is no longer shown, its name is not free yet."""
     database.deleted = True
     cloud.state.databases.put(database)
@@ -389,7 +380,7 @@ async def _show(call: Call) -> Response:
 
 
 async def _delete(call: Call) -> Response:
-    _destroy(call.cloud, _database(call))
+    _destroy(call.cloud, _database(call), held=NAME_HELD)
     return no_content()
 
 
@@ -483,9 +474,9 @@ async def _set_firewall(call: Call) -> Response:
 def _check_rule(call: Call, rule: _NewRule) -> None:
     if rule.type == "ip_addr":
         try:
-            ipaddress.ip_network(rule.value, strict=False)
+            ipaddress.IPv4Network(rule.value, strict=False)
         except ValueError:
-            raise unprocessable(f"invalid ip address: {rule.value!r}") from None
+            raise unprocessable(f"invalid IPv4 address or network: {rule.value!r}") from None
     elif rule.type == "droplet":
         droplet = call.state.droplets.get(rule.value)
         if droplet is None or droplet.team != call.team.name:

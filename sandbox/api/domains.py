@@ -22,6 +22,8 @@ _LABEL = r"(?!-)[a-z0-9_-]{1,63}(?<!-)"
 _DOMAIN = re.compile(rf"{_LABEL}(\.{_LABEL})+", re.IGNORECASE)
 _NAME = re.compile(rf"@|\*|(\*\.)?{_LABEL}(\.{_LABEL})*", re.IGNORECASE)
 _NAME_SERVERS = ("ns1.digitalocean.com", "ns2.digitalocean.com", "ns3.digitalocean.com")
+_POINTERS = {"CAA", "CNAME", "MX", "NS", "SRV"}
+"""Their data is a host name: sent with a dot at the end, answered without."""
 _DEFAULT_TTL = 1800
 _MIN_TTL = 30
 
@@ -62,7 +64,7 @@ def _json(state: State, domain: Domain) -> JSON:
             data = f"{_NAME_SERVERS[0]}. hostmaster.{domain.name}. 1700000000 10800 3600 604800 {record.data}"
             lines.append(f"{owner} IN SOA {data}")
         else:
-            dot = "." if record.type in {"NS", "CNAME", "MX"} else ""
+            dot = "." if record.type in _POINTERS else ""
             priority = f"{record.priority} " if record.priority is not None else ""
             lines.append(f"{owner} {record.ttl} IN {record.type} {priority}{record.data}{dot}")
     return {"name": domain.name, "ttl": domain.ttl, "zone_file": "\n".join(lines) + "\n"}
@@ -184,7 +186,7 @@ def _check_data(kind: str, data: str) -> None:
             ipaddress.IPv6Address(data)
         except ValueError:
             raise unprocessable("IP address did not match IPv6 format (e.g. 2001:db8::).") from None
-    elif kind in {"CNAME", "MX", "NS", "SRV"} and not (data == "@" or data.endswith(".")):
+    elif kind in _POINTERS - {"CAA"} and not (data == "@" or data.endswith(".")):
         raise unprocessable("Data needs to end with a dot (.)")
 
 
@@ -196,8 +198,10 @@ def _check(call: Call, record: Record) -> None:
     if record.ttl < _MIN_TTL:
         raise unprocessable(f"TTL must be greater than or equal to {_MIN_TTL}")
     others = [r for r in records_of(call.state, _domain(call)) if r.name == record.name and r.id != record.id]
-    if any("CNAME" in {record.type, other.type} for other in others):
+    if record.type == "CNAME" and others:
         raise unprocessable("CNAME records cannot share a name with other records")
+    if any(other.type == "CNAME" for other in others):
+        raise unprocessable("records cannot share a name with a CNAME record")
 
 
 async def _create_record(call: Call) -> Response:
@@ -226,7 +230,7 @@ async def _create_record(call: Call) -> Response:
 
 def _stored_data(kind: str, data: str) -> str:
     """Host names are answered without their dot."""
-    return data.removesuffix(".") if kind in {"CNAME", "MX", "NS", "SRV"} else data
+    return data.removesuffix(".") if kind in _POINTERS else data
 
 
 async def _show_record(call: Call) -> Response:
@@ -257,7 +261,7 @@ async def _update_record(call: Call) -> Response:
 
 def _full_data(record: Record) -> str:
     """What a client would have sent for the data as it is stored."""
-    return f"{record.data}." if record.type in {"CNAME", "MX", "NS", "SRV"} and record.data != "@" else record.data
+    return f"{record.data}." if record.type in _POINTERS and record.data != "@" else record.data
 
 
 async def _delete_record(call: Call) -> Response:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import datetime as dt
 import re
 import uuid
+from functools import partial
 from http import HTTPStatus
 from typing import TYPE_CHECKING
 
@@ -58,8 +59,8 @@ def resume(cloud: Cloud) -> None:
             droplet.locked = False
             cloud.state.droplets.put(droplet)
         if droplet.status == "active":
-            _work(cloud, droplet, lambda droplet=droplet: cloud.droplets.power_on(machine(droplet)))  # type: ignore[misc]  # mypy knows no type for a lambda's default
-        elif droplet.status == "new" and not droplet.stuck:
+            _work(cloud, droplet, partial(cloud.droplets.power_on, machine(droplet)))
+        elif droplet.status == "new":
             _create_machine(cloud, droplet, anew=True)
 
 
@@ -264,7 +265,7 @@ def _free_address(cloud: Cloud) -> tuple[str, str]:
 
 
 def _work(cloud: Cloud, droplet: Droplet, work: Callable[[], Awaitable[None]]) -> None:
-    cloud.jobs.start(f"droplet {droplet.id} ({droplet.name})", work)
+    cloud.jobs.start(f"droplet {droplet.id}", work)
 
 
 def _begin(state: State, droplet: Droplet, kind: str) -> Action:
@@ -284,8 +285,6 @@ def _create_machine(cloud: Cloud, droplet: Droplet, *, anew: bool = False) -> Ac
     action = actions[0] if actions else _begin(cloud.state, droplet, "create")
 
     async def work() -> None:
-        if droplet.stuck or droplet.deleted:
-            return
         if anew:
             await cloud.droplets.destroy(machine(droplet))
         try:
@@ -299,7 +298,8 @@ def _create_machine(cloud: Cloud, droplet: Droplet, *, anew: bool = False) -> Ac
         _end(cloud.state, action, "completed")
         cloud.state.commit()
 
-    _work(cloud, droplet, work)
+    if not droplet.stuck:
+        _work(cloud, droplet, work)
     return action
 
 

@@ -45,7 +45,6 @@ class Gate:
         self._app = app
         self._cloud = cloud
         self._control_token = control_token
-        self._limits: dict[tuple[str, bool], TokenLimits] = {}
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Answer one request."""
@@ -68,9 +67,10 @@ class Gate:
     async def _api(self, scope: Scope, receive: Receive, send: Send) -> None:
         answer = _Answer(send, new_uuid())
         scope.setdefault("state", {})["request_id"] = answer.request_id
-        holder = self._holder(_bearer(scope))
+        token = _bearer(scope)
+        holder = self._holder(token)
         try:
-            await self._admit(holder, answer, scope, receive)
+            await self._admit(token, holder, answer, scope, receive)
         except ApiError as error:
             await error_response(error, answer.request_id)(scope, receive, answer.send)
         finally:
@@ -83,11 +83,11 @@ class Gate:
                 status=answer.status,
             )
 
-    async def _admit(self, holder: _Holder | None, answer: _Answer, scope: Scope, receive: Receive) -> None:
+    async def _admit(self, token: str, holder: _Holder | None, answer: _Answer, scope: Scope, receive: Receive) -> None:
         if holder is None:
             raise unauthorized()
         now = time.time()
-        limits = self._limits.setdefault((holder.team.name, holder.read_only), TokenLimits())
+        limits = self._cloud.limits.setdefault(token, TokenLimits())
         wait = limits.admit(scope["method"], scope["path"], now)
         answer.headers |= limits.headers(now)
         if wait:

@@ -4,22 +4,25 @@ from __future__ import annotations
 
 import asyncio
 import threading
+import time
 from typing import TYPE_CHECKING, Any
 
 import pytest
 import requests
 
+from sandbox.control import Control
 from sandbox.home import Home
 from sandbox.server import Modes, sandbox
 from tests.sandbox.contract import violations
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
-    from pathlib import Path
+    from collections.abc import Callable, Iterator
 
     from sandbox.running import Running
 
 MODES = Modes(droplets="light", databases="light", plugins="official")
+PATIENCE = 10.0
+"""Seconds after which something that should happen at once has not happened."""
 
 
 class Background:
@@ -59,9 +62,9 @@ class Client:
         self._session = requests.Session()
         self._session.headers["Authorization"] = f"Bearer {token}"
 
-    def request(self, method: str, path: str, json: object = None) -> requests.Response:
+    def request(self, method: str, path: str, json: object = None, timeout: float = PATIENCE) -> requests.Response:
         """Call a path such as `/v2/droplets`."""
-        response = self._session.request(method, self.url + path, json=json, timeout=10)
+        response = self._session.request(method, self.url + path, json=json, timeout=timeout)
         assert violations(response) == [], f"{method} {path} answered {response.status_code}: {response.text}"
         return response
 
@@ -70,12 +73,16 @@ class Client:
         return self._expect(status, "GET", path)
 
     def post(self, path: str, json: object, status: int = 201) -> Any:
-        """The JSON of a POST."""
+        """The JSON of a POST; None for 204."""
         return self._expect(status, "POST", path, json)
 
     def put(self, path: str, json: object, status: int = 200) -> Any:
-        """The JSON of a PUT; None for 204."""
+        """The JSON of a PUT; None for 202 and 204."""
         return self._expect(status, "PUT", path, json)
+
+    def patch(self, path: str, json: object, status: int = 200) -> Any:
+        """The JSON of a PATCH."""
+        return self._expect(status, "PATCH", path, json)
 
     def delete(self, path: str, status: int = 204, json: object = None) -> Any:
         """None, or the error's JSON."""
@@ -87,21 +94,66 @@ class Client:
         return response.json() if response.content else None
 
 
+def eventually(condition: Callable[[], Any]) -> Any:
+    """The condition's value once it is true; it is asked again and again."""
+    deadline = time.monotonic() + PATIENCE
+    while not (value := condition()):
+        assert time.monotonic() < deadline, "it did not happen"
+        time.sleep(0.01)
+    return value
+
+
+def new_droplet(client: Client, **changes: object) -> dict[str, Any]:
+    """A body for POST /v2/droplets that is valid but for the changes."""
+    return {
+        "name": "acme.meltanodata.com",
+        "region": "nyc3",
+        "size": "s-2vcpu-2gb",
+        "image": int(client.get("/v2/snapshots")["snapshots"][0]["id"]),
+        "tags": ["production"],
+        **changes,
+    }
+
+
+def new_database(**changes: object) -> dict[str, Any]:
+    """A body for POST /v2/databases as the provider sends it, valid but for the changes."""
+    return {
+        "name": "db-postgresql-nyc3-52483-acme",
+        "engine": "pg",
+        "version": "16",
+        "size": "db-s-1vcpu-1gb",
+        "region": "nyc3",
+        "num_nodes": 1,
+        "tags": ["production"],
+        "private_network_uuid": "",
+        "project_id": "",
+        "rules": None,
+        **changes,
+    }
+
+
 @pytest.fixture(scope="module")
 def running(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Running]:
     """A light sandbox, one per test module."""
-    folder: Path = tmp_path_factory.mktemp("sandbox")
-    with Background(Home(folder)) as running:
+    with Background(Home(tmp_path_factory.mktemp("sandbox"))) as running:
         yield running
 
 
 @pytest.fixture
-def meltano(running: Running) -> Client:
-    """The droplet team."""
+def control(running: Running) -> Control:
+    """What is done to the sandbox of this module."""
+    return Control(running)
+
+
+@pytest.fixture
+def meltano(running: Running, control: Control) -> Client:
+    """The droplet team, in a sandbox that holds what it held at first."""
+    control.reset()
     return Client(running.api_url, running.teams["Meltano"].token)
 
 
 @pytest.fixture
-def dbs(running: Running) -> Client:
-    """The first database team."""
+def dbs(running: Running, control: Control) -> Client:
+    """The first database team, in a sandbox that holds what it held at first."""
+    control.reset()
     return Client(running.api_url, running.teams["MeltanoData DBs 1"].token)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import re
+from dataclasses import dataclass
 from functools import cache
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -23,20 +24,52 @@ def violations(response: requests.Response) -> list[str]:
     assert request.method is not None
     assert request.url is not None
     path = re.sub(r"^https?://[^/]+", "", request.url).partition("?")[0]
-    found = _operation(request.method.lower(), path)
-    if found is None:
+    described = _described(request.method.lower(), path, str(response.status_code))
+    if described is None:
         return [f"{request.method} {path} is not in the specification"]
-    described = _resolve(found["responses"].get(str(response.status_code), found["responses"]["default"]))
-    headers = described.get("headers", {})
-    problems = [f"the header {name} is missing" for name in headers if name not in response.headers]
-    schema = described.get("content", {}).get("application/json", {}).get("schema")
-    if schema is None:
+    problems = [f"the header {name} is missing" for name in described.headers if name not in response.headers]
+    if described.validator is None:
         return problems if not response.content else [*problems, f"a body with {response.status_code}"]
-    validator = Draft202012Validator(
+    errors = described.validator.iter_errors(response.json())
+    return problems + [f"{error.json_path}: {error.message}" for error in errors]
+
+
+@dataclass(frozen=True)
+class _Described:
+    """An answer as the specification describes it."""
+
+    headers: frozenset[str]
+    validator: Draft202012Validator | None
+    """Of the body; None when there is none."""
+
+
+def _described(method: str, path: str, status: str) -> _Described | None:
+    template = _template(method, path)
+    return _answer(method, template, status) if template is not None else None
+
+
+def _template(method: str, path: str) -> str | None:
+    """The path as the specification has it; of several that fit, the one with the fewest parameters."""
+    fitting = [
+        template
+        for template, operations in _specification()["paths"].items()
+        if method in operations and re.fullmatch(re.sub(r"\{\w+\}", "[^/]+", template), path)
+    ]
+    return min(fitting, key=lambda template: template.count("{"), default=None)
+
+
+@cache
+def _answer(method: str, template: str, status: str) -> _Described:
+    responses = _specification()["paths"][template][method]["responses"]
+    described = responses.get(status, responses["default"])
+    if "$ref" in described:
+        described = _specification()["components"]["responses"][described["$ref"].rsplit("/", 1)[1]]
+    schema = described.get("content", {}).get("application/json", {}).get("schema")
+    validator = schema and Draft202012Validator(
         {**_as_json_schema(schema), "components": _as_json_schema(_specification()["components"])},
         format_checker=FormatChecker(),
     )
-    return problems + [f"{error.json_path}: {error.message}" for error in validator.iter_errors(response.json())]
+    return _Described(frozenset(described.get("headers", {})), validator)
 
 
 @cache
@@ -45,39 +78,13 @@ def _specification() -> dict[str, Any]:
     return content
 
 
-def _operation(method: str, path: str) -> dict[str, Any] | None:
-    """The operation of a path; of several that fit, the one with the fewest parameters."""
-    fitting = [
-        (template.count("{"), operations[method])
-        for template, operations in _specification()["paths"].items()
-        if method in operations and re.fullmatch(re.sub(r"\{\w+\}", "[^/]+", template), path)
-    ]
-    return min(fitting, key=lambda item: item[0])[1] if fitting else None
-
-
-def _resolve(item: dict[str, Any]) -> dict[str, Any]:
-    if "$ref" in item:
-        return _resolve(_specification()["components"]["responses"][item["$ref"].rsplit("/", 1)[1]])
-    return item
-
-
-@cache
-def _converted(text: str) -> Any:
-    return _convert(json.loads(text))
-
-
-def _as_json_schema(schema: dict[str, Any]) -> dict[str, Any]:
-    converted: dict[str, Any] = _converted(json.dumps(schema))
-    return converted
-
-
-def _convert(schema: Any) -> Any:
+def _as_json_schema(schema: Any) -> Any:
     """OpenAPI 3.0 says `nullable` where JSON Schema has another type."""
     if isinstance(schema, list):
-        return [_convert(item) for item in schema]
+        return [_as_json_schema(item) for item in schema]
     if not isinstance(schema, dict):
         return schema
-    converted = {key: _convert(value) for key, value in schema.items() if key != "nullable"}
+    converted = {key: _as_json_schema(value) for key, value in schema.items() if key != "nullable"}
     if schema.get("nullable") is True:
         return {"anyOf": [converted, {"type": "null"}]}
     return converted

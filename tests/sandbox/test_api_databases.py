@@ -1,0 +1,228 @@
+"""PostgreSQL clusters."""
+
+from __future__ import annotations
+
+import asyncio
+import base64
+import threading
+from typing import TYPE_CHECKING, Any
+
+import pytest
+from cryptography import x509
+
+from sandbox.api import databases
+from sandbox.api.faults import Fault
+from sandbox.databases.light import LightDatabases
+from tests.sandbox.conftest import PATIENCE, Client, eventually, new_database, new_droplet
+
+if TYPE_CHECKING:
+    from sandbox.backends import Cluster
+    from sandbox.control import Control
+    from sandbox.running import Running
+
+
+def create(client: Client, **changes: object) -> str:
+    """A cluster that is online; its id."""
+    made: str = client.post("/v2/databases", new_database(**changes))["database"]["id"]
+    eventually(lambda: show(client, made)["status"] == "online")
+    return made
+
+
+def show(client: Client, cluster: str) -> dict[str, Any]:
+    database: dict[str, Any] = client.get(f"/v2/databases/{cluster}")["database"]
+    return database
+
+
+def test_creating_then_online(dbs: Client, monkeypatch: pytest.MonkeyPatch) -> None:
+    free = threading.Event()
+
+    async def hold(_: LightDatabases, cluster: Cluster) -> None:  # noqa: ARG001
+        await asyncio.to_thread(free.wait, PATIENCE)
+
+    monkeypatch.setattr(LightDatabases, "create", hold)
+    made = dbs.post("/v2/databases", new_database())["database"]
+    assert made["status"] == show(dbs, made["id"])["status"] == "creating"
+    free.set()
+    eventually(lambda: show(dbs, made["id"])["status"] == "online")
+
+
+def test_what_was_asked_for_is_answered(dbs: Client) -> None:
+    database = show(dbs, create(dbs))
+    asked = new_database()
+    same = ("name", "engine", "version", "size", "region", "num_nodes", "tags")
+    assert {key: database[key] for key in same} == {key: asked[key] for key in same}
+    assert database["project_id"] == dbs.get("/v2/projects/default")["project"]["id"]
+    assert database["private_network_uuid"]
+    assert database["storage_size_mib"] == 10240
+
+
+def test_the_connection_is_complete(dbs: Client) -> None:
+    connection = show(dbs, create(dbs))["connection"]
+    assert (connection["user"], connection["database"], connection["port"]) == ("doadmin", "defaultdb", 25060)
+    host, password = connection["host"], connection["password"]
+    assert host.startswith("db-postgresql-nyc3-52483-acme-do-user-")
+    assert host.endswith(".db.ondigitalocean.com")
+    assert connection["uri"] == f"postgresql://doadmin:{password}@{host}:25060/defaultdb?sslmode=require"
+
+
+def test_all_come_on_one_page(dbs: Client) -> None:
+    for number in range(25):
+        dbs.post("/v2/databases", new_database(name=f"db-postgresql-nyc3-52483-t{number}"))
+    page = dbs.get("/v2/databases?page=1&per_page=20")
+    assert len(page["databases"]) == 25
+    assert "links" not in page
+
+
+@pytest.mark.parametrize(
+    ("changes", "message"),
+    [
+        ({"version": "11"}, "invalid cluster engine version"),
+        ({"version": "99"}, "invalid cluster engine version"),
+        ({"size": "db-s-99vcpu"}, "invalid size"),
+        ({"region": "mars1"}, "invalid region"),
+        ({"num_nodes": 2}, "invalid number of nodes"),
+        ({"num_nodes": 0}, "invalid number of nodes"),
+        ({"name": "under_score"}, "invalid cluster name"),
+        ({"name": "x" * 64}, "invalid cluster name"),
+        ({"engine": "mysql"}, "invalid engine"),
+        ({"project_id": "0e2a8a8b-7b5c-4a0f-b8c7-c2f8c4a0a7aa"}, "project not found"),
+    ],
+)
+def test_a_bad_request_is_refused_and_makes_nothing(dbs: Client, changes: dict[str, object], message: str) -> None:
+    refused = dbs.post("/v2/databases", new_database(**changes), 422)
+    assert refused["id"] == "unprocessable_entity"
+    assert refused["message"].startswith(message)
+    assert dbs.get("/v2/databases")["databases"] == []
+
+
+def test_the_options_are_what_can_be_created(dbs: Client) -> None:
+    options = dbs.get("/v2/databases/options")["options"]["pg"]
+    assert "11" not in options["versions"]
+    for number, version in enumerate(options["versions"]):
+        dbs.post("/v2/databases", new_database(name=f"db-postgresql-nyc3-52483-t{number}", version=version))
+    (single,) = (layout for layout in options["layouts"] if layout["num_nodes"] == 1)
+    assert "db-s-1vcpu-1gb" in single["sizes"]
+
+
+def test_a_name_is_unique_in_its_team_only(dbs: Client, running: Running) -> None:
+    create(dbs)
+    assert dbs.post("/v2/databases", new_database(), 422)["message"] == "cluster name is not available"
+    other = Client(running.api_url, running.teams["MeltanoData DBs 2"].token)
+    create(other)
+
+
+def test_a_name_is_not_free_at_once(dbs: Client, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(databases, "NAME_HELD", 0.3)
+    cluster = create(dbs)
+    dbs.delete(f"/v2/databases/{cluster}")
+    dbs.get(f"/v2/databases/{cluster}", 404)
+    dbs.delete(f"/v2/databases/{cluster}", 404)
+    assert dbs.get("/v2/databases")["databases"] == []
+    assert dbs.post("/v2/databases", new_database(), 422)["message"] == "cluster name is not available"
+    eventually(lambda: dbs.request("POST", "/v2/databases", new_database()).status_code == 201)
+
+
+def test_a_team_holds_60(dbs: Client) -> None:
+    for number in range(60):
+        dbs.post("/v2/databases", new_database(name=f"db-postgresql-nyc3-52483-t{number}"))
+    assert "limit" in dbs.post("/v2/databases", new_database(), 422)["message"]
+
+
+def test_trusted_sources(dbs: Client, monkeypatch: pytest.MonkeyPatch) -> None:
+    let_in = list[frozenset[str] | None]()
+
+    async def note(_: LightDatabases, cluster: Cluster, addresses: frozenset[str] | None) -> None:  # noqa: ARG001
+        let_in.append(addresses)
+
+    monkeypatch.setattr(LightDatabases, "set_trusted_sources", note)
+    cluster = create(dbs)
+    path = f"/v2/databases/{cluster}/firewall"
+    assert dbs.get(path) == {"rules": []}
+    as_the_provider_sends_it = {
+        "uuid": "",
+        "cluster_uuid": "",
+        "type": "ip_addr",
+        "value": "198.18.0.16",
+        "created_at": "0001-01-01T00:00:00Z",
+    }
+    dbs.put(path, {"rules": [as_the_provider_sends_it]}, 204)
+    (rule,) = dbs.get(path)["rules"]
+    assert (rule["type"], rule["value"], rule["cluster_uuid"]) == ("ip_addr", "198.18.0.16", cluster)
+    assert len(rule["uuid"]) == 36
+    eventually(lambda: let_in == [frozenset({"198.18.0.16"})])
+    dbs.put(path, {"rules": [as_the_provider_sends_it, {"type": "ip_addr", "value": "198.18.1.0/24"}]}, 204)
+    assert dbs.get(path)["rules"][0] == rule
+    eventually(lambda: let_in[-1] == frozenset({"198.18.0.16", "198.18.1.0/24"}))
+    dbs.put(path, {"rules": []}, 204)
+    eventually(lambda: let_in[-1] is None)
+
+
+@pytest.mark.parametrize(
+    "rule",
+    [
+        {"type": "ip_addr", "value": "acme"},
+        {"type": "ip_addr", "value": "2001:db8::1"},
+        {"type": "droplet", "value": "1"},
+        {"type": "planet", "value": "mars"},
+    ],
+)
+def test_a_bad_rule_changes_nothing(dbs: Client, rule: dict[str, str]) -> None:
+    path = f"/v2/databases/{create(dbs)}/firewall"
+    dbs.put(path, {"rules": [{"type": "ip_addr", "value": "198.18.0.16"}]}, 204)
+    dbs.put(path, {"rules": [rule]}, 422)
+    assert [kept["value"] for kept in dbs.get(path)["rules"]] == ["198.18.0.16"]
+
+
+def test_a_droplet_of_another_team_cannot_be_trusted(dbs: Client, running: Running) -> None:
+    meltano = Client(running.api_url, running.teams["Meltano"].token)
+    droplet = meltano.post("/v2/droplets", new_droplet(meltano), 202)["droplet"]["id"]
+    rule = {"type": "droplet", "value": str(droplet)}
+    dbs.put(f"/v2/databases/{create(dbs)}/firewall", {"rules": [rule]}, 422)
+    meltano.put(f"/v2/databases/{create(meltano)}/firewall", {"rules": [rule]}, 204)
+
+
+def test_resize_migrate_upgrade_maintenance(dbs: Client) -> None:
+    path = f"/v2/databases/{create(dbs, version='15')}"
+    dbs.put(f"{path}/resize", {"size": "db-s-2vcpu-4gb", "num_nodes": 2}, 202)
+    eventually(lambda: dbs.get(path)["database"]["status"] == "online")
+    dbs.put(f"{path}/migrate", {"region": "ams3"}, 202)
+    eventually(lambda: dbs.get(path)["database"]["status"] == "online")
+    dbs.put(f"{path}/upgrade", {"version": "16"}, 204)
+    dbs.put(f"{path}/upgrade", {"version": "15"}, 422)
+    dbs.put(f"{path}/maintenance", {"day": "friday", "hour": "04:00"}, 204)
+    dbs.put(f"{path}/maintenance", {"day": "someday", "hour": "04:00"}, 422)
+    database = dbs.get(path)["database"]
+    assert (database["size"], database["num_nodes"], database["storage_size_mib"]) == ("db-s-2vcpu-4gb", 2, 61440)
+    assert (database["region"], database["version"]) == ("ams3", "16")
+    assert database["maintenance_window"]["day"] == "friday"
+    dbs.put(f"{path}/resize", {"size": "db-s-99vcpu", "num_nodes": 1}, 422)
+    dbs.put(f"{path}/migrate", {"region": "mars1"}, 422)
+
+
+def test_no_change_before_it_is_online(dbs: Client, control: Control) -> None:
+    control.add_fault(Fault(effect="stuck", method="POST", path="/v2/databases"))
+    cluster = dbs.post("/v2/databases", new_database())["database"]["id"]
+    dbs.put(f"/v2/databases/{cluster}/resize", {"size": "db-s-2vcpu-4gb", "num_nodes": 1}, 422)
+    assert show(dbs, cluster)["status"] == "creating"
+    dbs.delete(f"/v2/databases/{cluster}")
+
+
+def test_the_rest_of_a_cluster(dbs: Client) -> None:
+    path = f"/v2/databases/{create(dbs)}"
+    ca = base64.b64decode(dbs.get(f"{path}/ca")["ca"]["certificate"])
+    assert x509.load_pem_x509_certificate(ca)
+    assert [user["name"] for user in dbs.get(f"{path}/users")["users"]] == ["doadmin"]
+    assert dbs.get(f"{path}/users/doadmin")["user"]["role"] == "primary"
+    dbs.get(f"{path}/users/nobody", 404)
+    assert dbs.get(f"{path}/dbs") == {"dbs": [{"name": "defaultdb"}]}
+    assert dbs.get(f"{path}/dbs/defaultdb")["db"]["name"] == "defaultdb"
+    dbs.get(f"{path}/dbs/other", 404)
+    assert dbs.get(f"{path}/backups")["backups"] == []
+    dbs.put(f"{path}/autoscale", {"storage": {"enabled": True, "threshold_percent": 80, "increment_gib": 10}}, 204)
+    assert dbs.get(f"{path}/autoscale")["autoscale"]["storage"]["enabled"] is True
+
+
+def test_what_it_cannot_do_it_says(dbs: Client) -> None:
+    path = f"/v2/databases/{create(dbs)}"
+    assert "one user" in dbs.post(f"{path}/users", {"name": "more"}, 422)["message"]
+    assert "one database" in dbs.post(f"{path}/dbs", {"name": "more"}, 422)["message"]
