@@ -9,12 +9,13 @@ from typing import TYPE_CHECKING
 
 from cryptography import x509
 from cryptography.exceptions import UnsupportedAlgorithm
+from cryptography.hazmat.primitives import hashes
 from cryptography.hazmat.primitives.serialization import load_pem_private_key, load_ssh_private_key
 
 from meltanodata.wording import listing, show
 
 if TYPE_CHECKING:
-    from datetime import datetime
+    from datetime import date, datetime
 
     from cryptography.hazmat.primitives.asymmetric.types import PrivateKeyTypes
 
@@ -38,7 +39,7 @@ def problems(certificate: str | None, key: str | None, domain: str | None, now: 
     if certificate is None:
         return found
     try:
-        leaf, *_ = x509.load_pem_x509_certificates(certificate.encode())
+        leaf = _leaf(certificate)
     except ValueError:
         return [*found, ("certificate", "is no certificate that can be read (PEM)")]
     if private is not None and private.public_key() != leaf.public_key():
@@ -54,11 +55,27 @@ def problems(certificate: str | None, key: str | None, domain: str | None, now: 
     return found
 
 
+def fingerprint(certificate: str) -> str:
+    """SHA-256 of a certificate that has no problems, as hexadecimal digits."""
+    return _leaf(certificate).fingerprint(hashes.SHA256()).hex()
+
+
+def last_day(certificate: str) -> date:
+    """The day, in UTC, on which a certificate that has no problems expires."""
+    return _leaf(certificate).not_valid_after_utc.date()
+
+
 def ssh_key_problems(key: str | None) -> list[tuple[str, str]]:
     """The same for the private key for SSH, the setting `ssh_private_key`."""
     if key is None or _load(key, ssh=True) is not None:
         return []
     return [("ssh_private_key", "is no private key that can be read (OpenSSH or PEM, without passphrase)")]
+
+
+def _leaf(certificate: str) -> x509.Certificate:
+    """The server's own certificate, the first one."""
+    leaf, *_ = x509.load_pem_x509_certificates(certificate.encode())
+    return leaf
 
 
 def _hosts(certificate: x509.Certificate) -> list[str]:

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import json
 import sys
+from datetime import UTC, datetime
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
@@ -129,6 +130,48 @@ def stacks(
             print(name)
 
 
+@app.command()
+def page(
+    output: Annotated[Path, typer.Argument(metavar="FILE", help="Where to write the page.")],
+    stack: Annotated[
+        str | None, typer.Option(help="A stack of the fleet that is meant; left out, the fleet on DigitalOcean itself.")
+    ] = None,
+    health: Annotated[
+        Path | None,
+        typer.Option(metavar="FILE", help="What `doctor --json` printed, for the state."),
+    ] = None,
+    revision: Annotated[str | None, typer.Option(help="The revision of the repository, for the page's foot.")] = None,
+) -> None:
+    """Write one page about the whole fleet, in HTML that needs nothing beside it.
+
+    From the stacks' states: needs access to their backend, but neither tokens nor passphrase.
+
+    \b
+    meltanodata page index.html
+    """
+    from meltanodata import deployment, rules  # noqa: PLC0415 - as above
+    from meltanodata import page as pages  # noqa: PLC0415 - jinja2, which no other command needs
+
+    project = Project.around(Path.cwd())
+    all_stacks = project.fleet(stack)
+    loaded = _tenants(project.tenants_file(all_stacks[0]))
+    found = [
+        entry for settings in all_stacks for entry in pages.entries(deployment.export(settings.stack), _health(health))
+    ]
+    made = pages.Page(
+        domain=all_stacks[0].domain,
+        made=datetime.now(UTC),
+        revision=revision,
+        entries=pages.in_order(found),
+        teams=[
+            pages.Team(rules.droplet_use(loaded, all_stacks), "droplets"),
+            *(pages.Team(use, "databases") for use in rules.database_uses(loaded, all_stacks)),
+        ],
+    )
+    output.write_text(pages.render(made), encoding="utf-8")
+    print(f"{output}: {len(found)} tenants")
+
+
 class _Here:
     """The project of the working directory, and a stack of it."""
 
@@ -231,6 +274,17 @@ def _reviewed(file: Path) -> Review:
         return Review.model_validate_json(file.read_bytes())
     except (OSError, ValueError):
         raise UserError(f"{file}: no plan; write one by: meltanodata plan --json") from None
+
+
+def _health(file: Path | None) -> dict[str, list[str]]:
+    """What is wrong, by tenant."""
+    if file is None:
+        return {}
+    try:
+        found = json.loads(file.read_bytes())
+        return {str(tenant): list(map(str, problems)) for tenant, problems in found.items()}
+    except (OSError, ValueError, AttributeError, TypeError):
+        raise UserError(f"{file}: not the JSON of meltanodata doctor: a mapping of tenant to problems") from None
 
 
 def _entries(loaded: fleet.Fleet) -> dict[str, object]:

@@ -127,8 +127,8 @@ _PASSWORDS = {
     "password-salt": "every login password stops working",
 }
 
-_CADDY = frozenset({"tls", "certificate"})
-"""Options of which the web server alone is told."""
+_CADDY = frozenset({"tls", "certificate", "certificate_expires", "caddy_version"})
+"""What the web server alone is told of."""
 
 
 def _droplet(change: str, operation: Operation) -> Iterator[Effect]:

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import hashlib
-import ssl
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any
 
@@ -11,7 +9,7 @@ import pulumi
 import pulumi_digitalocean as digitalocean
 import pulumi_random as random
 
-from meltanodata import files, remote
+from meltanodata import certificates, files, remote
 from meltanodata.names import names_of
 
 if TYPE_CHECKING:
@@ -73,7 +71,7 @@ class TenantInstance(pulumi.ComponentResource):
     """Secret."""
 
     def __init__(self, key: str, args: TenantArgs) -> None:
-        super().__init__("meltanodata:index:Tenant", key)
+        super().__init__("meltanodata:index:Tenant", key, _described(args))
         tenant, settings, secrets, existing = args.tenant, args.settings, args.secrets, args.existing
         names = names_of(tenant, settings.domain)
         ours = pulumi.ResourceOptions(parent=self)
@@ -237,10 +235,20 @@ def _files(args: TenantArgs, host_name: str, known: Mapping[str, Any]) -> Mappin
     )
 
 
+def _described(args: TenantArgs) -> dict[str, Any]:
+    """What the tenant is declared from, in the open: a preview's reasons are what changes of it."""
+    certificate = args.secrets.certificate.get_secret_value()
+    return {
+        **args.tenant.model_dump(mode="json", exclude={"key"}, exclude_none=True),
+        "caddy_version": args.settings.caddy_version,
+        "certificate": certificates.fingerprint(certificate)[:16],
+        "certificate_expires": certificates.last_day(certificate).isoformat(),
+        "files": files.digest(),
+    }
+
+
 def _fingerprint(args: TenantArgs) -> str | None:
     """SHA-256 of the certificate to be served; None where Caddy makes one of its own."""
     if args.tenant.tls == "self_signed":
         return None
-    end = "-----END CERTIFICATE-----"
-    leaf = args.secrets.certificate.get_secret_value().split(end, 1)[0] + end
-    return hashlib.sha256(ssl.PEM_cert_to_DER_cert(leaf)).hexdigest()
+    return certificates.fingerprint(args.secrets.certificate.get_secret_value())

@@ -28,7 +28,10 @@ OPTIONS: dict[str, Any] = {
     "demo": False,
     "admin_password_generation": 1,
     "rebuild": 0,
-    "certificate": "until 2027-01-31 (5f1c09ab)",
+    "caddy_version": 1,
+    "certificate": "5f1c09ab5f1c09ab",
+    "certificate_expires": "2027-01-31",
+    "files": "0d1f2e3c0d1f2e3c",
 }
 """What a tenant's component says of it, defaults filled in."""
 
@@ -135,9 +138,10 @@ def replaced(key: str, role: str, *properties: str) -> Step:
 
 def renewed(key: str) -> list[Step]:
     """A tenant whose droplet gets a new certificate."""
+    new = options(certificate="77ad03fe77ad03fe", certificate_expires="2028-01-31")
     return [
-        component("update", key, OPTIONS, options(certificate="until 2028-01-31 (77ad03fe)")),
-        updated(key, "files", "stdin"),
+        component("update", key, OPTIONS, new),
+        *(replaced(key, role, "stdin") for role in ("files", "verify")),
     ]
 
 

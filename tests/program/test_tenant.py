@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import datetime as dt
 import json
 from typing import Any
 
@@ -74,6 +75,25 @@ def test_a_tenant_is_these_resources(acme: Recording) -> None:
     assert acme["acme"].type == "meltanodata:index:Tenant"
     assert not acme["acme"].custom
     assert not any(it.protect for it in acme.resources.values())  # it would contradict removal by deleting an entry
+
+
+def test_the_component_says_what_a_preview_needs_for_its_reasons(acme: Recording) -> None:
+    known = dict(acme["acme"].inputs)
+    assert len(known.pop("files")) == 16
+    assert dt.date.fromisoformat(known.pop("certificate_expires")) > dt.date(2026, 1, 1)
+    assert known == {
+        "database_team": TEAM_1,
+        "region": "nyc3",
+        "droplet_size": "s-2vcpu-2gb",
+        "database_size": "db-s-1vcpu-1gb",
+        "database_version": "16",
+        "tls": "wildcard",
+        "demo": False,
+        "admin_password_generation": 1,
+        "rebuild": 0,
+        "caddy_version": 1,
+        "certificate": builders.fingerprint()[:16],
+    }
 
 
 def test_the_droplet(acme: Recording) -> None:

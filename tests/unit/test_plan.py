@@ -148,7 +148,10 @@ def test_a_secret_that_differs_has_no_value() -> None:
 
 def test_a_renewed_certificate_restarts_the_web_server_alone() -> None:
     found = row(*renewed("acme"))
-    assert why(found) == ["certificate: until 2027-01-31 (5f1c09ab) → until 2028-01-31 (77ad03fe)"]
+    assert why(found) == [
+        "certificate: 5f1c09ab5f1c09ab → 77ad03fe77ad03fe",
+        "certificate_expires: 2027-01-31 → 2028-01-31",
+    ]
     assert words(found) == ["the web server restarts (seconds)"]
 
 
@@ -231,10 +234,10 @@ def test_an_object_that_a_dead_run_made_is_taken_over_as_reviewed() -> None:
         ),
         (
             [
-                component("update", "acme", options(), options(certificate="until 2029")),
-                updated("acme", "files", "stdin"),
+                component("update", "acme", options(), options(certificate="something else")),
+                replaced("acme", "files", "stdin"),
             ],
-            "acme: not reviewed: certificate: until 2027-01-31 (5f1c09ab) → until 2029",
+            "acme: not reviewed: certificate: 5f1c09ab5f1c09ab → something else",
         ),
     ],
 )
