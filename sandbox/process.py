@@ -49,6 +49,6 @@ async def run(
         await process.wait()
         raise
     if process.returncode != 0:
-        said = (errors or output).decode(errors="replace").strip()
+        said = (output + errors).decode(errors="replace").strip()
         raise ProgramError(f"{' '.join(argv)}: status {process.returncode}: {said}")
     return output.decode(errors="replace")
