@@ -58,11 +58,6 @@ KEYRING: Final = "/usr/share/keyrings/debian-archive-keyring.gpg"
 NEEDED: Final = {"mmdebstrap": "mmdebstrap", "systemd-nspawn": "systemd-container", "ip": "iproute2"}
 """Program → Debian's package that brings it, on the machine that builds the snapshot and runs droplets."""
 
-_DEBIAN: Final = (
-    f"http://deb.debian.org/debian {SUITE}",
-    f"http://deb.debian.org/debian {SUITE}-updates",
-    f"http://deb.debian.org/debian-security {SUITE}-security",
-)
 _APT_OPTION: Final = re.compile(r"Acquire::(https?|ftp|Retries|ForceIPv[46]|Check-Date|Check-Valid-Until)\b")
 _NETWORK_SETTINGS: Final = frozenset(
     ("http_proxy", "https_proxy", "no_proxy", "all_proxy", "ssl_cert_file", "ssl_cert_dir", "requests_ca_bundle",
@@ -191,10 +186,11 @@ async def _debian(tree: Path) -> None:
 
 
 async def _mirrors() -> list[str]:
-    """Lines for a sources.list: this machine's mirrors of the suite, Debian's own where it has none."""
+    """Lines of the tree's sources.list: this machine's mirrors of the suite; none where it has none, and mmdebstrap then
+    takes Debian's own."""
     listing = await run("apt-get", "indextargets", "--format", "$(REPO_URI) $(CODENAME)", "Created-By: Packages")
     used = dict.fromkeys(line for line in listing.splitlines() if line.split()[1].partition("-")[0] == SUITE)
-    return [f"deb {line} main" for line in used or _DEBIAN]
+    return [f"deb {line} main" for line in used]
 
 
 async def _apt_options() -> list[str]:
@@ -234,11 +230,9 @@ async def _caddy1(_base: Path, scratch: Path) -> Path:
 
 async def _caddy2(base: Path, scratch: Path) -> Path:
     """Debian's package of Caddy 2."""
-    (scratch / "sources.list").write_text("".join(f"{line}\n" for line in await _mirrors()))
     (scratch / "apt.conf").write_text("".join(f"{line}\n" for line in await _apt_options()))
     (scratch / "download.sh").write_text(
         "set -eu\n"
-        "cp /mnt/download/sources.list /etc/apt/sources.list\n"
         "cp /mnt/download/apt.conf /etc/apt/apt.conf\n"
         "apt-get --quiet --quiet update\n"
         "cd /mnt/download && apt-get --quiet --quiet download caddy -o APT::Sandbox::User=root\n",

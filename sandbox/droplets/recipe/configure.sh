@@ -34,12 +34,7 @@ systemctl --quiet enable meltano vsftpd ssh ssh-host-keys
 systemctl --quiet disable apt-daily.timer apt-daily-upgrade.timer
 
 # Nothing of the machine that built it, and no identity: each droplet gets its own at first boot.
-cat >/etc/apt/sources.list <<'SOURCES'
-deb http://deb.debian.org/debian bookworm main
-deb http://deb.debian.org/debian bookworm-updates main
-deb http://deb.debian.org/debian-security bookworm-security main
-SOURCES
-rm -rf /etc/apt/apt.conf.d/99mmdebstrap /etc/apt/sources.list.d/* /var/lib/apt/lists/* /var/cache/apt/* \
+rm -rf /etc/apt/apt.conf.d/99mmdebstrap /var/lib/apt/lists/* /var/cache/apt/* \
   /var/meltano/.cache /root/.cache /tmp/* /var/tmp/*
 find /var/log -type f -delete
 rm -f /var/lib/dbus/machine-id /etc/hostname /etc/resolv.conf
