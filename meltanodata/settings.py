@@ -20,7 +20,7 @@ from meltanodata.errors import Problem, ProblemsError
 from meltanodata.wording import did_you_mean, example_of, findings, listing, show
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
+    from collections.abc import Iterator, Mapping
     from datetime import datetime
     from pathlib import Path
 
@@ -322,10 +322,10 @@ def parse(source: Document, stack: str) -> Settings:
     if source.problems:
         raise ProblemsError(source.problems)
     for name, value in given.items():
-        if name in _SECRET and not _encrypted(value):
+        if name in _SECRET and not all(_leaves_encrypted(value)):
             message = "stands here in plain text; it is known to everybody who can read the file, so make a new one"
             report.add((name,), message, _secret_remedy(name, report))
-        if name in _PUBLIC and _encrypted(value):
+        if name in _PUBLIC and any(_leaves_encrypted(value)):
             message = "is encrypted, and the commands read this file without its passphrase"
             report.add((name,), message, _public_remedy((name,), Settings.model_fields[name], report))
     # A plain value reaches the program as text whatever its type here; a structured one keeps its types.
@@ -409,11 +409,15 @@ _FILES = {
 """What the files are called in the commands that we propose."""
 
 
-def _encrypted(value: Value) -> bool:
-    """Whether a setting, or every leaf of a structured one, is as `pulumi config set --secret` writes it."""
+def _leaves_encrypted(value: Value) -> Iterator[bool]:
+    """For each leaf of a setting, whether it is as `pulumi config set --secret` writes it."""
     if not isinstance(value.data, dict):
-        return False
-    return value.data.keys() == {"secure"} or all(_encrypted(inner) for inner in value.data.values())
+        yield False
+    elif value.data.keys() == {"secure"}:
+        yield True
+    else:
+        for inner in value.data.values():
+            yield from _leaves_encrypted(inner)
 
 
 def _secret_remedy(name: str, report: _Report) -> str:

@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 import pytest
+from hypothesis import settings
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -18,6 +19,10 @@ _CREDENTIALS = ("DIGITALOCEAN_", "PULUMI_", "SPACES_", "OP_")
 for _name in [name for name in os.environ if name.startswith(_CREDENTIALS)]:
     del os.environ[_name]
 os.environ.pop("SSH_AUTH_SOCK", None)
+
+# A machine that builds an engine beside the tests is slow at times; that is no failure of theirs.
+settings.register_profile("meltanodata", deadline=None)
+settings.load_profile("meltanodata")
 
 
 def pytest_addoption(parser: pytest.Parser) -> None:

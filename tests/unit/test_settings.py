@@ -417,6 +417,11 @@ def test_a_public_setting_that_is_encrypted(tmp_path: Path, monkeypatch: pytest.
     ]
 
 
+def test_an_empty_setting_is_not_encrypted(tmp_path: Path) -> None:
+    # What `pulumi config rm --path` leaves of a structured setting.
+    assert read(tmp_path, FILE.replace("config:\n", "config:\n  meltanodata:guard: {}\n")).guard == settings.Guard()
+
+
 def test_a_wrong_setting_has_its_place(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     text = FILE.replace("limit: 60", "limit: none").replace("project: Meltano", "projcet: Meltano")
     assert [
