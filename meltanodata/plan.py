@@ -16,7 +16,7 @@ from typing import TYPE_CHECKING, Any
 
 from pydantic import BaseModel, ConfigDict, JsonValue
 
-from meltanodata import impact, prices
+from meltanodata import deployment, impact, prices
 from meltanodata.errors import UserError
 from meltanodata.impact import Effect, Operation, Severity, Type
 
@@ -32,7 +32,7 @@ PROVIDER = "pulumi:providers:"
 UNKNOWN = "04da6b54-80e4-46f7-96ec-b56ff0331ba9"
 """How the engine writes a value that is known after the apply only (plugin.UnknownStringValue)."""
 
-_OPERATIONS = {
+OPERATIONS = {
     "create": "create",
     "update": "update",
     "delete": "delete",
@@ -122,11 +122,13 @@ class Plan(_Frozen):
 
     stack: str
     tenants: int
-    """How many tenants the stack has before."""
+    """How many tenants the stack has before; not those of its outputs that an up for some left unknown."""
     rows: tuple[Row, ...]
     """By the tenant's key."""
     others: tuple[Operation, ...]
     """What changes and is no tenant's."""
+    providers: tuple[str, ...] = ()
+    """The URNs of connections to teams that come, go or get another token; the world stays as it is."""
     teams: tuple[Team, ...] = ()
 
     @property
@@ -174,18 +176,22 @@ def read(preview: Mapping[str, Any]) -> Plan:
     by_tenant: dict[str, list[Mapping[str, Any]]] = defaultdict(list)
     others: list[Mapping[str, Any]] = []
     parents = {step["urn"]: _parent(step) for step in steps}
+    providers: list[str] = []
     for step in steps:
-        if step["op"] not in _OPERATIONS or _type(step["urn"]).startswith(PROVIDER):
-            # A provider is a connection to a team: it comes and goes, or gets a new token, and the world stays.
+        if step["op"] not in OPERATIONS:
+            continue
+        if _type(step["urn"]).startswith(PROVIDER):
+            providers.append(step["urn"])
             continue
         tenant = _tenant(step["urn"], parents)
         (others if tenant is None else by_tenant[tenant]).append(step)
     before = (root.get("oldState") or {}).get("outputs") or {}
     return Plan(
         stack=root["urn"].split(":", 3)[2],
-        tenants=len(before.get("tenants") or {}),
+        tenants=sum(UNKNOWN not in outputs.values() for outputs in (before.get("tenants") or {}).values()),
         rows=tuple(_row(tenant, by_tenant[tenant]) for tenant in sorted(by_tenant)),
         others=_operations(others, ""),
+        providers=tuple(sorted(set(providers))),
     )
 
 
@@ -270,10 +276,6 @@ def _type(urn: str) -> str:
     return urn.split("::", 3)[2].rsplit("$", 1)[-1]
 
 
-def _name(urn: str) -> str:
-    return urn.split("::", 3)[3]
-
-
 def _parent(step: Mapping[str, Any]) -> str | None:
     state = step.get("newState") or step.get("oldState") or {}
     parent: str | None = state.get("parent")
@@ -284,7 +286,7 @@ def _tenant(urn: str | None, parents: Mapping[str, str | None]) -> str | None:
     """The tenant that a resource belongs to: itself the component, or a descendant of it."""
     while urn is not None:
         if _type(urn) == TENANT:
-            return _name(urn)
+            return deployment.name(urn)
         urn = parents.get(urn)
     return None
 
@@ -305,13 +307,13 @@ def _operations(steps: Iterable[Mapping[str, Any]], tenant: str) -> tuple[Operat
 def _operation(step: Mapping[str, Any], tenant: str) -> Operation:
     urn, old, new = step["urn"], step.get("oldState") or {}, step.get("newState") or {}
     inputs = new.get("inputs") or old.get("inputs") or {}
-    op = _OPERATIONS[step["op"]]
+    op = OPERATIONS[step["op"]]
     object_name = inputs.get("name")
     return Operation(
         op=op,
         urn=urn,
         type=_type(urn),
-        role=_name(urn).removeprefix(f"{tenant}-"),
+        role=deployment.name(urn).removeprefix(f"{tenant}-"),
         properties=_properties(step) if old and new and op in {"update", "replace"} else (),
         id=(new.get("importID") or new.get("id")) if op == "import" else old.get("id"),
         object_name=object_name if isinstance(object_name, str) and object_name != UNKNOWN else None,
@@ -388,9 +390,9 @@ def _reasons(
     if change is Change.CREATED:
         return (Reason(what="a new entry", option=True),)
     options = tuple(
-        Reason(what=name, before=_text(old.get(name)), after=_text(new.get(name)), option=True)
-        for name in sorted({*old, *new})
-        if old.get(name) != new.get(name)
+        Reason(what=option, before=_text(old.get(option)), after=_text(new.get(option)), option=True)
+        for option in sorted({*old, *new})
+        if old.get(option) != new.get(option)
     )
     return options or _found(steps)
 
@@ -399,8 +401,8 @@ def _found(steps: Iterable[Mapping[str, Any]]) -> tuple[Reason, ...]:
     """Where no option of the tenant changes: what the engine found to differ at its resources."""
     reasons: list[Reason] = []
     for step in steps:
-        kind = impact.NAMES.get(_type(step["urn"]), _name(step["urn"]))
-        operation = _OPERATIONS[step["op"]]
+        kind = impact.NAMES.get(_type(step["urn"]), deployment.name(step["urn"]))
+        operation = OPERATIONS[step["op"]]
         if operation not in ("update", "replace"):
             reasons.append(Reason(what=f"{kind} is {'missing' if operation == 'create' else 'no longer wanted'}"))
             continue

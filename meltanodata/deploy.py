@@ -1,0 +1,181 @@
+"""How a plan is applied: canaries first, then batches, each looked at before the next one, and what came of it.
+
+The order and the outcome are decided here; what runs the engine and looks at the tenants is handed in.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field, replace
+from typing import TYPE_CHECKING, Any, Protocol
+
+from meltanodata import deployment
+from meltanodata import plan as plans
+from meltanodata.errors import UserError
+from meltanodata.plan import Change
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+
+    from meltanodata.plan import Plan, Row
+    from meltanodata.settings import Rollout
+
+
+class Engine(Protocol):
+    """What applies a plan."""
+
+    def preview(self) -> Mapping[str, Any]:
+        """What is still to be done, see `engine.preview`."""
+
+    def up(self, targets: Sequence[str] | None) -> Iterator[Mapping[str, Any]]:
+        """Apply, to these URNs alone or to everything; yields the engine's events (sdk/go/common/apitype/events.go)."""
+
+
+@dataclass(frozen=True)
+class Stage:
+    """Tenants that are applied at the same time."""
+
+    name: str
+    tenants: frozenset[str]
+
+
+@dataclass(frozen=True)
+class Result:
+    """What came of one tenant."""
+
+    tenant: str
+    change: str
+    stage: str
+    problems: tuple[str, ...]
+    """Empty when everything planned was done, and the tenant was found well."""
+    applied: bool = True
+    """False for a tenant whose turn did not come."""
+
+
+def stages(plan: Plan, rollout: Rollout) -> list[Stage]:
+    """The order in which a plan is applied: the canaries that it touches, then batches by name.
+
+    One at least, also for a plan that touches no tenant.
+    """
+    touched = [row.tenant for row in plan.rows]
+    canaries = frozenset(rollout.canaries).intersection(touched)
+    rest = [tenant for tenant in touched if tenant not in canaries]
+    parts = [rest[start : start + rollout.batch] for start in range(0, len(rest), rollout.batch)]
+    if not touched:
+        parts = [[]]
+    found = [Stage("canaries", canaries)] if canaries else []
+    return found + [Stage(f"batch {number} of {len(parts)}", frozenset(part)) for number, part in enumerate(parts, 1)]
+
+
+@dataclass
+class Progress:
+    """What the events of one `up` tell."""
+
+    done: set[str] = field(default_factory=set)
+    """URNs with an operation that succeeded."""
+    errors: dict[str, list[str]] = field(default_factory=dict)
+    """The engine's messages by URN; those of the run as a whole under the empty one."""
+
+    def note(self, event: Mapping[str, Any]) -> str | None:
+        """Take an event in; returns a line for the reader, where it has something to tell."""
+        if "resOutputsEvent" in event:
+            step = event["resOutputsEvent"]["metadata"]
+            operation = plans.OPERATIONS.get(step["op"])
+            if operation is not None:
+                new = step["urn"] not in self.done
+                self.done.add(step["urn"])
+                return f"{operation} of {deployment.name(step['urn'])}" if new else None
+        elif "resOpFailedEvent" in event:
+            self.errors.setdefault(event["resOpFailedEvent"]["metadata"]["urn"], [])
+        elif "diagnosticEvent" in event:
+            line = event["diagnosticEvent"]
+            if line["severity"] == "error" and line["message"].strip():
+                self.errors.setdefault(line.get("urn") or "", []).append(line["message"].strip())
+                return f"error: {line['message'].strip()}"
+        return None
+
+
+def result(row: Row, stage: Stage, progress: Progress) -> Result:
+    """What came of a tenant in an `up`."""
+    problems = []
+    missing = []
+    for operation in row.operations:
+        if operation.urn in progress.errors:
+            said = " ".join(progress.errors[operation.urn]) or "failed"
+            problems.append(f"{operation}: {said}")
+        elif operation.urn not in progress.done:
+            missing.append(str(operation))
+    if missing:
+        problems.append(f"not done: {', '.join(missing)}")
+    return Result(row.tenant, row.change, stage.name, tuple(problems))
+
+
+def run(
+    plan: Plan,
+    rollout: Rollout,
+    engine: Engine,
+    *,
+    check: Callable[[Sequence[str]], Mapping[str, Sequence[str]]],
+    wait: Callable[[float], None],
+    say: Callable[[str], None],
+) -> Iterator[Result]:
+    """Apply a plan that may be applied, and say what came of each tenant as soon as its stage has ended.
+
+    One tenant that fails holds up nobody in its stage, and everybody in the stages after it.
+
+    Args:
+        plan: as the guard has seen it.
+        rollout: the stack's.
+        engine: runs Pulumi.
+        check: what is wrong with these tenants, by tenant; asked after the pause.
+        wait: sleeps for so many seconds.
+        say: tells the reader how far it is.
+
+    Raises:
+        UserError: the engine could not work at all, or between two stages the plan has become another one.
+    """
+    order = stages(plan, rollout)
+    for number, stage in enumerate(order):
+        last = number == len(order) - 1
+        now = plan if number == 0 else _still_reviewed(plan, plans.read(engine.preview()))
+        rows = [row for row in now.rows if row.tenant in stage.tenants]
+        say(f"{stage.name}: {', '.join(row.tenant for row in rows) or 'no tenant'}")
+        # The last one without targets: what is no tenant's, and the stack's outputs, are brought up to date too.
+        progress = _apply(engine, None if last else _targets(now, rows), say)
+        found = {row.tenant: result(row, stage, progress) for row in rows}
+        if not last:
+            wait(rollout.pause)
+        well = [row.tenant for row in rows if not found[row.tenant].problems and row.change is not Change.DESTROYED]
+        for tenant, problems in check(well).items():
+            found[tenant] = replace(found[tenant], problems=tuple(problems))
+        yield from found.values()
+        if any(it.problems for it in found.values()):
+            later = {tenant for waiting in order[number + 1 :] for tenant in waiting.tenants}
+            for row in plan.rows:
+                if row.tenant in later:
+                    yield Result(row.tenant, row.change, "", (), applied=False)
+            return
+        if progress.errors:
+            raise UserError("\n".join(line for lines in progress.errors.values() for line in lines))
+
+
+def _still_reviewed(plan: Plan, now: Plan) -> Plan:
+    """What is left of a plan between two stages, unless it has become another one."""
+    if news := plans.unreviewed(plan, now):
+        lines = "\n".join(f"- {line}" for line in news)
+        raise UserError(
+            f"While it was applied, the plan has become another one; nothing more is done. What is new:\n{lines}"
+        )
+    return now
+
+
+def _apply(engine: Engine, targets: Sequence[str] | None, say: Callable[[str], None]) -> Progress:
+    progress = Progress()
+    for event in engine.up(targets):
+        if line := progress.note(event):
+            say(f"  {line}")
+    return progress
+
+
+def _targets(plan: Plan, rows: Iterable[Row]) -> list[str]:
+    """What an `up` for some tenants is confined to: their planned operations, and the connections to the teams."""
+    return [*plan.providers, *(operation.urn for row in rows for operation in row.operations)]
