@@ -84,9 +84,10 @@ class Gate:
             )
 
     async def _admit(self, token: str, holder: _Holder | None, answer: _Answer, scope: Scope, receive: Receive) -> None:
-        if holder is None:
-            raise unauthorized()
         now = time.time()
+        if holder is None:
+            answer.headers |= TokenLimits().headers(now)
+            raise unauthorized()
         limits = self._cloud.limits.setdefault(token, TokenLimits())
         wait = limits.admit(scope["method"], scope["path"], now)
         answer.headers |= limits.headers(now)

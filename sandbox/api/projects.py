@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from http import HTTPStatus
 from typing import TYPE_CHECKING, Protocol
 
@@ -23,6 +24,7 @@ class _Owned(Protocol):
 
 
 _ENVIRONMENTS = {None, "Development", "Staging", "Production"}
+_URN = re.compile(r"do:(dbaas|domain|droplet|floatingip|kubernetes|loadbalancer|space|volume|vpc):.+")
 _PATHS = {"droplet": "droplets", "domain": "domains", "dbaas": "databases"}
 """Kind in a URN → collection in the API."""
 
@@ -62,13 +64,13 @@ def unassign(state: State, urn: str) -> None:
 
 def _owner(state: State, urn: str) -> str | None:
     """Whose object it is, None when it does not exist."""
-    prefix, kind, identifier = [*urn.split(":", 2), "", ""][:3]
+    _, kind, identifier = urn.split(":", 2)
     owners: dict[str, Callable[[str], _Owned | None]] = {
         "droplet": state.droplets.get,
         "dbaas": state.databases.get,
         "domain": state.domains.get,
     }
-    item = owners[kind](identifier) if prefix == "do" and kind in owners else None
+    item = owners[kind](identifier) if kind in owners else None
     return item.team if item is not None else None
 
 
@@ -87,7 +89,7 @@ def _json(call: Call, project: Project) -> JSON:
 
 
 def _resource(call: Call, urn: str, assigned_at: str, status: str) -> JSON:
-    _, kind, identifier = [*urn.split(":", 2), "", ""][:3]
+    _, kind, identifier = urn.split(":", 2)
     return {
         "urn": urn,
         "assigned_at": assigned_at,
@@ -194,8 +196,11 @@ async def _list_resources(call: Call) -> Response:
 
 async def _assign(call: Call) -> Response:
     project = _project(call)
+    urns = (await call.body(_Assign)).resources
+    if wrong := [urn for urn in urns if not _URN.fullmatch(urn)]:
+        raise unprocessable(f"invalid URN: {', '.join(wrong)}")
     answers = []
-    for urn in (await call.body(_Assign)).resources:
+    for urn in urns:
         current = call.state.assignments.get(urn)
         if _owner(call.state, urn) != call.team.name or current is None:
             answers.append(_resource(call, urn, timestamp(), "not_found"))

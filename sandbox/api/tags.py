@@ -29,9 +29,10 @@ def ensure_tags(state: State, team: str, names: list[str]) -> list[str]:
     Raises:
         ApiError: 422 for a name that no tag may have.
     """
+    if wrong := [name for name in names if not _NAME.fullmatch(name)]:
+        allowed = "letters, numbers, colons, dashes and underscores"
+        raise unprocessable(f"Tag name {wrong[0]!r} is invalid: {allowed} only")
     for name in names:
-        if not _NAME.fullmatch(name):
-            raise unprocessable(f"Tag name {name!r} is invalid: letters, numbers, colons, dashes and underscores only")
         if state.tags.get(tag_key(Tag(name, team))) is None:
             state.tags.put(Tag(name, team))
     return list(dict.fromkeys(names))
