@@ -65,6 +65,16 @@ class Value:
         """As it may stand in a message."""
         return self.text if isinstance(self.data, dict | list) else show(self.text)
 
+    def was_refused(self) -> bool:
+        """Whether it, or anything in it, was reported already."""
+        match self.data:
+            case dict():
+                return any(value.was_refused() for value in self.data.values())
+            case list():
+                return any(value.was_refused() for value in self.data)
+            case _:
+                return isinstance(self.data, Refused)
+
     def plain(self) -> object:
         """The same without places: dict, list, str, int, Decimal, bool or None."""
         match self.data:

@@ -326,7 +326,7 @@ def _row(file: str, key: str, place: Place, value: Value, problems: list[Problem
     if value.data is not None and not isinstance(value.data, dict):
         problems.append(Problem(file, *value.place, f"{key}: {value.shown()} is no mapping of options; write {_ENTRY}"))
         return None
-    given = {name: option for name, option in (value.data or {}).items() if not isinstance(option.data, Refused)}
+    given = {name: option for name, option in (value.data or {}).items() if not option.was_refused()}
     plain = {name: option.plain() for name, option in given.items()}
     wrong = set()
     for finding in findings(Options, plain, "option"):
@@ -342,7 +342,6 @@ def _row(file: str, key: str, place: Place, value: Value, problems: list[Problem
 def _place_at(option: Value, name: Place, finding: Finding) -> Place:
     """Where a finding is: at the value that is wrong, or at the name where that is."""
     for part in finding.path[1:]:
-        if not isinstance(option.data, dict):
-            break
-        name, option = option.keys[str(part)].place, option.data[str(part)]
+        if isinstance(option.data, dict):
+            name, option = option.keys[str(part)].place, option.data[str(part)]
     return name if finding.unknown else option.place
