@@ -5,10 +5,11 @@ from pathlib import Path
 
 import pulumi
 
-from meltanodata import accounts, deployment, names, offers, rules, stacks, teams
+from meltanodata import deployment, engine, names, offers, rules, stacks, teams
 from meltanodata.errors import ProblemsError, UserError
 from meltanodata.fleet import load
 from meltanodata.settings import from_pulumi
+from meltanodata.survey import survey
 from meltanodata.tenant import TenantArgs, TenantInstance
 
 
@@ -16,16 +17,19 @@ def main() -> None:
     """Declare every tenant, or nothing at all and say why."""
     settings, secrets = from_pulumi(datetime.now(UTC))
     fleet, problems = load(Path(settings.tenants_file))
-    fleet_stacks = stacks.fleet_of(settings, Path(pulumi.get_root_directory()))
+    root = Path(pulumi.get_root_directory())
+    fleet_stacks = stacks.fleet_of(settings, root)
     if problems := [*problems, *rules.problems(fleet, fleet_stacks)]:
         raise ProblemsError(problems)
 
     tenants = fleet.tenants(settings)
-    held = accounts.read(settings, secrets.tokens)
-    state = deployment.export(f"{pulumi.get_organization()}/{pulumi.get_project()}/{settings.stack}")
-    existing, unclear = names.identify(tenants, held, settings.domain, deployment.ids(state))
+    stack = f"{pulumi.get_organization()}/{pulumi.get_project()}/{settings.stack}"
+    state = deployment.ids(engine.export(stack, root))
+    wait = None if pulumi.runtime.is_dry_run() else lambda what: pulumi.log.info(f"waiting for {what}")
+    found = survey(tenants, settings, secrets.tokens, state, wait)
+    held, existing = found.accounts, found.existing
     misplaced = rules.problems(fleet, fleet_stacks, names.homes(fleet, settings, held))
-    if lacking := [*map(str, misplaced), *unclear, *offers.problems(tenants, existing, held, settings)]:
+    if lacking := [*map(str, misplaced), *found.unclear, *offers.problems(tenants, existing, held, settings)]:
         raise UserError("\n".join(lacking))
 
     providers = teams.providers(settings, secrets)

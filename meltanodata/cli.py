@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from meltanodata import ci, document, edit, fleet, rules, schema
+from meltanodata import ci, document, edit, fleet, rules, schema, up
 from meltanodata.errors import Problem, ProblemsError, UserError
 from meltanodata.fleet import Fleet
 from meltanodata.revisions import Revision
@@ -34,6 +34,7 @@ app = typer.Typer(
     context_settings={"help_option_names": ["-h", "--help"]},
 )
 
+app.add_typer(up.app)
 app.add_typer(ci.app)
 
 File = Annotated[Path | None, typer.Argument(help="The fleet file; left out, the one that the stack's settings name.")]

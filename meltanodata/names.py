@@ -113,6 +113,15 @@ def identify(
     return existing, problems
 
 
+def being_made(existing: Mapping[str, Existing]) -> Iterator[str]:
+    """What is to be imported and has not been made yet, in words."""
+    for key, mine in existing.items():
+        if mine.import_droplet and mine.droplet and mine.droplet.status == "new":
+            yield f"the droplet of {key}"
+        if mine.import_cluster and mine.cluster and mine.cluster.status == "creating":
+            yield f"the database of {key}"
+
+
 @dataclass(frozen=True)
 class _Mine:
     """Everything that bears a tenant's names."""
@@ -144,13 +153,14 @@ def _clusters(accounts: Accounts) -> Callable[[str, Options], list[Cluster]]:
 def _twice(mine: _Mine) -> Iterator[str]:
     remedy = "Find out which one is in use, and destroy the other or give it another name"
     if len(mine.droplets) > 1:
-        yield f"droplets {_listed(it.id for it in mine.droplets)} are both called {mine.droplets[0].name}. {remedy}"
+        each = _listed(it.id for it in mine.droplets)
+        yield f"the droplets {each} all have the name {mine.droplets[0].name}. {remedy}"
     if len(mine.records) > 1:
         each = _listed(f"{it.id} ({it.address})" for it in mine.records)
-        yield f"A records {each} are both called {mine.records[0].name}. Find out which one is right, delete the other"
+        yield f"the A records {each} all have the name {mine.records[0].name}. Delete the one that is wrong"
     if len(mine.clusters) > 1:
         each = _listed(f"{it.name} ({it.id}, team {it.team})" for it in mine.clusters)
-        yield f"database clusters {each} are both its own by their names. {remedy}"
+        yield f"the database clusters {each} all have the tenant's name. {remedy}"
 
 
 def _listed(words: Iterable[object]) -> str:

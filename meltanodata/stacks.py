@@ -37,11 +37,20 @@ class Project:
         raise UserError(f"there is no Pulumi.yaml in {folder.absolute()} or above it; change into the project's folder")
 
     @property
+    def name(self) -> str:
+        """Pulumi's name for the project (`name` in Pulumi.yaml)."""
+        return self._says("name") or ""
+
+    @property
     def program(self) -> Path:
         """The folder of the program, which relative paths in settings start from (`main` in Pulumi.yaml)."""
+        return self.root / (self._says("main") or "")
+
+    def _says(self, key: str) -> str | None:
+        """What Pulumi.yaml says under a key."""
         root = document.read(self.root / "Pulumi.yaml").root
-        main = root.data.get("main") if root is not None and isinstance(root.data, dict) else None
-        return self.root / main.text if main is not None else self.root
+        value = root.data.get(key) if root is not None and isinstance(root.data, dict) else None
+        return value.text if value is not None else None
 
     def tenants_file(self, stack: Settings) -> Path:
         """The fleet file of a stack."""

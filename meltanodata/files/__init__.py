@@ -151,7 +151,7 @@ def _env_quoted(value: str) -> str:
     """
     if re.fullmatch(r"[A-Za-z0-9_./:@+-]+", value):
         return value
-    if len(value.splitlines()) > 1 or value.endswith(("\n", "\r")):
+    if len(f"{value}.".splitlines()) > 1:
         raise ValueError("a value of .env has a line break")
     escaped = value.replace("\\", "\\\\").replace("'", "\\'").replace("${", "${:-$}{")
     return f"'{escaped}'"

@@ -1,0 +1,92 @@
+"""`meltanodata up`: `pulumi up`, after putting in order what a run that was killed left behind."""
+
+from __future__ import annotations
+
+import json
+import os
+import socket
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated
+from urllib.parse import unquote, urlsplit
+
+import typer
+
+from meltanodata import deployment, engine, interrupted
+from meltanodata.errors import UserError
+from meltanodata.interrupted import Lock
+from meltanodata.stacks import Project
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+app = typer.Typer()
+
+
+@app.command(context_settings={"allow_extra_args": True, "ignore_unknown_options": True})
+def up(
+    context: typer.Context,
+    stack: Annotated[str, typer.Option(envvar="PULUMI_STACK", help="The stack.")],
+) -> None:
+    """Make the world match tenants.yaml.
+
+    As `pulumi up`, which gets every other option; and it finishes what a run that was killed had begun.
+
+    \b
+    meltanodata up --stack prod
+    meltanodata up --stack prod --yes --continue-on-error
+    """
+    project = Project.around(Path.cwd())
+    folder = project.root
+    _unlock(stack, project)
+    exported = engine.export(stack, folder)
+    noted, gone = interrupted.pending(exported), interrupted.awaiting_replacement(exported)
+    if noted or gone:
+        print("A run was ended in the middle of its work:")
+        for operation in noted:
+            print(f"  {operation}")
+        for urn in gone:
+            print(f"  replacing {deployment.name(urn)}")
+        engine.replace_state(stack, folder, interrupted.mended(exported))
+        if uncertain := interrupted.uncertain(exported):
+            engine.refresh(stack, folder, uncertain)
+        print("Its notes are cleared; this run goes on with it.", flush=True)
+    engine.become_up(stack, folder, context.args)
+
+
+def _unlock(stack: str, project: Project) -> None:
+    """Remove the locks that nobody holds any more.
+
+    Raises:
+        UserError: a lock's holder is at work, or cannot be judged from here.
+    """
+    locks = list(_locks(stack, project))
+    reasons = [reason for lock in locks if (reason := interrupted.why_kept(lock, socket.gethostname(), _runs))]
+    if reasons:
+        raise UserError("\n".join(reasons))
+    for lock in locks:
+        print(f"The stack is locked by {lock}, which is gone; the lock is removed.")
+    if locks:
+        engine.cancel(stack, project.root)
+
+
+def _locks(stack: str, project: Project) -> Iterator[Lock]:
+    """The stack's locks; none on a backend that is no folder, where Pulumi itself tells of them."""
+    url = urlsplit(engine.backend(project.root))
+    if url.scheme != "file":
+        return
+    folder = Path(unquote(url.netloc + url.path)).expanduser() / ".pulumi" / "locks" / "organization"
+    for path in sorted((folder / project.name / stack).glob("*.json")):
+        content = json.loads(path.read_text(encoding="utf-8"))
+        yield Lock(content["username"], content["hostname"], content["pid"], content["timestamp"])
+
+
+def _runs(pid: int) -> bool:
+    """Whether a process of this machine is a Pulumi at work; where its name cannot be known, any process is."""
+    try:
+        os.kill(pid, 0)
+    except ProcessLookupError:
+        return False
+    except PermissionError:
+        pass
+    name = Path(f"/proc/{pid}/comm")
+    return not name.exists() or name.read_text(encoding="utf-8").strip().startswith("pulumi")

@@ -1,0 +1,341 @@
+"""The files of a droplet and the script that writes them, run in a folder that stands for the droplet's root."""
+
+from __future__ import annotations
+
+import ast
+import grp
+import json
+import os
+import pwd
+from pathlib import Path
+from typing import Any
+
+import dotenv
+import pytest
+from hypothesis import HealthCheck, given
+from hypothesis import settings as hypothesis
+from hypothesis import strategies as st
+
+from meltanodata import files
+from meltanodata.files import write_files
+
+ME, MY_GROUP = pwd.getpwuid(os.getuid()).pw_name, grp.getgrgid(os.getgid()).gr_name
+DATABASE = files.Database("db.example.com", 25060, "defaultdb", "doadmin", "AVNS_x")
+
+
+def tenant_files(**overrides: Any) -> dict[str, files.File]:
+    given_: dict[str, Any] = {
+        "host_name": "acme.meltanodata.com",
+        "domain": "meltanodata.com",
+        "caddy_version": 1,
+        "tls": "wildcard",
+        "certificate": files.Certificate("CERTIFICATE\n", "KEY\n"),
+        "login": files.Login("s3cret", "s4lt"),
+        "database": DATABASE,
+    }
+    return {file.path: file for file in files.tenant_files(**{**given_, **overrides})}
+
+
+# What goes to the droplet
+
+
+@pytest.mark.parametrize(
+    ("path", "owner", "group", "mode", "service"),
+    [
+        ("/etc/caddy/com.meltanodata.crt", "root", "root", 0o644, "caddy"),
+        ("/etc/caddy/com.meltanodata.key", "root", "caddy", 0o640, "caddy"),
+        ("/etc/caddy/Caddyfile", "root", "root", 0o644, "caddy"),
+        ("/etc/caddy/environment", "root", "root", 0o644, "caddy"),
+        ("/var/meltano/project/ui.cfg", "meltano", "meltano", 0o640, "meltano"),
+        ("/var/meltano/project/.env", "meltano", "meltano", 0o620, "meltano"),
+    ],
+)
+def test_owners_modes_and_services(path: str, owner: str, group: str, mode: int, service: str) -> None:
+    file = tenant_files()[path]
+    assert (file.owner, file.group, file.mode, file.service) == (owner, group, mode, service)
+    assert len(tenant_files()) == 6
+
+
+GUIDE = """\
+{$HOSTNAME}:80, {$HOSTNAME}:443
+
+# HTTP → HTTPS redirect
+redir 301 {
+  if {scheme} is http
+  /  https://{host}{uri}
+}
+
+# use a self-signed certificate if need be
+# tls self_signed
+
+# enable the Let's Encrypt certificate routine
+# warning: only do this if the DNS is propagated
+# or else you might blow the daily failure limit
+tls /etc/caddy/com.meltanodata.crt /etc/caddy/com.meltanodata.key
+
+proxy / localhost:5000 {
+  transparent
+}
+
+gzip
+"""
+
+
+def test_the_guides_caddyfile() -> None:
+    assert tenant_files()["/etc/caddy/Caddyfile"].content == GUIDE
+
+
+def test_the_guides_self_signed_fallback() -> None:
+    fallback = tenant_files(tls="self_signed")
+    lines = "\ntls /etc/caddy/com.meltanodata.crt /etc/caddy/com.meltanodata.key\n"
+    expected = GUIDE.replace("# tls self_signed", "tls self_signed").replace(lines, f"\n# {lines.strip()}\n")
+    assert fallback["/etc/caddy/Caddyfile"].content == expected
+    unlike = [path for path, file in tenant_files().items() if fallback[path] != file]
+    assert unlike == ["/etc/caddy/Caddyfile"]
+
+
+def test_caddy_2_is_told_the_same() -> None:
+    wildcard, fallback = (
+        str(tenant_files(caddy_version=2, tls=tls)["/etc/caddy/Caddyfile"].content).splitlines()
+        for tls in ("wildcard", "self_signed")
+    )
+    assert "\ttls /etc/caddy/com.meltanodata.crt /etc/caddy/com.meltanodata.key" in wildcard
+    assert "\t# tls internal" in wildcard
+    assert "\t# tls /etc/caddy/com.meltanodata.crt /etc/caddy/com.meltanodata.key" in fallback
+    assert "\ttls internal" in fallback
+    assert "\treverse_proxy localhost:5000 {" in wildcard
+
+
+def test_the_other_files() -> None:
+    made = tenant_files()
+    assert made["/etc/caddy/com.meltanodata.crt"].content == "CERTIFICATE\n"
+    assert made["/etc/caddy/com.meltanodata.key"].content == "KEY\n"
+    assert made["/etc/caddy/environment"].content == "HOSTNAME=acme.meltanodata.com\n"
+    assert made["/var/meltano/project/ui.cfg"].content == (
+        'SERVER_NAME = "acme.meltanodata.com"\nSECRET_KEY = "s3cret"\nSECURITY_PASSWORD_SALT = "s4lt"\n'
+    )
+    assert made["/var/meltano/project/.env"].lines == {
+        "PG_USERNAME": "PG_USERNAME=doadmin",
+        "PG_PASSWORD": "PG_PASSWORD=AVNS_x",
+        "PG_ADDRESS": "PG_ADDRESS=db.example.com",
+        "PG_PORT": "PG_PORT=25060",
+        "PG_DATABASE": "PG_DATABASE=defaultdb",
+    }
+
+
+@given(st.text(st.characters(exclude_categories=["C", "Zl", "Zp"]), min_size=1))
+@hypothesis(suppress_health_check=[HealthCheck.function_scoped_fixture])
+def test_any_password_is_read_back_from_env(tmp_path: Path, password: str) -> None:
+    lines = files.env_lines(files.Database("h", 1, "d", "u", password))
+    (tmp_path / ".env").write_text("\n".join([*lines.values(), "AFTER=it", ""]), encoding="utf-8")
+    values = dotenv.dotenv_values(tmp_path / ".env")
+    assert values["PG_PASSWORD"] == password
+    assert values["AFTER"] == "it"
+
+
+@pytest.mark.parametrize("password", ["two\nlines", "end\n", "\r", "\x0b", "\u2028"])
+def test_a_password_with_a_line_break_is_refused(password: str) -> None:
+    with pytest.raises(ValueError, match="line break"):
+        files.env_lines(files.Database("h", 1, "d", "u", password))
+
+
+@given(st.dictionaries(st.text(), st.text() | st.integers() | st.none()))
+def test_a_script_is_told_any_document_whole(told: dict[str, Any]) -> None:
+    program = files.call("verify", told)
+    assert program.startswith(files.script("verify"))
+    heard: list[dict[str, Any]] = []
+    exec(program.removeprefix(files.script("verify")), {"main": heard.append, "json": json})
+    assert heard == [told]
+
+
+# What the script does there
+
+
+@pytest.fixture
+def droplet(tmp_path: Path) -> Path:
+    """A root folder with the folders of the snapshot, and a systemctl that keeps what it is told in `calls`."""
+    for folder in ("etc/caddy", "var/meltano/project", "active"):
+        (tmp_path / folder).mkdir(parents=True)
+    systemctl = tmp_path / "systemctl"
+    systemctl.write_text(
+        f"""#!/bin/sh
+cd {tmp_path}
+echo "$@" >> calls
+case $1 in
+is-active) test -e active/$2 ;;
+restart) test ! -e broken-$2 && touch active/$2 || {{ echo no way >&2; exit 1; }} ;;
+esac
+"""
+    )
+    systemctl.chmod(0o755)
+    return tmp_path
+
+
+def document(*given_: files.File) -> dict[str, Any]:
+    """The document for these files, all of whoever runs the tests."""
+    told: dict[str, Any] = json.loads(json.dumps(files.files_document(list(given_))))
+    for file in told["files"]:
+        file |= {"owner": ME, "group": MY_GROUP}
+    return told
+
+
+def run(droplet: Path, told: dict[str, Any]) -> list[str]:
+    """Run the script; what systemctl was told to restart."""
+    (droplet / "calls").unlink(missing_ok=True)
+    write_files.main(told, droplet, str(droplet / "systemctl"))
+    calls = (droplet / "calls").read_text().splitlines() if (droplet / "calls").exists() else []
+    return [call.split()[1] for call in calls if call.startswith("restart")]
+
+
+def everything(**overrides: Any) -> dict[str, Any]:
+    return document(*tenant_files(**overrides).values())
+
+
+def test_a_new_droplet_gets_all_files_and_both_services_are_restarted(droplet: Path) -> None:
+    assert run(droplet, everything()) == ["caddy", "meltano"]
+    assert (droplet / "etc/caddy/Caddyfile").read_text() == GUIDE
+    env = droplet / "var/meltano/project/.env"
+    assert env.stat().st_mode & 0o7777 == 0o620
+    assert dotenv.dotenv_values(env)["PG_ADDRESS"] == "db.example.com"
+    assert (droplet / "etc/caddy/com.meltanodata.key").stat().st_mode & 0o7777 == 0o640
+
+
+def test_the_second_run_does_nothing(droplet: Path) -> None:
+    run(droplet, everything())
+    before = {path: path.stat() for path in droplet.rglob("*") if path.is_file() and path.name != "calls"}
+    assert run(droplet, everything()) == []
+    assert {path: path.stat() for path in before} == before
+
+
+@pytest.mark.parametrize(
+    ("change", "restarted"),
+    [
+        ({"tls": "self_signed"}, ["caddy"]),
+        ({"certificate": files.Certificate("RENEWED\n", "KEY\n")}, ["caddy"]),
+        ({"login": files.Login("other", "s4lt")}, ["meltano"]),
+        ({"database": files.Database("other", 25060, "defaultdb", "doadmin", "AVNS_x")}, ["meltano"]),
+    ],
+)
+def test_only_what_read_a_changed_file_is_restarted(
+    droplet: Path, change: dict[str, Any], restarted: list[str]
+) -> None:
+    run(droplet, everything())
+    assert run(droplet, everything(**change)) == restarted
+
+
+def test_a_service_that_is_not_active_is_started(droplet: Path) -> None:
+    run(droplet, everything())
+    (droplet / "active/caddy").unlink()
+    assert run(droplet, everything()) == ["caddy"]
+
+
+def test_owner_and_mode_are_mended_without_a_restart(droplet: Path) -> None:
+    run(droplet, everything())
+    env = droplet / "var/meltano/project/.env"
+    env.chmod(0o600)
+    assert run(droplet, everything()) == []
+    assert env.stat().st_mode & 0o7777 == 0o620
+
+
+def test_a_run_killed_before_the_restart_is_finished_by_the_next(droplet: Path) -> None:
+    run(droplet, everything())
+    for file in everything(tls="self_signed")["files"]:
+        write_files.write(file, droplet)
+    assert run(droplet, everything(tls="self_signed")) == ["caddy"]
+    assert run(droplet, everything(tls="self_signed")) == []
+
+
+def test_a_run_killed_before_the_file_is_in_place_is_finished_by_the_next(
+    droplet: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    run(droplet, everything())
+
+    def killed(*_: object) -> None:
+        raise KeyboardInterrupt
+
+    with monkeypatch.context() as patch:
+        patch.setattr(Path, "replace", killed)
+        with pytest.raises(KeyboardInterrupt):
+            run(droplet, everything(tls="self_signed"))
+    assert (droplet / "etc/caddy/Caddyfile").read_text() == GUIDE
+    assert not list((droplet / "etc/caddy").glob(".meltanodata-*"))
+    assert run(droplet, everything(tls="self_signed")) == ["caddy"]
+
+
+def test_a_service_that_does_not_start_is_said_and_tried_again(droplet: Path) -> None:
+    (droplet / "broken-caddy").touch()
+    with pytest.raises(SystemExit, match="caddy does not start: no way\nLook at: journalctl --unit caddy"):
+        run(droplet, everything())
+    assert (droplet / "active/meltano").exists()  # one that does not start keeps no other down
+    (droplet / "broken-caddy").unlink()
+    assert run(droplet, everything()) == ["caddy"]
+
+
+ENV = "var/meltano/project/.env"
+
+
+def env_after(droplet: Path, before: str) -> str:
+    (droplet / ENV).write_text(before)
+    run(droplet, document(tenant_files()["/var/meltano/project/.env"]))
+    return (droplet / ENV).read_text()
+
+
+def test_what_others_wrote_in_env_stays(droplet: Path) -> None:
+    after = env_after(droplet, "# ours\nTAP_TOKEN='x y'\nPG_PASSWORD=old\nexport PG_PORT = 1\nMORE=1")
+    assert after == (
+        "# ours\nTAP_TOKEN='x y'\nPG_PASSWORD=AVNS_x\nPG_PORT=25060\nMORE=1\n"
+        "PG_USERNAME=doadmin\nPG_ADDRESS=db.example.com\nPG_DATABASE=defaultdb\n"
+    )
+
+
+def test_a_name_that_stands_twice_stands_once_afterwards(droplet: Path) -> None:
+    assert env_after(droplet, "PG_PORT=1\nPG_PORT=2\n").count("PG_PORT") == 1
+
+
+HAND_MADE = """\
+PG_USERNAME=doadmin # default DO credential
+PG_PASSWORD="AVNS_x"
+PG_ADDRESS='db.example.com'   # the cluster
+PG_PORT=25060
+export PG_DATABASE=defaultdb
+"""
+
+
+def test_a_file_written_by_hand_that_says_the_same_is_left_alone(droplet: Path) -> None:
+    (droplet / "active/meltano").touch()
+    assert env_after(droplet, HAND_MADE) == HAND_MADE
+    assert "restart meltano" not in (droplet / "calls").read_text()
+
+
+@pytest.mark.parametrize("line", ["PG_PASSWORD=AVNS_x#y", 'PG_PASSWORD="AVNS_x', "PG_PASSWORD='$AVNS_x'"])
+def test_a_line_that_says_something_else_is_replaced(droplet: Path, line: str) -> None:
+    assert "PG_PASSWORD=AVNS_x\n" in env_after(droplet, f"{line}\n")
+
+
+def test_what_is_no_text_survives(droplet: Path) -> None:
+    (droplet / ENV).write_bytes(b"LATIN=\xe9\n")
+    run(droplet, document(tenant_files()["/var/meltano/project/.env"]))
+    assert (droplet / ENV).read_bytes().startswith(b"LATIN=\xe9\nPG_USERNAME=doadmin\n")
+
+
+def test_root_follows_no_link_of_the_tenants(droplet: Path) -> None:
+    secret = droplet / "shadow"
+    secret.write_text("root:x")
+    (droplet / ENV).symlink_to(secret)
+    run(droplet, document(tenant_files()["/var/meltano/project/.env"]))
+    assert secret.read_text() == "root:x"
+    assert "root:x" not in (droplet / ENV).read_text()
+    assert not (droplet / ENV).is_symlink()
+
+
+def test_nothing_of_a_files_content_is_said(droplet: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    run(droplet, everything())
+    said = capsys.readouterr()
+    assert "wrote /etc/caddy/com.meltanodata.key" in said.out
+    for secret in ("KEY\n", "s3cret", "s4lt", "AVNS_x"):
+        assert secret not in said.out + said.err
+
+
+@pytest.mark.parametrize("name", ["write_files", "meltano", "admin", "verify"])
+def test_a_script_is_written_for_python_3_8_too(name: str) -> None:
+    ast.parse(files.script(name), feature_version=(3, 8))

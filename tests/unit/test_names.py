@@ -1,0 +1,154 @@
+"""What bears a tenant's names, and what of it has to be imported."""
+
+from __future__ import annotations
+
+import re
+from typing import Any
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from meltanodata.document import Place
+from meltanodata.fleet import LABEL, Fleet, Options, Row, tenant_of_cluster
+from meltanodata.names import CLUSTER, DROPLET, RECORD, Existing, being_made, homes, identify, names_of
+from tests.program.builders import TEAM_1, TEAM_2, accounts, cluster, droplet, record, settings, tenant
+
+DOMAIN = "meltanodata.com"
+
+
+def identified(state: dict[tuple[str, str], str] | None = None, tenants: Any = None, **held: Any) -> Any:
+    return identify(tenants or [tenant()], accounts(**held), DOMAIN, state or {})
+
+
+def test_the_guides_names() -> None:
+    names = names_of(tenant(), DOMAIN)
+    assert (names.record, names.host, names.droplet) == ("acme", "acme.meltanodata.com", "acme.meltanodata.com")
+    assert names.new_cluster == "db-postgresql-nyc3-11799-acme"
+
+
+@given(st.from_regex(re.compile(LABEL), fullmatch=True))
+def test_a_new_cluster_is_recognised_as_its_tenants(key: str) -> None:
+    name = names_of(tenant().model_copy(update={"key": key}), DOMAIN).new_cluster
+    assert re.fullmatch(r"db-postgresql-nyc3-[0-9]{5}-.+", name)
+    assert tenant_of_cluster(name) == key
+
+
+def test_nothing_exists_yet() -> None:
+    assert identified() == ({"acme": Existing()}, [])
+
+
+def test_what_the_state_does_not_know_is_imported() -> None:
+    existing, problems = identified(droplets=(droplet(),), records=(record(),), clusters=(cluster(),))
+    assert not problems
+    assert existing["acme"] == Existing(droplet(), record(), cluster(), "7", "meltanodata.com,8", "c0ffee")
+
+
+KNOWN = {(DROPLET[0], "acme-droplet"): "7", (RECORD[0], "acme-record"): "8", (CLUSTER[0], "acme-database"): "c0ffee"}
+
+
+def test_what_the_state_knows_is_not_imported() -> None:
+    existing, problems = identified(KNOWN, droplets=(droplet(),), records=(record(),), clusters=(cluster(),))
+    assert not problems
+    assert existing["acme"] == Existing(droplet(), record(), cluster())
+
+
+@pytest.mark.parametrize("missing", [DROPLET, RECORD, CLUSTER])
+def test_each_is_looked_up_by_itself(missing: tuple[str, str]) -> None:
+    state = {key: id_ for key, id_ in KNOWN.items() if key[0] != missing[0]}
+    existing, _ = identified(state, droplets=(droplet(),), records=(record(),), clusters=(cluster(),))
+    mine = existing["acme"]
+    imports = {DROPLET: mine.import_droplet, RECORD: mine.import_record, CLUSTER: mine.import_cluster}
+    assert [kind for kind, id_ in imports.items() if id_] == [missing]
+
+
+def test_names_of_others_are_not_taken() -> None:
+    existing, problems = identified(
+        droplets=(droplet(name="acme.meltanodata.com.evil.com"), droplet(name="xacme.meltanodata.com")),
+        records=(record(name="xacme"), record(name="acme.x")),
+        clusters=(cluster(name="db-postgresql-nyc3-52483-x-acme"), cluster(name="acme"), cluster(name="db-redis-acme")),
+    )
+    assert not problems
+    assert existing["acme"] == Existing()
+
+
+def test_a_cluster_is_found_whatever_its_digits_and_region() -> None:
+    existing, _ = identified(clusters=(cluster(name="db-postgresql-fra1-01234-acme"),))
+    assert existing["acme"].import_cluster == "c0ffee"
+
+
+def test_two_of_one_name_are_listed() -> None:
+    _, problems = identified(
+        droplets=(droplet(), droplet(id=9)),
+        records=(record(), record(id=10, address="203.0.113.9")),
+        clusters=(cluster(), cluster(id="f00d", name="db-postgresql-nyc3-1-acme", team=TEAM_2)),
+    )
+    assert [problem.split(". ")[0] for problem in problems] == [
+        "acme: the droplets 7 and 9 all have the name acme.meltanodata.com",
+        "acme: the A records 8 (203.0.113.7) and 10 (203.0.113.9) all have the name acme",
+        (
+            "acme: the database clusters db-postgresql-nyc3-52483-acme (c0ffee, team MeltanoData DBs 1)"
+            " and db-postgresql-nyc3-1-acme (f00d, team MeltanoData DBs 2) all have the tenant's name"
+        ),
+    ]
+
+
+@pytest.mark.parametrize("kind", [DROPLET, RECORD, CLUSTER])
+def test_another_one_than_the_state_knows_stops_everything(kind: tuple[str, str]) -> None:
+    state = {**KNOWN, (kind[0], f"acme-{kind[1]}"): "4"}
+    existing, problems = identified(state, droplets=(droplet(),), records=(record(),), clusters=(cluster(),))
+    (problem,) = problems
+    assert problem.startswith(f"acme: the {kind[1]} in the account is ")
+    assert "the one in the stack's state is 4." in problem
+    assert "meltanodata up" in problem
+    assert existing["acme"] == Existing(droplet(), record(), cluster())
+
+
+def test_what_is_gone_from_the_account_is_left_to_the_engine() -> None:
+    assert identified(KNOWN) == ({"acme": Existing()}, [])
+
+
+def test_adopted_names_are_looked_up_instead() -> None:
+    adopting = tenant(adopt={"droplet": "old.example.com", "record": "demo", "database": "old-db"})
+    held: dict[str, Any] = {
+        "droplets": (droplet(), droplet(id=9, name="old.example.com")),
+        "records": (record(), record(id=10, name="demo")),
+        "clusters": (cluster(), cluster(id="f00d", name="old-db")),
+    }
+    existing, problems = identified(tenants=[adopting], **held)
+    assert not problems
+    mine = existing["acme"]
+    assert (mine.import_droplet, mine.import_record, mine.import_cluster) == ("9", "meltanodata.com,10", "f00d")
+
+
+def test_the_droplet_of_an_adopted_record_is_called_after_it() -> None:
+    names = names_of(tenant(adopt={"record": "demo"}), DOMAIN)
+    assert (names.host, names.droplet) == ("demo.meltanodata.com", "demo.meltanodata.com")
+
+
+def test_only_what_is_imported_is_waited_for() -> None:
+    making: dict[str, Any] = {"droplets": (droplet(status="new"),), "clusters": (cluster(status="creating"),)}
+    existing, _ = identified(**making)
+    assert list(being_made(existing)) == ["the droplet of acme", "the database of acme"]
+    known, _ = identified(KNOWN, **making)
+    assert not list(being_made(known))
+    made, _ = identified(droplets=(droplet(status="off"),), clusters=(cluster(status="resizing"),))
+    assert not list(being_made(made))
+
+
+def fleet(**teams: str | None) -> Fleet:
+    rows = [Row(key, Options(database_team=team), Place(1, 1), {}) for key, team in teams.items()]
+    return Fleet("tenants.yaml", tuple(rows))
+
+
+def test_homes_are_where_the_accounts_say() -> None:
+    held = accounts(clusters=(cluster(team=TEAM_2),))
+    assert homes(fleet(acme=TEAM_1, new=TEAM_1, teamless=None), settings(), held) == {"acme": TEAM_2}
+
+
+def test_homes_in_another_stacks_teams_are_where_the_file_says() -> None:
+    held = accounts(clusters=(cluster(),))
+    assert homes(fleet(acme=TEAM_1, far="MeltanoData DBs 9"), settings(), held) == {
+        "acme": TEAM_1,
+        "far": "MeltanoData DBs 9",
+    }
