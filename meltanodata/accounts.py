@@ -34,6 +34,8 @@ TIMEOUT = (10, 30)
 """Seconds for a connection, and for silence on it."""
 LONGEST_WAIT = 60
 """Seconds that we wait when DigitalOcean asks us to; its limits are by the minute and by the hour."""
+BACKOFF = 0.5
+"""Seconds before the second attempt; each further pause is twice as long."""
 PER_PAGE = 200
 """DigitalOcean's most."""
 
@@ -205,7 +207,7 @@ class _Team:
             4,
             status_forcelist=[429, 500, 502, 503, 504],
             allowed_methods=["GET"],
-            backoff_factor=0.5,
+            backoff_factor=BACKOFF,
             raise_on_status=False,
             retry_after_max=LONGEST_WAIT,
         )

@@ -149,14 +149,16 @@ def page(
     \b
     meltanodata page index.html
     """
-    from meltanodata import deployment, rules  # noqa: PLC0415 - as above
+    from meltanodata import engine, rules  # noqa: PLC0415 - as above
     from meltanodata import page as pages  # noqa: PLC0415 - jinja2, which no other command needs
 
     project = Project.around(Path.cwd())
     all_stacks = project.fleet(stack)
     loaded = _tenants(project.tenants_file(all_stacks[0]))
     found = [
-        entry for settings in all_stacks for entry in pages.entries(deployment.export(settings.stack), _health(health))
+        entry
+        for settings in all_stacks
+        for entry in pages.entries(engine.export(settings.stack, project.root), _health(health))
     ]
     made = pages.Page(
         domain=all_stacks[0].domain,

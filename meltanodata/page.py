@@ -130,7 +130,7 @@ def entries(exported: Mapping[str, Any], health: Mapping[str, Sequence[str]]) ->
     """The tenants of one stack.
 
     Args:
-        exported: the stack's state, see `deployment.export`.
+        exported: the stack's state, see `engine.export`.
         health: what is wrong, by tenant; a tenant that is not in it was not checked.
     """
     state = resources(exported)

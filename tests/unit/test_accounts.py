@@ -1,0 +1,250 @@
+"""What the accounts say, asked of a server on loopback, and what is said when they do not answer."""
+
+from __future__ import annotations
+
+import datetime as dt
+import json
+import threading
+from collections import Counter
+from dataclasses import dataclass, field
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from typing import TYPE_CHECKING, Any
+from urllib.parse import parse_qsl, urlsplit
+
+import pytest
+from pydantic import SecretStr
+
+from meltanodata import accounts
+from meltanodata.accounts import Accounts, Cluster, Droplet, Record, Snapshot
+from meltanodata.errors import UserError
+from tests.program.builders import TEAM_1, TEAM_2, settings
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+HOME = "Meltano"
+TOKENS = {HOME: "dop_v1_home", TEAM_1: "dop_v1_one", TEAM_2: "dop_v1_two"}
+
+
+def droplet(id_: int = 7, **more: Any) -> dict[str, Any]:
+    region, image = {"slug": "nyc3"}, {"id": 300}
+    made = {"id": id_, "name": "acme.meltanodata.com", "status": "active", "region": region, "image": image}
+    return {**made, "size_slug": "s-2vcpu-2gb", **more}
+
+
+def database(id_: str = "c0ffee", **more: Any) -> dict[str, Any]:
+    made = {"id": id_, "name": "db-postgresql-nyc3-1-acme", "engine": "pg", "version": "16", "status": "online"}
+    return {**made, "region": "nyc3", "size": "db-s-1vcpu-1gb", **more}
+
+
+@dataclass
+class DigitalOcean:
+    """Lists by token and path; one page each unless `per_page` is made smaller."""
+
+    lists: dict[tuple[str, str], list[Any]] = field(default_factory=dict)
+    faults: dict[tuple[str, str], list[tuple[int, dict[str, str], bytes]]] = field(default_factory=dict)
+    """Answers to give first."""
+    asked: Counter[tuple[str, str]] = field(default_factory=Counter)
+    queries: dict[str, dict[str, str]] = field(default_factory=dict)
+    per_page: int = 200
+    url: str = ""
+
+    def answer(self, method: str, target: str, token: str) -> tuple[int, dict[str, str], bytes]:
+        path, query = urlsplit(target).path, dict(parse_qsl(urlsplit(target).query))
+        team = next((team for team, known in TOKENS.items() if token == f"Bearer {known}"), "?")
+        self.asked[team, path] += 1
+        self.queries[path] = query
+        assert method == "GET"
+        if faults := self.faults.get((team, path)):
+            return faults.pop(0)
+        if path == "/v2/databases/options":
+            return 200, {}, json.dumps({"options": {"pg": {"versions": ["15", "16"]}}}).encode()
+        keys = {"/v2/account/keys": "ssh_keys", "/v2/domains/meltanodata.com/records": "domain_records"}
+        items = self.lists.get((team, path), [])
+        page = int(query["page"])
+        body: dict[str, Any] = {
+            keys.get(path, path.rsplit("/", 1)[1]): items[(page - 1) * self.per_page :][: self.per_page]
+        }
+        if page * self.per_page < len(items):
+            body["links"] = {"pages": {"next": f"http://elsewhere.invalid/v2?page={page + 1}"}}
+        return 200, {}, json.dumps(body).encode()
+
+
+@pytest.fixture
+def digitalocean() -> Iterator[DigitalOcean]:
+    it = DigitalOcean()
+
+    class Handler(BaseHTTPRequestHandler):
+        def do_GET(self) -> None:
+            status, headers, body = it.answer(self.command, self.path, self.headers.get("Authorization", ""))
+            self.send_response(status)
+            for name, value in {**headers, "Content-Length": str(len(body))}.items():
+                self.send_header(name, value)
+            self.end_headers()
+            self.wfile.write(body)
+
+        def log_message(self, *_: object) -> None:
+            pass
+
+    with ThreadingHTTPServer(("127.0.0.1", 0), Handler) as server:
+        it.url = f"http://127.0.0.1:{server.server_address[1]}"
+        thread = threading.Thread(target=server.serve_forever, kwargs={"poll_interval": 0.01})
+        thread.start()
+        yield it
+        server.shutdown()
+        thread.join()
+
+
+@pytest.fixture(autouse=True)
+def impatient(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Without the pauses between attempts."""
+    monkeypatch.setattr(accounts, "BACKOFF", 0)
+    monkeypatch.setattr(accounts, "LONGEST_WAIT", 0)
+
+
+def read(digitalocean: DigitalOcean, url: str | None = None) -> Accounts:
+    tokens = {team: SecretStr(token) for team, token in TOKENS.items()}
+    return accounts.read(settings(api_url=url or digitalocean.url), tokens)
+
+
+def refused(digitalocean: DigitalOcean, url: str | None = None) -> str:
+    with pytest.raises(UserError) as caught:
+        read(digitalocean, url)
+    said = str(caught.value)
+    assert not [token for token in TOKENS.values() if token in said]
+    return said
+
+
+def test_everything_is_asked_of_the_team_that_has_it(digitalocean: DigitalOcean) -> None:
+    created = "2026-11-20T00:00:00Z"
+    snapshots = [{"id": "301", "name": "Ubuntu meltano-1", "regions": ["nyc3", "fra1"], "created_at": created}]
+    digitalocean.lists = {
+        (HOME, "/v2/droplets"): [droplet(), droplet(8, image=None, status="new")],
+        (HOME, "/v2/domains/meltanodata.com/records"): [{"id": 9, "name": "acme", "data": "203.0.113.7"}],
+        (HOME, "/v2/snapshots"): snapshots,
+        (HOME, "/v2/account/keys"): [{"id": 41}, {"id": 42}],
+        (HOME, "/v2/projects"): [{"id": "p-1", "name": "Meltano"}],
+        (TEAM_1, "/v2/databases"): [database(), database("x", engine="redis")],
+        (TEAM_2, "/v2/databases"): [database("f00d", status="creating")],
+    }
+    name, size = "db-postgresql-nyc3-1-acme", "db-s-1vcpu-1gb"
+    assert read(digitalocean) == Accounts(
+        droplets=(
+            Droplet(7, "acme.meltanodata.com", "active", "nyc3", "s-2vcpu-2gb", 300),
+            Droplet(8, "acme.meltanodata.com", "new", "nyc3", "s-2vcpu-2gb", None),
+        ),
+        records=(Record(9, "acme", "203.0.113.7"),),
+        clusters=(
+            Cluster("c0ffee", name, TEAM_1, "online", "nyc3", size, "16"),
+            Cluster("f00d", name, TEAM_2, "creating", "nyc3", size, "16"),
+        ),
+        snapshots=(
+            Snapshot("301", "Ubuntu meltano-1", frozenset({"nyc3", "fra1"}), dt.datetime(2026, 11, 20, tzinfo=dt.UTC)),
+        ),
+        ssh_keys=("41", "42"),
+        projects={"Meltano": "p-1"},
+        database_versions=("15", "16"),
+    )
+    assert digitalocean.queries["/v2/domains/meltanodata.com/records"]["type"] == "A"
+    assert digitalocean.queries["/v2/snapshots"]["resource_type"] == "droplet"
+    assert digitalocean.asked == Counter(
+        {
+            (HOME, "/v2/droplets"): 1,
+            (HOME, "/v2/domains/meltanodata.com/records"): 1,
+            (HOME, "/v2/snapshots"): 1,
+            (HOME, "/v2/account/keys"): 1,
+            (HOME, "/v2/projects"): 1,
+            (TEAM_1, "/v2/databases"): 1,
+            (TEAM_1, "/v2/databases/options"): 1,
+            (TEAM_2, "/v2/databases"): 1,
+        }
+    )
+
+
+def test_all_pages_are_read_and_the_token_goes_nowhere_else(digitalocean: DigitalOcean) -> None:
+    digitalocean.per_page = 2
+    digitalocean.lists = {(HOME, "/v2/droplets"): [droplet(number) for number in range(5)]}
+    assert [it.id for it in read(digitalocean).droplets] == [0, 1, 2, 3, 4]
+    assert digitalocean.asked[HOME, "/v2/droplets"] == 3
+
+
+def test_a_token_that_netrc_has_for_the_host_is_not_used(
+    digitalocean: DigitalOcean, monkeypatch: pytest.MonkeyPatch, tmp_path: Any
+) -> None:
+    netrc = tmp_path / "netrc"
+    netrc.write_text("machine 127.0.0.1 login somebody password else\n")
+    monkeypatch.setenv("NETRC", str(netrc))
+    read(digitalocean)
+    assert not [team for team, _ in digitalocean.asked if team == "?"]
+
+
+def test_every_refused_token_is_named_with_its_remedy(digitalocean: DigitalOcean) -> None:
+    for team, path in ((HOME, "/v2/droplets"), (HOME, "/v2/projects"), (TEAM_2, "/v2/databases")):
+        digitalocean.faults[team, path] = [(401, {}, b'{"id":"Unauthorized"}')]
+    assert refused(digitalocean).splitlines() == [
+        f"{team}: the token is refused (401). Set it: pulumi config set --stack test --secret --path"
+        f" 'meltanodata:tokens[\"{team}\"]' < token.txt"
+        for team in (HOME, TEAM_2)
+    ]
+
+
+def test_a_token_without_the_right_to_read(digitalocean: DigitalOcean) -> None:
+    digitalocean.faults[TEAM_1, "/v2/databases"] = [(403, {}, b"{}")]
+    assert f"{TEAM_1}: the token may not read /v2/databases (403)" in refused(digitalocean)
+
+
+def test_a_domain_of_another_team(digitalocean: DigitalOcean) -> None:
+    digitalocean.faults[HOME, "/v2/domains/meltanodata.com/records"] = [(404, {}, b"{}")]
+    assert refused(digitalocean) == f"{HOME}: there is no /v2/domains/meltanodata.com/records in this team (404)"
+
+
+@pytest.mark.parametrize("status", [429, 500, 502, 503, 504])
+def test_passing_troubles_are_waited_out(digitalocean: DigitalOcean, status: int) -> None:
+    digitalocean.faults[HOME, "/v2/droplets"] = [(status, {"Retry-After": "0"}, b"{}")] * 4
+    read(digitalocean)
+    assert digitalocean.asked[HOME, "/v2/droplets"] == 5
+
+
+def test_requests_used_up(digitalocean: DigitalOcean) -> None:
+    digitalocean.faults[HOME, "/v2/droplets"] = [(429, {"Retry-After": "3000"}, b"{}")] * 9
+    assert (
+        refused(digitalocean)
+        == f"{HOME}: no requests left for the token (429, GET /v2/droplets). Wait, and run it again"
+    )
+    assert digitalocean.asked[HOME, "/v2/droplets"] == 5
+
+
+def test_a_lasting_trouble(digitalocean: DigitalOcean) -> None:
+    digitalocean.faults[HOME, "/v2/droplets"] = [(503, {}, b"{}")] * 9
+    assert f"{HOME}: GET /v2/droplets is answered with 503" in refused(digitalocean)
+
+
+@pytest.mark.parametrize("body", [b"<html>", b"[]", b"{}", b'{"droplets": [{"id": 1}]}', b'{"droplets": null}'])
+def test_something_else_than_digitalocean(digitalocean: DigitalOcean, body: bytes) -> None:
+    digitalocean.faults[HOME, "/v2/droplets"] = [(200, {}, body)]
+    said = refused(digitalocean)
+    assert said.startswith(f"{HOME}: ")
+    assert "/v2/droplets" in said
+    assert said.endswith("DigitalOcean?")
+
+
+def test_a_redirect_is_not_followed(digitalocean: DigitalOcean) -> None:
+    digitalocean.faults[HOME, "/v2/droplets"] = [(302, {"Location": "/v2/projects"}, b"")]
+    assert f"{HOME}: GET /v2/droplets is answered with 302" in refused(digitalocean)
+
+
+def test_an_unreachable_api_is_said_once_a_team(digitalocean: DigitalOcean) -> None:
+    said = refused(digitalocean, "http://127.0.0.1:1").splitlines()
+    assert said == [
+        f"{team}: http://127.0.0.1:1 cannot be reached: Connection refused" for team in (HOME, TEAM_1, TEAM_2)
+    ]
+
+
+def test_an_api_without_a_name(digitalocean: DigitalOcean) -> None:
+    said = refused(digitalocean, "http://sandbox.invalid")
+    assert said.splitlines()[0].startswith(f"{HOME}: http://sandbox.invalid cannot be reached: ")
+
+
+def test_a_connection_cut_in_the_middle(digitalocean: DigitalOcean) -> None:
+    digitalocean.faults[HOME, "/v2/droplets"] = [(200, {"Content-Length": "99"}, b"{")] * 9
+    assert refused(digitalocean).startswith(f"{HOME}: ")
