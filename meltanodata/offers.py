@@ -28,8 +28,8 @@ def image(tenant: Tenant, existing: Existing, accounts: Accounts, pattern: str) 
     Returns:
         The id of the newest in the tenant's region; None where there is none.
     """
-    wanted = re.escape(tenant.snapshot) + r"\Z" if tenant.snapshot else pattern
-    found = [it for it in accounts.snapshots if re.search(wanted, it.name) and tenant.region in it.regions]
+    here = [it for it in accounts.snapshots if tenant.region in it.regions]
+    found = [it for it in here if it.name == tenant.snapshot or (not tenant.snapshot and re.search(pattern, it.name))]
     if found:
         return max(found, key=lambda it: (it.created_at, it.id)).id
     if existing.droplet and existing.droplet.image:

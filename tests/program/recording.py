@@ -11,6 +11,8 @@ import pulumi
 from google.protobuf import json_format
 from pulumi.runtime.mocks import MockMonitor, MockResourceArgs, Mocks, set_mocks
 from pulumi.runtime.rpc import is_rpc_secret, unwrap_rpc_secret
+from pulumi.runtime.settings import get_root_resource
+from pulumi.runtime.stack import Stack
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Mapping
@@ -55,8 +57,9 @@ class Recording:
     resources: dict[str, Registered] = field(default_factory=dict)
     """By their names."""
     outputs: dict[str, Mapping[str, Any]] = field(default_factory=dict)
-    """Of components and of the stack, by their names; secrets as `{"secret": value}`."""
-    log: list[str] = field(default_factory=list)
+    """Of components, by their names; secrets as `{"secret": value}`."""
+    exports: dict[str, Any] = field(default_factory=dict)
+    """Of the stack; secrets as above."""
 
     def __getitem__(self, name: str) -> Registered:
         return self.resources[name]
@@ -129,7 +132,7 @@ class _Recorder(MockMonitor):
         return super().RegisterResourceOutputs(request)  # type: ignore[no-untyped-call]  # the SDK's
 
 
-def record(program: Callable[[], None], config: Mapping[str, str] | None = None) -> Recording:
+def record(program: Callable[[], object], config: Mapping[str, str] | None = None) -> Recording:
     """Run a program to its end, as `up` of a stack with this config would.
 
     Raises:
@@ -153,12 +156,27 @@ def record(program: Callable[[], None], config: Mapping[str, str] | None = None)
             loop.close()
 
 
-def _record(program: Callable[[], None], config: Mapping[str, str]) -> Recording:
+def _record(program: Callable[[], object], config: Mapping[str, str]) -> Recording:
     monitor = _Recorder()
-    set_mocks(monitor.mocks, project=PROJECT, stack=STACK, preview=False, monitor=monitor)
+    set_mocks(monitor.mocks, project=PROJECT, stack=STACK, organization="organization", preview=False, monitor=monitor)
     pulumi.runtime.set_all_config(dict(config), [])
-    pulumi.runtime.test(program)()  # type: ignore[no-untyped-call]  # the SDK's
+
+    def body() -> pulumi.Output[None]:
+        program()
+        stack = get_root_resource()
+        assert isinstance(stack, Stack)
+        return pulumi.Output.from_input(_seen(stack.outputs)).apply(monitor.recording.exports.update)
+
+    pulumi.runtime.test(body)()  # type: ignore[no-untyped-call]  # the SDK's
     return monitor.recording
+
+
+def _seen(value: Any) -> Any:
+    """A value with the outputs in it as they are shown, secrets marked."""
+    if isinstance(value, pulumi.Output):
+        both = pulumi.Output.all(pulumi.Output.unsecret(value), value.is_secret())
+        return both.apply(lambda it: {"secret": it[0]} if it[1] else it[0])
+    return {key: _seen(inner) for key, inner in value.items()} if isinstance(value, dict) else value
 
 
 def _name(urn: str) -> str:

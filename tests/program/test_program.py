@@ -1,0 +1,180 @@
+"""The whole program, `__main__.py`, on the mocks: what it declares, and what it refuses before it declares anything."""
+
+from __future__ import annotations
+
+import json
+import runpy
+import time
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import pulumi
+import pytest
+
+from meltanodata import accounts, engine, survey
+from meltanodata.errors import UserError
+from meltanodata.names import DROPLET
+from tests.program import builders
+from tests.program.builders import TEAM_1, TEAM_2
+from tests.program.recording import Recording, record
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    from meltanodata.accounts import Accounts
+
+MAIN = Path(__file__).parents[2] / "__main__.py"
+TENANTS = f"acme:\n  database_team: {TEAM_1}\ndemo:\n  database_team: {TEAM_2}\n  demo: true\n"
+
+
+def config(**overrides: str | None) -> dict[str, str]:
+    """The stack's config as the engine hands it over; None leaves a setting out."""
+    crt, key = builders.certificate()
+    values: dict[str, str | None] = {
+        "domain": "meltanodata.com",
+        "project": "Meltano",
+        "database_version": "16",
+        "droplet_team": json.dumps({"name": "Meltano"}),
+        "database_teams": json.dumps([{"name": TEAM_1}, {"name": TEAM_2}]),
+        "tokens": json.dumps({"Meltano": "token-0", TEAM_1: "token-1", TEAM_2: "token-2"}),
+        "ssh_private_key": key,
+        "certificate": crt,
+        "certificate_key": key,
+        **overrides,
+    }
+    return {f"meltanodata:{name}": value for name, value in values.items() if value is not None}
+
+
+@pytest.fixture
+def run(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Callable[..., Recording]:
+    """Runs the program in a folder of its own, with these answers of the accounts and this state."""
+
+    def run_(
+        tenants: str = TENANTS,
+        held: list[Accounts | UserError] | None = None,
+        resources: list[dict[str, Any]] | None = None,
+        settings: dict[str, str] | None = None,
+    ) -> Recording:
+        (tmp_path / "Pulumi.yaml").write_text("name: meltanodata\nruntime: python\n")
+        (tmp_path / "tenants.yaml").write_text(tenants)
+        monkeypatch.chdir(tmp_path)
+        monkeypatch.setattr(pulumi, "get_root_directory", lambda: str(tmp_path))
+        answers = held or [builders.accounts()]
+
+        def read(*_: object) -> Accounts:
+            answer = answers.pop(0) if len(answers) > 1 else answers[0]
+            if isinstance(answer, UserError):
+                raise answer
+            return answer
+
+        monkeypatch.setattr(accounts, "read", read)
+        exported = {"version": 3, "deployment": {"resources": resources or []}}
+        states = {("organization/meltanodata/test", tmp_path): exported}
+        monkeypatch.setattr(engine, "export", lambda *asked: states[asked])
+        return record(lambda: runpy.run_path(str(MAIN)), settings or config())
+
+    return run_
+
+
+def refusal(run: Callable[..., Recording], **given: Any) -> list[str]:
+    with pytest.raises(pulumi.RunError) as caught:
+        run(**given)
+    assert caught.value.__cause__ is None
+    assert caught.value.__suppress_context__
+    return str(caught.value).splitlines()
+
+
+def test_every_tenant_is_declared_and_exported(run: Callable[..., Recording]) -> None:
+    recording = run()
+    assert [it.name for it in recording.resources.values() if it.type == "meltanodata:index:Tenant"] == ["acme", "demo"]
+    outputs = recording.exports["tenants"]
+    assert outputs["acme"]["url"] == "https://acme.meltanodata.com"
+    assert outputs["demo"]["admin_password"] == {"secret": "result of demo-admin-password"}
+    assert recording["acme-database"].provider == TEAM_1
+    assert recording["demo-database"].provider == TEAM_2
+    assert recording["demo-droplet"].provider == "Meltano"
+
+
+def test_a_tenant_has_at_most_fourteen_resources(run: Callable[..., Recording]) -> None:
+    recording = run()
+    for key in ("acme", "demo"):
+        mine = [name for name in recording.resources if name == key or name.startswith(f"{key}-")]
+        assert len(mine) <= 14
+
+
+def test_a_new_droplet_is_made_from_what_the_accounts_offer(run: Callable[..., Recording]) -> None:
+    older = builders.snapshot(id="300", created_at=builders.DAY.replace(year=2025))
+    held = builders.accounts(snapshots=(older, builders.snapshot()), ssh_keys=("1", "2", "3"))
+    recording = run(held=[held])
+    assert recording["acme-droplet"].inputs["image"] == "301"
+    assert recording["acme-droplet"].inputs["sshKeys"] == ["1", "2", "3"]
+    assert recording["acme-project"].inputs["project"] == "project-id"
+
+
+def test_what_exists_is_imported_unless_the_state_has_it(run: Callable[..., Recording]) -> None:
+    demo = {"id": 9, "name": "demo.meltanodata.com"}
+    held = builders.accounts(droplets=(builders.droplet(), builders.droplet(**demo)))
+    urn = "urn:pulumi:test::meltanodata::meltanodata:index:Tenant$digitalocean:index/droplet:Droplet::demo-droplet"
+    recording = run(held=[held], resources=[{"urn": urn, "type": DROPLET[0], "id": "9"}])
+    assert recording["acme-droplet"].import_id == "7"
+    assert recording["demo-droplet"].import_id == ""
+
+
+def test_what_is_to_be_imported_is_waited_for(run: Callable[..., Recording], monkeypatch: pytest.MonkeyPatch) -> None:
+    slept: list[float] = []
+    monkeypatch.setattr(time, "sleep", slept.append)
+    creating = builders.accounts(clusters=(builders.cluster(status="creating"),))
+    online = builders.accounts(clusters=(builders.cluster(),))
+    assert run(held=[creating, creating, online])["acme-database"].import_id == "c0ffee"
+    assert slept == [survey.PAUSE] * 2
+
+
+def test_what_is_never_made_is_said(run: Callable[..., Recording], monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(survey, "LIMIT", -1)
+    creating = builders.accounts(clusters=(builders.cluster(status="creating"),))
+    assert refusal(run, held=[creating]) == [
+        "not made within an hour: the database of acme. Look at it in DigitalOcean's control panel"
+    ]
+
+
+def test_every_setting_that_is_missing_is_named(run: Callable[..., Recording]) -> None:
+    said = refusal(run, settings=config(domain=None, project=None, tokens=None))
+    assert len(said) == 5
+    assert all("pulumi config set --stack test" in line for line in said)
+
+
+def test_every_problem_of_the_file_is_named_with_its_line(run: Callable[..., Recording]) -> None:
+    said = refusal(run, tenants=f"acme:\n  database_team: {TEAM_1}\n  nonsense: 1\ndemo:\n  demo: true\n")
+    assert [line.split(": ")[0] for line in said] == ["tenants.yaml:3:3", "tenants.yaml:4:1"]
+
+
+def test_a_change_of_team_is_refused_at_its_line(run: Callable[..., Recording]) -> None:
+    (said,) = refusal(run, held=[builders.accounts(clusters=(builders.cluster(team=TEAM_2),))])
+    assert said.startswith("tenants.yaml:2:")
+    assert TEAM_2 in said
+
+
+def test_everything_that_the_accounts_lack_is_named_at_once(run: Callable[..., Recording]) -> None:
+    held = builders.accounts(
+        snapshots=(),
+        projects={},
+        ssh_keys=(),
+        database_versions=("15",),
+        droplets=(builders.droplet(), builders.droplet(id=9)),
+    )
+    said = "\n".join(refusal(run, held=[held]))
+    for expected in (
+        "the droplets 7 and 9",
+        "there is no project 'Meltano'",
+        "the team has no SSH key",
+        "demo: there is no snapshot",
+        "acme: PostgreSQL 16 cannot be had",
+        "demo: PostgreSQL 16 cannot be had",
+    ):
+        assert expected in said
+
+
+def test_an_account_that_cannot_be_asked(run: Callable[..., Recording]) -> None:
+    assert refusal(run, held=[UserError("Meltano: the token is refused (401)")]) == [
+        "Meltano: the token is refused (401)"
+    ]
