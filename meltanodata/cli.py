@@ -12,7 +12,8 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from meltanodata import ci, document, edit, fleet, rules, schema, up
+from meltanodata import document, edit, fleet, rules, schema, up
+from meltanodata.commands import cli as commands
 from meltanodata.errors import Problem, ProblemsError, UserError
 from meltanodata.fleet import Fleet
 from meltanodata.revisions import Revision
@@ -35,7 +36,7 @@ app = typer.Typer(
 )
 
 app.add_typer(up.app)
-app.add_typer(ci.app)
+app.add_typer(commands.app)
 
 File = Annotated[Path | None, typer.Argument(help="The fleet file; left out, the one that the stack's settings name.")]
 

@@ -11,10 +11,11 @@ from typing import TYPE_CHECKING, Any, Protocol
 from meltanodata import deployment
 from meltanodata import plan as plans
 from meltanodata.errors import UserError
+from meltanodata.impact import Type
 from meltanodata.plan import Change
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+    from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
 
     from meltanodata.plan import Plan, Row
     from meltanodata.settings import Rollout
@@ -26,8 +27,8 @@ class Engine(Protocol):
     def preview(self) -> Mapping[str, Any]:
         """What is still to be done, see `engine.preview`."""
 
-    def up(self, targets: Sequence[str] | None) -> Iterator[Mapping[str, Any]]:
-        """Apply, to these URNs alone or to everything; yields the engine's events (sdk/go/common/apitype/events.go)."""
+    def up(self, targets: Sequence[str] | None, *, again: bool = False) -> Iterator[Mapping[str, Any]]:
+        """Apply, see `engine.up`."""
 
 
 @dataclass(frozen=True)
@@ -46,9 +47,14 @@ class Result:
     change: str
     stage: str
     problems: tuple[str, ...]
-    """Empty when everything planned was done, and the tenant was found well."""
+    """Empty when everything planned was done, and the tenant is well."""
     applied: bool = True
     """False for a tenant whose turn did not come."""
+
+    @property
+    def well(self) -> bool:
+        """Whether it is as planned."""
+        return self.applied and not self.problems
 
 
 def stages(plan: Plan, rollout: Rollout) -> list[Stage]:
@@ -114,19 +120,18 @@ def run(
     rollout: Rollout,
     engine: Engine,
     *,
-    check: Callable[[Sequence[str]], Mapping[str, Sequence[str]]],
     wait: Callable[[float], None],
     say: Callable[[str], None],
 ) -> Iterator[Result]:
     """Apply a plan that may be applied, and say what came of each tenant as soon as its stage has ended.
 
-    One tenant that fails holds up nobody in its stage, and everybody in the stages after it.
+    One tenant that fails holds up nobody in its stage, and everybody in the stages after it. Each tenant's own last
+    Command verifies it (the guide's step 6); after the pause it does so once more.
 
     Args:
         plan: as the guard has seen it.
         rollout: the stack's.
         engine: runs Pulumi.
-        check: what is wrong with these tenants, by tenant; asked after the pause.
         wait: sleeps for so many seconds.
         say: tells the reader how far it is.
 
@@ -144,11 +149,11 @@ def run(
         found = {row.tenant: result(row, stage, progress) for row in rows}
         if not last:
             wait(rollout.pause)
-        well = [row.tenant for row in rows if not found[row.tenant].problems and row.change is not Change.DESTROYED]
-        for tenant, problems in check(well).items():
-            found[tenant] = replace(found[tenant], problems=tuple(problems))
+        verified = progress.done if last else ()
+        for tenant, problem in _unwell(engine, [row for row in rows if found[row.tenant].well], verified, say):
+            found[tenant] = replace(found[tenant], problems=(problem,))
         yield from found.values()
-        if any(it.problems for it in found.values()):
+        if not all(it.well for it in found.values()):
             later = {tenant for waiting in order[number + 1 :] for tenant in waiting.tenants}
             for row in plan.rows:
                 if row.tenant in later:
@@ -156,6 +161,31 @@ def run(
             return
         if progress.errors:
             raise UserError("\n".join(line for lines in progress.errors.values() for line in lines))
+
+
+def _unwell(
+    engine: Engine, rows: Iterable[Row], verified: Collection[str], say: Callable[[str], None]
+) -> Iterator[tuple[str, str]]:
+    """The tenants that are not well, and why; those verified a moment ago are not asked again."""
+    urns = {_verification(row): row.tenant for row in rows if row.change is not Change.DESTROYED}
+    asked = [urn for urn in urns if urn not in verified]
+    if asked:
+        say(f"verifying {', '.join(urns[urn] for urn in asked)}")
+        progress = Progress()
+        for event in engine.up(asked, again=True):
+            progress.note(event)
+        for urn in asked:
+            if urn in progress.errors or urn not in progress.done:
+                yield (
+                    urns[urn],
+                    " ".join(["not well afterwards:", *progress.errors.get(urn, ["could not be verified"])]),
+                )
+
+
+def _verification(row: Row) -> str:
+    """The URN of the Command that verifies a tenant."""
+    stack, project = row.operations[0].urn.split("::")[:2]
+    return f"{stack}::{project}::{plans.TENANT}${Type.COMMAND}::{row.tenant}-verify"
 
 
 def _still_reviewed(plan: Plan, now: Plan) -> Plan:

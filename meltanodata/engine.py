@@ -4,27 +4,31 @@ from __future__ import annotations
 
 import json
 import os
+import signal
 import subprocess
-from typing import TYPE_CHECKING, Any, NoReturn
+import tempfile
+from contextlib import contextmanager
+from typing import IO, TYPE_CHECKING, Any, NoReturn
 
 from meltanodata.errors import UserError
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping, Sequence
+    from collections.abc import Iterator, Mapping, Sequence
     from pathlib import Path
 
 
-def preview(stack: str, folder: Path) -> dict[str, Any]:
+def preview(stack: str, folder: Path, *, refresh: bool = False) -> dict[str, Any]:
     """What `pulumi preview --json` prints; a preview that fails says why in its diagnostics.
 
     Args:
         stack: the stack's name.
         folder: the one with Pulumi.yaml.
+        refresh: look at the world first, with the program's own tokens and not the state's.
 
     Raises:
         UserError: there is no CLI, or it did not get as far as a preview (no such stack, no access to its state).
     """
-    command = ["preview", "--json", "--non-interactive", "--stack", stack]
+    command = ["preview", "--json", "--non-interactive", "--stack", stack, *(_REFRESH if refresh else ())]
     done = _run(command, folder)
     try:
         found: dict[str, Any] = json.loads(done.stdout)
@@ -33,6 +37,88 @@ def preview(stack: str, folder: Path) -> dict[str, Any]:
     if done.returncode != 0 and not any(line.get("severity") == "error" for line in found.get("diagnostics") or []):
         found.setdefault("diagnostics", []).append({"severity": "error", "message": done.stderr.strip()})
     return found
+
+
+_MISSING = "pulumi is not on the PATH; put its folder there"
+_REFRESH = ("--refresh", "--run-program")
+
+
+def up(
+    stack: str, folder: Path, targets: Sequence[str] | None, *, again: bool = False, refresh: bool = False
+) -> Iterator[dict[str, Any]]:
+    """Apply, and yield the engine's events as they come (sdk/go/common/apitype/events.go).
+
+    Tenants that fail hold up nobody else. An interrupt is handed on, and the engine ends what it has begun.
+
+    Args:
+        stack: the stack's name.
+        folder: the one with Pulumi.yaml.
+        targets: the URNs that may be touched; None for everything.
+        again: replace the targets whether they differ or not; a Command is run again by that.
+        refresh: see `preview`.
+
+    Raises:
+        UserError: the engine did not get as far as applying: the stack is locked, say.
+    """
+    command = ["up", "--json", "--yes", "--skip-preview", "--non-interactive", "--continue-on-error", "--stack", stack]
+    command += _REFRESH if refresh else ()
+    flag = "--target-replace" if again else "--target"
+    command += [argument for urn in targets or () for argument in (flag, urn)]
+    ended = False
+    # The events have debugging lines with properties in them: they go through a pipe and are never kept.
+    with (
+        tempfile.TemporaryFile("w+") as stderr,
+        _started(command, folder, stderr) as process,
+        _handed_on(process),
+    ):
+        for line in process.stdout or ():
+            event: dict[str, Any] = json.loads(line)
+            ended = ended or "summaryEvent" in event
+            yield event
+        if process.wait() != 0 and not ended:
+            stderr.seek(0)
+            raise UserError(f"`pulumi up` failed: {stderr.read().strip()}")
+
+
+def _started(command: Sequence[str], folder: Path, stderr: IO[str]) -> subprocess.Popen[str]:
+    try:
+        return subprocess.Popen(
+            ["pulumi", *command],
+            cwd=folder,
+            stdout=subprocess.PIPE,
+            stderr=stderr,
+            text=True,
+            start_new_session=True,  # the terminal's interrupt reaches it once, through us
+        )
+    except FileNotFoundError:
+        raise UserError(_MISSING) from None
+
+
+@contextmanager
+def _handed_on(process: subprocess.Popen[str]) -> Iterator[None]:
+    """Hand interrupts on to a process, for which they mean: end what you have begun."""
+
+    def hand_on(*_: object) -> None:
+        process.send_signal(signal.SIGINT)
+
+    before = {number: signal.signal(number, hand_on) for number in (signal.SIGINT, signal.SIGTERM)}
+    try:
+        yield
+    finally:
+        for number, handler in before.items():
+            signal.signal(number, handler)
+
+
+def config(stack: str, folder: Path) -> dict[str, str]:
+    """The stack's config with its secrets in the open, structured values as JSON; never to be shown or kept.
+
+    Raises:
+        UserError: as for `export`, and without the passphrase.
+    """
+    found: dict[str, dict[str, Any]] = json.loads(
+        _call(["config", "--json", "--show-secrets", "--stack", stack], folder)
+    )
+    return {key: entry["value"] for key, entry in found.items() if entry.get("value") is not None}
 
 
 def export(stack: str, folder: Path) -> dict[str, Any]:
@@ -94,7 +180,7 @@ def _run(command: Sequence[str], folder: Path, stdin: str | None = None) -> subp
             ["pulumi", *command], cwd=folder, input=stdin, capture_output=True, text=True, check=False
         )
     except FileNotFoundError:
-        raise UserError("pulumi is not on the PATH; put its folder there") from None
+        raise UserError(_MISSING) from None
 
 
 def _failed(command: Sequence[str], done: subprocess.CompletedProcess[str]) -> UserError:

@@ -16,6 +16,7 @@ from jinja2 import Environment, PackageLoader, StrictUndefined
 
 from meltanodata.capacity import WARN_PERCENT
 from meltanodata.deployment import name, resources
+from meltanodata.drift import DAYS
 from meltanodata.impact import NAMES, Type
 from meltanodata.plan import TENANT
 from meltanodata.wording import listing
@@ -27,9 +28,6 @@ if TYPE_CHECKING:
 
 CONSOLE = "https://cloud.digitalocean.com"
 """DigitalOcean's control panel."""
-
-EXPIRES_SOON = 30
-"""Days that a certificate should still be valid."""
 
 
 class State(Enum):
@@ -83,7 +81,7 @@ class Entry:
         if self.certificate is None:
             return "dim"
         days = (self.certificate - now.date()).days
-        return "bad" if days < 0 else "warn" if days < EXPIRES_SOON else ""
+        return "bad" if days < 0 else "warn" if days < DAYS else ""
 
 
 @dataclass(frozen=True)

@@ -21,7 +21,7 @@ from meltanodata.errors import UserError
 from meltanodata.impact import Effect, Operation, Severity, Type
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Mapping
+    from collections.abc import Iterable, Iterator, Mapping
 
     from meltanodata.rules import Use
 
@@ -394,33 +394,54 @@ def _reasons(
         for option in sorted({*old, *new})
         if old.get(option) != new.get(option)
     )
-    return options or _found(steps)
+    told = {(reason.before, reason.after) for reason in options}
+    found = [reason for reason in _found(steps, explained=bool(options)) if (reason.before, reason.after) not in told]
+    return (*options, *found)
 
 
-def _found(steps: Iterable[Mapping[str, Any]]) -> tuple[Reason, ...]:
-    """Where no option of the tenant changes: what the engine found to differ at its resources."""
-    reasons: list[Reason] = []
-    for step in steps:
-        kind = impact.NAMES.get(_type(step["urn"]), deployment.name(step["urn"]))
-        operation = OPERATIONS[step["op"]]
-        if operation not in ("update", "replace"):
-            reasons.append(Reason(what=f"{kind} is {'missing' if operation == 'create' else 'no longer wanted'}"))
-            continue
-        old, new = _inputs(step, "oldState"), _inputs(step, "newState")
-        for name in _properties(step):
+def _found(steps: Iterable[Mapping[str, Any]], *, explained: bool) -> Iterator[Reason]:
+    """What the engine found to differ at a tenant's resources.
+
+    Causes only. What follows from a new droplet or database is known after the apply, and no reason; what an option
+    changes on the droplet, or of a password, is the option's doing.
+    """
+    steps = [step for step in steps if _type(step["urn"]) != TENANT]
+    moved = any(
+        _type(step["urn"]) in (Type.DROPLET, Type.CLUSTER) and OPERATIONS[step["op"]] != "update" for step in steps
+    )
+    for step in sorted(steps, key=lambda step: deployment.name(step["urn"])):
+        kind = impact.NAMES.get(_type(step["urn"]))
+        if kind is not None:
+            yield from _at_digitalocean(step, kind, moved=moved, explained=explained)
+        elif not explained and not moved:
+            yield Reason(what=f"the program now declares {deployment.name(step['urn'])} otherwise")
+
+
+def _at_digitalocean(step: Mapping[str, Any], kind: str, *, moved: bool, explained: bool) -> Iterator[Reason]:
+    operation = OPERATIONS[step["op"]]
+    if operation not in ("update", "replace"):
+        yield Reason(what=f"{kind} is {'missing' if operation == 'create' else 'no longer wanted'}")
+        return
+    old, new = _inputs(step, "oldState"), _inputs(step, "newState")
+    for name in _properties(step):
+        if not (moved and UNKNOWN in json.dumps(new.get(name))):
             before, after = _text(old.get(name)), _text(new.get(name))
-            reasons.append(
-                Reason(what=f"{kind} {name}")
-                if before == after
-                else Reason(what=f"{kind} {name}", before=before, after=after)
-            )
-    return tuple(sorted(set(reasons), key=lambda reason: (reason.what, reason.before or "", reason.after or "")))
+            if before != after:
+                yield Reason(what=f"{kind} {name}", before=before, after=after)
+            elif not explained:  # a secret, or something that is no input
+                yield Reason(what=f"{kind} {name}")
 
 
 def _text(value: JsonValue) -> str | None:
     """A value as it stands in YAML; the engine has put `[secret]` in place of secrets."""
     if value is None:
         return None
-    if value == UNKNOWN:
-        return "known after the apply"
-    return value if isinstance(value, str) else json.dumps(value, ensure_ascii=False)
+    text = value if isinstance(value, str) else json.dumps(_stated(value), ensure_ascii=False)
+    return text.replace(UNKNOWN, "known after the apply")
+
+
+def _stated(value: JsonValue) -> JsonValue:
+    """Without the plugins' own note of which values are defaults."""
+    if isinstance(value, dict):
+        return {name: _stated(inner) for name, inner in value.items() if name != "__defaults"}
+    return [_stated(inner) for inner in value] if isinstance(value, list) else value

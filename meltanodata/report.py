@@ -13,19 +13,25 @@ from typing import TYPE_CHECKING
 
 from rich.table import Table
 
+from meltanodata.guard import Review
 from meltanodata.impact import Severity
 from meltanodata.plan import Change, Plan, Reason, Row, Team, describe
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterable, Sequence
+    from collections.abc import Callable, Iterable, Iterator, Sequence
 
-    from meltanodata.guard import Review, Stop
+    from meltanodata.deploy import Result
+    from meltanodata.drift import Drift
+    from meltanodata.guard import Stop
 
 MARKER = "<!-- meltanodata plan -->"
 """The first line of the comment, by which the next run finds it."""
 
+DRIFT_MARKER = "<!-- meltanodata drift -->"
+"""The same for the issue."""
+
 LIMIT = 65_536
-"""The longest comment that GitHub takes, in characters."""
+"""The longest comment or issue that GitHub takes, in characters."""
 
 ICONS = {Severity.NONE: "✅", Severity.INTERRUPTION: "⚠️", Severity.LOSS: "🚨"}
 
@@ -65,6 +71,81 @@ def comment(reviews: Sequence[Review], limit: int = LIMIT) -> str:
         if len(text) <= limit:
             break
     return text
+
+
+def outcome_table(results: Sequence[Result]) -> Table:
+    """What came of a deployment, one row a tenant."""
+    table = Table("", "Tenant", "What", "When", "")
+    for result in _failed_first(results):
+        table.add_row(_mark(result), result.tenant, result.change, result.stage, "\n".join(result.problems))
+    return table
+
+
+def outcome(stack: str, results: Sequence[Result], seconds: float) -> str:
+    """The same as a job's summary, in Markdown."""
+    well = sum(result.well for result in results)
+    minutes, rest = divmod(int(seconds), 60)
+    icon = "✅" if well == len(results) else "❌"
+    lines = [f"### {icon} `{stack}`: {well} of {len(results)} tenants, {minutes}:{rest:02} min"]
+    if results:
+        lines += ["", "| | Tenant | What | When | |", "|---|---|---|---|---|"]
+        lines += [
+            f"| {_mark(it)} | **{it.tenant}** | {it.change} | {it.stage} | {'<br>'.join(map(_cell, it.problems))} |"
+            for it in _failed_first(results)
+        ]
+    return "\n".join([*lines, "", ""])
+
+
+def _failed_first(results: Iterable[Result]) -> list[Result]:
+    return sorted(results, key=lambda result: (result.well, not result.applied, result.tenant))
+
+
+def _mark(result: Result) -> str:
+    return "✅" if result.well else "❌" if result.applied else "⏸️"
+
+
+def drift(found: Drift, limit: int = LIMIT) -> str:
+    """The sticky issue of what differs although nobody deployed, in GitHub's Markdown."""
+    text = ""
+    for level in _LEVELS:
+        text = "\n\n".join([DRIFT_MARKER, *_drift(found, level)]) + "\n"
+        if len(text) <= limit:
+            break
+    return text
+
+
+def _drift(found: Drift, level: _Level) -> Iterator[str]:
+    changed = [plan for plan in found.plans if not plan.empty]
+    if changed:
+        yield "## What is not as the repository has it"
+        yield (
+            "Somebody changed it by hand, or a deployment has not been finished. `meltanodata deploy --stack STACK"
+            " --refresh` makes it so again; if it shall stay as it is, write it into tenants.yaml."
+        )
+        yield from (_section(Review(plan=plan), level) for plan in changed)
+    if found.orphans:
+        yield "## Orphans: in the accounts, and no stack knows them"
+        yield (
+            "They cost money, and a record without a droplet can be taken over by strangers. Add the tenant to"
+            " tenants.yaml if it is one, delete the object by hand if it is nobody's, or list its name in the setting"
+            " no_tenants."
+        )
+        shown = found.orphans[: 2 * level.names][:200]
+        lines = [
+            f"| {it.kind} | {_code(it.name)} | {_code(it.id)} | {_cell(it.team)} | {_code(it.about)} |" for it in shown
+        ]
+        yield "\n".join(["| What | Name | Id | Team | |", "|---|---|---|---|---|", *lines])
+        if len(shown) < len(found.orphans):
+            yield f"And {len(found.orphans) - len(shown)} more."
+    if found.expiring:
+        yield "## Certificates that expire soon"
+        yield "Renew it, then `pulumi config set --secret meltanodata:certificate < FILE` and the key likewise."
+        yield "\n".join(
+            f"- {it.last_day}: {len(it.tenants)} tenants ({', '.join(it.tenants[: min(level.names, 100)])})"
+            for it in found.expiring
+        )
+    if found.none:
+        yield "Nothing differs."
 
 
 @dataclass(frozen=True)

@@ -7,6 +7,7 @@ Pulumi.<stack>.yaml itself and so need neither the engine nor the passphrase.
 from __future__ import annotations
 
 import json
+import os
 import re
 import shlex
 from decimal import Decimal
@@ -233,6 +234,14 @@ class Settings(_Frozen):
         examples=['{"canaries": ["demo"], "batch": 20, "pause": 30}'],
     )
 
+    no_tenants: Annotated[tuple[str, ...], BeforeValidator(_from_json)] = Field(
+        (),
+        title="a list of names",
+        description="Droplets, records and clusters in the teams that are there for another purpose; `drift` leaves"
+        " them alone.",
+        examples=['["controller.meltanodata.com", "www"]'],
+    )
+
     @property
     def teams(self) -> tuple[str, ...]:
         """The names of all teams whose tokens the program needs: the droplets' first."""
@@ -273,7 +282,37 @@ def from_pulumi(now: datetime) -> tuple[Settings, Secrets]:
     prefix = f"{NAMESPACE}:"
     names = {key.removeprefix(prefix) for key in (*get_config_env(), *CONFIG.get()) if key.startswith(prefix)}
     values = {name: config.get(name) for name in sorted(names)}
-    return of({name: value for name, value in values.items() if value is not None}, pulumi.get_stack(), now)
+    known = {name: value for name, value in values.items() if value is not None}
+    return of(with_other_tokens(known), pulumi.get_stack(), now)
+
+
+def from_config(config: Mapping[str, str], stack: str, now: datetime) -> tuple[Settings, Secrets]:
+    """The same for a command, from what `pulumi config` prints, see `engine.config`.
+
+    Raises:
+        ProblemsError: see `from_pulumi`.
+    """
+    prefix = f"{NAMESPACE}:"
+    values = {name.removeprefix(prefix): value for name, value in config.items() if name.startswith(prefix)}
+    return of(with_other_tokens(values), stack, now)
+
+
+TOKENS = "MELTANODATA_TOKENS"
+"""The environment variable that previews have read-only tokens in: JSON, by the team's name."""
+
+
+def with_other_tokens(values: Mapping[str, str]) -> dict[str, str]:
+    """The settings' values, with the tokens of the environment in place of the stack's where it has some.
+
+    The environment may have those of other stacks' teams as well.
+    """
+    tokens = _from_json(os.environ.get(TOKENS))
+    if not tokens:
+        return dict(values)
+    if isinstance(tokens, dict):
+        teams = _team_names(values)
+        tokens = {team: token for team, token in tokens.items() if team in teams}
+    return {**values, "tokens": json.dumps(tokens)}
 
 
 def of(values: Mapping[str, str], stack: str, now: datetime) -> tuple[Settings, Secrets]:

@@ -243,7 +243,6 @@ def _described(args: TenantArgs) -> dict[str, Any]:
         "caddy_version": args.settings.caddy_version,
         "certificate": certificates.fingerprint(certificate)[:16],
         "certificate_expires": certificates.last_day(certificate).isoformat(),
-        "files": files.digest(),
     }
 
 

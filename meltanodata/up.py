@@ -36,6 +36,16 @@ def up(
     meltanodata up --stack prod --yes --continue-on-error
     """
     project = Project.around(Path.cwd())
+    put_in_order(stack, project)
+    engine.become_up(stack, project.root, context.args)
+
+
+def put_in_order(stack: str, project: Project) -> None:
+    """Finish with what a run that was killed left behind, and say what that was; nothing otherwise.
+
+    Raises:
+        UserError: the stack is locked by a run that is at work, or that cannot be judged from here.
+    """
     folder = project.root
     _unlock(stack, project)
     exported = engine.export(stack, folder)
@@ -50,7 +60,6 @@ def up(
         if uncertain := interrupted.uncertain(exported):
             engine.refresh(stack, folder, uncertain)
         print("Its notes are cleared; this run goes on with it.", flush=True)
-    engine.become_up(stack, folder, context.args)
 
 
 def _unlock(stack: str, project: Project) -> None:

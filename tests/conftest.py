@@ -14,7 +14,7 @@ if TYPE_CHECKING:
 
 # Read by clients at import or start-up, so before any test module is imported: a test must never reach
 # a real account, whoever's machine it runs on. Tests of the engine set their own sandbox's.
-_CREDENTIALS = ("DIGITALOCEAN_", "PULUMI_", "SPACES_", "OP_")
+_CREDENTIALS = ("DIGITALOCEAN_", "PULUMI_", "SPACES_", "OP_", "GITHUB_TOKEN", "MELTANODATA_TOKENS")
 
 for _name in [name for name in os.environ if name.startswith(_CREDENTIALS)]:
     del os.environ[_name]

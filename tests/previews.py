@@ -31,7 +31,6 @@ OPTIONS: dict[str, Any] = {
     "caddy_version": 1,
     "certificate": "5f1c09ab5f1c09ab",
     "certificate_expires": "2027-01-31",
-    "files": "0d1f2e3c0d1f2e3c",
 }
 """What a tenant's component says of it, defaults filled in."""
 

@@ -5,11 +5,9 @@ Pure: text in, text out. Where a file has to be and whose it is stands here and 
 
 from __future__ import annotations
 
-import hashlib
 import json
 import re
 from dataclasses import asdict, dataclass
-from functools import cache
 from pathlib import Path
 from string import Template
 from typing import TYPE_CHECKING, Any, Literal
@@ -64,13 +62,6 @@ class Certificate:
 
     certificate: str
     key: str
-
-
-@cache
-def digest() -> str:
-    """Sixteen hexadecimal digits that change when a template or a script here does."""
-    texts = [f"{path.name}\n{path.read_text(encoding='utf-8')}" for path in sorted(_HERE.iterdir()) if path.is_file()]
-    return hashlib.sha256("\0".join(texts).encode()).hexdigest()[:16]
 
 
 def tenant_files(

@@ -186,8 +186,10 @@ async def _debian(tree: Path) -> None:
 
 
 async def _mirrors() -> list[str]:
-    """Lines of the tree's sources.list: this machine's mirrors of the suite; none where it has none, and mmdebstrap then
-    takes Debian's own."""
+    """Lines of the tree's sources.list: this machine's mirrors of the suite.
+
+    None where it has none, and mmdebstrap then takes Debian's own.
+    """
     listing = await run("apt-get", "indextargets", "--format", "$(REPO_URI) $(CODENAME)", "Created-By: Packages")
     used = dict.fromkeys(line for line in listing.splitlines() if line.split()[1].partition("-")[0] == SUITE)
     return [f"deb {line} main" for line in used]

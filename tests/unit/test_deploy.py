@@ -11,7 +11,7 @@ from meltanodata.deploy import Result, stages
 from meltanodata.errors import UserError
 from meltanodata.settings import Rollout
 from tests import previews
-from tests.previews import Step, created, destroyed, preview, renewed, replaced
+from tests.previews import Step, created, destroyed, preview, renewed, replaced, updated
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping, Sequence
@@ -26,7 +26,8 @@ class World:
         self.left = list(steps)
         self.fails: dict[str, str] = {}
         """The engine's message by URN; what comes after it in the same tenant is not done."""
-        self.unwell: dict[str, list[str]] = {}
+        self.unwell: dict[str, str] = {}
+        """What verifying a tenant once more finds."""
         self.ups: list[set[str] | None] = []
         self.waits: list[float] = []
         self.checked: list[list[str]] = []
@@ -37,7 +38,10 @@ class World:
     def preview(self) -> Mapping[str, Any]:
         return preview(*self.left, *self.between)
 
-    def up(self, targets: Sequence[str] | None) -> Iterator[Mapping[str, Any]]:
+    def up(self, targets: Sequence[str] | None, *, again: bool = False) -> Iterator[Mapping[str, Any]]:
+        if again:
+            yield from self._verify(targets or ())
+            return
         self.ups.append(None if targets is None else set(targets))
         stuck: set[str] = set()
         for step in list(self.left):
@@ -49,8 +53,7 @@ class World:
             yield {"resourcePreEvent": {"metadata": metadata}}
             if urn in self.fails:
                 stuck.add(tenant)
-                yield {"resOpFailedEvent": {"metadata": metadata}}
-                yield {"diagnosticEvent": {"urn": urn, "severity": "error", "message": f"{self.fails[urn]}\n"}}
+                yield from self._failed(metadata, self.fails[urn])
             else:
                 self.left.remove(step)
                 yield {"resOutputsEvent": {"metadata": metadata}}
@@ -58,22 +61,24 @@ class World:
         yield {"resOutputsEvent": {"metadata": {"op": "same", "urn": previews.ROOT}}}
         yield {"summaryEvent": {}}
 
-    def check(self, tenants: Sequence[str]) -> dict[str, list[str]]:
-        self.checked.append(list(tenants))
-        return {tenant: problems for tenant, problems in self.unwell.items() if tenant in tenants}
+    def _verify(self, urns: Sequence[str]) -> Iterator[Mapping[str, Any]]:
+        tenants = [urn.rsplit("::", 1)[1].removesuffix("-verify") for urn in urns]
+        assert list(urns) == [previews.urn(tenant, "verify") for tenant in tenants]
+        self.checked.append(tenants)
+        for urn, tenant in zip(urns, tenants, strict=True):
+            metadata = {"op": "create-replacement", "urn": urn}
+            if tenant in self.unwell:
+                yield from self._failed(metadata, self.unwell[tenant])
+            else:
+                yield {"resOutputsEvent": {"metadata": metadata}}
+
+    def _failed(self, metadata: Mapping[str, str], message: str) -> Iterator[Mapping[str, Any]]:
+        yield {"resOpFailedEvent": {"metadata": metadata}}
+        yield {"diagnosticEvent": {"urn": metadata["urn"], "severity": "error", "message": f"{message}\n"}}
 
     def deploy(self, **rollout: Any) -> list[Result]:
         found = plan.read(self.preview())
-        return list(
-            deploy.run(
-                found,
-                Rollout(**rollout),
-                self,
-                check=self.check,
-                wait=self.waits.append,
-                say=self.said.append,
-            )
-        )
+        return list(deploy.run(found, Rollout(**rollout), self, wait=self.waits.append, say=self.said.append))
 
 
 def of(kind: Any, *keys: str) -> list[Step]:
@@ -87,7 +92,7 @@ def applied(results: list[Result]) -> dict[str, bool]:
 def test_a_small_change_is_one_up_without_a_pause() -> None:
     world = World(*created("acme"), *destroyed("bolt"))
     assert applied(world.deploy()) == {"acme": True, "bolt": True}
-    assert (world.ups, world.waits, world.checked) == ([None], [], [["acme"]])
+    assert (world.ups, world.waits, world.checked) == ([None], [], [])
     assert world.left == []
 
 
@@ -100,17 +105,23 @@ def test_canaries_come_first_and_are_looked_at_before_the_rest() -> None:
         ("bolt", "batch 1 of 1"),
     ]
     assert world.ups == [{step["urn"] for step in renewed("core")}, None]
-    assert (world.waits, world.checked) == ([7.0], [["core"], ["acme", "bolt"]])
+    assert (world.waits, world.checked) == ([7.0], [["core"]])
 
 
 def test_an_unwell_canary_holds_up_everybody_else() -> None:
     world = World(*of(renewed, "acme", "core"))
-    world.unwell = {"core": ["meltano.service failed"]}
+    world.unwell = {"core": "meltano.service failed"}
     assert world.deploy(canaries=("core",)) == [
-        Result("core", "changed", "canaries", ("meltano.service failed",)),
+        Result("core", "changed", "canaries", ("not well afterwards: meltano.service failed",)),
         Result("acme", "changed", "", (), applied=False),
     ]
     assert len(world.ups) == 1
+
+
+def test_whoever_was_not_verified_on_the_way_is_verified_at_the_end() -> None:
+    world = World(updated("acme", "record", "value"), *destroyed("bolt"), *renewed("core"))
+    assert applied(world.deploy()) == {"acme": True, "bolt": True, "core": True}
+    assert world.checked == [["acme"]]
 
 
 def test_batches_stop_at_the_first_that_fails() -> None:
@@ -174,7 +185,6 @@ def test_it_ends_when_the_plan_becomes_another_one() -> None:
         plan.read(world.preview()),
         Rollout(batch=1),
         world,
-        check=world.check,
         wait=lambda _: world.between.extend(destroyed("t1")),
         say=world.said.append,
     )

@@ -142,8 +142,39 @@ def test_without_a_changed_option_the_resource_gives_the_reason() -> None:
     assert found.cost is None
 
 
+def test_what_follows_from_a_missing_droplet_is_no_reason() -> None:
+    found = row(
+        child("create", "acme", "droplet", None, previews.inputs("acme", "droplet")),
+        child("update", "acme", "record", {"value": "10.0.0.1"}, {"value": plan.UNKNOWN}, diffReasons=["value"]),
+        child("update", "acme", "project", {"resources": []}, {"resources": [plan.UNKNOWN]}, diffReasons=["resources"]),
+        replaced("acme", "files", "triggers", "connection"),
+        child("update", "acme", "firewall", {"tags": []}, {"tags": ["x"]}, diffReasons=["tags"]),
+    )
+    assert found.change is Change.REPLACED
+    assert why(found) == ["droplet is missing", 'firewall tags: [] → ["x"]']
+
+
+def test_a_value_that_is_known_after_the_apply_says_so() -> None:
+    rules = [{"__defaults": [], "type": "ip_addr", "value": plan.UNKNOWN}]
+    found = row(child("update", "acme", "firewall", {"rules": []}, {"rules": rules}, diffReasons=["rules"]))
+    assert why(found) == ['firewall rules: [] → [{"type": "ip_addr", "value": "known after the apply"}]']
+
+
 def test_a_secret_that_differs_has_no_value() -> None:
-    assert why(row(updated("acme", "files", "stdin"))) == ["acme-files stdin"]
+    assert why(row(updated("acme", "firewall", "rules"))) == ["firewall rules"]
+
+
+def test_what_the_program_does_otherwise_than_before_is_the_reason_where_no_option_is() -> None:
+    assert why(row(replaced("acme", "files", "stdin"))) == ["the program now declares acme-files otherwise"]
+
+
+def test_what_was_changed_by_hand_is_told_beside_the_option() -> None:
+    found = row(
+        component("update", "acme", options(), options(tls="self_signed")),
+        replaced("acme", "files", "stdin"),
+        child("update", "acme", "record", {"value": "10.0.0.1"}, {"value": "10.0.0.2"}, diffReasons=["value"]),
+    )
+    assert why(found) == ["tls: wildcard → self_signed", "record value: 10.0.0.1 → 10.0.0.2"]
 
 
 def test_a_renewed_certificate_restarts_the_web_server_alone() -> None:

@@ -10,6 +10,7 @@ from hypothesis import strategies as st
 from rich.console import Console
 
 from meltanodata import guard, plan, report
+from meltanodata.deploy import Result
 from meltanodata.guard import DATA_LOSS, Review
 from meltanodata.plan import Plan, Team
 from meltanodata.settings import Guard
@@ -164,3 +165,26 @@ def test_a_value_cannot_break_out_of_its_cell(text: str) -> None:
 def test_a_step_without_an_option_shows_the_resource() -> None:
     step = child("update", "acme", "record", {"value": "10.0.0.1"}, {"value": "10.0.0.2"}, diffReasons=["value"])
     assert "record value: `10.0.0.1` → `10.0.0.2`" in report.comment([review(step, names=[])])
+
+
+RESULTS = [
+    Result("acme", "created", "batch 1 of 2", ()),
+    Result("bolt", "changed", "batch 1 of 2", ("replace of acme-files (stdin): timed | out\n124", "not done: x")),
+    Result("core", "destroyed", "", (), applied=False),
+]
+
+
+def test_summary_of_a_deployment(golden: Golden) -> None:
+    golden("summary.md", report.outcome("prod", RESULTS, 3725))
+
+
+def test_summary_of_a_deployment_that_went_well() -> None:
+    assert report.outcome("prod", RESULTS[:1], 61).startswith("### ✅ `prod`: 1 of 1 tenants, 1:01 min\n")
+    assert report.outcome("prod", [], 5) == "### ✅ `prod`: 0 of 0 tenants, 0:05 min\n\n"
+
+
+def test_outcome_for_the_terminal() -> None:
+    out = io.StringIO()
+    Console(file=out, width=120).print(report.outcome_table(RESULTS))
+    lines = out.getvalue().splitlines()
+    assert [mark for line in lines for mark in ("❌", "⏸️", "✅") if mark in line] == ["❌", "⏸️", "✅"]

@@ -352,6 +352,45 @@ def test_pulumis_config_is_read(monkeypatch: pytest.MonkeyPatch) -> None:
         set_all_config({})
 
 
+def test_a_command_reads_what_the_cli_prints() -> None:
+    values = config()
+    printed = {f"meltanodata:{name}": value for name, value in values.items()} | {"other:domain": "x"}
+    assert settings.from_config(printed, "prod", NOW) == settings.of(values, "prod", NOW)
+
+
+def test_tokens_of_the_environment_take_the_place_of_the_stacks(monkeypatch: pytest.MonkeyPatch) -> None:
+    tokens = {"Meltano": "read_meltano", "DBs 1": "read_one", "DBs 2": "read_two", "another stack's": "read_other"}
+    monkeypatch.setenv("MELTANODATA_TOKENS", json.dumps(tokens))
+    _, secrets = settings.from_config({f"meltanodata:{name}": value for name, value in config().items()}, "prod", NOW)
+    assert {team: token.get_secret_value() for team, token in secrets.tokens.items()} == {
+        "Meltano": "read_meltano",
+        "DBs 1": "read_one",
+        "DBs 2": "read_two",
+    }
+
+
+@pytest.mark.parametrize(
+    ("tokens", "message"), [("dop_v1_x", "is no mapping"), ('{"Meltano": "dop_v1_x"}', 'tokens["DBs 1"] is missing')]
+)
+def test_wrong_tokens_of_the_environment_are_told(monkeypatch: pytest.MonkeyPatch, tokens: str, message: str) -> None:
+    monkeypatch.setenv("MELTANODATA_TOKENS", tokens)
+    with pytest.raises(ProblemsError) as caught:
+        settings.from_config({f"meltanodata:{name}": value for name, value in config().items()}, "prod", NOW)
+    assert message in str(caught.value)
+    assert "dop_v1_x" not in str(caught.value)
+
+
+def test_guard_and_rollout_are_json_in_the_config() -> None:
+    made, _ = settings.of(
+        config(guard='{"destroyed": 5}', rollout='{"canaries": ["demo"], "batch": 3}', no_tenants='["www"]'),
+        "prod",
+        NOW,
+    )
+    assert (made.guard.destroyed, made.guard.destroyed_percent) == (5, 10)
+    assert (made.rollout.canaries, made.rollout.batch, made.rollout.pause) == (("demo",), 3, 30)
+    assert made.no_tenants == ("www",)
+
+
 FILE = """\
 config:
   other:thing: 1

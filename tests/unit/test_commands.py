@@ -1,6 +1,8 @@
 from __future__ import annotations
 
 import json
+import os
+import signal
 import subprocess
 from typing import TYPE_CHECKING, Any
 
@@ -314,3 +316,57 @@ def test_what_is_no_health_is_told(project: Project, cli: Cli, text: str) -> Non
     (project.folder / "health.json").write_text(text)
     result = run("page", "index.html", "--health", "health.json")
     assert "health.json: not the JSON of meltanodata doctor" in str(result.exception)
+
+
+UP = ["up", "--json", "--yes", "--skip-preview", "--non-interactive", "--continue-on-error", "--stack", "prod"]
+
+
+@pytest.mark.parametrize(
+    ("options", "more"),
+    [
+        ({"targets": None}, []),
+        ({"targets": None, "refresh": True}, ["--refresh", "--run-program"]),
+        ({"targets": ["a::x y", "b"]}, ["--target", "a::x y", "--target", "b"]),
+        ({"targets": ["a"], "again": True}, ["--target-replace", "a"]),
+    ],
+)
+def test_an_up_tells_its_events(cli: Cli, tmp_path: Path, options: dict[str, Any], more: list[str]) -> None:
+    cli.prints('{"summaryEvent": {}}\n{"cancelEvent": {}}\n', "warning: something", code=1)
+    assert list(engine.up("prod", tmp_path, **options)) == [{"summaryEvent": {}}, {"cancelEvent": {}}]
+    assert (tmp_path / "arguments").read_text() == " ".join([*UP, *more]) + "\n"
+
+
+def test_an_up_that_did_not_begin_says_why(cli: Cli, tmp_path: Path) -> None:
+    cli.prints('{"diagnosticEvent": {}}\n', "error: the stack is currently locked by 1 lock(s)", code=255)
+    with pytest.raises(UserError, match="`pulumi up` failed: error: the stack is currently locked"):
+        list(engine.up("prod", tmp_path, None))
+
+
+def test_an_up_without_a_cli_says_so(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("PATH", str(tmp_path))
+    with pytest.raises(UserError, match="pulumi is not on the PATH"):
+        list(engine.up("prod", tmp_path, None))
+
+
+@pytest.mark.usefixtures("cli")
+def test_an_interrupt_is_handed_on_and_the_engine_ends_what_it_has_begun(tmp_path: Path) -> None:
+    script = tmp_path / "pulumi"
+    script.write_text(
+        """#!/bin/sh
+trap 'echo "{\\"summaryEvent\\": {}}"; exit 1' INT
+echo '{"preludeEvent": {}}'
+while :; do sleep 0.05; done
+"""
+    )
+    script.chmod(0o755)
+    events = engine.up("prod", tmp_path, None)
+    assert next(events) == {"preludeEvent": {}}
+    os.kill(os.getpid(), signal.SIGTERM)
+    assert list(events) == [{"summaryEvent": {}}]
+
+
+def test_the_config_is_asked_for_with_its_secrets(cli: Cli, tmp_path: Path) -> None:
+    said = {"meltanodata:domain": {"value": "meltanodata.com", "secret": False}, "meltanodata:tokens": {"secret": True}}
+    cli.prints(json.dumps(said))
+    assert engine.config("prod", tmp_path) == {"meltanodata:domain": "meltanodata.com"}
+    assert (tmp_path / "arguments").read_text() == "config --json --show-secrets --stack prod\n"

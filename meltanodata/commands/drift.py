@@ -1,0 +1,47 @@
+"""`drift`: what differs although nobody deployed."""
+
+from __future__ import annotations
+
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import typer
+
+from meltanodata import accounts, engine, plan, report, settings
+from meltanodata import drift as drifts
+from meltanodata.commands import DRIFTED
+from meltanodata.github import GitHub
+from meltanodata.stacks import Project
+
+if TYPE_CHECKING:
+    from meltanodata.drift import Drift, Orphan
+    from meltanodata.plan import Plan
+
+TITLE = "The fleet is not as the repository has it"
+
+
+def drift(stack: str | None, *, post: bool) -> None:
+    """See `cli.drift`."""
+    found = _find(Project.around(Path.cwd()), stack)
+    text = report.drift(found)
+    print(text, end="")
+    if post:
+        GitHub.from_environment().issue(report.DRIFT_MARKER, TITLE, None if found.none else text)
+    if not found.none:
+        raise typer.Exit(DRIFTED)
+
+
+def _find(project: Project, stack: str | None) -> Drift:
+    now = datetime.now(UTC)
+    names = [found.stack for found in project.fleet(stack)]
+    exported = [engine.export(name, project.root) for name in names]
+    ids = drifts.known(exported)
+    orphans: set[Orphan] = set()
+    plans: list[Plan] = []
+    for name in names:
+        own, secrets = settings.from_config(engine.config(name, project.root), name, now)
+        held = accounts.read(own, secrets.tokens)
+        orphans.update(drifts.orphans(held, ids, own.droplet_team.name, own.no_tenants))
+        plans.append(plan.read(engine.preview(name, project.root, refresh=True)))
+    return drifts.Drift(plans, sorted(orphans), drifts.expiring(exported, now.date()))
