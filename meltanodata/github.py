@@ -75,13 +75,14 @@ class GitHub:
         url = os.environ.get("GITHUB_API_URL", "https://api.github.com")
         return cls(os.environ["GITHUB_REPOSITORY"], os.environ["GITHUB_TOKEN"], url)
 
-    def comment(self, number: int, marker: str, body: str) -> None:
-        """Write the one comment of a pull request that begins with the marker, new or over the old one."""
+    def comment(self, number: int, marker: str, body: str, *, new: bool = True) -> None:
+        """Write the one comment of a pull request that begins with the marker, over the old one or, if told so, new."""
         for comment in self._all(f"/issues/{number}/comments"):
             if (comment["body"] or "").startswith(marker):
                 self._ask("PATCH", f"/issues/comments/{comment['id']}", json={"body": body})
                 return
-        self._ask("POST", f"/issues/{number}/comments", json={"body": body})
+        if new:
+            self._ask("POST", f"/issues/{number}/comments", json={"body": body})
 
     def issue(self, marker: str, title: str, body: str | None) -> None:
         """Open, rewrite or close the one open issue whose text begins with the marker.

@@ -58,15 +58,20 @@ def table(review: Review) -> Table:
     return result
 
 
-def comment(reviews: Sequence[Review], limit: int = LIMIT) -> str:
+def comment(reviews: Sequence[Review], *, failed: Sequence[str] = (), limit: int = LIMIT) -> str:
     """One sticky comment for all stacks that a pull request touches, in GitHub's Markdown.
+
+    `failed` are the stacks whose preview failed.
 
     The more there is to say, the more is folded: first tenants to whom the same happens, then the reasons, then the
     names. What is left out is always counted, and the worst is told first.
     """
     text = ""
     for level in _LEVELS:
-        sections = [_section(review, level) for review in reviews]
+        sections = [f"### ❌ `{stack}`: the preview failed, and the job's log says why" for stack in failed]
+        sections += [_section(review, level) for review in reviews]
+        if not sections:
+            sections = ["No tenant is touched."]
         text = "\n\n".join([MARKER, *sections]) + "\n"
         if len(text) <= limit:
             break

@@ -19,11 +19,19 @@ AnyStack = Annotated[
 ]
 Base = Annotated[
     str | None,
-    typer.Option(metavar="REV", help="The revision that the pull request goes to; without it nobody is unnamed."),
+    typer.Option(
+        envvar="MELTANODATA_BASE",
+        metavar="REV",
+        help="The revision that the pull request goes to; without it nobody is unnamed.",
+    ),
 ]
 Allow = Annotated[
     list[str] | None,
-    typer.Option(metavar="LABEL", help="A label of the pull request; the guard looks at its own alone. Repeatable."),
+    typer.Option(
+        envvar="MELTANODATA_LABELS",
+        metavar="LABEL",
+        help="A label of the pull request; the guard looks at its own alone. Repeatable.",
+    ),
 ]
 Expect = Annotated[
     Path | None,
@@ -70,21 +78,24 @@ def plan(
 
 @app.command()
 def comment(
-    files: Annotated[list[Path], typer.Argument(metavar="FILE...", help="What `plan --json` printed, one a stack.")],
+    files: Annotated[
+        list[Path] | None, typer.Argument(metavar="FILE...", help="What `plan --json` printed, plan-STACK.json each.")
+    ] = None,
     pull_request: Annotated[
         int | None, typer.Option(metavar="NUMBER", help="Post it on GitHub, or rewrite the one that is there.")
     ] = None,
 ) -> None:
     """Write the comment of a pull request: the plans of all stacks that it touches.
 
-    In Markdown, and with --pull-request on GitHub (GITHUB_REPOSITORY and GITHUB_TOKEN).
+    In Markdown, and with --pull-request on GitHub (GITHUB_REPOSITORY and GITHUB_TOKEN); there, without any plan, an
+    older comment alone is rewritten. An empty file is that of a preview that failed.
 
     \b
     meltanodata comment plan-prod.json plan-prod-2.json
     """
     from meltanodata.commands import plan
 
-    plan.comment(files, pull_request)
+    plan.comment(files or [], pull_request)
 
 
 @app.command()
@@ -114,11 +125,18 @@ def deploy(
     merged: Annotated[
         str | None,
         typer.Option(
-            metavar="COMMIT", help="A merge on GitHub: base, labels and the reviewed plan are its pull request's."
+            envvar="MELTANODATA_MERGED",
+            metavar="COMMIT",
+            help="A merge on GitHub: labels and the reviewed plan are those of its pull request.",
         ),
     ] = None,
     refresh: Annotated[
-        bool, typer.Option("--refresh", help="Look at the world first, and mend what was changed by hand.")
+        bool,
+        typer.Option(
+            "--refresh",
+            envvar="MELTANODATA_REFRESH",
+            help="Look at the world first, and mend what was changed by hand.",
+        ),
     ] = False,
     summary: Annotated[Path | None, typer.Option(metavar="FILE", help="Append what came of it, in Markdown.")] = None,
 ) -> None:
@@ -147,7 +165,7 @@ def drift(
     """Find what differs although nobody deployed.
 
     What was changed by hand, what is in the accounts and no stack knows (orphans), and certificates that expire soon;
-    in Markdown. Exit code 6: there is something.
+    in Markdown. Exit code 6: there is something, and no issue says so.
 
     \b
     meltanodata drift

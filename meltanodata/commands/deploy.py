@@ -42,7 +42,7 @@ def deploy(
     here = Here(stack)
     request = _Request(base, tuple(labels), None if expect is None else reviewed(expect).plan)
     if merged is not None:
-        request = _of_merge(stack, merged)
+        request = _of_merge(stack, merged, base or f"{merged}^")
     if SKIP in request.labels:
         print(f"{stack}: nothing is deployed, since the pull request has the label {SKIP}")
         return
@@ -80,14 +80,13 @@ class _Request:
     """None where nothing has to be reviewed."""
 
 
-def _of_merge(stack: str, commit: str) -> _Request:
+def _of_merge(stack: str, commit: str, base: str) -> _Request:
     """The pull request that a commit of the main branch came from, with the plan that it showed last.
 
     Raises:
         UserError: it had no plan to show: one from a fork, or one whose preview is too old.
     """
     repository = GitHub.from_environment()
-    base = f"{commit}^"
     request = repository.pull_request_of(commit)
     if request is None:
         print(f"{commit} came from no pull request: nothing was reviewed, and the guard alone decides.")

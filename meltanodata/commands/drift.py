@@ -28,7 +28,7 @@ def drift(stack: str | None, *, post: bool) -> None:
     print(text, end="")
     if post:
         GitHub.from_environment().issue(report.DRIFT_MARKER, TITLE, None if found.none else text)
-    if not found.none:
+    elif not found.none:
         raise typer.Exit(DRIFTED)
 
 

@@ -51,10 +51,14 @@ def plan(
 
 def comment(files: Sequence[Path], pull_request: int | None) -> None:
     """See `cli.comment`."""
-    text = report.comment([reviewed(file) for file in files])
+    failed = [file for file in files if file.is_file() and file.stat().st_size == 0]
+    text = report.comment(
+        [reviewed(file) for file in files if file not in failed],
+        failed=[file.stem.removeprefix("plan-") for file in failed],
+    )
     print(text, end="")
     if pull_request is not None:
-        GitHub.from_environment().comment(pull_request, report.MARKER, text)
+        GitHub.from_environment().comment(pull_request, report.MARKER, text, new=bool(files))
 
 
 def stacks(base: str, stack: str | None, *, as_json: bool) -> None:

@@ -271,6 +271,30 @@ def test_a_comment_is_posted(project: Project, monkeypatch: pytest.MonkeyPatch) 
     assert [(it["issue"], it["body"]) for it in server.comments] == [(7, result.stdout)]
 
 
+def test_a_comment_says_which_preview_failed(project: Project) -> None:
+    (project.folder / "plan-prod.json").write_text(project.plan("--json", steps=created("core")).stdout)
+    (project.folder / "plan-prod-2.json").write_text("")
+    text = run("comment", "plan-prod.json", "plan-prod-2.json").stdout
+    assert "### ❌ `prod-2`: the preview failed" in text
+    assert "### ✅ `prod`" in text
+
+
+@pytest.mark.usefixtures("project")
+def test_a_pull_request_that_touches_no_stack() -> None:
+    assert run("comment").stdout == f"{report.MARKER}\n\nNo tenant is touched.\n"
+
+
+def test_a_workflow_gives_the_options_by_its_environment(project: Project, monkeypatch: pytest.MonkeyPatch) -> None:
+    project.fleet("acme")
+    monkeypatch.setenv("PULUMI_STACK", "prod")
+    monkeypatch.setenv("MELTANODATA_BASE", "main")
+    monkeypatch.setenv("MELTANODATA_LABELS", "")
+    steps = destroyed("bolt")
+    assert run("plan", "--preview", project.preview(*steps)).exit_code == 3
+    monkeypatch.setenv("MELTANODATA_LABELS", "good first issue guard:data-loss")
+    assert run("plan", "--preview", project.preview(*steps)).exit_code == 0
+
+
 TWO_STACKS = SETTINGS.replace("MeltanoData DBs 1", "MeltanoData DBs 2")
 
 

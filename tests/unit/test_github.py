@@ -39,6 +39,14 @@ def test_the_first_comment_is_posted_and_later_ones_take_its_place(server: Serve
     assert len(server.comments) == 5
 
 
+def test_an_old_comment_alone_is_rewritten_if_told_so(server: Server, client: GitHub) -> None:
+    client.comment(7, MARKER, f"{MARKER} nothing", new=False)
+    assert server.comments == []
+    client.comment(7, MARKER, f"{MARKER} something")
+    client.comment(7, MARKER, f"{MARKER} nothing", new=False)
+    assert [it["body"] for it in server.comments] == [f"{MARKER} nothing"]
+
+
 def test_an_issue_is_opened_rewritten_and_closed(server: Server, client: GitHub) -> None:
     server.issues = [{"number": 100 + number, "state": "open", "body": None} for number in range(3)]
     client.issue(MARKER, "Drift", None)
