@@ -14,12 +14,13 @@ setup: .venv/.ready ## the virtual environment with the locked dependencies
 	$(BIN)/pip install --quiet --no-build-isolation --no-deps --editable .
 	@touch $@
 
-check: setup ## lint, types, the schema's freshness, the fleet file
+check: setup ## lint, types, the schema's freshness, the fleet file, the workflows
 	$(BIN)/ruff check .
 	$(BIN)/ruff format --check .
 	$(BIN)/mypy
 	$(BIN)/meltanodata schema --check
 	$(BIN)/meltanodata check
+	$(BIN)/zizmor --offline --quiet .github
 
 demo: setup ## from nothing to two tenants and back to one, looked at as a person would; LIGHT=1, BROWSER=1
 	@$(BIN)/python -m sandbox.demo $(if $(LIGHT),--light) $(if $(BROWSER),--browser)

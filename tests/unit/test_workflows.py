@@ -1,0 +1,126 @@
+"""The workflows: few external actions, pinned; no right too many; all that is decided is decided by `meltanodata`."""
+
+from __future__ import annotations
+
+import re
+import tomllib
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import pytest
+import yaml
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+PROJECT = Path(__file__).resolve().parents[2]
+FOLDER = PROJECT / ".github" / "workflows"
+WORKFLOWS: dict[str, Any] = {path.stem: yaml.safe_load(path.read_text()) for path in sorted(FOLDER.glob("*.yml"))}
+
+MAY_WRITE = {
+    ("preview", "comment"): {"pull-requests"},
+    ("deploy", "publish"): {"pages", "id-token"},
+    ("drift", "drift"): {"issues"},
+}
+
+ACTIONS = {
+    *("actions/checkout", "actions/upload-artifact", "actions/download-artifact"),
+    *("actions/upload-pages-artifact", "actions/deploy-pages", "pulumi/actions"),
+}
+
+
+def jobs() -> Iterator[tuple[str, str, dict[str, Any]]]:
+    for workflow, content in WORKFLOWS.items():
+        for name, job in content["jobs"].items():
+            yield workflow, name, job
+
+
+def steps() -> Iterator[tuple[str, dict[str, Any]]]:
+    for workflow, name, job in jobs():
+        for step in job["steps"]:
+            yield f"{workflow}.{name}", step
+
+
+def test_these_are_all() -> None:
+    assert set(WORKFLOWS) == {"check", "preview", "deploy", "drift"}
+
+
+def test_external_actions_are_few_and_pinned_by_commit() -> None:
+    used = {step["uses"] for _, step in steps() if "uses" in step}
+    assert {action.split("@")[0] for action in used} == ACTIONS
+    assert all(re.fullmatch(r"[0-9a-f]{40}", action.split("@")[1]) for action in used)
+    assert len(used) == len(ACTIONS)
+
+
+def test_a_job_may_do_no_more_than_it_does() -> None:
+    for workflow in WORKFLOWS.values():
+        assert workflow["permissions"] == {}
+    for workflow, name, job in jobs():
+        rights = job.get("permissions", {})
+        writes = {right for right, level in rights.items() if level == "write"}
+        assert writes == MAY_WRITE.get((workflow, name), set()), name
+        assert set(rights.values()) <= {"read", "write"}
+
+
+def test_no_job_has_both_secrets_of_the_state_and_the_right_to_answer_a_pull_request() -> None:
+    job = WORKFLOWS["preview"]["jobs"]["comment"]
+    assert "secrets" not in str(job)
+    assert job["steps"][0]["with"]["ref"] == "${{ github.event.pull_request.base.sha }}"
+
+
+def test_a_forks_request_gets_no_secret() -> None:
+    assert "pull_request_target" not in str(WORKFLOWS)
+    for name, job in WORKFLOWS["preview"]["jobs"].items():
+        if "secrets" in str(job) or "write" in job.get("permissions", {}).values():
+            assert "head.repo.full_name == github.repository" in job["if"], name
+
+
+def test_previews_and_drift_have_read_only_tokens_and_deploy_has_the_stacks() -> None:
+    for workflow, name, job in jobs():
+        if "PULUMI_CONFIG_PASSPHRASE" in str(job):
+            assert ("READ_ONLY_TOKENS" in str(job)) is (workflow != "deploy"), name
+            assert job["environment"] == ("production" if workflow == "deploy" else "preview")
+
+
+def test_deployments_queue_for_each_stack_and_are_never_cancelled() -> None:
+    deploy = WORKFLOWS["deploy"]["jobs"]["deploy"]
+    assert "concurrency" not in WORKFLOWS["deploy"]
+    assert deploy["concurrency"] == {"group": "deploy-${{ matrix.stack }}", "cancel-in-progress": False, "queue": "max"}
+    assert deploy["strategy"]["fail-fast"] is False
+
+
+def test_nothing_of_an_event_is_pasted_into_a_shell() -> None:
+    for where, step in steps():
+        assert "${{" not in step.get("run", ""), where
+
+
+def test_checkouts_keep_no_credentials() -> None:
+    for where, step in steps():
+        if step.get("uses", "").startswith("actions/checkout@"):
+            assert step["with"]["persist-credentials"] is False, where
+
+
+def test_every_job_ends() -> None:
+    assert all(job["timeout-minutes"] <= 360 for _, _, job in jobs())
+
+
+def test_the_cli_is_of_the_sdks_version() -> None:
+    dependencies = tomllib.loads((PROJECT / "pyproject.toml").read_text())["project"]["dependencies"]
+    (version,) = (line.removeprefix("pulumi==") for line in dependencies if line.startswith("pulumi=="))
+    found = [step["with"]["pulumi-version"] for _, step in steps() if "pulumi/actions" in step.get("uses", "")]
+    assert found == [version] * 4
+
+
+@pytest.mark.parametrize(
+    ("workflow", "commands"),
+    [
+        ("check", set()),
+        ("preview", {"check", "stacks", "plan", "comment"}),
+        ("deploy", {"stacks", "deploy", "page"}),
+        ("drift", {"drift"}),
+    ],
+)
+def test_what_is_decided_is_decided_by_our_commands(workflow: str, commands: set[str]) -> None:
+    runs = [step["run"] for job in WORKFLOWS[workflow]["jobs"].values() for step in job["steps"] if "run" in step]
+    assert {name for run in runs for name in re.findall(r"\.venv/bin/meltanodata (\w+)", run)} == commands
+    assert "pulumi " not in " ".join(runs)
