@@ -43,7 +43,7 @@ def main() -> None:
                 droplet_team=providers[settings.droplet_team.name],
                 database_team=providers[tenant.database_team],
                 project=held.projects[settings.project],
-                image=offers.image(tenant, existing[tenant.key], held, settings.snapshot) or "",
+                image=offers.image(tenant, held, settings.snapshot) or "",
                 ssh_keys=held.ssh_keys,
                 existing=existing[tenant.key],
             ),

@@ -50,8 +50,6 @@ class Droplet:
     """`new` until it has been made, then `active` or `off`."""
     region: str
     size: str
-    image: int | None
-    """The id of the snapshot that it was made from, which may be gone."""
 
 
 @dataclass(frozen=True)
@@ -90,8 +88,18 @@ class Snapshot:
 
 
 @dataclass(frozen=True)
+class DatabaseOffer:
+    """What a PostgreSQL cluster can be."""
+
+    versions: tuple[str, ...]
+    regions: frozenset[str]
+    sizes: frozenset[str]
+    """Of clusters with one node."""
+
+
+@dataclass(frozen=True)
 class Accounts:
-    """What the stack's teams hold."""
+    """What the stack's teams hold, and what DigitalOcean offers them."""
 
     droplets: tuple[Droplet, ...]
     records: tuple[Record, ...]
@@ -101,8 +109,9 @@ class Accounts:
     """The ids of all keys of the droplet team."""
     projects: Mapping[str, str]
     """The droplet team's projects, id by name."""
-    database_versions: tuple[str, ...]
-    """The versions of PostgreSQL that can be had."""
+    droplet_sizes: Mapping[str, frozenset[str]]
+    """The droplet sizes that can be had, and in which regions."""
+    database: DatabaseOffer
 
 
 def read(settings: Settings, tokens: Mapping[str, SecretStr]) -> Accounts:
@@ -118,15 +127,16 @@ def read(settings: Settings, tokens: Mapping[str, SecretStr]) -> Accounts:
     teams = {name: _Team(name, tokens[name], settings) for name in settings.teams}
     home = teams[settings.droplet_team.name]
     homes_of_databases = [teams[team.name] for team in settings.database_teams]
-    with ThreadPoolExecutor(max_workers=len(homes_of_databases) + 6) as pool:
+    with ThreadPoolExecutor(max_workers=len(homes_of_databases) + 7) as pool:
         droplets = pool.submit(_droplets, home)
         records = pool.submit(_records, home, settings.domain)
         snapshots = pool.submit(_snapshots, home)
         ssh_keys = pool.submit(_ssh_keys, home)
         projects = pool.submit(_projects, home)
-        versions = pool.submit(_database_versions, homes_of_databases[0])
+        sizes = pool.submit(_droplet_sizes, home)
+        database = pool.submit(_database_offer, homes_of_databases[0])
         clusters = [pool.submit(_clusters, team) for team in homes_of_databases]
-    questions: list[Future[Any]] = [droplets, records, snapshots, ssh_keys, projects, versions, *clusters]
+    questions: list[Future[Any]] = [droplets, records, snapshots, ssh_keys, projects, sizes, database, *clusters]
     errors = [question.exception() for question in questions]
     if unforeseen := next((error for error in errors if error and not isinstance(error, UserError)), None):
         raise unforeseen
@@ -139,7 +149,8 @@ def read(settings: Settings, tokens: Mapping[str, SecretStr]) -> Accounts:
         snapshots=snapshots.result(),
         ssh_keys=ssh_keys.result(),
         projects=projects.result(),
-        database_versions=versions.result(),
+        droplet_sizes=sizes.result(),
+        database=database.result(),
     )
 
 
@@ -259,8 +270,7 @@ def _reason(error: BaseException) -> str:
 
 def _droplets(team: _Team) -> tuple[Droplet, ...]:
     def make(it: Any) -> Droplet:
-        image = it["image"]["id"] if it.get("image") else None
-        return Droplet(it["id"], it["name"], it["status"], it["region"]["slug"], it["size_slug"], image)
+        return Droplet(it["id"], it["name"], it["status"], it["region"]["slug"], it["size_slug"])
 
     return team.items("/v2/droplets", "droplets", make)
 
@@ -296,5 +306,17 @@ def _projects(team: _Team) -> Mapping[str, str]:
     return dict(team.items("/v2/projects", "projects", lambda it: (it["name"], it["id"])))
 
 
-def _database_versions(team: _Team) -> tuple[str, ...]:
-    return team.one("/v2/databases/options", lambda answer: tuple(answer["options"]["pg"]["versions"]))
+def _droplet_sizes(team: _Team) -> Mapping[str, frozenset[str]]:
+    def make(it: Any) -> tuple[str, frozenset[str]]:
+        return it["slug"], frozenset(it["regions"] if it["available"] else ())
+
+    return dict(team.items("/v2/sizes", "sizes", make))
+
+
+def _database_offer(team: _Team) -> DatabaseOffer:
+    def make(answer: Any) -> DatabaseOffer:
+        offered = answer["options"]["pg"]
+        sizes = [layout["sizes"] for layout in offered["layouts"] if layout["num_nodes"] == 1]
+        return DatabaseOffer(tuple(offered["versions"]), frozenset(offered["regions"]), frozenset(*sizes))
+
+    return team.one("/v2/databases/options", make)

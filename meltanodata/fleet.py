@@ -116,6 +116,13 @@ class Adopt(_Strict):
         " db-postgresql-REGION-DIGITS-TENANT, whatever its digits.",
         examples=["db-postgresql-nyc1-01234"],
     )
+    login: Literal["new", "keep"] = Field(
+        default="new",
+        title="new or keep",
+        description="keep: the admin keeps its password, which stays where it was noted, until"
+        " admin_password_generation goes up; Meltano keeps its secret key. new: both are made anew.",
+        examples=["keep"],
+    )
 
     @model_validator(mode="after")
     def _names_something(self) -> Adopt:
@@ -208,7 +215,7 @@ class Options(_Strict):
     )
     adopt: Adopt | None = Field(
         default=None,
-        title="a mapping of droplet, record and database",
+        title="a mapping of droplet, record, database and login",
         description="Take over an instance made by hand whose names differ. Where they do not, nothing is needed.",
         examples=[{"database": "db-postgresql-nyc1-01234"}],
     )
@@ -222,6 +229,9 @@ class Tenant(Options):
     database_team: str
     region: str
     database_version: str
+    states_database_version: bool
+    """Whether the version is the entry's own: then a cluster that exists is upgraded to it. The stack's is for new
+    clusters, and a change of it upgrades nobody's."""
 
 
 @dataclass(frozen=True)
@@ -266,6 +276,7 @@ class Fleet:
                 {
                     "region": settings.region,
                     "database_version": settings.database_version,
+                    "states_database_version": row.options.database_version is not None,
                     "key": row.key,
                     **{name: value for name, value in row.options if value is not None},
                 }

@@ -1,11 +1,14 @@
-"""What the accounts must offer before a tenant can be declared. Pure; every tenant that lacks something is named."""
+"""What the accounts must offer before a tenant can be declared. Pure; every tenant that lacks something is named.
+
+Found out before anything is done, since a droplet is destroyed before its successor is made.
+"""
 
 from __future__ import annotations
 
 import re
 from typing import TYPE_CHECKING
 
-from meltanodata.wording import listing, show
+from meltanodata.wording import did_you_mean, listing, show
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping, Sequence
@@ -16,12 +19,11 @@ if TYPE_CHECKING:
     from meltanodata.settings import Settings
 
 
-def image(tenant: Tenant, existing: Existing, accounts: Accounts, pattern: str) -> str | None:
+def image(tenant: Tenant, accounts: Accounts, pattern: str) -> str | None:
     """The snapshot for a tenant's droplet: the guide's step 1, Choose an image.
 
     Args:
         tenant: whose `snapshot` counts for more than the pattern.
-        existing: a droplet that exists needs none; where there is none, what it was made from stands for it.
         accounts: what there is.
         pattern: the stack's.
 
@@ -30,11 +32,21 @@ def image(tenant: Tenant, existing: Existing, accounts: Accounts, pattern: str) 
     """
     here = [it for it in accounts.snapshots if tenant.region in it.regions]
     found = [it for it in here if it.name == tenant.snapshot or (not tenant.snapshot and re.search(pattern, it.name))]
-    if found:
-        return max(found, key=lambda it: (it.created_at, it.id)).id
-    if existing.droplet and existing.droplet.image:
-        return str(existing.droplet.image)
-    return None
+    return max(found, key=lambda it: (it.created_at, it.id)).id if found else None
+
+
+def upgrades(tenant: Tenant, existing: Existing) -> bool:
+    """Whether the tenant's cluster is to get a newer version of PostgreSQL: only one that its entry states.
+
+    Not while DigitalOcean is at work on the cluster, which may be this very upgrade.
+    """
+    cluster = existing.cluster
+    return bool(
+        cluster
+        and tenant.states_database_version
+        and cluster.status == "online"
+        and int(tenant.database_version) > int(cluster.version)
+    )
 
 
 def problems(
@@ -48,15 +60,44 @@ def problems(
         yield f"{settings.droplet_team.name}: the team has no SSH key, and nobody could enter a new droplet; add one"
     for tenant in tenants:
         mine = existing[tenant.key]
-        if image(tenant, mine, accounts, settings.snapshot) is None:
-            wanted = show(tenant.snapshot) if tenant.snapshot else f"that matches {settings.snapshot}"
-            yield f"{tenant.key}: there is no snapshot {wanted} in {tenant.region}; make one, or copy one there"
-        if not mine.cluster and tenant.database_version not in accounts.database_versions:
-            yield (
-                f"{tenant.key}: PostgreSQL {tenant.database_version} cannot be had; DigitalOcean has"
-                f" {listing(accounts.database_versions)}. Set database_version, for the tenant or the stack"
-            )
-        yield from _unlike(tenant, mine)
+        lacking = [*_droplet(tenant, mine, accounts, settings), *_database(tenant, mine, accounts)]
+        yield from (f"{tenant.key}: {problem}" for problem in [*lacking, *_unlike(tenant, mine)])
+
+
+def _droplet(tenant: Tenant, existing: Existing, accounts: Accounts, settings: Settings) -> Iterator[str]:
+    # Also for a droplet that exists: whatever may become of it, it can be made anew.
+    if image(tenant, accounts, settings.snapshot) is None:
+        wanted = show(tenant.snapshot) if tenant.snapshot else f"that matches {settings.snapshot}"
+        yield f"there is no snapshot {wanted} in {tenant.region}; make one, or copy one there"
+    droplet = existing.droplet
+    if droplet is None or (droplet.size, droplet.region) != (tenant.droplet_size, tenant.region):
+        sizes = [size for size, regions in accounts.droplet_sizes.items() if tenant.region in regions]
+        if not sizes:
+            regions = sorted(set().union(*accounts.droplet_sizes.values()))
+            yield f"droplets cannot be had in region {tenant.region}; they can in {listing(regions)}"
+        elif tenant.droplet_size not in sizes:
+            near = _near(tenant.droplet_size, sizes)
+            yield f"droplet_size {tenant.droplet_size} cannot be had in {tenant.region}.{near}"
+
+
+def _database(tenant: Tenant, existing: Existing, accounts: Accounts) -> Iterator[str]:
+    offer, cluster, version = accounts.database, existing.cluster, tenant.database_version
+    if (cluster is None or upgrades(tenant, existing)) and version not in offer.versions:
+        remedy = "Set database_version, for the tenant or the stack"
+        yield f"PostgreSQL {version} cannot be had; DigitalOcean has {listing(offer.versions)}. {remedy}"
+    if cluster and tenant.states_database_version and int(version) < int(cluster.version):
+        yield (
+            f"database_version is {version}, and its database has PostgreSQL {cluster.version} and cannot go back."
+            f' Write database_version: "{cluster.version}"'
+        )
+    if (cluster is None or cluster.region != tenant.region) and tenant.region not in offer.regions:
+        yield f"databases cannot be had in region {tenant.region}; they can in {listing(sorted(offer.regions))}"
+    if (cluster is None or cluster.size != tenant.database_size) and tenant.database_size not in offer.sizes:
+        yield f"database_size {tenant.database_size} cannot be had.{_near(tenant.database_size, offer.sizes)}"
+
+
+def _near(size: str, sizes: Sequence[str] | frozenset[str]) -> str:
+    return did_you_mean(size, sizes) or f" There are: {listing(sorted(sizes), 'and')}"
 
 
 def _unlike(tenant: Tenant, existing: Existing) -> Iterator[str]:
@@ -73,6 +114,6 @@ def _differences(tenant: Tenant, kind: str, id_: object, option: str, found: str
     stated = getattr(tenant, option)
     if stated != found:
         yield (
-            f"{tenant.key}: {option} is {stated}, and the {kind} {id_}, which is to be taken over, has {found}."
+            f"{option} is {stated}, and the {kind} {id_}, which is to be taken over, has {found}."
             f" Write {option}: {found}; it can be changed in a later run"
         )

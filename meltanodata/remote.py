@@ -32,6 +32,7 @@ _FIRST_DIALS = 40
 _DIALS = 15
 """Dials to a droplet that has answered before: about half a minute, enough for a restart of its SSH server."""
 _DIAL_SECONDS = 10
+_MELTANOS_PYTHON = f"{files.HOME}/.venv/bin/python"
 
 
 @dataclass(frozen=True)
@@ -54,7 +55,8 @@ def first_contact(name: str, host: Host, options: pulumi.ResourceOptions) -> pul
     """
     # cloud-init makes the host keys; until it has ended they may change. Where it is missing, so be it.
     create = f"timeout 300 sh -c 'cloud-init status --wait >/dev/null 2>&1; exec cut -d \" \" -f 1,2 {_HOST_KEY}'"
-    return remote.Command(name, create=create, **_common(host), opts=_options(options)).stdout
+    triggers = [host.droplet_id]
+    return remote.Command(name, create=create, triggers=triggers, **_common(host), opts=_options(options)).stdout
 
 
 def run(
@@ -67,7 +69,7 @@ def run(
     options: pulumi.ResourceOptions,
     after: Sequence[remote.Command] = (),
 ) -> remote.Command:
-    """Run one of the scripts in `files` as root.
+    """Run one of the scripts in `files` as root, and again whenever anything about it changes.
 
     Args:
         name: the resource's.
@@ -78,18 +80,64 @@ def run(
         options: the resource's.
         after: Commands after each of whose runs this one runs again.
     """
-    stdin: pulumi.Input[str] = pulumi.Output.from_input(document).apply(lambda known: files.call(script, known))
     return remote.Command(
         name,
-        create=f"timeout --kill-after=10 {seconds} python3 -",
-        stdin=pulumi.Output.secret(stdin),
-        **_common(host, after),
+        create=_command(seconds, "python3"),
+        stdin=_stdin(script, document),
+        # A new droplet may have the address of the old one. A Command that ran again is a new one, with another id.
+        triggers=[host.droplet_id, *(command.id for command in after)],
+        **_common(host),
         # What a script says is no secret, but nobody has to rely on that.
         opts=_options(options, secret_outputs=["stdout", "stderr"]),
     )
 
 
-def _common(host: Host, after: Sequence[remote.Command] = ()) -> dict[str, Any]:
+def run_once_for(
+    value: str | None,
+    name: str,
+    host: Host,
+    script: str,
+    document: pulumi.Input[Mapping[str, Any]],
+    *,
+    seconds: int,
+    options: pulumi.ResourceOptions,
+) -> remote.Command:
+    """Run one of the scripts in `files` in Meltano's virtual environment, once for each new value and never else.
+
+    Not for a new droplet, a new address or another text of the script. To take the value away and give it again is
+    not new either; that is why there is a Command without a value, too.
+
+    Args:
+        value: what is new when it differs from the one before; None for nothing to do.
+        name: as for `run`, as are the others.
+        host: see there.
+        script: see there.
+        document: see there.
+        seconds: see there.
+        options: see there.
+    """
+    others = ["connection", "create", "stdin", "logging", "addPreviousOutputInEnv"]
+    only_new_values = pulumi.ResourceOptions(ignore_changes=[*others, *(["triggers"] if value is None else [])])
+    return remote.Command(
+        name,
+        create="true" if value is None else _command(seconds, f"runuser --user meltano -- {_MELTANOS_PYTHON}"),
+        stdin=None if value is None else _stdin(script, document),
+        triggers=[value or ""],
+        **_common(host),
+        opts=_options(pulumi.ResourceOptions.merge(options, only_new_values), secret_outputs=["stdout", "stderr"]),
+    )
+
+
+def _command(seconds: int, python: str) -> str:
+    return f"timeout --kill-after=10 {seconds} {python} -"
+
+
+def _stdin(script: str, document: pulumi.Input[Mapping[str, Any]]) -> pulumi.Output[str]:
+    text: pulumi.Input[str] = pulumi.Output.from_input(document).apply(lambda known: files.call(script, known))
+    return pulumi.Output.secret(text)
+
+
+def _common(host: Host) -> dict[str, Any]:
     return {
         "connection": remote.ConnectionArgs(
             host=host.address,
@@ -100,8 +148,6 @@ def _common(host: Host, after: Sequence[remote.Command] = ()) -> dict[str, Any]:
             dial_error_limit=_FIRST_DIALS if host.host_key is None else _DIALS,
             per_dial_timeout=_DIAL_SECONDS,
         ),
-        # A new droplet may have the address of the old one. A Command that ran again is a new one, with another id.
-        "triggers": [host.droplet_id, *(command.id for command in after)],
         "logging": remote.Logging.NONE,
         "add_previous_output_in_env": False,
     }

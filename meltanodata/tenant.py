@@ -11,6 +11,7 @@ import pulumi_random as random
 
 from meltanodata import certificates, files, remote
 from meltanodata.names import names_of
+from meltanodata.offers import upgrades
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
@@ -31,7 +32,6 @@ _FIXED_AT_BIRTH = [
 ]
 """Of a droplet."""
 _NEVER_BY_US = [
-    "version",  # DigitalOcean's forced upgrades must not become downgrades
     *("engine", "projectId", "privateNetworkUuid"),  # only a new cluster, an empty one, can have others
     "nodeCount",  # a standby node that was added by hand stays
 ]
@@ -67,8 +67,8 @@ class TenantInstance(pulumi.ComponentResource):
     database_team: pulumi.Output[str]
     database_host: pulumi.Output[str]
     admin_user: pulumi.Output[str]
-    admin_password: pulumi.Output[str]
-    """Secret."""
+    admin_password: pulumi.Output[str | None]
+    """Secret; None where an adopted instance keeps the one it had."""
 
     def __init__(self, key: str, args: TenantArgs) -> None:
         super().__init__("meltanodata:index:Tenant", key, _described(args))
@@ -92,6 +92,7 @@ class TenantInstance(pulumi.ComponentResource):
                 args.droplet_team,
                 import_=existing.import_droplet,
                 ignore_changes=_FIXED_AT_BIRTH,
+                replacement_trigger=tenant.rebuild,
                 # Two droplets of one name are an error, by our own rule.
                 delete_before_replace=True,
                 custom_timeouts=pulumi.CustomTimeouts(delete="10m"),  # the plugin's 60 s are too short at times
@@ -130,7 +131,8 @@ class TenantInstance(pulumi.ComponentResource):
             opts=in_team(
                 args.database_team,
                 import_=existing.import_cluster,
-                ignore_changes=_NEVER_BY_US,
+                # DigitalOcean's forced upgrades must not become downgrades.
+                ignore_changes=_NEVER_BY_US if upgrades(tenant, existing) else [*_NEVER_BY_US, "version"],
                 custom_timeouts=pulumi.CustomTimeouts(create="60m"),
             ),
         )
@@ -154,6 +156,15 @@ class TenantInstance(pulumi.ComponentResource):
         )
         secret_key = random.RandomPassword(f"{key}-secret-key", length=64, special=False, opts=ours)
         password_salt = random.RandomPassword(f"{key}-password-salt", length=64, special=False, opts=ours)
+        connection = {
+            "host": cluster.host,
+            "port": cluster.port.apply(int),
+            "database": cluster.database,
+            "user": cluster.user,
+            "password": cluster.password,
+        }
+        # Until somebody wants a new one.
+        keep_login = bool(tenant.adopt and tenant.adopt.login == "keep" and tenant.admin_password_generation == 1)
         unknown = remote.Host(droplet.id, droplet.ipv4_address, settings.ssh_port, secrets.ssh_private_key)
         host_key = remote.first_contact(f"{key}-host-key", unknown, ours)
         host = replace(unknown, host_key=host_key)
@@ -162,14 +173,9 @@ class TenantInstance(pulumi.ComponentResource):
             host,
             "write_files",
             pulumi.Output.all(
-                secret_key=secret_key.result,
-                password_salt=password_salt.result,
-                host=cluster.host,
-                port=cluster.port,
-                database=cluster.database,
-                user=cluster.user,
-                password=cluster.password,
-            ).apply(lambda known: _files(args, names.host, known)),
+                login={"secret_key": secret_key.result, "password_salt": password_salt.result},
+                database=connection,
+            ).apply(lambda known: _files(args, names.host, keep_login=keep_login, **known)),
             seconds=180,
             # Meltano is restarted when it can reach its database, and the database is closed to others by then.
             options=pulumi.ResourceOptions(parent=self, depends_on=[firewall]),
@@ -178,8 +184,15 @@ class TenantInstance(pulumi.ComponentResource):
             f"{key}-meltano",
             host,
             "meltano",
-            {"admin_script": files.script("admin"), "username": ADMIN, "password": admin_password.result},
-            seconds=300,
+            {
+                "version": tenant.meltano_version,
+                "host_name": names.host,
+                "admin_script": files.script("admin"),
+                "username": ADMIN,
+                "password": admin_password.result,
+                "keep": keep_login,
+            },
+            seconds=1200,
             options=pulumi.ResourceOptions(parent=self, depends_on=[written]),
         )
 
@@ -188,11 +201,29 @@ class TenantInstance(pulumi.ComponentResource):
             f"{key}-verify",
             host,
             "verify",
-            {"host_name": names.host, "fingerprint": _fingerprint(args), "seconds": 120},
+            # The droplet's size is not looked at, but to change it is to switch the droplet off and on.
+            {
+                "host_name": names.host,
+                "fingerprint": _fingerprint(args),
+                "droplet_size": tenant.droplet_size,
+                "seconds": 120,
+            },
             seconds=180,
             options=ours,
             after=[written, login],
         )
+
+        # Maintaining: Wipe database in Meltano demo instance
+        if tenant.demo:
+            remote.run_once_for(
+                str(tenant.wipe_database) if tenant.wipe_database else None,
+                f"{key}-wipe",
+                host,
+                "wipe",
+                connection,
+                seconds=300,
+                options=pulumi.ResourceOptions(parent=self, depends_on=[written]),
+            )
 
         self.url = pulumi.Output.from_input(f"https://{names.host}")
         self.address = droplet.ipv4_address
@@ -200,10 +231,10 @@ class TenantInstance(pulumi.ComponentResource):
         self.database_team = pulumi.Output.from_input(tenant.database_team)
         self.database_host = cluster.host
         self.admin_user = pulumi.Output.from_input(ADMIN)
-        self.admin_password = admin_password.result
+        self.admin_password = pulumi.Output.from_input(None) if keep_login else admin_password.result
         self.register_outputs(self.outputs())
 
-    def outputs(self) -> Mapping[str, pulumi.Output[str]]:
+    def outputs(self) -> Mapping[str, pulumi.Output[Any]]:
         """What the stack says of the tenant; the password is secret there too."""
         return {
             "url": self.url,
@@ -216,7 +247,9 @@ class TenantInstance(pulumi.ComponentResource):
         }
 
 
-def _files(args: TenantArgs, host_name: str, known: Mapping[str, Any]) -> Mapping[str, Any]:
+def _files(
+    args: TenantArgs, host_name: str, *, keep_login: bool, login: Mapping[str, str], database: Mapping[str, Any]
+) -> Mapping[str, Any]:
     """The document of the files' Command, once the cluster and the passwords are there."""
     return files.files_document(
         files.tenant_files(
@@ -227,10 +260,9 @@ def _files(args: TenantArgs, host_name: str, known: Mapping[str, Any]) -> Mappin
             certificate=files.Certificate(
                 args.secrets.certificate.get_secret_value(), args.secrets.certificate_key.get_secret_value()
             ),
-            login=files.Login(known["secret_key"], known["password_salt"]),
-            database=files.Database(
-                known["host"], int(known["port"]), known["database"], known["user"], known["password"]
-            ),
+            login=files.Login(**login),
+            keep_login=keep_login,
+            database=files.Database(**database),
         )
     )
 
@@ -239,7 +271,7 @@ def _described(args: TenantArgs) -> dict[str, Any]:
     """What the tenant is declared from, in the open: a preview's reasons are what changes of it."""
     certificate = args.secrets.certificate.get_secret_value()
     return {
-        **args.tenant.model_dump(mode="json", exclude={"key"}, exclude_none=True),
+        **args.tenant.model_dump(mode="json", exclude={"key", "states_database_version"}, exclude_none=True),
         "caddy_version": args.settings.caddy_version,
         "certificate": certificates.fingerprint(certificate)[:16],
         "certificate_expires": certificates.last_day(certificate).isoformat(),

@@ -17,8 +17,9 @@ if TYPE_CHECKING:
 
 _HERE = Path(__file__).parent
 
-PROJECT = "/var/meltano/project"
-"""The Meltano project of every instance, as the guide has it."""
+HOME = "/var/meltano"
+PROJECT = f"{HOME}/project"
+"""The Meltano project of every instance, as the guide has it; its virtual environment is beside it."""
 
 
 @dataclass(frozen=True)
@@ -29,12 +30,14 @@ class File:
     owner: str
     group: str
     mode: int
-    service: Literal["caddy", "meltano"]
+    service: Literal["caddy", "meltano"] | None
     """Restarted when the file's content changes, because it reads the file at its start only."""
     content: str | None = None
     """The whole file; None where `lines` says some of it."""
     lines: Mapping[str, str] | None = None
     """Lines of a file that others write to as well, by the name that each one sets."""
+    kept: tuple[str, ...] = ()
+    """Names whose line stays as it is where there is one."""
 
 
 @dataclass(frozen=True)
@@ -72,22 +75,42 @@ def tenant_files(
     tls: Literal["wildcard", "self_signed"],
     certificate: Certificate,
     login: Login,
+    keep_login: bool,
     database: Database,
 ) -> list[File]:
     """Every file of a tenant's droplet, with owners and modes of the guide's steps 4 and 5.
 
     The certificate is there whatever `tls` says: to go back to it is then a change of the Caddyfile alone.
+
+    Args:
+        host_name: the instance's.
+        domain: the certificate's.
+        caddy_version: its major version, which decides the dialect.
+        tls: which certificate is served.
+        certificate: the wildcard certificate.
+        login: the secrets of the logins.
+        keep_login: whether those that an instance made by hand has stay: with others no password would fit any more.
+        database: the tenant's.
     """
     # The guide's com.meltanodata for meltanodata.com.
     stem = "/etc/caddy/" + ".".join(reversed(domain.split(".")))
+    constraints = f"{HOME}/constraints.txt"
     return [
         File(f"{stem}.crt", "root", "root", 0o644, "caddy", certificate.certificate),
         File(f"{stem}.key", "root", "caddy", 0o640, "caddy", certificate.key),
         File("/etc/caddy/Caddyfile", "root", "root", 0o644, "caddy", caddyfile(caddy_version, tls, stem)),
         File("/etc/caddy/environment", "root", "root", 0o644, "caddy", f"HOSTNAME={host_name}\n"),
-        File(f"{PROJECT}/ui.cfg", "meltano", "meltano", 0o640, "meltano", ui_cfg(host_name, login)),
+        File(
+            f"{PROJECT}/ui.cfg",
+            *("meltano", "meltano", 0o640, "meltano"),
+            lines=ui_lines(host_name, login),
+            kept=("SECRET_KEY", "SECURITY_PASSWORD_SALT") if keep_login else (),
+        ),
         # The group writes it over FTP and cannot read it. Meltano keeps its plugins' settings there too.
         File(f"{PROJECT}/.env", "meltano", "meltano", 0o620, "meltano", lines=env_lines(database)),
+        # Meltano 3 has no UI: whoever types `meltano upgrade`, or clicks it, must not get it.
+        File(constraints, "root", "root", 0o644, None, "meltano<3\n"),
+        File(f"{HOME}/.venv/pip.conf", "root", "root", 0o644, None, f"[install]\nconstraint = {constraints}\n"),
     ]
 
 
@@ -113,10 +136,10 @@ def caddyfile(version: Literal[1, 2], tls: Literal["wildcard", "self_signed"], s
     )
 
 
-def ui_cfg(host_name: str, login: Login) -> str:
+def ui_lines(host_name: str, login: Login) -> dict[str, str]:
     """The guide's `ui.cfg`; Meltano reads it as a .env file, whose quotes are those of JSON."""
     values = {"SERVER_NAME": host_name, "SECRET_KEY": login.secret_key, "SECURITY_PASSWORD_SALT": login.password_salt}
-    return "".join(f"{name} = {json.dumps(value)}\n" for name, value in values.items())
+    return {name: f"{name} = {json.dumps(value)}" for name, value in values.items()}
 
 
 def env_lines(database: Database) -> dict[str, str]:

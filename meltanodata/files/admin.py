@@ -1,7 +1,8 @@
 """Make or mend the admin user by Meltano's own code. Runs in Meltano's virtual environment, as the user meltano.
 
 What `meltano user add` does, which takes the password as an argument, where every process can see it, and which
-fails for a user that exists. Told on standard input: a JSON object of `username` and `password`.
+fails for a user that exists. Told on standard input: a JSON object of `username`, `password`, and `keep`, whether a
+user that exists keeps the password it has.
 """
 
 from __future__ import annotations
@@ -13,7 +14,7 @@ import sys
 ROLE = "admin"
 
 
-def ensure(username: str, password: str) -> str:
+def ensure(username: str, password: str, *, keep: bool) -> str:
     """Make the user, or give it the password and the role if it has others; what was done."""
     # Only here: Meltano is in no environment but the droplet's.
     from flask_security.utils import hash_password, verify_password  # noqa: PLC0415
@@ -30,14 +31,16 @@ def ensure(username: str, password: str) -> str:
     with create_app().app_context():
         role = users.find_role(ROLE)
         user = users.get_user(username)
-        if user is not None and role in user.roles and verify_password(password, user.password):
+        if user is not None and role in user.roles and (keep or verify_password(password, user.password)):
             return f"{username} is as it should be"
         if user is None:
             user = users.create_user(username=username)
-        user.password = hash_password(password)
+            keep = False
+        if not keep:
+            user.password = hash_password(password)
         user.roles = [role]
         users.db.session.commit()
-    return f"set the password of {username}"
+    return f"set {username}"
 
 
 if __name__ == "__main__":

@@ -25,13 +25,14 @@ def main(document: dict[str, Any], root: Path = Path("/"), systemctl: str = "sys
     """Write what differs, then restart what has to be.
 
     Args:
-        document: `files`, each with path, owner, group, mode, service, and content or lines.
+        document: `files`, each with path, owner, group, mode, service, and content, or lines and which of them are
+            kept.
         root: the machine's root folder; another one in tests.
         systemctl: the program; another one in tests.
     """
     for file in document["files"]:
         write(file, root)
-    services = dict.fromkeys(file["service"] for file in document["files"])
+    services = dict.fromkeys(file["service"] for file in document["files"] if file["service"])
     failures = [restart(service, root / TO_RESTART / service, systemctl) for service in services]
     if any(failures):
         raise SystemExit("\n".join(filter(None, failures)))
@@ -41,7 +42,7 @@ def write(file: dict[str, Any], root: Path) -> None:
     """Replace the file in one step if its content differs; else mend no more than its owner and mode."""
     path = root / file["path"].lstrip("/")
     old = read(path)
-    new = with_lines(old or b"", file["lines"]) if file["content"] is None else file["content"].encode()
+    new = with_lines(old or b"", file["lines"], file["kept"]) if file["lines"] else file["content"].encode()
     owner, group = pwd.getpwnam(file["owner"]).pw_uid, grp.getgrnam(file["group"]).gr_gid
     if new == old:
         status = path.stat()
@@ -50,9 +51,10 @@ def write(file: dict[str, Any], root: Path) -> None:
             path.chmod(file["mode"])
             print("mended owner and mode of", file["path"])
         return
-    note = root / TO_RESTART / file["service"]
-    note.parent.mkdir(parents=True, exist_ok=True)
-    note.touch()
+    if file["service"]:
+        note = root / TO_RESTART / file["service"]
+        note.parent.mkdir(parents=True, exist_ok=True)
+        note.touch()
     handle, temporary = tempfile.mkstemp(prefix=".meltanodata-", dir=path.parent)
     try:
         with os.fdopen(handle, "wb") as stream:
@@ -77,10 +79,11 @@ def read(path: Path) -> bytes | None:
     return None
 
 
-def with_lines(old: bytes, lines: dict[str, str]) -> bytes:
+def with_lines(old: bytes, lines: dict[str, str], kept: list[str]) -> bytes:
     """The text with one line for each name, where the first such line was, else at the end; the rest stays.
 
-    A line that says the same in another way (quotes, a comment) stays too, so that nothing is restarted for it.
+    A line that says the same in another way (quotes, a comment) stays too, so that nothing is restarted for it; and
+    one whose name is among the kept ones, whatever it says.
     """
     wanted = dict(lines)
     new = []
@@ -90,7 +93,7 @@ def with_lines(old: bytes, lines: dict[str, str]) -> bytes:
             new.append(line)
         elif name[1] in wanted:
             ours = wanted.pop(name[1])
-            new.append(line if value(line) == value(ours) else ours)
+            new.append(line if name[1] in kept or value(line) == value(ours) else ours)
     return "".join(f"{line}\n" for line in [*new, *wanted.values()]).encode("utf-8", "surrogateescape")
 
 

@@ -12,7 +12,7 @@ from cryptography.hazmat.primitives import hashes, serialization
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 from pydantic import SecretStr
 
-from meltanodata.accounts import Accounts, Cluster, Droplet, Record, Snapshot
+from meltanodata.accounts import Accounts, Cluster, DatabaseOffer, Droplet, Record, Snapshot
 from meltanodata.fleet import Tenant
 from meltanodata.settings import Secrets, Settings
 
@@ -74,12 +74,12 @@ def secrets() -> Secrets:
 def tenant(**overrides: Any) -> Tenant:
     """The tenant acme in the first team."""
     values = {"key": "acme", "database_team": TEAM_1, "region": "nyc3", "database_version": "16"}
-    return Tenant.model_validate({**values, **overrides})
+    return Tenant.model_validate({"states_database_version": "database_version" in overrides, **values, **overrides})
 
 
 def droplet(**overrides: Any) -> Droplet:
     """Acme's droplet."""
-    made = Droplet(7, "acme.meltanodata.com", "active", "nyc3", "s-2vcpu-2gb", 300)
+    made = Droplet(7, "acme.meltanodata.com", "active", "nyc3", "s-2vcpu-2gb")
     return replace(made, **overrides)
 
 
@@ -100,6 +100,12 @@ def snapshot(**overrides: Any) -> Snapshot:
     return replace(Snapshot("301", "Ubuntu meltano-123456789", frozenset({"nyc3"}), DAY), **overrides)
 
 
+def offer(**overrides: Any) -> DatabaseOffer:
+    """Of PostgreSQL."""
+    regions, sizes = frozenset({"nyc3", "fra1"}), frozenset({"db-s-1vcpu-1gb", "db-s-1vcpu-2gb"})
+    return replace(DatabaseOffer(("15", "16"), regions, sizes), **overrides)
+
+
 def accounts(**overrides: Any) -> Accounts:
     """Accounts in which no tenant has anything yet."""
     empty = Accounts(
@@ -109,6 +115,7 @@ def accounts(**overrides: Any) -> Accounts:
         snapshots=(snapshot(),),
         ssh_keys=("41", "42"),
         projects={"Meltano": "project-id"},
-        database_versions=("15", "16"),
+        droplet_sizes={"s-2vcpu-2gb": frozenset({"nyc3", "fra1"}), "s-4vcpu-8gb": frozenset({"nyc3"})},
+        database=offer(),
     )
     return replace(empty, **overrides)

@@ -159,7 +159,7 @@ def test_everything_that_the_accounts_lack_is_named_at_once(run: Callable[..., R
         snapshots=(),
         projects={},
         ssh_keys=(),
-        database_versions=("15",),
+        database=builders.offer(versions=("15",)),
         droplets=(builders.droplet(), builders.droplet(id=9)),
     )
     said = "\n".join(refusal(run, held=[held]))

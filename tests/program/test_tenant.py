@@ -112,6 +112,7 @@ def test_the_droplet(acme: Recording) -> None:
         *("image", "sshKeys", "monitoring", "dropletAgent", "ipv6", "ipv6Address", "publicNetworking", "vpcUuid"),
         *("userData", "backups", "backupPolicy"),
     }
+    assert droplet.replacement_trigger == 0
     assert droplet.delete_before_replace
     assert droplet.timeouts == {"delete": "10m"}
     assert droplet.import_id == ""
@@ -213,7 +214,7 @@ def test_the_first_contact(acme: Recording) -> None:
     ("name", "seconds", "triggers"),
     [
         ("files", 180, ["acme-droplet-id"]),
-        ("meltano", 300, ["acme-droplet-id"]),
+        ("meltano", 1200, ["acme-droplet-id"]),
         ("verify", 180, ["acme-droplet-id", "acme-files-id", "acme-meltano-id"]),
     ],
 )
@@ -269,6 +270,7 @@ def test_the_files(acme: Recording) -> None:
                     tls="wildcard",
                     certificate=files.Certificate(crt, key),
                     login=files.Login("result of acme-secret-key", "result of acme-password-salt"),
+                    keep_login=False,
                     database=files.Database(
                         "db-postgresql-nyc3-11799-acme.db", 25060, "defaultdb", "doadmin", PASSWORD
                     ),
@@ -281,9 +283,12 @@ def test_the_files(acme: Recording) -> None:
 
 def test_the_admin(acme: Recording) -> None:
     assert told(acme, "acme-meltano") == {
+        "version": None,
+        "host_name": "acme.meltanodata.com",
         "admin_script": files.script("admin"),
         "username": "meltano",
         "password": "result of acme-admin-password",
+        "keep": False,
     }
     assert acme["acme-meltano"].inputs["stdin"].startswith(files.script("meltano"))
 
@@ -292,6 +297,7 @@ def test_the_verification(acme: Recording) -> None:
     assert told(acme, "acme-verify") == {
         "host_name": "acme.meltanodata.com",
         "fingerprint": builders.fingerprint(),
+        "droplet_size": "s-2vcpu-2gb",
         "seconds": 120,
     }
     assert acme["acme-verify"].inputs["stdin"].startswith(files.script("verify"))
@@ -349,6 +355,87 @@ def test_sizes_region_and_version_are_the_tenants() -> None:
     assert (droplet["region"], droplet["size"]) == ("fra1", "s-4vcpu-8gb")
     assert (cluster["region"], cluster["size"], cluster["version"]) == ("fra1", "db-s-2vcpu-4gb", "15")
     assert cluster["name"] == "db-postgresql-fra1-11799-acme"
+
+
+def test_rebuild_makes_a_new_droplet() -> None:
+    assert declared(rebuild=2)["acme-droplet"].replacement_trigger == 2
+
+
+def test_a_new_droplet_size_is_verified() -> None:
+    assert told(declared(droplet_size="s-4vcpu-8gb"), "acme-verify")["droplet_size"] == "s-4vcpu-8gb"
+
+
+@pytest.mark.parametrize(("version", "ignored"), [("15", False), ("16", True), ("17", True)])
+def test_only_an_upgrade_of_the_database_is_looked_at(version: str, ignored: bool) -> None:
+    existing = Existing(cluster=builders.cluster(version=version))
+    recording = declared(existing, database_version="16")
+    others = {"engine", "projectId", "privateNetworkUuid", "nodeCount"}
+    assert recording["acme-database"].ignore_changes == (others | {"version"} if ignored else others)
+    assert declared(existing)["acme-database"].ignore_changes == others | {"version"}  # the stack's, for new clusters
+
+
+def test_a_version_of_meltano() -> None:
+    assert told(declared(meltano_version="2.20.0"), "acme-meltano")["version"] == "2.20.0"
+
+
+WIPE = {"connection", "create", "stdin", "logging", "addPreviousOutputInEnv"}
+
+
+def test_a_demo_is_wiped_for_a_new_date_and_for_nothing_else() -> None:
+    command = declared(demo=True, wipe_database=dt.date(2026, 11, 20))["acme-wipe"]
+    assert command.inputs["create"] == (
+        "timeout --kill-after=10 300 runuser --user meltano -- /var/meltano/.venv/bin/python -"
+    )
+    assert command.inputs["triggers"] == ["2026-11-20"]
+    assert command.inputs["stdin"].startswith(files.script("wipe"))
+    assert command.inputs["connection"]["hostKey"] == HOST_KEY
+    assert command.ignore_changes == WIPE | {"connection.privateKey"}
+    assert command.replace_on_changes == {"*", "triggers[*]"}
+    assert command.secrets == {"connection", "stdin"}
+    assert command.secret_outputs == {"connection", "stdout", "stderr"}
+    assert command.depends_on >= {"acme-files"}
+    assert command.parent == "acme"
+    assert "delete" not in command.inputs
+
+
+def test_the_wipe_is_told_the_database() -> None:
+    assert told(declared(demo=True, wipe_database=dt.date(2026, 11, 20)), "acme-wipe") == {
+        "host": "db-postgresql-nyc3-11799-acme.db",
+        "port": 25060,
+        "database": "defaultdb",
+        "user": "doadmin",
+        "password": PASSWORD,
+    }
+
+
+def test_a_date_taken_away_changes_nothing() -> None:
+    command = declared(demo=True)["acme-wipe"]
+    assert command.inputs["create"] == "true"
+    assert command.inputs["triggers"] == [""]
+    assert "stdin" not in command.inputs
+    assert command.ignore_changes == WIPE | {"connection.privateKey", "triggers"}
+
+
+def test_what_is_no_demo_cannot_be_wiped() -> None:
+    assert "acme-wipe" not in declared().resources
+
+
+KEEP: dict[str, Any] = {"adopt": {"login": "keep"}}
+
+
+def test_an_adopted_login_is_kept() -> None:
+    recording = declared(**KEEP)
+    assert told(recording, "acme-meltano")["keep"] is True
+    ui_cfg = next(file for file in told(recording, "acme-files")["files"] if file["path"].endswith("/ui.cfg"))
+    assert ui_cfg["kept"] == ["SECRET_KEY", "SECURITY_PASSWORD_SALT"]
+    assert "admin_password" not in recording.outputs["acme"]
+
+
+@pytest.mark.parametrize("options", [{**KEEP, "admin_password_generation": 2}, {"adopt": {"record": "x"}}])
+def test_a_login_is_made_anew_when_somebody_wants_it(options: dict[str, Any]) -> None:
+    recording = declared(**options)
+    assert told(recording, "acme-meltano")["keep"] is False
+    assert recording.outputs["acme"]["admin_password"] == {"secret": "result of acme-admin-password"}
 
 
 def test_a_new_password_generation_makes_a_new_password() -> None:

@@ -15,7 +15,7 @@ import pytest
 from pydantic import SecretStr
 
 from meltanodata import accounts
-from meltanodata.accounts import Accounts, Cluster, Droplet, Record, Snapshot
+from meltanodata.accounts import Accounts, Cluster, DatabaseOffer, Droplet, Record, Snapshot
 from meltanodata.errors import UserError
 from tests.program.builders import TEAM_1, TEAM_2, settings
 
@@ -26,9 +26,12 @@ HOME = "Meltano"
 TOKENS = {HOME: "dop_v1_home", TEAM_1: "dop_v1_one", TEAM_2: "dop_v1_two"}
 
 
+LAYOUTS = [{"num_nodes": 1, "sizes": ["db-s-1vcpu-1gb"]}, {"num_nodes": 2, "sizes": ["db-s-2vcpu-4gb"]}]
+PG = {"versions": ["15", "16"], "regions": ["nyc3", "fra1"], "layouts": LAYOUTS}
+
+
 def droplet(id_: int = 7, **more: Any) -> dict[str, Any]:
-    region, image = {"slug": "nyc3"}, {"id": 300}
-    made = {"id": id_, "name": "acme.meltanodata.com", "status": "active", "region": region, "image": image}
+    made = {"id": id_, "name": "acme.meltanodata.com", "status": "active", "region": {"slug": "nyc3"}}
     return {**made, "size_slug": "s-2vcpu-2gb", **more}
 
 
@@ -58,7 +61,7 @@ class DigitalOcean:
         if faults := self.faults.get((team, path)):
             return faults.pop(0)
         if path == "/v2/databases/options":
-            return 200, {}, json.dumps({"options": {"pg": {"versions": ["15", "16"]}}}).encode()
+            return 200, {}, json.dumps({"options": {"pg": PG, "redis": {}}}).encode()
         keys = {"/v2/account/keys": "ssh_keys", "/v2/domains/meltanodata.com/records": "domain_records"}
         items = self.lists.get((team, path), [])
         page = int(query["page"])
@@ -119,19 +122,23 @@ def test_everything_is_asked_of_the_team_that_has_it(digitalocean: DigitalOcean)
     created = "2026-11-20T00:00:00Z"
     snapshots = [{"id": "301", "name": "Ubuntu meltano-1", "regions": ["nyc3", "fra1"], "created_at": created}]
     digitalocean.lists = {
-        (HOME, "/v2/droplets"): [droplet(), droplet(8, image=None, status="new")],
+        (HOME, "/v2/droplets"): [droplet(), droplet(8, status="new")],
         (HOME, "/v2/domains/meltanodata.com/records"): [{"id": 9, "name": "acme", "data": "203.0.113.7"}],
         (HOME, "/v2/snapshots"): snapshots,
         (HOME, "/v2/account/keys"): [{"id": 41}, {"id": 42}],
         (HOME, "/v2/projects"): [{"id": "p-1", "name": "Meltano"}],
+        (HOME, "/v2/sizes"): [
+            {"slug": "s-2vcpu-2gb", "available": True, "regions": ["nyc3", "fra1"]},
+            {"slug": "s-1vcpu-1gb", "available": False, "regions": ["nyc3"]},
+        ],
         (TEAM_1, "/v2/databases"): [database(), database("x", engine="redis")],
         (TEAM_2, "/v2/databases"): [database("f00d", status="creating")],
     }
     name, size = "db-postgresql-nyc3-1-acme", "db-s-1vcpu-1gb"
     assert read(digitalocean) == Accounts(
         droplets=(
-            Droplet(7, "acme.meltanodata.com", "active", "nyc3", "s-2vcpu-2gb", 300),
-            Droplet(8, "acme.meltanodata.com", "new", "nyc3", "s-2vcpu-2gb", None),
+            Droplet(7, "acme.meltanodata.com", "active", "nyc3", "s-2vcpu-2gb"),
+            Droplet(8, "acme.meltanodata.com", "new", "nyc3", "s-2vcpu-2gb"),
         ),
         records=(Record(9, "acme", "203.0.113.7"),),
         clusters=(
@@ -143,7 +150,8 @@ def test_everything_is_asked_of_the_team_that_has_it(digitalocean: DigitalOcean)
         ),
         ssh_keys=("41", "42"),
         projects={"Meltano": "p-1"},
-        database_versions=("15", "16"),
+        droplet_sizes={"s-2vcpu-2gb": frozenset({"nyc3", "fra1"}), "s-1vcpu-1gb": frozenset()},
+        database=DatabaseOffer(("15", "16"), frozenset({"nyc3", "fra1"}), frozenset({"db-s-1vcpu-1gb"})),
     )
     assert digitalocean.queries["/v2/domains/meltanodata.com/records"]["type"] == "A"
     assert digitalocean.queries["/v2/snapshots"]["resource_type"] == "droplet"
@@ -154,6 +162,7 @@ def test_everything_is_asked_of_the_team_that_has_it(digitalocean: DigitalOcean)
             (HOME, "/v2/snapshots"): 1,
             (HOME, "/v2/account/keys"): 1,
             (HOME, "/v2/projects"): 1,
+            (HOME, "/v2/sizes"): 1,
             (TEAM_1, "/v2/databases"): 1,
             (TEAM_1, "/v2/databases/options"): 1,
             (TEAM_2, "/v2/databases"): 1,

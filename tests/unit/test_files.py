@@ -31,6 +31,7 @@ def tenant_files(**overrides: Any) -> dict[str, files.File]:
         "tls": "wildcard",
         "certificate": files.Certificate("CERTIFICATE\n", "KEY\n"),
         "login": files.Login("s3cret", "s4lt"),
+        "keep_login": False,
         "database": DATABASE,
     }
     return {file.path: file for file in files.tenant_files(**{**given_, **overrides})}
@@ -48,12 +49,14 @@ def tenant_files(**overrides: Any) -> dict[str, files.File]:
         ("/etc/caddy/environment", "root", "root", 0o644, "caddy"),
         ("/var/meltano/project/ui.cfg", "meltano", "meltano", 0o640, "meltano"),
         ("/var/meltano/project/.env", "meltano", "meltano", 0o620, "meltano"),
+        ("/var/meltano/constraints.txt", "root", "root", 0o644, None),
+        ("/var/meltano/.venv/pip.conf", "root", "root", 0o644, None),
     ],
 )
-def test_owners_modes_and_services(path: str, owner: str, group: str, mode: int, service: str) -> None:
+def test_owners_modes_and_services(path: str, owner: str, group: str, mode: int, service: str | None) -> None:
     file = tenant_files()[path]
     assert (file.owner, file.group, file.mode, file.service) == (owner, group, mode, service)
-    assert len(tenant_files()) == 6
+    assert len(tenant_files()) == 8
 
 
 GUIDE = """\
@@ -111,9 +114,14 @@ def test_the_other_files() -> None:
     assert made["/etc/caddy/com.meltanodata.crt"].content == "CERTIFICATE\n"
     assert made["/etc/caddy/com.meltanodata.key"].content == "KEY\n"
     assert made["/etc/caddy/environment"].content == "HOSTNAME=acme.meltanodata.com\n"
-    assert made["/var/meltano/project/ui.cfg"].content == (
-        'SERVER_NAME = "acme.meltanodata.com"\nSECRET_KEY = "s3cret"\nSECURITY_PASSWORD_SALT = "s4lt"\n'
-    )
+    assert made["/var/meltano/project/ui.cfg"].lines == {
+        "SERVER_NAME": 'SERVER_NAME = "acme.meltanodata.com"',
+        "SECRET_KEY": 'SECRET_KEY = "s3cret"',
+        "SECURITY_PASSWORD_SALT": 'SECURITY_PASSWORD_SALT = "s4lt"',
+    }
+    assert made["/var/meltano/project/ui.cfg"].kept == ()
+    assert made["/var/meltano/constraints.txt"].content == "meltano<3\n"
+    assert made["/var/meltano/.venv/pip.conf"].content == "[install]\nconstraint = /var/meltano/constraints.txt\n"
     assert made["/var/meltano/project/.env"].lines == {
         "PG_USERNAME": "PG_USERNAME=doadmin",
         "PG_PASSWORD": "PG_PASSWORD=AVNS_x",
@@ -154,7 +162,7 @@ def test_a_script_is_told_any_document_whole(told: dict[str, Any]) -> None:
 @pytest.fixture
 def droplet(tmp_path: Path) -> Path:
     """A root folder with the folders of the snapshot, and a systemctl that keeps what it is told in `calls`."""
-    for folder in ("etc/caddy", "var/meltano/project", "active"):
+    for folder in ("etc/caddy", "var/meltano/project", "var/meltano/.venv", "active"):
         (tmp_path / folder).mkdir(parents=True)
     systemctl = tmp_path / "systemctl"
     systemctl.write_text(
@@ -288,6 +296,37 @@ def test_what_others_wrote_in_env_stays(droplet: Path) -> None:
     )
 
 
+UI = "var/meltano/project/ui.cfg"
+
+
+def ui_after(droplet: Path, before: str | None, *, keep: bool) -> dict[str, str | None]:
+    if before is not None:
+        (droplet / UI).write_text(before)
+    run(droplet, document(tenant_files(keep_login=keep)["/var/meltano/project/ui.cfg"]))
+    return dotenv.dotenv_values(droplet / UI)
+
+
+OURS = {"SERVER_NAME": "acme.meltanodata.com", "SECRET_KEY": "s3cret", "SECURITY_PASSWORD_SALT": "s4lt"}
+HAND_MADE_UI = 'SERVER_NAME = "old"\nSECRET_KEY = "n33d"\nSECURITY_PASSWORD_SALT = "f33d"\n'
+
+
+def test_the_login_of_an_instance_made_by_hand_is_kept_if_it_shall(droplet: Path) -> None:
+    assert ui_after(droplet, HAND_MADE_UI, keep=True) == {
+        **OURS,
+        "SECRET_KEY": "n33d",
+        "SECURITY_PASSWORD_SALT": "f33d",
+    }
+    assert ui_after(droplet, HAND_MADE_UI, keep=False) == OURS
+
+
+def test_a_login_that_is_not_there_cannot_be_kept(droplet: Path) -> None:
+    assert ui_after(droplet, None, keep=True) == OURS
+
+
+def test_meltano_reads_ui_cfg_as_it_was_meant(droplet: Path) -> None:
+    assert ui_after(droplet, None, keep=False) == OURS
+
+
 def test_a_name_that_stands_twice_stands_once_afterwards(droplet: Path) -> None:
     assert env_after(droplet, "PG_PORT=1\nPG_PORT=2\n").count("PG_PORT") == 1
 
@@ -336,6 +375,6 @@ def test_nothing_of_a_files_content_is_said(droplet: Path, capsys: pytest.Captur
         assert secret not in said.out + said.err
 
 
-@pytest.mark.parametrize("name", ["write_files", "meltano", "admin", "verify"])
+@pytest.mark.parametrize("name", ["write_files", "meltano", "admin", "verify", "wipe"])
 def test_a_script_is_written_for_python_3_8_too(name: str) -> None:
     ast.parse(files.script(name), feature_version=(3, 8))

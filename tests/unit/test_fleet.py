@@ -46,6 +46,7 @@ def test_an_entry_may_be_as_short_as_its_team() -> None:
         "droplet_size": "s-2vcpu-2gb",
         "database_size": "db-s-1vcpu-1gb",
         "database_version": "16",
+        "states_database_version": False,
         "tls": "wildcard",
         "meltano_version": None,
         "demo": False,
@@ -79,7 +80,11 @@ def test_every_option_is_read() -> None:
 def test_defaults_come_from_the_stack() -> None:
     loaded = fleet_of({"acme": {"database_team": "DBs 1"}})
     (acme,) = loaded.tenants(settings(region="ams3", database_version="15"))
-    assert (acme.region, acme.database_version) == ("ams3", "15")
+    assert (acme.region, acme.database_version, acme.states_database_version) == ("ams3", "15", False)
+
+
+def test_a_version_of_its_own_is_known_as_such() -> None:
+    assert tenant(database_version="16").states_database_version
 
 
 def test_a_stack_gets_the_tenants_of_its_teams_in_the_files_order() -> None:
@@ -137,14 +142,14 @@ def test_a_bad_name_comes_with_a_good_one() -> None:
         ("wipe_database: 2026-02-30", "wipe_database: '2026-02-30' is not possible: day is out of range for month"),
         ("wipe_database: 2026", "wipe_database: 2026 is not possible: it is not a date, such as 2026-11-20"),
         ("wipe_database: 2026-11-20 10:00:00", "wipe_database: '2026-11-20 10:00:00' is not possible"),
-        ("adopt: old", "adopt: 'old' is not a mapping of droplet, record and database"),
+        ("adopt: old", "adopt: 'old' is not a mapping of droplet, record, database and login"),
         ("adopt: {}", "adopt: a mapping is not possible: it names nothing"),
         ("adopt: {record: a.b}", "adopt.record: 'a.b' is not a record's name without the domain, such as demo2"),
         ("adopt: {droplet: }", "adopt.droplet: has no value; give it a droplet's name, such as demo2.meltanodata.com"),
         ("adopt: {database: DB}", "adopt.database: 'DB' is not a database cluster's name, such as db-postgresql-nyc1"),
         (
             "adopt: {databse: a}",
-            "there is no option 'databse'. Did you mean 'database'? There are: droplet, record and",
+            "there is no option 'databse'. Did you mean 'database'? There are: droplet, record, database and login",
         ),
         ("rebuid: 1", "there is no option 'rebuid'. Did you mean 'rebuild'? There are: database_team, region,"),
         ("key: b", "there is no option 'key'. There are: database_team, "),

@@ -8,14 +8,15 @@ from typing import Any
 import pytest
 
 from meltanodata import offers
+from meltanodata.accounts import DatabaseOffer
 from meltanodata.names import Existing
 from tests.program.builders import DAY, accounts, cluster, droplet, settings, snapshot, tenant
 
 PATTERN = settings().snapshot
 
 
-def image(existing: Existing | None = None, snapshots: Any = (), **options: Any) -> str | None:
-    return offers.image(tenant(**options), existing or Existing(), accounts(snapshots=snapshots), PATTERN)
+def image(snapshots: Any = (), **options: Any) -> str | None:
+    return offers.image(tenant(**options), accounts(snapshots=snapshots), PATTERN)
 
 
 def test_the_newest_snapshot_that_matches_in_the_region() -> None:
@@ -27,25 +28,16 @@ def test_the_newest_snapshot_that_matches_in_the_region() -> None:
         snapshot(id="4", created_at=DAY + 2 * later, regions=frozenset({"fra1"})),
         snapshot(id="5", created_at=DAY - later),
     )
-    assert image(snapshots=snapshots) == "2"
-    assert image(snapshots=snapshots, region="fra1") == "4"
-    assert image(snapshots=snapshots, region="ams3") is None
+    assert image(snapshots) == "2"
+    assert image(snapshots, region="fra1") == "4"
+    assert image(snapshots, region="ams3") is None
 
 
 def test_a_tenants_own_snapshot_goes_by_its_whole_name() -> None:
-    snapshots = (
-        snapshot(id="1", name="Old one"),
-        snapshot(id="2", name="Old one 2"),
-        snapshot(id="3", name="An Old one"),
-    )
-    assert image(snapshots=snapshots, snapshot="Old one") == "1"
-    assert image(snapshots=snapshots, snapshot="Old.one") is None
-
-
-def test_a_droplet_that_exists_needs_no_snapshot() -> None:
-    assert image(Existing(droplet())) == "300"
-    assert image(Existing(droplet()), snapshots=(snapshot(),)) == "301"
-    assert image(Existing(droplet(image=None))) is None
+    names = {"1": "Old one", "2": "Old one 2", "3": "An Old one"}
+    snapshots = [snapshot(id=id_, name=name) for id_, name in names.items()]
+    assert image(snapshots, snapshot="Old one") == "1"
+    assert image(snapshots, snapshot="Old.one") is None
 
 
 def problems(existing: Existing | None = None, held: dict[str, Any] | None = None, **options: Any) -> list[str]:
@@ -63,17 +55,73 @@ def test_nothing_is_lacking() -> None:
         ({"projects": {"other": "1", "another": "2"}}, "there is no project 'Meltano'; there is 'another' or 'other'"),
         ({"projects": {}}, "there is no project 'Meltano'; there is none"),
         ({"ssh_keys": ()}, "the team has no SSH key"),
-        ({"snapshots": ()}, "there is no snapshot that matches"),
-        ({"database_versions": ("14", "15")}, "PostgreSQL 16 cannot be had; DigitalOcean has 14 or 15"),
+        ({"snapshots": ()}, "acme: there is no snapshot that matches"),
     ],
 )
-def test_what_is_lacking(held: dict[str, Any], said: str) -> None:
+def test_what_the_accounts_lack(held: dict[str, Any], said: str) -> None:
     (problem,) = problems(held=held)
     assert said in problem
 
 
-def test_an_old_version_of_a_cluster_that_exists_is_no_problem() -> None:
-    assert problems(Existing(cluster=cluster()), {"database_versions": ("17",)}) == []
+@pytest.mark.parametrize(
+    ("options", "said"),
+    [
+        ({"database_version": "17"}, "acme: PostgreSQL 17 cannot be had; DigitalOcean has 15 or 16"),
+        ({"droplet_size": "s-2vcpu-3gb"}, "cannot be had in nyc3. Did you mean 's-2vcpu-2gb'?"),
+        ({"droplet_size": "c-32"}, "droplet_size c-32 cannot be had in nyc3. There are: s-2vcpu-2gb and s-4vcpu-8gb"),
+        ({"database_size": "db-s-1vcpu-9gb"}, "cannot be had. Did you mean 'db-s-1vcpu-"),
+        ({"region": "ams3"}, "droplets cannot be had in region ams3; they can in fra1 or nyc3"),
+        ({"region": "ams3"}, "databases cannot be had in region ams3; they can in fra1 or nyc3"),
+        ({"region": "ams3"}, "there is no snapshot that matches"),
+        ({"region": "fra1", "droplet_size": "s-4vcpu-8gb"}, "droplet_size s-4vcpu-8gb cannot be had in fra1."),
+    ],
+)
+def test_what_a_tenant_asks_for_and_cannot_get(options: dict[str, Any], said: str) -> None:
+    for existing in (Existing(), KNOWN):
+        if existing == Existing() or "version" not in said:
+            assert [problem for problem in problems(existing, **options) if said in problem]
+
+
+KNOWN = Existing(droplet(), None, cluster())
+
+
+def test_what_exists_needs_nothing_but_a_snapshot() -> None:
+    nothing = {"droplet_sizes": {}, "database": DatabaseOffer((), frozenset(), frozenset())}
+    assert problems(KNOWN, nothing) == []
+
+
+@pytest.mark.parametrize(
+    ("stated", "has", "status", "upgraded"),
+    [
+        ("16", "15", "online", True),
+        ("16", "9", "online", True),
+        ("16", "16", "online", False),
+        ("15", "16", "online", False),
+        ("16", "15", "upgrading", False),
+        (None, "15", "online", False),
+    ],
+)
+def test_only_a_version_that_the_entry_states_upgrades(
+    stated: str | None, has: str, status: str, upgraded: bool
+) -> None:
+    one = tenant(**({"database_version": stated} if stated else {}))
+    assert offers.upgrades(one, Existing(cluster=cluster(version=has, status=status))) == upgraded
+    assert not offers.upgrades(one, Existing())
+
+
+def test_a_version_that_a_cluster_is_upgraded_to_has_to_be_offered() -> None:
+    (problem,) = problems(KNOWN, database_version="17")
+    assert "PostgreSQL 17 cannot be had" in problem
+
+
+def test_a_database_does_not_go_back() -> None:
+    newer = Existing(droplet(), None, cluster(version="17"))
+    (problem,) = problems(newer, database_version="16")
+    assert problem == (
+        "acme: database_version is 16, and its database has PostgreSQL 17 and cannot go back."
+        ' Write database_version: "17"'
+    )
+    assert problems(newer) == []  # the stack's version, which is for new clusters
 
 
 IMPORTED = Existing(droplet(), None, cluster(), "7", None, "c0ffee")
@@ -93,6 +141,10 @@ def test_what_is_taken_over_is_described_as_it_is() -> None:
     ],
 )
 def test_what_is_taken_over_is_not_changed_on_the_way(options: dict[str, Any], said: str) -> None:
-    held = {"snapshots": (snapshot(regions=frozenset({"nyc3", "fra1"})),)}
+    everywhere = frozenset({"nyc3", "fra1"})
+    held = {
+        "snapshots": (snapshot(regions=everywhere),),
+        "database": DatabaseOffer(("16",), everywhere, frozenset({"db-s-1vcpu-1gb", "db-s-2vcpu-4gb"})),
+    }
     assert [problem for problem in problems(IMPORTED, held, **options) if said in problem]
-    assert problems(Existing(droplet(), None, cluster()), held, **options) == []  # known already: an edit
+    assert problems(KNOWN, held, **options) == []  # known already: an edit
