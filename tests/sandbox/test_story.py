@@ -1,0 +1,428 @@
+"""From pull request to production, on a light sandbox: the workflows' own steps, a real repository, the real engine.
+
+Of GitHub there is what the steps talk to (tests.github), and this file, which starts them as GitHub would.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import re
+import shutil
+import signal
+import subprocess
+import sys
+import time
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import pytest
+import yaml
+
+from meltanodata.guard import Review
+from sandbox import pulumi
+from sandbox.api.control import DropletFault
+from sandbox.control import Control
+from sandbox.droplets.light import FaultKind
+from sandbox.engine.obtain import obtain
+from sandbox.home import PROJECT, Home
+from sandbox.running import Running
+from tests import github
+from tests.github import REPOSITORY, TOKEN
+from tests.sandbox.conftest import Client, new_droplet
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator, Mapping
+
+STACK = "sandbox"
+WORKFLOWS = PROJECT / ".github" / "workflows"
+
+
+class Runner:
+    """A GitHub runner with a checkout of the repository."""
+
+    def __init__(self, folder: Path, environment: dict[str, str], values: dict[str, str]) -> None:
+        self.folder = folder
+        self.environment = environment
+        self.values = values
+        """What GitHub's expressions stand for."""
+        self.outputs: dict[str, str] = {}
+
+    def start(self, workflow: str, name: str, event: Mapping[str, str]) -> subprocess.Popen[str]:
+        """Begin a step of a workflow as GitHub does: its own text, its own environment and nothing else."""
+        content = yaml.safe_load((WORKFLOWS / f"{workflow}.yml").read_text())
+        steps = [step for job in content["jobs"].values() for step in job["steps"] if step.get("name") == name]
+        given = {**self.values, **event}
+        own = {key: given[re.sub(r"\$\{\{ ?| ?\}\}", "", text)] for key, text in steps[0].get("env", {}).items()}
+        files = {key: str(self.folder / f".{key}") for key in ("GITHUB_OUTPUT", "GITHUB_STEP_SUMMARY")}
+        return subprocess.Popen(
+            ["bash", "-e", "-o", "pipefail", "-c", steps[0]["run"]],
+            cwd=self.folder,
+            env={**self.environment, **files, **own},
+            stdout=subprocess.PIPE,
+            stderr=subprocess.STDOUT,
+            text=True,
+        )
+
+    def run(self, workflow: str, name: str, event: Mapping[str, str], code: int = 0) -> str:
+        """Run a step to its end; returns what it printed."""
+        output = self.folder / ".GITHUB_OUTPUT"
+        output.unlink(missing_ok=True)
+        with self.start(workflow, name, event) as process:
+            said = process.communicate(timeout=600)[0]
+        assert process.returncode == code, said
+        if output.exists():
+            self.outputs |= dict(line.split("=", 1) for line in output.read_text().splitlines())
+        return said
+
+
+class Repository:
+    """A git repository as an operator has it, with GitHub behind it."""
+
+    def __init__(self, folder: Path, runner: Runner, hub: github.Server) -> None:
+        self.folder, self.runner, self.hub = folder, runner, hub
+        self.number = 0
+        self.git("init", "--quiet", "--initial-branch", "main")
+
+    def git(self, *arguments: str) -> str:
+        who = ["-c", "user.name=Operator", "-c", "user.email=operator@meltanodata.com", "-c", "commit.gpgsign=false"]
+        done = subprocess.run(["git", *who, *arguments], cwd=self.folder, check=True, capture_output=True, text=True)
+        return done.stdout.strip()
+
+    def tenants(self, *keys: str) -> None:
+        """Edit tenants.yaml."""
+        text = "".join(f"{key}:\n  database_team: MeltanoData DBs {1 + len(key) % 3}\n" for key in keys)
+        (self.folder / "tenants.yaml").write_text(text or "{}\n", encoding="utf-8")
+
+    def setting(self, name: str, value: object) -> None:
+        """Edit Pulumi.sandbox.yaml."""
+        path = self.folder / f"Pulumi.{STACK}.yaml"
+        content = yaml.safe_load(path.read_text())
+        content["config"][f"meltanodata:{name}"] = value
+        path.write_text(yaml.safe_dump(content, sort_keys=False))
+
+    def commit(self) -> str:
+        self.git("add", "--all")
+        self.git("commit", "--quiet", "--message", "A change")
+        return self.git("rev-parse", "HEAD")
+
+    def pull_request(self, *labels: str, code: int = 0) -> Review:
+        """Open one with what was edited, and let preview.yml run; `code` is that of the plan."""
+        self.number += 1
+        self.git("switch", "--quiet", "--create", f"change-{self.number}")
+        self.commit()
+        return self.preview(*labels, code=code)
+
+    def preview(self, *labels: str, code: int = 0) -> Review:
+        """Let preview.yml run for the branch that is checked out."""
+        base, head = self.git("rev-parse", "main"), self.git("rev-parse", "HEAD")
+        event = {
+            "github.event.pull_request.base.sha": base,
+            "github.event.pull_request.number": str(self.number),
+            "join(github.event.pull_request.labels.*.name, ' ')": " ".join(labels),
+        }
+        self.runner.run("preview", "Check", event)
+        self.runner.run("preview", "Stacks", event)
+        assert json.loads(self.runner.outputs["stacks"]) == [STACK]
+        self.runner.run("preview", "Plan", event, code)
+        plan = self.folder / f"plan-{STACK}.json"
+        self.hub.upload(f"plan-{STACK}", head, plan.read_bytes())
+        shutil.rmtree(self.folder / "plans", ignore_errors=True)
+        (self.folder / "plans").mkdir()
+        plan.rename(self.folder / "plans" / plan.name)
+        self.runner.run("preview", "Comment", event)
+        review = Review.model_validate_json((self.folder / "plans" / plan.name).read_bytes())
+        assert review.plan.digest in self.comment()
+        return review
+
+    def comment(self) -> str:
+        """The one comment of the last pull request."""
+        (body,) = (it["body"] for it in self.hub.comments if it["issue"] == self.number)
+        return str(body)
+
+    def merge(self, *labels: str) -> dict[str, str]:
+        """Merge the last pull request; returns the push that deploy.yml runs for."""
+        branch, head, before = f"change-{self.number}", self.git("rev-parse", "HEAD"), self.git("rev-parse", "main")
+        self.git("switch", "--quiet", "main")
+        self.git("merge", "--quiet", "--no-ff", "--message", f"Merge {branch}", branch)
+        merged = self.git("rev-parse", "HEAD")
+        self.hub.merge(merged, self.number, list(labels), head)
+        return self.push(before, merged)
+
+    @staticmethod
+    def push(before: str, after: str) -> dict[str, str]:
+        """What the expressions of deploy.yml stand for on a push to main."""
+        return {
+            "github.event.before": before,
+            "github.event_name == 'push' && github.sha || ''": after,
+            "inputs.stack && toJSON(inputs.stack)": "",
+            "inputs.labels": "",
+            "inputs.refresh": "",
+        }
+
+    def by_hand(self, **inputs: str) -> dict[str, str]:
+        """The same for a deploy that somebody starts."""
+        return self.push("", "") | {f"inputs.{name}": value for name, value in inputs.items()}
+
+
+class World:
+    """A light sandbox, and what DigitalOcean's control panel would show of it."""
+
+    def __init__(self, running: Running) -> None:
+        self.control = Control(running)
+        self.meltano = Client(running.api_url, running.teams["Meltano"].token)
+        self.running = running
+
+    def droplets(self) -> dict[str, int]:
+        """Ids by name; a name that is there twice fails."""
+        found = [(droplet.name.split(".")[0], droplet.id) for droplet in self.control.droplets()]
+        assert len(dict(found)) == len(found), found
+        return dict(found)
+
+    def records(self) -> dict[str, dict[str, Any]]:
+        """The A records by name."""
+        answer = self.meltano.get("/v2/domains/meltanodata.com/records?per_page=200&type=A")
+        return {record["name"]: record for record in answer["domain_records"]}
+
+    def clusters(self) -> dict[str, str]:
+        """Ids by tenant."""
+        teams = [team for name, team in self.running.teams.items() if name != "Meltano"]
+        answers = [Client(self.running.api_url, team.token).get("/v2/databases") for team in teams]
+        found = [(it["name"].split("-", 4)[4], it["id"]) for answer in answers for it in answer["databases"] or []]
+        assert len(dict(found)) == len(found), found
+        return dict(found)
+
+    def everything(self) -> tuple[dict[str, int], set[str], dict[str, str]]:
+        return self.droplets(), set(self.records()), self.clusters()
+
+    def writes(self) -> int:
+        """Requests so far that were meant to change something."""
+        return sum(seen.method != "GET" for seen in self.control.requests())
+
+
+@pytest.fixture(scope="module")
+def home(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Home]:
+    """A light sandbox with the stand-in plugins, started as a person would."""
+    folder = tmp_path_factory.mktemp("sandbox")
+    environment = {**os.environ, "SANDBOX_HOME": str(folder)}
+    modes = ["--droplets", "light", "--databases", "light", "--plugins", "stand-in"]
+    subprocess.run([sys.executable, "-m", "sandbox", "start", *modes], cwd=PROJECT, env=environment, check=True)
+    try:
+        yield Home(folder)
+    finally:
+        subprocess.run([sys.executable, "-m", "sandbox", "stop"], cwd=PROJECT, env=environment, check=True)
+
+
+@pytest.fixture
+def world(home: Home) -> World:
+    return World(Running.load(home))
+
+
+@pytest.fixture
+def repository(home: Home, tmp_path: Path) -> Iterator[Repository]:
+    """A repository with one tenant in its fleet file, that was never deployed."""
+    running, engine = Running.load(home), obtain(lambda _: None)
+    prepared = pulumi.prepare(home, running, engine)
+    environment = pulumi.environment(home, running, engine) | {"PYTHONPATH": str(PROJECT)}
+    passphrase = Path(environment.pop("PULUMI_CONFIG_PASSPHRASE_FILE")).read_text()
+    folder = tmp_path / "repository"
+    folder.mkdir()
+    with github.serve() as hub:
+        environment |= {"GITHUB_REPOSITORY": REPOSITORY, "GITHUB_API_URL": hub.url}
+        values = {
+            "matrix.stack": environment.pop("PULUMI_STACK"),
+            "vars.PULUMI_BACKEND_URL": environment.pop("PULUMI_BACKEND_URL"),
+            "secrets.PULUMI_CONFIG_PASSPHRASE": passphrase,
+            "secrets.STATE_ACCESS_KEY_ID": "",
+            "secrets.STATE_SECRET_ACCESS_KEY": "",
+            "secrets.READ_ONLY_TOKENS": json.dumps({name: team.read_token for name, team in running.teams.items()}),
+            "github.token": TOKEN,
+        }
+        made = Repository(folder, Runner(folder, environment, values), hub)
+        for name in ("Pulumi.yaml", f"Pulumi.{STACK}.yaml"):
+            shutil.copy(prepared / name, folder)
+        (folder / ".venv").symlink_to(sys.prefix)
+        (folder / ".gitignore").write_text("/.venv\n/.GITHUB_*\n/plan*\n/site\n")
+        made.setting("tenants_file", str(folder / "tenants.yaml"))
+        made.setting("rollout", {"canaries": ["demo"], "batch": 20, "pause": 0})
+        made.tenants("demo")
+        made.commit()
+        yield made
+
+
+def kill(process: subprocess.Popen[str]) -> None:
+    """End a runner as a machine that goes away does: everything at once, and nothing has its say."""
+    listing = subprocess.run(["ps", "-eo", "pid=,ppid="], capture_output=True, text=True, check=True).stdout
+    parents = {int(pid): int(parent) for pid, parent in (line.split() for line in listing.splitlines())}
+    doomed = {process.pid}
+    while more := {pid for pid, parent in parents.items() if parent in doomed} - doomed:
+        doomed |= more
+    for pid in sorted(doomed):
+        os.kill(pid, signal.SIGKILL)
+    process.wait()
+
+
+def the_first_push(repository: Repository, world: World) -> None:
+    """The repository's first push: nothing was reviewed, and the guard alone decides."""
+    first = repository.git("rev-parse", "HEAD")
+    empty = repository.git("commit-tree", "-m", "Nothing", "4b825dc642cb6eb9a060e54bf8d69288fbee4904")
+    said = repository.runner.run("deploy", "Deploy", repository.push(empty, first))
+    assert "came from no pull request" in said
+    assert set(world.droplets()) == set(world.records()) == set(world.clusters()) == {"demo"}
+
+
+def two_tenants_are_added(repository: Repository, world: World) -> None:
+    """A pull request adds two tenants. Its preview has read-only tokens and changes nothing."""
+    repository.tenants("demo", "acme", "bolts")
+    before = world.writes()
+    review = repository.pull_request()
+    assert world.writes() == before
+    assert [(row.tenant, row.change) for row in review.plan.rows] == [("acme", "created"), ("bolts", "created")]
+    comment = repository.comment()
+    assert "2 created; +$66.30 a month" in comment
+    assert "new URL: https://acme.meltanodata.com" in comment
+
+    # Merged, it happens, and to nobody else.
+    push = repository.merge()
+    repository.runner.run("deploy", "Stacks", push)
+    assert json.loads(repository.runner.outputs["stacks"]) == [STACK]
+    demo = world.droplets()["demo"]
+    said = repository.runner.run("deploy", "Deploy", push)
+    assert f"Pull request {repository.number}, labels: none" in said
+    assert "batch 1 of 1: acme, bolts" in said
+    assert set(world.droplets()) == set(world.records()) == set(world.clusters()) == {"demo", "acme", "bolts"}
+    assert world.droplets()["demo"] == demo
+    summary = (repository.folder / ".GITHUB_STEP_SUMMARY").read_text()
+    assert "✅ `sandbox`: 2 of 2 tenants" in summary
+
+
+def everybody_changes_and_the_canary_is_unwell(repository: Repository, world: World) -> None:
+    """The guard wants a label for tenants that nobody named. The canary goes first, and does not get well."""
+    demo = world.droplets()["demo"]
+    repository.setting("caddy_version", "2")
+    review = repository.pull_request(code=3)
+    assert [stop.label for stop in review.stopped] == ["guard:unnamed-tenants"]
+    assert "[!CAUTION]" in repository.comment()
+    review = repository.preview("guard:unnamed-tenants")
+    assert "caddy_version: `1` → `2`" in repository.comment()
+    push = repository.merge("guard:unnamed-tenants")
+    world.control.set_droplet_fault(demo, DropletFault(kind=FaultKind.EXIT, status=1, text="caddy.service failed"))
+    told = {name: len(world.control.executions(id_)) for name, id_ in world.droplets().items()}
+    said = repository.runner.run("deploy", "Deploy", push, 5)
+    assert "canaries: demo" in said
+    assert "caddy.service failed" in said
+    after = {name: len(world.control.executions(id_)) for name, id_ in world.droplets().items()}
+    assert after["demo"] > told["demo"]
+    assert (after["acme"], after["bolts"]) == (told["acme"], told["bolts"])
+    # Mended, the same run again does all that is left.
+    world.control.set_droplet_fault(demo, None)
+    said = repository.runner.run("deploy", "Deploy", push)
+    assert said.index("canaries: demo") < said.index("batch 1 of 1: acme, bolts")
+    assert "nothing changes" in repository.runner.run("deploy", "Deploy", push)
+
+
+def the_file_is_emptied(repository: Repository, world: World) -> None:
+    """A pull request empties the file. Neither its preview nor its merge gets past the guard."""
+    everything = world.everything()
+    repository.tenants()
+    review = repository.pull_request(code=3)
+    assert [stop.label for stop in review.stopped] == ["guard:data-loss", "guard:many-destroyed"]
+    assert "🚨 `sandbox`: 3 destroyed; -$99.45 a month" in repository.comment()
+    push = repository.merge("guard:data-loss")
+    said = repository.runner.run("deploy", "Deploy", push, 3)
+    assert "destroys 3 tenants of 3 (100 %), more than 2 and 10 %" in said
+    assert world.everything() == everything
+    repository.git("revert", "--no-edit", "--mainline", "1", "HEAD")
+
+
+def somebody_changes_things_by_hand(repository: Repository, world: World) -> None:
+    """A record is changed, and a droplet made, by somebody who was not asked. At night one issue says so."""
+    record = world.records()["acme"]
+    world.meltano.put(f"/v2/domains/meltanodata.com/records/{record['id']}", {"type": "A", "data": "203.0.113.9"})
+    body = new_droplet(world.meltano, name="stray.meltanodata.com")
+    stray = world.meltano.post("/v2/droplets", body, 202)["droplet"]["id"]
+    repository.runner.run("drift", "Drift", {})
+    (issue,) = repository.hub.issues
+    assert f"record value: `203.0.113.9` → `{record['data']}`" in issue["body"]
+    assert f"| droplet | `stray.meltanodata.com` | `{stray}` | Meltano |" in issue["body"]
+    # The next deploy that looks mends the one; the other is somebody's to delete, and then the issue closes by itself.
+    repository.runner.run("deploy", "Deploy", repository.by_hand(refresh="true"))
+    assert world.records()["acme"]["data"] == record["data"]
+    repository.runner.run("drift", "Drift", {})
+    assert "What is not as the repository has it" not in issue["body"]
+    assert issue["state"] == "open"
+    world.meltano.delete(f"/v2/droplets/{stray}")
+    repository.runner.run("drift", "Drift", {})
+    assert issue["state"] == "closed"
+    assert len(repository.hub.issues) == 1
+
+
+def the_runner_is_killed(repository: Repository, world: World) -> None:
+    """The runner goes away in the middle of an up. The next one explains, goes on, and makes nothing twice."""
+    repository.tenants("demo", "acme", "bolts", "core")
+    repository.pull_request()
+    push = repository.merge()
+    process = repository.runner.start("deploy", "Deploy", push)
+    while "core" not in world.clusters():
+        assert process.poll() is None, process.communicate()[0]
+        time.sleep(0.05)
+    kill(process)
+    droplets, clusters = world.droplets(), world.clusters()
+    said = repository.runner.run("deploy", "Deploy", push)
+    assert "which is gone; the lock is removed" in said
+    assert "A run was ended in the middle of its work" in said
+    assert world.clusters()["core"] == clusters["core"]
+    assert set(world.droplets()) == set(world.records()) == set(world.clusters()) == {"demo", "acme", "bolts", "core"}
+    assert world.droplets() | droplets == world.droplets()
+
+
+def a_lock_of_another_machine(repository: Repository) -> None:
+    """A lock that nobody here can judge is explained, and stays."""
+    locks = Path(repository.runner.values["vars.PULUMI_BACKEND_URL"].removeprefix("file://"), ".pulumi", "locks")
+    lock = locks / "organization" / "meltanodata" / STACK / "0.json"
+    lock.parent.mkdir(parents=True, exist_ok=True)
+    holder = {"pid": 1, "username": "runner", "hostname": "fv-az123", "timestamp": "2026-11-23T02:00:00Z"}
+    lock.write_text(json.dumps(holder))
+    said = repository.runner.run("deploy", "Deploy", repository.by_hand(), 1)
+    assert "the stack is locked by runner@fv-az123 (process 1) since 2026-11-23 02:00:00" in said
+    assert lock.exists()
+    lock.unlink()
+
+
+def a_tenant_is_removed(repository: Repository, world: World) -> None:
+    """A pull request removes a tenant, with the label that says so: nothing of it is left."""
+    repository.tenants("demo", "acme", "core")
+    repository.pull_request("guard:data-loss")
+    assert "its entry is gone" in repository.comment()
+    repository.runner.run("deploy", "Deploy", repository.merge("guard:data-loss"))
+    assert set(world.droplets()) == set(world.records()) == set(world.clusters()) == {"demo", "acme", "core"}
+
+
+def a_merge_deploys_nothing(repository: Repository, world: World) -> None:
+    """What was merged without a deployment waits for somebody to start one."""
+    repository.tenants("demo", "acme", "core", "dax")
+    repository.pull_request("skip-deploy")
+    said = repository.runner.run("deploy", "Deploy", repository.merge("skip-deploy"))
+    assert "nothing is deployed, since the pull request has the label skip-deploy" in said
+    assert "dax" not in world.droplets()
+
+
+def the_page(repository: Repository) -> None:
+    repository.runner.run("deploy", "Page", {})
+    page = (repository.folder / "site" / "index.html").read_text()
+    assert all(f"https://{tenant}.meltanodata.com" in page for tenant in ("demo", "acme", "core"))
+    assert "bolts" not in page
+
+
+@pytest.mark.timeout(1800)
+def test_from_pull_request_to_production(repository: Repository, world: World) -> None:
+    the_first_push(repository, world)
+    two_tenants_are_added(repository, world)
+    everybody_changes_and_the_canary_is_unwell(repository, world)
+    the_file_is_emptied(repository, world)
+    somebody_changes_things_by_hand(repository, world)
+    the_runner_is_killed(repository, world)
+    a_lock_of_another_machine(repository)
+    a_tenant_is_removed(repository, world)
+    a_merge_deploys_nothing(repository, world)
+    the_page(repository)
