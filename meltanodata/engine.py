@@ -40,6 +40,11 @@ def preview(stack: str, folder: Path, *, refresh: bool = False) -> dict[str, Any
 
 
 _MISSING = "pulumi is not on the PATH; put its folder there"
+_LOCKED = (
+    "Nothing was changed. If whoever holds the lock is still at work, wait. If it is a run that died (its machine is"
+    " gone, or its job has ended), remove the lock by: pulumi cancel --stack {stack}; then run this again, and it goes"
+    " on with what that run had begun."
+)
 _REFRESH = ("--refresh", "--run-program")
 
 
@@ -77,7 +82,8 @@ def up(
             yield event
         if process.wait() != 0 and not ended:
             stderr.seek(0)
-            raise UserError(f"`pulumi up` failed: {stderr.read().strip()}")
+            said = f"`pulumi up` failed: {stderr.read().strip()}"
+            raise UserError(f"{said}\n{_LOCKED.format(stack=stack)}" if "is currently locked by" in said else said)
 
 
 def _started(command: Sequence[str], folder: Path, stderr: IO[str]) -> subprocess.Popen[str]:

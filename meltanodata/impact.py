@@ -64,6 +64,8 @@ class Operation(_Frozen):
     """The id of the existing object, where there is one."""
     object_name: str | None
     """Its name at DigitalOcean, where it has one."""
+    idle: bool = False
+    """Whether it is a Command without anything to do, see `remote.run_once_for`."""
 
     def __str__(self) -> str:
         """In words, as in `update of acme-files (stdin)`."""
@@ -178,6 +180,6 @@ def _command(operation: Operation, options: frozenset[str]) -> Iterator[Effect]:
             yield Effect(text=text, severity=Severity.INTERRUPTION)
         case "meltano" if "meltano_version" in options:
             yield Effect(text="Meltano is upgraded and restarts (a minute)", severity=Severity.INTERRUPTION)
-        case "wipe":
+        case "wipe" if not operation.idle:
             text = "data loss: the demo's database is wiped but for the schema public"
             yield Effect(text=text, severity=Severity.LOSS)

@@ -316,6 +316,7 @@ def _operation(step: Mapping[str, Any], tenant: str) -> Operation:
         role=deployment.name(urn).removeprefix(f"{tenant}-"),
         properties=_properties(step) if old and new and op in {"update", "replace"} else (),
         id=(new.get("importID") or new.get("id")) if op == "import" else old.get("id"),
+        idle=inputs.get("triggers") == [""],
         object_name=object_name if isinstance(object_name, str) and object_name != UNKNOWN else None,
     )
 

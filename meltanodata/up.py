@@ -97,5 +97,9 @@ def _runs(pid: int) -> bool:
         return False
     except PermissionError:
         pass
-    name = Path(f"/proc/{pid}/comm")
-    return not name.exists() or name.read_text(encoding="utf-8").strip().startswith("pulumi")
+    try:
+        # proc(5): number, (name), state. One that has ended stays a while as a zombie, until its parent has noticed.
+        name, state = Path(f"/proc/{pid}/stat").read_text(encoding="utf-8").split("(", 1)[1].rsplit(")", 1)
+    except FileNotFoundError:
+        return not Path("/proc/self/stat").exists()
+    return name.startswith("pulumi") and state.split()[0] not in {"Z", "X"}

@@ -47,6 +47,7 @@ CHILDREN = {
     "files": Type.COMMAND,
     "meltano": Type.COMMAND,
     "verify": Type.COMMAND,
+    "wipe": Type.COMMAND,
 }
 
 
@@ -110,14 +111,14 @@ def created(key: str, **changes: Any) -> list[Step]:
     """A new tenant."""
     return [
         component("create", key, new=options(**changes)),
-        *(child("create", key, role, new=inputs(key, role)) for role in CHILDREN),
+        *(child("create", key, role, new=inputs(key, role)) for role in CHILDREN if role != "wipe"),
     ]
 
 
 def destroyed(key: str, **changes: Any) -> list[Step]:
     """A tenant whose entry is gone."""
     return [
-        *(child("delete", key, role, old=inputs(key, role)) for role in reversed(CHILDREN)),
+        *(child("delete", key, role, old=inputs(key, role)) for role in reversed(CHILDREN) if role != "wipe"),
         component("delete", key, old=options(**changes)),
     ]
 

@@ -203,6 +203,26 @@ def test_what_an_operation_means_for_people(steps: list[Step], effect: str, seve
     assert [(str(found), found.severity) for found in row(*steps).effects] == [(effect, severity)]
 
 
+WIPED = "data loss: the demo's database is wiped but for the schema public"
+
+
+@pytest.mark.parametrize(
+    ("op", "before", "after", "effects"),
+    [
+        ("create", None, "", []),  # a tenant becomes a demo
+        ("create", None, "2026-11-23", [WIPED]),
+        ("replace", "", "2026-11-23", [WIPED]),
+        ("replace", "2026-11-20", "2026-11-23", [WIPED]),
+        ("delete", "2026-11-20", None, []),
+    ],
+)
+def test_a_demo_is_wiped_for_a_new_date_only(
+    op: str, before: str | None, after: str | None, effects: list[str]
+) -> None:
+    old, new = (None if value is None else {"triggers": [value]} for value in (before, after))
+    assert words(row(child(op, "demo", "wipe", old, new))) == effects
+
+
 def test_verifying_and_assigning_to_the_project_mean_nothing_to_people() -> None:
     assert row(updated("acme", "verify", "triggers"), updated("acme", "project", "resources")).effects == ()
 

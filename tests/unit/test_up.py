@@ -186,6 +186,17 @@ def test_the_lock_of_a_run_at_work_is_kept(world: World) -> None:
     assert not world.calls()
 
 
+def test_the_lock_of_a_run_that_was_killed_and_whose_parent_has_not_noticed_is_removed(world: World) -> None:
+    killed = world.folder / "bin/pulumi-killed"
+    killed.symlink_to("/bin/sleep")
+    with subprocess.Popen([killed, "60"]) as zombie:
+        zombie.kill()
+        os.waitid(os.P_PID, zombie.pid, os.WEXITED | os.WNOWAIT)
+        world.is_locked(zombie.pid)
+        world.up()
+    assert world.calls() == ["cancel --yes --stack prod", "up --stack prod"]
+
+
 def test_the_lock_of_another_machine_is_kept(world: World) -> None:
     world.is_locked(1, "runner-9")
     done = world.up()
