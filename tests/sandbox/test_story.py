@@ -259,7 +259,6 @@ def kill(process: subprocess.Popen[str]) -> None:
         doomed |= more
     for pid in sorted(doomed):
         os.kill(pid, signal.SIGKILL)
-    process.wait()
 
 
 def the_first_push(repository: Repository, world: World) -> None:
@@ -362,11 +361,11 @@ def the_runner_is_killed(repository: Repository, world: World) -> None:
     repository.tenants("demo", "acme", "bolts", "core")
     repository.pull_request()
     push = repository.merge()
-    process = repository.runner.start("deploy", "Deploy", push)
-    while "core" not in world.clusters():
-        assert process.poll() is None, process.communicate()[0]
-        time.sleep(0.05)
-    kill(process)
+    with repository.runner.start("deploy", "Deploy", push) as process:
+        while "core" not in world.clusters():
+            assert process.poll() is None, process.communicate()[0]
+            time.sleep(0.05)
+        kill(process)
     droplets, clusters = world.droplets(), world.clusters()
     said = repository.runner.run("deploy", "Deploy", push)
     assert "which is gone; the lock is removed" in said
