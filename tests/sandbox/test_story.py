@@ -21,9 +21,8 @@ import yaml
 
 from meltanodata.guard import Review
 from sandbox import pulumi
-from sandbox.api.control import DropletFault
+from sandbox.api.messages import DropletFault
 from sandbox.control import Control
-from sandbox.droplets.light import FaultKind
 from sandbox.engine.obtain import obtain
 from sandbox.home import PROJECT, Home
 from sandbox.running import Running
@@ -305,7 +304,7 @@ def everybody_changes_and_the_canary_is_unwell(repository: Repository, world: Wo
     review = repository.preview("guard:unnamed-tenants")
     assert "caddy_version: `1` → `2`" in repository.comment()
     push = repository.merge("guard:unnamed-tenants")
-    world.control.set_droplet_fault(demo, DropletFault(kind=FaultKind.EXIT, status=1, text="caddy.service failed"))
+    world.control.set_droplet_fault(demo, DropletFault(kind="exit", status=1, text="caddy.service failed"))
     told = {name: len(world.control.executions(id_)) for name, id_ in world.droplets().items()}
     said = repository.runner.run("deploy", "Deploy", push, 5)
     assert "canaries: demo" in said
