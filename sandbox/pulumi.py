@@ -97,7 +97,7 @@ def prepare(home: Home, running: Running, engine: Engine) -> Path:
         PulumiError: the CLI refused.
     """
     folder = home.folder("project")
-    _place_language_host(home, engine)
+    place_language_host(home.folder("pulumi"), engine)
     passphrase = home.path / "passphrase"
     if not passphrase.exists():
         _write_private(passphrase, secrets.token_urlsafe(32))
@@ -150,11 +150,11 @@ def _merge(folder: Path, checkout: dict[str, Any], plain: dict[str, Any]) -> Non
     last.write_text(yaml.safe_dump(checkout))
 
 
-def _place_language_host(home: Home, engine: Engine) -> None:
-    """Put the stand-in where the engine looks for plugins; the official one, beside the engine or on PATH, wins."""
+def place_language_host(pulumi_home: Path, engine: Engine) -> None:
+    """Put the stand-in where the engine looks for plugins, unless the official one is beside the engine or on PATH."""
     if engine.language_host:
         return
-    folder = home.folder("pulumi") / "plugins" / f"language-python-v{versions.SDK}"
+    folder = pulumi_home / "plugins" / f"language-python-v{versions.SDK}"
     folder.mkdir(parents=True, exist_ok=True)
     script = folder / "pulumi-language-python"
     text = f'#!/bin/sh\nexec {shlex.join([sys.executable, str(_LANGUAGE_HOST)])} "$@"\n'

@@ -56,7 +56,10 @@ def main(settings: str, folder: str, program: str, *arguments: str) -> int:
         pulumi.log.error(str(error))
         return 1
     except KeyboardInterrupt:
-        return _INTERRUPTED
+        # Threads may wait for an engine that does not answer any more: nothing waits for them.
+        sys.stdout.flush()
+        sys.stderr.flush()
+        os._exit(_INTERRUPTED)
     except Exception as error:  # noqa: BLE001 -- whatever the program raises
         pulumi.log.error(f"Program failed with an unhandled exception:\n{_traceback(error, target)}")
         return SAID_ALREADY

@@ -1,4 +1,4 @@
-"""A light sandbox in this process, for tests of the API and of clients that need one."""
+"""A light sandbox in this process, for tests of the API and of clients; the real engine for those of programs."""
 
 from __future__ import annotations
 
@@ -11,12 +11,15 @@ import pytest
 import requests
 
 from sandbox.control import Control
+from sandbox.engine.obtain import Engine, obtain
 from sandbox.home import Home
 from sandbox.server import Modes, sandbox
 from tests.sandbox.contract import violations
+from tests.sandbox.programs import Program, plugin_server
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
+    from pathlib import Path
 
     from sandbox.running import Running
 
@@ -94,9 +97,9 @@ class Client:
         return response.json() if response.content else None
 
 
-def eventually(condition: Callable[[], Any]) -> Any:
+def eventually(condition: Callable[[], Any], seconds: float = PATIENCE) -> Any:
     """The condition's value once it is true; it is asked again and again."""
-    deadline = time.monotonic() + PATIENCE
+    deadline = time.monotonic() + seconds
     while not (value := condition()):
         assert time.monotonic() < deadline, "it did not happen"
         time.sleep(0.01)
@@ -157,3 +160,22 @@ def dbs(running: Running, control: Control) -> Client:
     """The first database team, in a sandbox that holds what it held at first."""
     control.reset()
     return Client(running.api_url, running.teams["MeltanoData DBs 1"].token)
+
+
+@pytest.fixture(scope="session")
+def engine() -> Engine:
+    """Pulumi's CLI, from the cache that the sandbox uses; made once, however many workers the tests have."""
+    return obtain(print)
+
+
+@pytest.fixture(scope="session")
+def attach() -> Iterator[str]:
+    """The stand-in plugins' addresses, for PULUMI_DEBUG_PROVIDERS."""
+    with plugin_server() as address:
+        yield address
+
+
+@pytest.fixture
+def program(tmp_path: Path, engine: Engine, attach: str) -> Program:
+    """An empty Pulumi program with a stack."""
+    return Program(tmp_path / "program", engine, attach)

@@ -29,7 +29,7 @@ def _configure(inputs: Mapping[str, Any]) -> Client:
 
 PACKAGE: Final = Package(
     name="digitalocean",
-    version="4.76.0",
+    version="4.76.1",
     resources=(
         Droplet(),
         DnsRecord(),
