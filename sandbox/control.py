@@ -7,8 +7,8 @@ from typing import TYPE_CHECKING, Any
 import requests
 from pydantic import TypeAdapter
 
-from sandbox.api.control import DropletFault, Execution, NewSnapshot, SandboxDroplet, Status
 from sandbox.api.faults import Fault
+from sandbox.api.messages import DropletFault, Execution, NewSnapshot, SandboxDroplet, Status
 from sandbox.api.traffic import Minute, Seen
 
 if TYPE_CHECKING:

@@ -11,10 +11,9 @@ from rich.console import Console
 from rich.table import Table
 
 from meltanodata.errors import UserError
-from sandbox.api.control import DropletFault
 from sandbox.api.faults import Fault
+from sandbox.api.messages import DropletFault, Misbehaviour
 from sandbox.control import Control
-from sandbox.droplets.light import FaultKind  # noqa: TC001 (typer reads the annotation)
 from sandbox.home import Home
 from sandbox.running import Running
 
@@ -87,7 +86,7 @@ def clear(number: Annotated[int | None, typer.Argument(help="Left out: all.")] =
 def droplet(
     name: Annotated[str, typer.Argument(help="A light droplet's name, such as acme.meltanodata.com.")],
     kind: Annotated[
-        FaultKind | None,
+        Misbehaviour | None,
         typer.Argument(help="How its SSH server misbehaves; left out: it behaves again."),
     ] = None,
     status: Annotated[int, typer.Option(help="For exit.")] = 1,

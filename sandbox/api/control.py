@@ -5,7 +5,7 @@ from __future__ import annotations
 from http import HTTPStatus
 from typing import TYPE_CHECKING, TypeVar
 
-from pydantic import BaseModel, ConfigDict, ValidationError
+from pydantic import BaseModel, ValidationError
 from starlette.responses import JSONResponse, Response
 from starlette.routing import Route
 
@@ -13,6 +13,7 @@ from sandbox.api import databases, droplets
 from sandbox.api.errors import not_found, unprocessable
 from sandbox.api.faults import Fault
 from sandbox.api.images import add_snapshot
+from sandbox.api.messages import DropletFault, Execution, NewSnapshot, Status, TeamCount
 from sandbox.droplets import light
 
 if TYPE_CHECKING:
@@ -21,73 +22,6 @@ if TYPE_CHECKING:
     from sandbox.api.cloud import Cloud
 
 Body = TypeVar("Body", bound=BaseModel)
-
-
-class NewSnapshot(BaseModel):
-    """A snapshot to add."""
-
-    model_config = ConfigDict(frozen=True, extra="forbid")
-
-    team: str
-    name: str
-    region: str
-    min_disk_size: int = 50
-    """GB"""
-
-
-class TeamCount(BaseModel):
-    """How much of its limits a team uses."""
-
-    name: str
-    droplets: int
-    droplet_limit: int
-    databases: int
-    database_limit: int
-
-
-class SandboxDroplet(BaseModel):
-    """A droplet of whatever team."""
-
-    id: int
-    team: str
-    name: str
-    status: str
-    address: str
-
-
-class Execution(BaseModel):
-    """A command that a light droplet was told to run."""
-
-    model_config = ConfigDict(from_attributes=True)
-
-    command: str
-    environment: dict[str, str]
-    started: float
-    """Seconds since the epoch."""
-    stdin: str
-    status: int | None
-    """None while it runs, and for ever when it was cut off."""
-
-
-class DropletFault(BaseModel):
-    """How a light droplet misbehaves; see `sandbox.droplets.light.FaultKind`."""
-
-    model_config = ConfigDict(frozen=True, extra="forbid")
-
-    kind: light.FaultKind
-    status: int = 1
-    text: str = ""
-
-
-class Status(BaseModel):
-    """What the sandbox holds."""
-
-    teams: list[TeamCount]
-    records: int
-    """DNS records, without those that a domain is born with."""
-    faults: int
-    failures: list[str]
-    """What droplets and databases failed at since the start."""
 
 
 async def _status(request: Request) -> Response:
@@ -164,7 +98,8 @@ async def _executions(request: Request) -> Response:
 
 async def _set_droplet_fault(request: Request) -> Response:
     backend, number = _light(request)
-    backend.set_fault(number, light.Fault(**dict(await _body(request, DropletFault))))
+    fault = await _body(request, DropletFault)
+    backend.set_fault(number, light.Fault(light.FaultKind(fault.kind), fault.status, fault.text))
     return JSONResponse({})
 
 

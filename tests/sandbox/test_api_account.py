@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from sandbox.api.control import NewSnapshot
+from sandbox.api.messages import NewSnapshot
 
 if TYPE_CHECKING:
     from sandbox.control import Control

@@ -11,8 +11,8 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 
-from sandbox.api.control import NewSnapshot
 from sandbox.api.faults import Fault
+from sandbox.api.messages import NewSnapshot
 from tests.sandbox.conftest import eventually
 from tests.sandbox.programs import SECONDS
 

@@ -1,0 +1,78 @@
+"""What the endpoints under `/_sandbox/` take and give; known to both sides, so it needs nothing of either."""
+
+from __future__ import annotations
+
+from typing import Literal
+
+from pydantic import BaseModel, ConfigDict
+
+
+class NewSnapshot(BaseModel):
+    """A snapshot to add."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+    team: str
+    name: str
+    region: str
+    min_disk_size: int = 50
+    """GB"""
+
+
+class TeamCount(BaseModel):
+    """How much of its limits a team uses."""
+
+    name: str
+    droplets: int
+    droplet_limit: int
+    databases: int
+    database_limit: int
+
+
+class SandboxDroplet(BaseModel):
+    """A droplet of whatever team."""
+
+    id: int
+    team: str
+    name: str
+    status: str
+    address: str
+
+
+class Execution(BaseModel):
+    """A command that a light droplet was told to run."""
+
+    model_config = ConfigDict(from_attributes=True)
+
+    command: str
+    environment: dict[str, str]
+    started: float
+    """Seconds since the epoch."""
+    stdin: str
+    status: int | None
+    """None while it runs, and for ever when it was cut off."""
+
+
+Misbehaviour = Literal["refuse", "silent", "hang", "break", "exit"]
+"""What each means is said at `sandbox.droplets.light.FaultKind`."""
+
+
+class DropletFault(BaseModel):
+    """How a light droplet misbehaves."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+    kind: Misbehaviour
+    status: int = 1
+    text: str = ""
+
+
+class Status(BaseModel):
+    """What the sandbox holds."""
+
+    teams: list[TeamCount]
+    records: int
+    """DNS records, without those that a domain is born with."""
+    faults: int
+    failures: list[str]
+    """What droplets and databases failed at since the start."""
