@@ -22,6 +22,7 @@ from rich.table import Table
 
 from meltanodata.errors import UserError
 from sandbox import choice, pulumi
+from sandbox.api.messages import NewSnapshot
 from sandbox.control import Control, ControlError
 from sandbox.engine.obtain import EngineError, obtain
 from sandbox.fault import app as fault
@@ -142,6 +143,20 @@ def status() -> None:
     print(f"{report.records} DNS records, {report.faults} faults on order")
     for failure in report.failures:
         print(f"failed: {failure}")
+
+
+@app.command()
+def snapshot(
+    name: Annotated[str, typer.Argument(help="Such as 'Ubuntu meltano-223456789'.")],
+    region: Annotated[str, typer.Option(help="Where droplets can be made of it.")] = "nyc3",
+) -> None:
+    """Add a snapshot to the droplet team, newer than those that are there.
+
+    By its name only: droplets made of it are like all others.
+    """
+    running = Running.load(Home.default())
+    new = NewSnapshot(team=next(iter(running.teams)), name=name, region=region)
+    print(f"snapshot {Control(running).add_snapshot(new)}")
 
 
 @app.command()

@@ -48,6 +48,7 @@ def urn(droplet: Droplet) -> str:
 
 def resume(cloud: Cloud) -> None:
     """As the sandbox starts: what ran runs again, what was under way is finished."""
+    creations = {action.resource_id: action for action in cloud.state.actions if action.type == "create"}
     for action in cloud.state.actions:
         if action.status == "in-progress" and action.type != "create":
             _end(cloud.state, action, "errored")
@@ -61,7 +62,7 @@ def resume(cloud: Cloud) -> None:
         if droplet.status == "active":
             _work(cloud, droplet, partial(cloud.droplets.power_on, machine(droplet)))
         elif droplet.status == "new":
-            _create_machine(cloud, droplet, anew=True)
+            _create_machine(cloud, droplet, creations[droplet.id], anew=True)
 
 
 def destroy_all(cloud: Cloud) -> None:
@@ -208,7 +209,9 @@ async def _create(call: Call) -> Response:
         )
         call.state.droplets.put(droplet)
         assign(call.state, urn(droplet), default_project(call.state, call.team.name).id)
-        made.append((droplet, _create_machine(call.cloud, droplet)))
+        action = _begin(call.state, droplet, "create")
+        _create_machine(call.cloud, droplet, action)
+        made.append((droplet, action))
     links = {"actions": [{"id": a.id, "rel": "create", "href": call.url(f"/v2/actions/{a.id}")} for _, a in made]}
     shown = [_json(call.state, droplet) for droplet, _ in made]
     content = {"droplets": shown} if body.names is not None else {"droplet": shown[0]}
@@ -279,10 +282,8 @@ def _end(state: State, action: Action, status: str) -> None:
     state.actions.put(action)
 
 
-def _create_machine(cloud: Cloud, droplet: Droplet, *, anew: bool = False) -> Action:
+def _create_machine(cloud: Cloud, droplet: Droplet, action: Action, *, anew: bool = False) -> None:
     """Make the machine in the background; `anew` when a first try may have got some way."""
-    actions = [a for a in cloud.state.actions if a.resource_id == droplet.id and a.type == "create"]
-    action = actions[0] if actions else _begin(cloud.state, droplet, "create")
 
     async def work() -> None:
         if anew:
@@ -300,7 +301,6 @@ def _create_machine(cloud: Cloud, droplet: Droplet, *, anew: bool = False) -> Ac
 
     if not droplet.stuck:
         _work(cloud, droplet, work)
-    return action
 
 
 def _destroy(cloud: Cloud, droplet: Droplet) -> None:

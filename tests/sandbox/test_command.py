@@ -86,7 +86,9 @@ def test_a_sandbox_from_start_to_stop(home: Home) -> None:
     assert command(home, "stop").returncode == 0
 
 
-@pytest.mark.parametrize("arguments", [["status"], ["stop"], ["env"], ["fault", "list"], ["pulumi", "preview"]])
+@pytest.mark.parametrize(
+    "arguments", [["status"], ["stop"], ["env"], ["snapshot", "x"], ["fault", "list"], ["pulumi", "preview"]]
+)
 def test_without_a_sandbox(home: Home, arguments: list[str]) -> None:
     done = command(home, *arguments)
     assert (done.returncode, done.stdout) == (1, "")
@@ -172,6 +174,13 @@ def test_faults(home: Home) -> None:
     unknown = command(home, "fault", "droplet", "nobody.meltanodata.com", "refuse")
     assert (unknown.returncode, unknown.stderr) == (1, "no droplet 'nobody.meltanodata.com'\n")
     assert command(home, "fault", "droplet", "acme.meltanodata.com").returncode == 0
+
+
+def test_a_newer_snapshot(home: Home) -> None:
+    command(home, *LIGHT)
+    assert command(home, "snapshot", "Ubuntu meltano-223456789").returncode == 0
+    names = [snapshot["name"] for snapshot in meltano(Running.load(home)).get("/v2/snapshots")["snapshots"]]
+    assert names == ["Ubuntu meltano-123456789", "Ubuntu meltano-223456789"]
 
 
 def test_reset(home: Home) -> None:
