@@ -89,8 +89,9 @@ def start(droplets: Droplets = None, databases: Databases = None, plugins: Plugi
         raise AlreadyRunningError(f"a sandbox runs in {home.path} already: see `python -m sandbox status`")
     chosen = choice.choose(droplets, databases, plugins, choice.obstacle)
     engine = obtain(_say)
+    chosen.save(home)
     _launch(home, chosen)
-    _show(home, Running.load(home), engine, chosen)
+    _show(home, Running.load(home), engine)
 
 
 @app.command()
@@ -114,11 +115,12 @@ def reset() -> None:
         _forget_stack(home)
         print("everything made in the sandbox is gone; it runs on")
         return
-    if not home.path.exists():
-        print(f"nothing in {home.path}")
+    chosen = choice.Choice.load(home)
+    if chosen is None:
+        print(f"no sandbox was ever started in {home.path}")
         return
     # Disks, mounts and data directories are the backends' to remove, also those that a killed sandbox left.
-    _launch(home, choice.choose(None, None, "stand-in", choice.obstacle))
+    _launch(home, chosen)
     Control(Running.load(home)).reset()
     _stop(home)
     shutil.rmtree(home.path)
@@ -131,7 +133,7 @@ def status() -> None:
     home = Home.default()
     running = Running.load(home)
     report = Control(running).status()
-    _show(home, running, None, None)
+    _show(home, running, None)
     table = Table("team", "droplets", "databases", box=None, pad_edge=False)
     for team in report.teams:
         table.add_row(
@@ -257,7 +259,8 @@ def _forget_stack(home: Home) -> None:
         shutil.rmtree(home.path / folder, ignore_errors=True)
 
 
-def _show(home: Home, running: Running, engine: Engine | None, chosen: Choice | None) -> None:
+def _show(home: Home, running: Running, engine: Engine | None) -> None:
+    chosen = choice.Choice.load(home)
     reasons = chosen.reasons if chosen else {}
     address, port = running.resolver
     table = Table("part", "runs as", "", box=None, pad_edge=False)

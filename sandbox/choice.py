@@ -6,10 +6,14 @@ import shutil
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Literal
 
+from pydantic import TypeAdapter
+
+from sandbox.running import Kind, PluginKind  # noqa: TC001 (pydantic reads the annotations)
+
 if TYPE_CHECKING:
     from collections.abc import Callable
 
-    from sandbox.running import Kind, PluginKind
+    from sandbox.home import Home
 
 PLUGINS = ("digitalocean", "random", "command")
 """Those that the program uses."""
@@ -28,6 +32,22 @@ class Choice:
     plugins: PluginKind
     reasons: dict[str, str]
     """Part (`droplets`, `databases`, `plugins`) → why its real form cannot be had here."""
+
+    def save(self, home: Home) -> None:
+        """Keep it in the home, for `status` to tell and for `reset` to act by."""
+        (home.folder(".") / _FILE).write_bytes(_ADAPTER.dump_json(self, indent=2))
+
+    @classmethod
+    def load(cls, home: Home) -> Choice | None:
+        """What the home's sandbox was last started with; None when it never was."""
+        try:
+            return _ADAPTER.validate_json((home.path / _FILE).read_bytes())
+        except FileNotFoundError:
+            return None
+
+
+_FILE = "choice.json"
+_ADAPTER = TypeAdapter(Choice)
 
 
 def choose(

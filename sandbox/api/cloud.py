@@ -133,6 +133,7 @@ def route(method: str, path: str, handler: Handler) -> Route:
     """A route of the API, such as `route("GET", "/v2/droplets/{id:int}", show)`."""
 
     async def endpoint(request: Request) -> Response:
+        await request.body()  # here, so that no other request comes between a handler's checks and its changes
         return await handler(Call(request.app.state.cloud, request.state.team, request, request.state.fault))
 
     return Route(path, endpoint, methods=[method])

@@ -204,7 +204,7 @@ async def _create(call: Call) -> Response:
             created_at=timestamp(),
             vpc_uuid=body.vpc_uuid or default_vpc(call.team.name, region),
             features=_features(body),
-            tags=tags,
+            tags=[*tags],
             stuck=call.stuck,
         )
         call.state.droplets.put(droplet)

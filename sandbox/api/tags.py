@@ -4,21 +4,23 @@ from __future__ import annotations
 
 import re
 from http import HTTPStatus
-from typing import TYPE_CHECKING, TypeVar
+from typing import TYPE_CHECKING, Any, Protocol
 
 from pydantic import BaseModel
 from starlette.responses import JSONResponse, Response
 
 from sandbox.api.cloud import JSON, Call, no_content, route
 from sandbox.api.errors import not_found, unprocessable
-from sandbox.api.state import Database, Droplet, Image, Tag, tag_key
+from sandbox.api.state import Tag, tag_key
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from sandbox.api.state import State, Table
 
-    from sandbox.api.state import State, Table, Team
 
-Taggable = TypeVar("Taggable", Droplet, Database, Image)
+class _Taggable(Protocol):
+    team: str | None
+    tags: list[str]
+
 
 _NAME = re.compile(r"[a-zA-Z0-9_\-:]{1,255}")
 
@@ -97,52 +99,52 @@ async def _show(call: Call) -> Response:
 
 async def _delete(call: Call) -> Response:
     tag = _tag(call)
-    for kind in ("droplet", "database", "image"):
-        _change_all(call.state, call.team, kind, lambda tags: [name for name in tags if name != tag.name])
+    for table in _tables(call.state).values():
+        for item in table:
+            if item.team == call.team.name and tag.name in item.tags:
+                item.tags.remove(tag.name)
+                table.put(item)
     call.state.tags.remove(tag)
     return no_content()
 
 
 async def _tag_resources(call: Call) -> Response:
     tag = _tag(call)
-    for resource in (await call.body(_Resources)).resources:
-        _change(call, resource, lambda tags: [*tags, tag.name] if tag.name not in tags else tags)
+    for table, item in await _resources(call):
+        if tag.name not in item.tags:
+            item.tags.append(tag.name)
+            table.put(item)
     return no_content()
 
 
 async def _untag_resources(call: Call) -> Response:
     tag = _tag(call)
-    for resource in (await call.body(_Resources)).resources:
-        _change(call, resource, lambda tags: [name for name in tags if name != tag.name])
+    for table, item in await _resources(call):
+        if tag.name in item.tags:
+            item.tags.remove(tag.name)
+            table.put(item)
     return no_content()
 
 
-def _change(call: Call, resource: _Resource, change: Callable[[list[str]], list[str]]) -> None:
-    if not _change_all(call.state, call.team, resource.resource_type, change, only=resource.resource_id):
-        raise not_found()
+async def _resources(call: Call) -> list[tuple[Table[Any], _Taggable]]:
+    """The team's objects that the request names, each with its table.
+
+    Raises:
+        ApiError: 404 when one of them does not exist.
+    """
+    found = []
+    for resource in (await call.body(_Resources)).resources:
+        table = _tables(call.state).get(resource.resource_type)
+        item = table.get(resource.resource_id) if table is not None else None
+        if table is None or item is None or item.team != call.team.name:
+            raise not_found()
+        found.append((table, item))
+    return found
 
 
-def _change_all(
-    state: State, team: Team, kind: str, change: Callable[[list[str]], list[str]], only: str | None = None
-) -> int:
-    """Change the tags of a team's objects of a kind; returns how many there were."""
-
-    def change_in(table: Table[Taggable]) -> int:
-        items = [item for item in table if item.team == team.name and only in {None, str(item.id)}]
-        for item in items:
-            item.tags = change(item.tags)
-            table.put(item)
-        return len(items)
-
-    match kind:
-        case "droplet":
-            return change_in(state.droplets)
-        case "database":
-            return change_in(state.databases)
-        case "image":
-            return change_in(state.images)
-        case _:
-            return 0
+def _tables(state: State) -> dict[str, Table[Any]]:
+    """What can be tagged, by the name of its kind; the items are `_Taggable`."""
+    return {"droplet": state.droplets, "database": state.databases, "image": state.images}
 
 
 routes = [

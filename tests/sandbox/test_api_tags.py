@@ -50,8 +50,22 @@ def test_tagging_as_the_provider_does_it(meltano: Client) -> None:
     meltano.post("/v2/tags/blue/resources", {"resources": resources}, 404)
 
 
+def test_droplets_made_together_have_tags_of_their_own(meltano: Client) -> None:
+    body = new_droplet(meltano, names=["a.meltanodata.com", "b.meltanodata.com"])
+    del body["name"]
+    first, second = (droplet["id"] for droplet in meltano.post("/v2/droplets", body, 202)["droplets"])
+    resources = [{"resource_id": str(first), "resource_type": "droplet"}]
+    meltano.delete("/v2/tags/production/resources", json={"resources": resources})
+    assert meltano.get(f"/v2/droplets/{first}")["droplet"]["tags"] == []
+    assert meltano.get(f"/v2/droplets/{second}")["droplet"]["tags"] == ["production"]
+
+
 def test_what_is_not_there_cannot_be_tagged(meltano: Client) -> None:
     meltano.post("/v2/tags", {"name": "blue"})
+    droplet = meltano.post("/v2/droplets", new_droplet(meltano), 202)["droplet"]["id"]
+    both = [{"resource_id": str(number), "resource_type": "droplet"} for number in (droplet, 1)]
+    meltano.post("/v2/tags/blue/resources", {"resources": both}, 404)
+    assert meltano.get(f"/v2/droplets/{droplet}")["droplet"]["tags"] == ["production"]
     for kind, number in (("droplet", "1"), ("planet", "mars")):
         meltano.post("/v2/tags/blue/resources", {"resources": [{"resource_id": number, "resource_type": kind}]}, 404)
 

@@ -7,9 +7,11 @@ from typing import TYPE_CHECKING
 import pytest
 
 from sandbox.choice import CannotBeHadError, Choice, choose
+from sandbox.home import Home
 
 if TYPE_CHECKING:
     from collections.abc import Callable
+    from pathlib import Path
 
 
 def only(*possible: str) -> Callable[[str], str | None]:
@@ -38,3 +40,11 @@ def test_what_is_asked_for_by_name_is_had_or_refused() -> None:
     ):
         choose("real", None, "official", only())
     assert choose("real", "light", "official", only("droplets", "plugins")) == Choice("real", "light", "official", {})
+
+
+def test_it_is_kept(tmp_path: Path) -> None:
+    home = Home(tmp_path / "home")
+    assert Choice.load(home) is None
+    chosen = choose(None, None, "auto", only("databases"))
+    chosen.save(home)
+    assert Choice.load(home) == chosen
