@@ -31,22 +31,20 @@ CONSOLE = "https://cloud.digitalocean.com"
 
 
 class State(Enum):
-    """How a tenant is."""
+    """How a tenant is, as far as the stack knows."""
 
-    WELL = "well"
-    WRONG = "to be looked at"
     UNFINISHED = "unfinished"
-    UNKNOWN = "not checked"
+    VERIFIED = "verified"
 
     @property
     def icon(self) -> str:
         """Beside the word, so that colour is not all there is to tell them apart."""
-        return {State.WELL: "✓", State.WRONG: "✗", State.UNFINISHED: "…", State.UNKNOWN: "?"}[self]
+        return {State.VERIFIED: "✓", State.UNFINISHED: "…"}[self]
 
     @property
     def colour(self) -> str:
         """The style sheet's name of it."""
-        return {State.WELL: "good", State.WRONG: "bad", State.UNFINISHED: "warn", State.UNKNOWN: "dim"}[self]
+        return {State.VERIFIED: "good", State.UNFINISHED: "warn"}[self]
 
 
 @dataclass(frozen=True)
@@ -56,8 +54,8 @@ class Entry:
     tenant: str
     url: str
     state: State
-    notes: Sequence[str]
-    """What is wrong with it."""
+    note: str
+    """When it was verified last, or what is missing."""
     meltano: str | None
     """The version that the tenant's entry states; None where it is what the snapshot has."""
     postgres: str
@@ -119,61 +117,49 @@ class Page:
 
 
 def in_order(found: Iterable[Entry]) -> list[Entry]:
-    """Those to be looked at first, then by name."""
-    order = [State.WRONG, State.UNFINISHED, State.UNKNOWN, State.WELL]
-    return sorted(found, key=lambda entry: (order.index(entry.state), entry.tenant))
+    """Those that are unfinished first, then by name."""
+    return sorted(found, key=lambda entry: (entry.state is State.VERIFIED, entry.tenant))
 
 
-def entries(exported: Mapping[str, Any], health: Mapping[str, Sequence[str]]) -> Iterator[Entry]:
-    """The tenants of one stack.
-
-    Args:
-        exported: the stack's state, see `engine.export`.
-        health: what is wrong, by tenant; a tenant that is not in it was not checked.
-    """
+def entries(exported: Mapping[str, Any]) -> Iterator[Entry]:
+    """The tenants of one stack, from its state (`engine.export`)."""
     state = resources(exported)
     pending = {it["resource"]["urn"] for it in exported["deployment"].get("pending_operations") or []}
     children: dict[str, dict[str, Mapping[str, Any]]] = {}
     for resource in state:
         if not resource.get("delete"):
-            children.setdefault(resource.get("parent", ""), {})[resource["type"]] = resource
+            mine = children.setdefault(resource.get("parent", ""), {})
+            mine[name(resource["urn"]) if resource["type"] == Type.COMMAND else resource["type"]] = resource
     for component in state:
         if component["type"] == TENANT:
-            yield _entry(component, children.get(component["urn"], {}), pending, health)
+            yield _entry(component, children.get(component["urn"], {}), pending)
 
 
 _PARTS = (Type.DROPLET, Type.RECORD, Type.CLUSTER, Type.FIREWALL)
 """What every tenant has once it is finished."""
 
 
-def _entry(
-    component: Mapping[str, Any],
-    parts: Mapping[str, Mapping[str, Any]],
-    pending: Collection[str],
-    health: Mapping[str, Sequence[str]],
-) -> Entry:
+def _entry(component: Mapping[str, Any], parts: Mapping[str, Mapping[str, Any]], pending: Collection[str]) -> Entry:
     tenant = name(component["urn"])
     options, outputs = component.get("inputs") or {}, component.get("outputs") or {}
-    notes = list(health.get(tenant, ()))
+    verified = parts.get(f"{tenant}-verify")
     missing = [NAMES[part] for part in _PARTS if part not in parts]
-    broken_off = any(part.get("urn") in pending for part in parts.values())
-    if missing or broken_off or "url" not in outputs:
-        state = State.UNFINISHED
-        notes = [
-            f"without {listing(missing, 'and')}" if missing else "the last run broke off; the next up goes on",
-            *notes,
-        ]
-    elif tenant not in health:
-        state = State.UNKNOWN
+    state = State.UNFINISHED
+    if missing:
+        note = f"without {listing(missing, 'and')}"
+    elif verified is None:
+        note = "not verified yet"
+    elif any(part["urn"] in pending for part in parts.values()):
+        note = "the last run broke off; the next up goes on"
     else:
-        state = State.WRONG if notes else State.WELL
+        state, note = State.VERIFIED, str(verified.get("modified") or verified.get("created") or "")[:10]
     droplet = (parts.get(Type.DROPLET) or {}).get("outputs") or {}
     expires = options.get("certificate_expires")
     return Entry(
         tenant=tenant,
         url=outputs.get("url") or f"https://{droplet.get('name', '')}",
         state=state,
-        notes=notes,
+        note=note,
         meltano=options.get("meltano_version"),
         postgres=((parts.get(Type.CLUSTER) or {}).get("outputs") or {}).get("version") or "?",
         certificate=date.fromisoformat(expires) if expires and options.get("tls") == "wildcard" else None,

@@ -180,9 +180,6 @@ def drift(
 def page(
     output: Annotated[Path, typer.Argument(metavar="FILE", help="Where to write the page.")],
     stack: AnyStack = None,
-    health: Annotated[
-        Path | None, typer.Option(metavar="FILE", help="What `doctor --json` printed, for the state.")
-    ] = None,
     revision: Annotated[str | None, typer.Option(help="The revision of the repository, for the page's foot.")] = None,
 ) -> None:
     """Write one page about the whole fleet, in HTML that needs nothing beside it.
@@ -194,4 +191,4 @@ def page(
     """
     from meltanodata.commands import page
 
-    page.page(output, stack, health=health, revision=revision)
+    page.page(output, stack, revision=revision)

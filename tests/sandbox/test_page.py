@@ -65,7 +65,7 @@ addEventListener("load", () => {{
 def served() -> Iterator[tuple[str, list[str]]]:
     """The page and its frames on loopback, and the paths that were asked for."""
     long = "a-very-long-tenant-name-that-somebody-thought-to-be-a-good-idea"
-    tenants = [entry("acme"), entry("bolt", state=State.WRONG, notes=["x" * 80]), entry(long, demo=True)]
+    tenants = [entry("acme"), entry("bolt", state=State.UNFINISHED, note="x" * 80), entry(long, demo=True)]
     uses = {"droplets": Use("Meltano", 3, 500), "databases": Use("MeltanoData DBs 10", 45, 60, full=True)}
     teams = [Team(use, kind) for kind, use in uses.items()]
     page = render(Page("meltanodata.com", dt.datetime.now(dt.UTC), "abc1234", tenants, teams))

@@ -312,10 +312,20 @@ def everybody_changes_and_the_canary_is_unwell(repository: Repository, world: Wo
     after = {name: len(world.control.executions(id_)) for name, id_ in world.droplets().items()}
     assert after["demo"] > told["demo"]
     assert (after["acme"], after["bolts"]) == (told["acme"], told["bolts"])
-    # Mended, the same run again does all that is left.
+    # Mended, the same run again does all that is left. One tenant that fails does not hold up the other.
     world.control.set_droplet_fault(demo, None)
-    said = repository.runner.run("deploy", "Deploy", push)
+    acme = world.droplets()["acme"]
+    world.control.set_droplet_fault(acme, DropletFault(kind="refuse"))
+    said = repository.runner.run("deploy", "Deploy", push, 5)
     assert said.index("canaries: demo") < said.index("batch 1 of 1: acme, bolts")
+    summary = (repository.folder / ".GITHUB_STEP_SUMMARY").read_text().splitlines()
+    assert [line[:14] for line in summary[-4:] if line.startswith(("| ✅", "| ❌"))] == [
+        "| ❌ | **acme**",
+        "| ✅ | **bolts*",
+        "| ✅ | **demo**",
+    ]
+    world.control.set_droplet_fault(acme, None)
+    assert "batch 1 of 1: acme\n" in repository.runner.run("deploy", "Deploy", push)
     assert "nothing changes" in repository.runner.run("deploy", "Deploy", push)
 
 

@@ -324,22 +324,12 @@ def test_the_stacks_that_a_change_touches(project: Project, file: str, text: str
 
 def test_the_page_of_the_fleet(project: Project, cli: Cli) -> None:
     cli.prints(json.dumps(exported("acme", "bolt")))
-    (project.folder / "health.json").write_text('{"acme": ["meltano.service failed"]}')
-    result = run("page", "index.html", "--health", "health.json", "--revision", "abc1234")
+    result = run("page", "index.html", "--revision", "abc1234")
     assert (result.exit_code, result.stdout) == (0, "index.html: 2 tenants\n")
     text = (project.folder / "index.html").read_text()
-    assert "meltano.service failed" in text
     assert "revision abc1234" in text
     assert "2 of 60 databases" in text
     assert (cli.folder / "arguments").read_text() == "stack export --stack prod\n"
-
-
-@pytest.mark.parametrize("text", ["no JSON", "[]", '{"acme": 1}'])
-def test_what_is_no_health_is_told(project: Project, cli: Cli, text: str) -> None:
-    cli.prints(json.dumps(exported("acme")))
-    (project.folder / "health.json").write_text(text)
-    result = run("page", "index.html", "--health", "health.json")
-    assert "health.json: not the JSON of meltanodata doctor" in str(result.exception)
 
 
 UP = ["up", "--json", "--yes", "--skip-preview", "--non-interactive", "--continue-on-error", "--stack", "prod"]

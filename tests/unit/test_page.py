@@ -7,7 +7,7 @@ from typing import Any
 
 import pytest
 
-from meltanodata.impact import Type
+from meltanodata.impact import NAMES, Type
 from meltanodata.page import Entry, Page, State, Team, entries, in_order, render
 from meltanodata.rules import Use
 from tests import previews
@@ -19,8 +19,8 @@ def entry(tenant: str = "acme", **overrides: Any) -> Entry:
     values: dict[str, Any] = {
         "tenant": tenant,
         "url": f"https://{tenant}.meltanodata.com",
-        "state": State.WELL,
-        "notes": [],
+        "state": State.VERIFIED,
+        "note": "2026-11-20",
         "meltano": "2.20.0",
         "postgres": "16",
         "certificate": dt.date(2027, 1, 31),
@@ -61,6 +61,7 @@ def exported(*keys: str, **inputs: Any) -> dict[str, Any]:
                 "type": str(kind),
                 "parent": previews.urn(key),
                 "id": f"{key}-{role}-id",
+                "modified": "2026-11-20T01:02:03.000000004Z",
                 "outputs": outputs.get(role, {}),
             }
             for role, kind in previews.CHILDREN.items()
@@ -69,7 +70,7 @@ def exported(*keys: str, **inputs: Any) -> dict[str, Any]:
 
 
 def test_a_tenant_is_read_from_the_state() -> None:
-    (found,) = entries(exported("acme"), {"acme": []})
+    (found,) = entries(exported("acme"))
     assert found == entry(
         meltano=None,
         links=[
@@ -80,30 +81,24 @@ def test_a_tenant_is_read_from_the_state() -> None:
 
 
 def test_what_its_entry_states_is_shown() -> None:
-    (found,) = entries(exported("acme", meltano_version="2.20.0", tls="self_signed", demo=True), {})
+    (found,) = entries(exported("acme", meltano_version="2.20.0", tls="self_signed", demo=True))
     assert (found.meltano, found.certificate, found.demo) == ("2.20.0", None, True)
-
-
-@pytest.mark.parametrize(
-    ("health", "state", "notes"),
-    [
-        ({"acme": []}, State.WELL, []),
-        ({"acme": ["meltano.service failed"]}, State.WRONG, ["meltano.service failed"]),
-        ({}, State.UNKNOWN, []),
-    ],
-)
-def test_the_state_is_what_was_found(health: dict[str, list[str]], state: State, notes: list[str]) -> None:
-    (found,) = entries(exported("acme"), health)
-    assert (found.state, found.notes) == (state, notes)
 
 
 @pytest.mark.parametrize("part", [Type.DROPLET, Type.RECORD, Type.CLUSTER, Type.FIREWALL])
 def test_a_tenant_without_one_of_its_parts_is_unfinished(part: Type) -> None:
     state = exported("acme")
     state["deployment"]["resources"] = [it for it in state["deployment"]["resources"] if it["type"] != part]
-    (found,) = entries(state, {"acme": []})
-    assert found.state is State.UNFINISHED
-    assert found.notes[0].startswith("without ")
+    (found,) = entries(state)
+    assert (found.state, found.note) == (State.UNFINISHED, f"without {NAMES[part]}")
+
+
+def test_a_tenant_that_was_never_verified_is_unfinished() -> None:
+    state = exported("acme")
+    verify = previews.urn("acme", "verify")
+    state["deployment"]["resources"] = [it for it in state["deployment"]["resources"] if it["urn"] != verify]
+    (found,) = entries(state)
+    assert (found.state, found.note) == (State.UNFINISHED, "not verified yet")
 
 
 def test_a_tenant_on_which_a_run_broke_off_is_unfinished() -> None:
@@ -111,29 +106,25 @@ def test_a_tenant_on_which_a_run_broke_off_is_unfinished() -> None:
     state["deployment"]["pending_operations"] = [
         {"resource": {"urn": previews.urn("acme", "droplet")}, "type": "update"}
     ]
-    assert [found.state for found in entries(state, {"acme": [], "bolt": []})] == [State.UNFINISHED, State.WELL]
+    assert [found.state for found in entries(state)] == [State.UNFINISHED, State.VERIFIED]
 
 
 def test_what_is_only_to_be_deleted_is_not_the_tenants() -> None:
     state = exported("acme")
     old = {**state["deployment"]["resources"][2], "delete": True, "id": "old"}
     state["deployment"]["resources"].append(old)
-    (found,) = entries(state, {})
+    (found,) = entries(state)
     assert found.links[0] == ("droplet", "https://cloud.digitalocean.com/droplets/acme-droplet-id")
 
 
 def test_a_stack_that_was_never_applied_has_nobody() -> None:
-    assert list(entries({"version": 3, "deployment": {}}, {})) == []
+    assert list(entries({"version": 3, "deployment": {}})) == []
 
 
-def test_those_to_be_looked_at_come_first() -> None:
-    found = [
-        entry("a"),
-        entry("d", state=State.WRONG),
-        entry("c", state=State.UNFINISHED),
-        entry("b", state=State.WRONG),
-    ]
-    assert [it.tenant for it in in_order(found)] == ["b", "d", "c", "a"]
+def test_those_that_are_unfinished_come_first() -> None:
+    states = {"a": State.VERIFIED, "d": State.UNFINISHED, "b": State.UNFINISHED}
+    found = [entry(tenant, state=state) for tenant, state in states.items()]
+    assert [it.tenant for it in in_order(found)] == ["b", "d", "a"]
 
 
 class Seen(HTMLParser):
@@ -165,7 +156,7 @@ def test_the_page_needs_nothing_beside_it() -> None:
 
 def test_whatever_stands_in_the_state_is_text() -> None:
     evil = "<script>alert(1)</script>\"'><img src=x>"
-    seen = Seen(page(entry(team=evil, notes=[evil], state=State.WRONG, meltano=evil, address=evil)))
+    seen = Seen(page(entry(team=evil, note=evil, meltano=evil, address=evil)))
     assert [tag for tag, _ in seen.elements].count("script") == 1
     assert not [tag for tag, _ in seen.elements if tag == "img"]
     assert seen.text.count(evil) == 4
