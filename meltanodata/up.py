@@ -6,7 +6,7 @@ import json
 import os
 import socket
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated
+from typing import Annotated
 from urllib.parse import unquote, urlsplit
 
 import typer
@@ -15,9 +15,6 @@ from meltanodata import deployment, engine, interrupted
 from meltanodata.errors import UserError
 from meltanodata.interrupted import Lock
 from meltanodata.stacks import Project
-
-if TYPE_CHECKING:
-    from collections.abc import Iterator
 
 app = typer.Typer()
 
@@ -63,30 +60,36 @@ def put_in_order(stack: str, project: Project) -> None:
 
 
 def _unlock(stack: str, project: Project) -> None:
-    """Remove the locks that nobody holds any more.
+    """Remove the locks that nobody holds any more, and what else keeps the state from being read.
+
+    Nothing on a backend that is no folder, where Pulumi itself tells of its locks.
 
     Raises:
         UserError: a lock's holder is at work, or cannot be judged from here.
     """
-    locks = list(_locks(stack, project))
+    url = urlsplit(engine.backend(project.root))
+    if url.scheme != "file":
+        return
+    backend = Path(unquote(url.netloc + url.path)).expanduser() / ".pulumi"
+    folder = backend / "locks" / "organization" / project.name / stack
+    locks = [_lock(path) for path in sorted(folder.glob("*.json"))]
     reasons = [reason for lock in locks if (reason := interrupted.why_kept(lock, socket.gethostname(), _runs))]
     if reasons:
         raise UserError("\n".join(reasons))
+    # Beside each file the backend keeps a note of its type, and truncates it to write it anew. It does without one, but
+    # not with an empty one: https://github.com/google/go-cloud/blob/master/blob/fileblob/attrs.go.
+    for note in (*folder.glob("*.attrs"), *(backend / "stacks" / project.name).glob(f"{stack}.json*.attrs")):
+        if note.stat().st_size == 0:
+            note.unlink()
     for lock in locks:
         print(f"The stack is locked by {lock}, which is gone; the lock is removed.")
     if locks:
         engine.cancel(stack, project.root)
 
 
-def _locks(stack: str, project: Project) -> Iterator[Lock]:
-    """The stack's locks; none on a backend that is no folder, where Pulumi itself tells of them."""
-    url = urlsplit(engine.backend(project.root))
-    if url.scheme != "file":
-        return
-    folder = Path(unquote(url.netloc + url.path)).expanduser() / ".pulumi" / "locks" / "organization"
-    for path in sorted((folder / project.name / stack).glob("*.json")):
-        content = json.loads(path.read_text(encoding="utf-8"))
-        yield Lock(content["username"], content["hostname"], content["pid"], content["timestamp"])
+def _lock(path: Path) -> Lock:
+    content = json.loads(path.read_text(encoding="utf-8"))
+    return Lock(content["username"], content["hostname"], content["pid"], content["timestamp"])
 
 
 def _runs(pid: int) -> bool:

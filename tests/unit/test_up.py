@@ -197,6 +197,21 @@ def test_the_lock_of_a_run_that_was_killed_and_whose_parent_has_not_noticed_is_r
     assert world.calls() == ["cancel --yes --stack prod", "up --stack prod"]
 
 
+def test_a_note_that_a_killed_run_left_empty_does_not_keep_the_state_from_being_read(world: World) -> None:
+    stacks = world.folder / "backend folder/.pulumi/stacks/meltanodata"
+    stacks.mkdir(parents=True)
+    for name, text in {"prod.json": "", "prod.json.bak": "{}", "prod-2.json": ""}.items():
+        (stacks / f"{name}.attrs").write_text(text)
+    world.is_locked(gone())
+    (world.folder / "backend folder/.pulumi/locks/organization/meltanodata/prod/1.json.attrs").touch()
+    world.up()
+    assert sorted(path.name for path in (world.folder / "backend folder").rglob("*.attrs")) == [
+        "prod-2.json.attrs",
+        "prod.json.bak.attrs",
+    ]
+    assert world.calls() == ["cancel --yes --stack prod", "up --stack prod"]
+
+
 def test_the_lock_of_another_machine_is_kept(world: World) -> None:
     world.is_locked(1, "runner-9")
     done = world.up()
