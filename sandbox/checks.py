@@ -19,9 +19,10 @@ import tempfile
 import time
 from dataclasses import dataclass, field
 from functools import partial
-from typing import TYPE_CHECKING, Any, Final
+from typing import TYPE_CHECKING, Any, Final, Literal
 
 import asyncssh
+import dns.exception
 import dns.resolver
 import requests
 from cryptography import x509
@@ -54,6 +55,8 @@ FILES: Final = {
 PYTHON: Final = "/var/meltano/.venv/bin/python"
 NO_ANSWER: Final = 3
 """Seconds after which somebody who gets no answer has got none; libpq waits two at least."""
+DELETION_SECONDS: Final = 20.0
+"""For the sandbox to carry out what the API has answered already."""
 
 # Runs on a droplet, as the user meltano; the credentials of another droplet come by stdin, or its own are read.
 _DATABASE_SCRIPT: Final = f"""
@@ -106,13 +109,19 @@ class Person:
     keys: Keys
 
     def address_of(self, name: str) -> str | None:
-        """What the sandbox's DNS says of a host name; None when there is no such name."""
+        """What the sandbox's DNS says of a host name; None when there is no such name.
+
+        Raises:
+            CheckError: it refuses, or does not answer.
+        """
         resolver = dns.resolver.Resolver(configure=False)
         resolver.nameservers, resolver.port, resolver.lifetime = [self.running.resolver[0]], self.running.resolver[1], 5
         try:
             return str(resolver.resolve(name, "A")[0])
         except dns.resolver.NXDOMAIN:
             return None
+        except dns.exception.DNSException as error:
+            raise CheckError(f"the sandbox's DNS does not say where {name} is: {error}") from error
 
     def on_droplet(self, instance: Instance, command: str, stdin: str = "") -> str:
         """What a command prints on a tenant's droplet, run by root over SSH with the pinned host key.
@@ -299,20 +308,20 @@ def database_from_machine(person: Person, instance: Instance) -> str:
     address = person.address_of(instance.database_host)
     if address is None:
         raise CheckError(f"{instance.database_host} is no name in the DNS")
-    if _answers(address, 25060):
-        raise CheckError(f"{instance.database_host} lets this machine in; look at the cluster's firewall")
+    if (answer := _answer(address, 25060)) != "is silent":
+        raise CheckError(f"{instance.database_host} {answer} this machine; look at the cluster's firewall")
     return "no answer"
 
 
-def _answers(address: str, port: int) -> bool:
-    """Whether somebody answers a TCP connection, if only to refuse it."""
+def _answer(address: str, port: int) -> Literal["accepts", "refuses", "is silent"]:
+    """What somebody says to a TCP connection."""
     try:
         socket.create_connection((address, port), timeout=NO_ANSWER).close()
     except ConnectionRefusedError:
-        return True
-    except OSError:  # silence, or nobody at the address
-        return False
-    return True
+        return "refuses"
+    except OSError:  # no answer, or nobody at the address
+        return "is silent"
+    return "accepts"
 
 
 def login(person: Person, instance: Instance) -> str:
@@ -450,20 +459,20 @@ def gone_from_dns(person: Person, instance: Instance) -> str:
 def gone_from_machine(person: Person, instance: Instance) -> str:
     """Nothing answers at its address, and the disk is deleted."""
     _wait_until_deleted(person.home.path / "droplets" / instance.droplet)
-    if person.running.droplets == "real" and _answers(instance.address, person.running.ssh_port):
-        raise CheckError(f"something still answers at {instance.address}")
-    return "its disk is deleted, nothing answers at its address"
+    if _answer(instance.address, person.running.ssh_port) == "accepts":
+        raise CheckError(f"SSH still answers at {instance.address}")
+    return "its disk is deleted, no SSH at its address"
 
 
 def gone_from_databases(person: Person, instance: Instance) -> str:
     """No server, and the data are deleted."""
     _wait_until_deleted(person.home.path / "databases" / instance.cluster)
-    return "its data are deleted"
+    return "its data are deleted" if person.running.databases == "real" else "no data, as it was light"
 
 
 def _wait_until_deleted(folder: Path) -> None:
     """The API answers a DELETE before it has been carried out, as DigitalOcean's does."""
-    deadline = time.monotonic() + 20
+    deadline = time.monotonic() + DELETION_SECONDS
     while folder.exists():
         if time.monotonic() > deadline:
             raise CheckError(f"still there: {folder}")

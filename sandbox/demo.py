@@ -156,22 +156,20 @@ class Sandbox:
 
     def stack(self) -> Stack:
         """What the stack's state has."""
-        resources = json.loads(self.pulumi("stack", "export", "--show-secrets", show=False))["deployment"]["resources"]
-        outputs = json.loads(self.pulumi("stack", "output", "--json", "--show-secrets", show=False))
-        return Stack(resources, outputs)
+        state = json.loads(self.pulumi("stack", "export", "--show-secrets", show=False))
+        return Stack(state["deployment"]["resources"])
 
 
 @dataclass(frozen=True)
 class Stack:
-    """A stack's state and outputs, secrets in the open: for the demo's memory only."""
+    """A stack's state, secrets in the open: for the demo's memory only."""
 
     resources: list[dict[str, Any]]
-    outputs: dict[str, Any]
 
     def instances(self) -> list[Instance]:
         """Its tenants, in the order of the fleet file."""
-        outputs = self.outputs["tenants"]
-        return [self._instance(key, outputs[key]) for key in YAML().load(FLEET.read_text())]
+        outputs = next(_open(each["outputs"]) for each in self.resources if each["type"] == "pulumi:pulumi:Stack")
+        return [self._instance(key, outputs["tenants"][key]) for key in YAML().load(FLEET.read_text())]
 
     def _instance(self, key: str, outputs: Mapping[str, str]) -> Instance:
         return Instance(
@@ -193,6 +191,17 @@ class Stack:
     def ids(self, key: str) -> dict[str, str]:
         """Every id of a tenant's resources by URN."""
         return {each["urn"]: each.get("id", "") for each in self.resources if _owner(each) == key}
+
+
+def _open(value: Any) -> Any:
+    """A value of the state with its secrets replaced by what they hide: JSON, as --show-secrets shows them."""
+    match value:
+        case {"plaintext": str(text)}:
+            return json.loads(text)
+        case dict():
+            return {name: _open(inner) for name, inner in value.items()}
+        case _:
+            return value
 
 
 def _owner(resource: Mapping[str, Any]) -> str:
@@ -222,14 +231,15 @@ def run(report: Report, home: Home, chosen: Choice, browser: str | None) -> None
         sandbox.pulumi("preview")
     with report.step(f"apply {FLEET.name}"):
         sandbox.pulumi("up", "--yes", "--skip-preview")
-    person, instances = sandbox.person(), sandbox.stack().instances()
+        stack = sandbox.stack()
+    person, instances = sandbox.person(), stack.instances()
     for instance in instances:
         others = [other for other in instances if other != instance]
         with report.step(f"look at {instance.key}"):
             report.look(instance.key, _working(person, instance, others, browser))
     with report.step("preview again: no change"):
         sandbox.pulumi("preview", "--expect-no-changes")
-    _remove_one(report, sandbox, person, instances)
+    _remove_one(report, sandbox, person, stack)
 
 
 def _working(person: Person, instance: Instance, others: list[Instance], browser: str | None) -> list[Check]:
@@ -240,18 +250,17 @@ def _working(person: Person, instance: Instance, others: list[Instance], browser
     return found
 
 
-def _remove_one(report: Report, sandbox: Sandbox, person: Person, instances: list[Instance]) -> None:
-    *kept, removed = instances
-    before = sandbox.stack()
+def _remove_one(report: Report, sandbox: Sandbox, person: Person, before: Stack) -> None:
+    *kept, removed = before.instances()
     contacts = {instance.key: checks.contacts(person, instance) for instance in kept}
     with report.step(f"remove {removed.key} from a copy of {FLEET.name}, and apply"):
         copy = sandbox.home.path / FLEET.name
         _without(removed.key, copy)
         sandbox.pulumi("config", "set", "meltanodata:tenants_file", str(copy))
         sandbox.pulumi("up", "--yes", "--skip-preview")
+        after = sandbox.stack()
     with report.step(f"nothing is left of {removed.key}"):
         report.look(removed.key, checks.gone(person, removed))
-    after = sandbox.stack()
     for instance in kept:
         with report.step(f"{instance.key} was left alone"):
             untouched = [

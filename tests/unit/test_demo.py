@@ -33,8 +33,7 @@ def a_resource(kind: str, tenant: str, name: str, identity: str) -> dict[str, An
 
 
 def a_stack(tenants: list[str]) -> Stack:
-    resources = [{"type": "pulumi:pulumi:Stack", "urn": "urn:pulumi:sandbox::meltanodata::pulumi:pulumi:Stack::x"}]
-    outputs = {}
+    resources, outputs = [], {}
     for number, tenant in enumerate(tenants):
         resources += [
             a_resource("digitalocean:index/droplet:Droplet", tenant, "droplet", f"{number}1"),
@@ -46,9 +45,10 @@ def a_stack(tenants: list[str]) -> Stack:
             "host_key": "ssh-ed25519 AAAA",
             "database_host": f"db-{tenant}",
             "admin_user": "meltano",
-            "admin_password": "secret",
+            "admin_password": {"4dabf18193072939515e22adb298388d": "1b47061264138c4a", "plaintext": '"secret"'},
         }
-    return Stack(resources, {"tenants": outputs})
+    stack = {"type": "pulumi:pulumi:Stack", "urn": f"{PARENT}::stack", "outputs": {"tenants": outputs}}
+    return Stack([stack, *resources])
 
 
 def a_report() -> tuple[Report, io.StringIO]:
@@ -62,6 +62,7 @@ def test_instances_come_in_the_order_of_the_fleet_file_with_their_ids() -> None:
     assert [instance.key for instance in instances] == fleet
     first = instances[0]
     assert (first.host, first.droplet[1:], first.cluster[1:]) == (f"{fleet[0]}.meltanodata.com", "1", "2")
+    assert first.password == "secret"
     assert "secret" not in repr(first)
 
 
