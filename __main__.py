@@ -8,6 +8,7 @@ import pulumi
 from meltanodata import deployment, engine, names, offers, rules, stacks, teams
 from meltanodata.errors import ProblemsError, UserError
 from meltanodata.fleet import load
+from meltanodata.isolation import isolate_failures
 from meltanodata.settings import from_pulumi
 from meltanodata.survey import survey
 from meltanodata.tenant import TenantArgs, TenantInstance
@@ -32,6 +33,7 @@ def main() -> None:
     if lacking := [*map(str, misplaced), *found.unclear, *offers.problems(tenants, existing, held, settings)]:
         raise UserError("\n".join(lacking))
 
+    isolate_failures()
     providers = teams.providers(settings, secrets)
     instances = {
         tenant.key: TenantInstance(

@@ -11,6 +11,8 @@ Pulumi's remote Command dials from wherever the program runs. What holds for all
 
 from __future__ import annotations
 
+import asyncio
+import os
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
@@ -18,6 +20,7 @@ import pulumi
 from pulumi_command import remote
 
 from meltanodata import files
+from meltanodata.errors import UserError
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
@@ -27,11 +30,12 @@ if TYPE_CHECKING:
 _HOST_KEY = "/etc/ssh/ssh_host_ed25519_key.pub"
 """Made at the droplet's first boot; of this kind only, since the client then asks the server for no other."""
 
-_FIRST_DIALS = 40
-"""Dials until a new droplet has to answer: about three minutes where they are refused at once."""
-_DIALS = 15
-"""Dials to a droplet that has answered before: about half a minute, enough for a restart of its SSH server."""
+_FIRST_PATIENCE, _PATIENCE = 180, 30
+"""Seconds until a new droplet's SSH server has to answer, and one that has answered before, which may be restarting."""
 _DIAL_SECONDS = 10
+"""For one attempt."""
+_PAUSE = 1
+"""Seconds between attempts."""
 _MELTANOS_PYTHON = f"{files.HOME}/.venv/bin/python"
 
 
@@ -145,7 +149,6 @@ def _common(host: Host) -> dict[str, Any]:
             user="root",
             private_key=pulumi.Output.secret(host.private_key.get_secret_value()),
             host_key=host.host_key,
-            dial_error_limit=_FIRST_DIALS if host.host_key is None else _DIALS,
             per_dial_timeout=_DIAL_SECONDS,
         ),
         "logging": remote.Logging.NONE,
@@ -159,7 +162,45 @@ def _options(options: pulumi.ResourceOptions, secret_outputs: list[str] | None =
         ignore_changes=["connection.privateKey"],
         replace_on_changes=["*"],
         additional_secret_outputs=secret_outputs,
-        # Ends the dialling; what runs on the droplet has its own, shorter limit.
-        custom_timeouts=pulumi.CustomTimeouts(create="20m"),
+        # The plugin would wait for ever for the first word of a server that accepts connections and says nothing.
+        hooks=pulumi.ResourceHookBinding(before_create=[_answers]),
     )
     return pulumi.ResourceOptions.merge(options, own)
+
+
+async def _answers(args: pulumi.ResourceHookArgs) -> None:
+    """Wait for the droplet's SSH server.
+
+    Raises:
+        UserError: it has not answered in time; what it does instead.
+    """
+    connection = await pulumi.Output.from_input((args.new_inputs or {})["connection"]).future() or {}
+    host, port = connection["host"], int(connection["port"])
+    clock = asyncio.get_running_loop()
+    deadline = clock.time() + (_PATIENCE if connection.get("hostKey") else _FIRST_PATIENCE)
+    while (wrong := await _what_is_wrong(host, port)) is not None:
+        if clock.time() > deadline:
+            raise UserError(f"{wrong}. Look at the droplet in DigitalOcean's console, then run this again")
+        await asyncio.sleep(_PAUSE)
+
+
+async def _what_is_wrong(host: str, port: int) -> str | None:
+    """Why a server does not speak SSH; None if it does."""
+    where = f"the SSH server at {host}:{port}"
+    try:
+        async with asyncio.timeout(_DIAL_SECONDS):
+            reader, writer = await asyncio.open_connection(host, port)
+            try:
+                # https://www.rfc-editor.org/rfc/rfc4253#section-4.2: other lines may come before the version.
+                while line := await reader.readline():
+                    if line.startswith(b"SSH-"):
+                        return None
+            finally:
+                writer.close()
+    except TimeoutError:
+        return f"{where} says nothing"
+    except ValueError:  # a line without end
+        return f"{where} does not speak SSH"
+    except OSError as error:
+        return f"{where} cannot be reached ({os.strerror(error.errno) if error.errno else error})"
+    return f"{where} hangs up"

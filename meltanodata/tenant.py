@@ -235,8 +235,8 @@ class TenantInstance(pulumi.ComponentResource):
         self.register_outputs(self.outputs())
 
     def outputs(self) -> Mapping[str, pulumi.Output[Any]]:
-        """What the stack says of the tenant; the password is secret there too."""
-        return {
+        """What the stack says of the tenant; the password is secret there too. None is what could not be made."""
+        known = {
             "url": self.url,
             "address": self.address,
             "host_key": self.host_key,
@@ -245,6 +245,7 @@ class TenantInstance(pulumi.ComponentResource):
             "admin_user": self.admin_user,
             "admin_password": self.admin_password,
         }
+        return {name: output.recover(lambda _: None) for name, output in known.items()}
 
 
 def _files(

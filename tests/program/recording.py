@@ -6,18 +6,18 @@ import asyncio
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
+from unittest.mock import patch
 
 import pulumi
 from google.protobuf import json_format
 from pulumi.runtime.mocks import MockMonitor, MockResourceArgs, Mocks, set_mocks
+from pulumi.runtime.proto import resource_pb2
 from pulumi.runtime.rpc import is_rpc_secret, unwrap_rpc_secret
 from pulumi.runtime.settings import get_root_resource
 from pulumi.runtime.stack import Stack
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator, Mapping
-
-    from pulumi.runtime.proto import resource_pb2
+    from collections.abc import Callable, Collection, Iterator, Mapping
 
 PROJECT, STACK = "meltanodata", "test"
 HOST_KEY = "ssh-ed25519 AAAAC3NzaC1lZDI1NTE5AAAAI"
@@ -48,6 +48,8 @@ class Registered:
     secret_outputs: frozenset[str]
     timeouts: Mapping[str, str]
     protect: bool
+    before_create: tuple[str, ...]
+    """The names of hooks, see `Recording.hooks`."""
 
 
 @dataclass
@@ -60,6 +62,8 @@ class Recording:
     """Of components, by their names; secrets as `{"secret": value}`."""
     exports: dict[str, Any] = field(default_factory=dict)
     """Of the stack; secrets as above."""
+    hooks: dict[str, pulumi.ResourceHook] = field(default_factory=dict)
+    """By their names."""
 
     def __getitem__(self, name: str) -> Registered:
         return self.resources[name]
@@ -94,9 +98,10 @@ class _World(Mocks):
 
 
 class _Recorder(MockMonitor):
-    def __init__(self) -> None:
+    def __init__(self, failing: Collection[str]) -> None:
         super().__init__(_World())
         self.recording = Recording()
+        self._failing = failing
 
     def RegisterResource(self, request: resource_pb2.RegisterResourceRequest) -> Any:  # noqa: N802 - gRPC's name
         inputs = json_format.MessageToDict(request.object)
@@ -123,7 +128,11 @@ class _Recorder(MockMonitor):
             secret_outputs=frozenset(request.additionalSecretOutputs),
             timeouts={kind: limit for kind, limit in timeouts.items() if limit},
             protect=request.protect,
+            before_create=tuple(request.hooks.before_create),
         )
+        if name in self._failing:
+            urn = self.make_urn(request.parent, request.type, name)
+            return resource_pb2.RegisterResourceResponse(urn=urn, result=resource_pb2.Result.FAIL)
         return super().RegisterResource(request)  # type: ignore[no-untyped-call]  # the SDK's
 
     def RegisterResourceOutputs(self, request: resource_pb2.RegisterResourceOutputsRequest) -> Any:  # noqa: N802
@@ -132,8 +141,15 @@ class _Recorder(MockMonitor):
         return super().RegisterResourceOutputs(request)  # type: ignore[no-untyped-call]  # the SDK's
 
 
-def record(program: Callable[[], object], config: Mapping[str, str] | None = None) -> Recording:
+def record(
+    program: Callable[[], object], config: Mapping[str, str] | None = None, failing: Collection[str] = ()
+) -> Recording:
     """Run a program to its end, as `up` of a stack with this config would.
+
+    Args:
+        program: what to run.
+        config: the stack's.
+        failing: names of resources that cannot be made, as with --continue-on-error.
 
     Raises:
         Whatever the program raises.
@@ -148,7 +164,7 @@ def record(program: Callable[[], object], config: Mapping[str, str] | None = Non
     take_loop()
     loops[0].set_default_executor(executor := ThreadPoolExecutor(4, initializer=take_loop))
     try:
-        return _record(program, config or {})
+        return _record(program, config or {}, failing)
     finally:
         executor.shutdown()
         asyncio.set_event_loop(None)
@@ -156,8 +172,8 @@ def record(program: Callable[[], object], config: Mapping[str, str] | None = Non
             loop.close()
 
 
-def _record(program: Callable[[], object], config: Mapping[str, str]) -> Recording:
-    monitor = _Recorder()
+def _record(program: Callable[[], object], config: Mapping[str, str], failing: Collection[str]) -> Recording:
+    monitor = _Recorder(failing)
     set_mocks(monitor.mocks, project=PROJECT, stack=STACK, organization="organization", preview=False, monitor=monitor)
     pulumi.runtime.set_all_config(dict(config), [])
 
@@ -167,7 +183,15 @@ def _record(program: Callable[[], object], config: Mapping[str, str]) -> Recordi
         assert isinstance(stack, Stack)
         return pulumi.Output.from_input(_seen(stack.outputs)).apply(monitor.recording.exports.update)
 
-    pulumi.runtime.test(body)()  # type: ignore[no-untyped-call]  # the SDK's
+    def register(hook: pulumi.ResourceHook) -> asyncio.Future[None]:
+        monitor.recording.hooks[hook.name] = hook
+        done: asyncio.Future[None] = asyncio.get_running_loop().create_future()
+        done.set_result(None)
+        return done
+
+    # The mocks have no server for what the engine would call back.
+    with patch("pulumi.resource_hooks.register_resource_hook", register):
+        pulumi.runtime.test(body)()  # type: ignore[no-untyped-call]  # the SDK's
     return monitor.recording
 
 

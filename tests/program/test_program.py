@@ -54,6 +54,7 @@ def run(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Callable[..., Record
         held: list[Accounts | UserError] | None = None,
         resources: list[dict[str, Any]] | None = None,
         settings: dict[str, str] | None = None,
+        failing: tuple[str, ...] = (),
     ) -> Recording:
         (tmp_path / "Pulumi.yaml").write_text("name: meltanodata\nruntime: python\n")
         (tmp_path / "tenants.yaml").write_text(tenants)
@@ -71,7 +72,7 @@ def run(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Callable[..., Record
         exported = {"version": 3, "deployment": {"resources": resources or []}}
         states = {("organization/meltanodata/test", tmp_path): exported}
         monkeypatch.setattr(engine, "export", lambda *asked: states[asked])
-        return record(lambda: runpy.run_path(str(MAIN)), settings or config())
+        return record(lambda: runpy.run_path(str(MAIN)), settings or config(), failing)
 
     return run_
 
@@ -178,3 +179,20 @@ def test_an_account_that_cannot_be_asked(run: Callable[..., Recording]) -> None:
     assert refusal(run, held=[UserError("Meltano: the token is refused (401)")]) == [
         "Meltano: the token is refused (401)"
     ]
+
+
+@pytest.mark.parametrize("failing", ["acme", "demo"])
+@pytest.mark.parametrize("resource", ["droplet", "database", "host-key", "files"])
+def test_a_tenant_that_fails_holds_up_no_other(run: Callable[..., Recording], failing: str, resource: str) -> None:
+    other = "demo" if failing == "acme" else "acme"
+    whole, recording = run(), run(failing=(f"{failing}-{resource}",))
+    assert {name for name in whole.resources if name.startswith(other)} <= set(recording.resources)
+    assert f"{failing}-verify" not in recording.resources
+    assert recording.exports["tenants"][other] == whole.exports["tenants"][other]
+    assert recording.exports["tenants"][failing]["url"] == f"https://{failing}.meltanodata.com"
+
+
+def test_what_could_not_be_made_has_no_output(run: Callable[..., Recording]) -> None:
+    acme = run(failing=("acme-droplet",)).exports["tenants"]["acme"]
+    assert (acme["address"], acme["host_key"]) == (None, None)
+    assert acme["database_host"] == "db-postgresql-nyc3-11799-acme.db"

@@ -8,7 +8,7 @@ from typing import Any
 
 import pytest
 
-from meltanodata import files, teams
+from meltanodata import files, remote, teams
 from meltanodata.names import CLUSTER, DROPLET, RECORD, Existing
 from meltanodata.tenant import TenantArgs, TenantInstance
 from tests.program import builders
@@ -197,7 +197,7 @@ def test_the_first_contact(acme: Recording) -> None:
             "port": 22,
             "user": "root",
             "privateKey": "the SSH private key\n",
-            "dialErrorLimit": 40,
+            "dialErrorLimit": 10,
             "perDialTimeout": 10,
         },
         "create": "timeout 300 sh -c 'cloud-init status --wait >/dev/null 2>&1;"
@@ -228,7 +228,7 @@ def test_the_other_commands(acme: Recording, name: str, seconds: int, triggers: 
             "user": "root",
             "privateKey": "the SSH private key\n",
             "hostKey": HOST_KEY,
-            "dialErrorLimit": 15,
+            "dialErrorLimit": 10,
             "perDialTimeout": 10,
         },
         "create": f"timeout --kill-after=10 {seconds} python3 -",
@@ -246,7 +246,7 @@ def test_every_command(acme: Recording, name: str) -> None:
     command = acme[f"acme-{name}"]
     assert command.ignore_changes == {"connection.privateKey"}
     assert command.replace_on_changes == {"*", "triggers[*]"}  # the second one is the SDK's own
-    assert command.timeouts == {"create": "20m"}
+    assert [acme.hooks[hook].callback for hook in command.before_create] == [remote._answers]
     assert "delete" not in command.inputs  # nothing is dialled on teardown
     assert "update" not in command.inputs
     assert not command.delete_before_replace
