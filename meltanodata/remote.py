@@ -197,6 +197,7 @@ async def _what_is_wrong(host: str, port: int) -> str | None:
                         return None
             finally:
                 writer.close()
+                await writer.wait_closed()
     except TimeoutError:
         return f"{where} says nothing"
     except ValueError:  # a line without end

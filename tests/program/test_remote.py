@@ -31,10 +31,13 @@ async def server(*lines: bytes | None) -> AsyncIterator[int]:
     async def serve(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         for line in lines:
             if line is None:
-                await reader.read()
+                with contextlib.suppress(ConnectionError):
+                    await reader.read()
             else:
                 writer.write(line)
         writer.close()
+        with contextlib.suppress(ConnectionError):
+            await writer.wait_closed()
 
     running = await asyncio.start_server(serve, "127.0.0.1", 0)
     async with running:
