@@ -25,10 +25,9 @@ from uvicorn.protocols.http.h11_impl import H11Protocol
 
 from meltanodata import settings as stack_settings
 from meltanodata.errors import UserError
-from sandbox.api import databases, droplets, seeds
+from sandbox.api import databases, domains, droplets, seeds
 from sandbox.api.app import create_app
 from sandbox.api.cloud import Cloud
-from sandbox.api.domains import records_of
 from sandbox.api.state import State
 from sandbox.databases import real as real_databases
 from sandbox.databases.light import LightDatabases
@@ -109,7 +108,7 @@ async def sandbox(home: Home, modes: Modes, say: Callable[[str], None]) -> Async
         stack.push_async_callback(cloud.databases.close)
         stack.push_async_callback(cloud.droplets.close)
         stack.push_async_callback(cloud.jobs.cancel)
-        dns = DnsServer(lambda: {d.name: records_of(state, d) for d in state.domains}, lambda: _hosts(cloud))
+        dns = DnsServer(lambda: domains.zones(state), lambda: databases.host_names(cloud))
         stack.push_async_callback(dns.close)
         # A real part can reach only what is on its bridge.
         resolver = await dns.start(*(network if network is bridge else database_network).resolver)
@@ -142,10 +141,6 @@ async def sandbox(home: Home, modes: Modes, say: Callable[[str], None]) -> Async
         running.save(home)
         stack.callback(Running.remove, home)
         yield running
-
-
-def _hosts(cloud: Cloud) -> dict[str, str]:
-    return databases.host_names(cloud)
 
 
 @contextlib.contextmanager

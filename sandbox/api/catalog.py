@@ -12,7 +12,13 @@ from sandbox.api.cloud import JSON, Call, route
 if TYPE_CHECKING:
     from sandbox.api.cloud import Cloud
 
-_REGIONS = {"nyc1": "New York 1", "nyc3": "New York 3", "sfo3": "San Francisco 3", "ams3": "Amsterdam 3"}
+_REGIONS = {
+    "nyc1": "New York 1",
+    "nyc3": "New York 3",
+    "sfo3": "San Francisco 3",
+    "ams3": "Amsterdam 3",
+    "lon1": "London 1",
+}
 _CLOSED_REGIONS = {"nyc2": "New York 2"}
 """Listed, but nothing new can be made there."""
 _REGION_FEATURES = ["backups", "ipv6", "metadata", "install_agent", "storage", "image_transfer"]

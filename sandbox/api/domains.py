@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import ipaddress
 import re
+from dataclasses import replace
 from http import HTTPStatus
 from typing import TYPE_CHECKING, Literal
 
@@ -49,6 +50,16 @@ def records_of(state: State, domain: Domain) -> list[Record]:
     return [record for record in state.records if record.domain == domain.name]
 
 
+def zones(state: State) -> dict[str, list[Record]]:
+    """Every domain's records as the DNS has them, for its server: a host name in the data is a full one."""
+    return {
+        domain.name: [
+            replace(record, data=domain.name) if record.data == "@" else record for record in records_of(state, domain)
+        ]
+        for domain in state.domains
+    }
+
+
 def short_name(name: str, domain: str) -> str:
     """The name as it is stored: a full name is one that ends with a dot, and the domain itself is `@`."""
     if name in {"", f"{domain}."}:
@@ -64,7 +75,7 @@ def _json(state: State, domain: Domain) -> JSON:
             data = f"{_NAME_SERVERS[0]}. hostmaster.{domain.name}. 1700000000 10800 3600 604800 {record.data}"
             lines.append(f"{owner} IN SOA {data}")
         else:
-            dot = "." if record.type in _POINTERS else ""
+            dot = "." if record.type in _POINTERS and record.data != "@" else ""
             priority = f"{record.priority} " if record.priority is not None else ""
             lines.append(f"{owner} {record.ttl} IN {record.type} {priority}{record.data}{dot}")
     return {"name": domain.name, "ttl": domain.ttl, "zone_file": "\n".join(lines) + "\n"}
@@ -222,15 +233,17 @@ async def _create_record(call: Call) -> Response:
         tag=body.tag if body.type == "CAA" else None,
     )
     _check(call, record)
-    record.data = _stored_data(record.type, record.data)
+    record.data = _stored_data(record)
     record.id = call.state.next_id("record", 1_740_000_000)
     call.state.records.put(record)
     return JSONResponse({"domain_record": _record_json(record)}, status_code=HTTPStatus.CREATED)
 
 
-def _stored_data(kind: str, data: str) -> str:
-    """Host names are answered without their dot."""
-    return data.removesuffix(".") if kind in _POINTERS else data
+def _stored_data(record: Record) -> str:
+    """Host names are answered without their dot, and the domain's own as `@`."""
+    if record.type not in _POINTERS:
+        return record.data
+    return "@" if record.data == f"{record.domain}." else record.data.removesuffix(".")
 
 
 async def _show_record(call: Call) -> Response:
@@ -240,7 +253,7 @@ async def _show_record(call: Call) -> Response:
 async def _update_record(call: Call) -> Response:
     record = _record(call)
     body = await call.body(_RecordChange)
-    changed = Record(**vars(record))
+    changed = replace(record)
     if body.name is not None:
         changed.name = short_name(body.name, record.domain)
     changed.data = body.data if body.data is not None else _full_data(record)
@@ -254,7 +267,7 @@ async def _update_record(call: Call) -> Response:
         changed.flags = body.flags if body.flags is not None else record.flags
         changed.tag = body.tag if body.tag is not None else record.tag
     _check(call, changed)
-    changed.data = _stored_data(record.type, changed.data)
+    changed.data = _stored_data(changed)
     call.state.records.put(changed)
     return JSONResponse({"domain_record": _record_json(changed)})
 

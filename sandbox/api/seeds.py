@@ -77,12 +77,12 @@ def _plant_public_image(state: State) -> None:
         Image(
             id=state.next_id("image", 120_000_000),
             team=None,
-            name="12 x64",
-            distribution="Debian",
-            slug="debian-12-x64",
+            name="22.04 (LTS) x64",
+            distribution="Ubuntu",
+            slug="ubuntu-22-04-x64",
             regions=sorted(REGIONS),
-            min_disk_size=10,
-            size_gigabytes=0.6,
+            min_disk_size=7,
+            size_gigabytes=0.67,
             created_at="2025-05-17T02:12:41Z",
             resource_id=0,
         )

@@ -64,13 +64,13 @@ def test_a_newer_snapshot(meltano: Client, control: Control) -> None:
 
 def test_images_and_snapshots_are_two_views(meltano: Client, dbs: Client) -> None:
     images = {image["name"]: image for image in meltano.get("/v2/images")["images"]}
-    assert images.keys() == {"Ubuntu meltano-123456789", "12 x64"}
+    assert images.keys() == {"Ubuntu meltano-123456789", "22.04 (LTS) x64"}
     snapshot = images["Ubuntu meltano-123456789"]
     assert (snapshot["type"], snapshot["public"], snapshot["slug"]) == ("snapshot", False, None)
     assert [image["name"] for image in meltano.get("/v2/images?private=true")["images"]] == [snapshot["name"]]
-    assert [image["name"] for image in meltano.get("/v2/images?type=distribution")["images"]] == ["12 x64"]
-    assert meltano.get("/v2/images/debian-12-x64")["image"]["type"] == "base"
-    assert [image["name"] for image in dbs.get("/v2/images")["images"]] == ["12 x64"]
+    assert [image["name"] for image in meltano.get("/v2/images?type=distribution")["images"]] == ["22.04 (LTS) x64"]
+    assert meltano.get("/v2/images/ubuntu-22-04-x64")["image"]["type"] == "base"
+    assert [image["name"] for image in dbs.get("/v2/images")["images"]] == ["22.04 (LTS) x64"]
     dbs.get(f"/v2/images/{snapshot['id']}", 404)
     assert meltano.get("/v2/snapshots?resource_type=volume")["snapshots"] == []
 
@@ -78,7 +78,7 @@ def test_images_and_snapshots_are_two_views(meltano: Client, dbs: Client) -> Non
 def test_an_image_is_renamed_and_deleted(meltano: Client) -> None:
     snapshot = meltano.get("/v2/images?private=true")["images"][0]
     assert meltano.put(f"/v2/images/{snapshot['id']}", {"name": "old"})["image"]["name"] == "old"
-    meltano.delete("/v2/images/debian-12-x64", 403)
+    meltano.delete("/v2/images/ubuntu-22-04-x64", 403)
     meltano.delete(f"/v2/images/{snapshot['id']}")
     assert meltano.get("/v2/snapshots")["snapshots"] == []
 

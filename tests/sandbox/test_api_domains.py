@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
+import dns.resolver
 import pytest
 
 from tests.sandbox.conftest import Client
@@ -130,9 +131,20 @@ def test_each_type_keeps_its_own_fields(meltano: Client) -> None:
     assert (mx["data"], mx["priority"], mx["port"]) == ("mail.example.com", 10, None)
     srv = create(meltano, type="SRV", name="_sip._tcp", data="sip.example.com.", priority=1, port=5060, weight=2)
     assert (srv["priority"], srv["port"], srv["weight"]) == (1, 5060, 2)
+    own = create(meltano, type="MX", name="own", data="meltanodata.com.", priority=10)
+    assert own["data"] == "@"
+    assert meltano.patch(f"{RECORDS}/{own['id']}", {"ttl": 60})["domain_record"]["data"] == "@"
     caa = create(meltano, type="CAA", data="letsencrypt.org.", flags=0, tag="issue")
     assert (caa["data"], caa["flags"], caa["tag"]) == ("letsencrypt.org", 0, "issue")
     assert meltano.patch(f"{RECORDS}/{mx['id']}", {"priority": 20})["domain_record"] == mx | {"priority": 20}
+
+
+def test_an_alias_of_the_domain_itself_resolves(meltano: Client, running: Running) -> None:
+    create(meltano, name="@")
+    create(meltano, name="www", type="CNAME", data="@")
+    resolver = dns.resolver.Resolver(configure=False)
+    resolver.nameservers, resolver.port = [running.resolver[0]], running.resolver[1]
+    assert [answer.address for answer in resolver.resolve("www.meltanodata.com", "A")] == ["198.18.0.16"]
 
 
 def test_a_domain_comes_and_goes(meltano: Client) -> None:
