@@ -156,6 +156,7 @@ class _NewDroplets(BaseModel):
     ipv6: bool = False
     monitoring: bool = False
     with_droplet_agent: bool = True
+    public_networking: bool = True
     vpc_uuid: str | None = None
 
 
@@ -224,25 +225,37 @@ def _checked(call: Call, body: _NewDroplets, names: list[str]) -> tuple[str, str
         raise unprocessable("Only valid hostname characters are allowed. (a-z, A-Z, 0-9, . and -)")
     if len(names) > _MOST_AT_ONCE:
         raise unprocessable(f"You can only create up to {_MOST_AT_ONCE} Droplets at once.")
+    if not body.public_networking:
+        raise unprocessable("The sandbox's droplets all have a public address")
     region = body.region or _DEFAULT_REGION
     if region not in REGIONS:
         raise unprocessable("You specified an invalid region for Droplet creation.")
     if body.size not in SIZES:
         raise unprocessable("You specified an invalid size for Droplet creation.")
-    image = find_image(call.state, call.team.name, body.image)
+    image = _usable_image(call, body.image, region, body.size)
+    keys = _public_keys(call, body.ssh_keys or [])
+    if len(_own(call)) + len(names) > call.team.droplet_limit:
+        raise unprocessable("creating this/these droplet(s) will exceed your droplet limit")
+    return region, body.size, image, keys
+
+
+def _usable_image(call: Call, identifier: int | str, region: str, size: str) -> Image:
+    image = find_image(call.state, call.team.name, identifier)
     if image is None:
         raise unprocessable("You specified an invalid image for Droplet creation.")
     if region not in image.regions:
         raise unprocessable("The image you specified is not available in the selected region.")
-    if SIZES[body.size].disk < image.min_disk_size:
+    if SIZES[size].disk < image.min_disk_size:
         raise unprocessable("The size you specified has a smaller disk than the image needs.")
-    found = {identifier: find_key(call.state, call.team.name, identifier) for identifier in body.ssh_keys or []}
+    return image
+
+
+def _public_keys(call: Call, identifiers: list[int | str]) -> list[str]:
+    found = {identifier: find_key(call.state, call.team.name, identifier) for identifier in identifiers}
     unknown = [str(identifier) for identifier, key in found.items() if key is None]
     if unknown:
         raise unprocessable(f"{', '.join(unknown)} are invalid key identifiers for Droplet creation.")
-    if len(_own(call)) + len(names) > call.team.droplet_limit:
-        raise unprocessable("creating this/these droplet(s) will exceed your droplet limit")
-    return region, body.size, image, [key.public_key for key in found.values() if key is not None]
+    return [key.public_key for key in found.values() if key is not None]
 
 
 def _features(body: _NewDroplets) -> list[str]:

@@ -115,6 +115,7 @@ def test_several_at_once(meltano: Client) -> None:
         ({"image": 1}, "You specified an invalid image for Droplet creation."),
         ({"image": "no-such-slug"}, "You specified an invalid image for Droplet creation."),
         ({"ssh_keys": [1, "ab:cd"]}, "1, ab:cd are invalid key identifiers for Droplet creation."),
+        ({"public_networking": False}, "The sandbox's droplets all have a public address"),
         ({"tags": ["no spaces"]}, "Tag name 'no spaces' is invalid"),
     ],
 )
