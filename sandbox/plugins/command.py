@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any, ClassVar
 from sandbox.plugins import ssh
 from sandbox.plugins.package import Call, Created, Package, Plan, Resource, State
 from sandbox.plugins.schema import Change, Difference, Field, Fields, ListOf, MapOf, PropertyChange, join
-from sandbox.plugins.values import UNKNOWN, Properties, Unknown, has_unknown
+from sandbox.plugins.values import UNKNOWN, Properties, Secret, Unknown, has_unknown
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator, Callable, Iterable, Sequence
@@ -165,18 +165,17 @@ async def _log(call: Call[None], stdout: bool, stderr: bool) -> AsyncIterator[Ca
 
 
 def _difference(fields: Fields, old: Properties, new: Properties) -> Difference:
-    found: Difference = {}
-    for name in sorted(old.keys() | new.keys()):
-        for path, change in _changes(name, old.get(name), new.get(name)):
-            # As in the official plugin, an input replaces when it comes or goes as a whole.
-            found[path] = PropertyChange(change, replaces=path in fields and fields[path].replaces)
-    return found
+    # As in the official plugin, an input replaces when it comes or goes as a whole.
+    return {
+        path: PropertyChange(change, replaces=path in fields and fields[path].replaces)
+        for path, change in _changes("", old, new)
+    }
 
 
 def _changes(path: str, old: Any, new: Any) -> Iterable[tuple[str, Change]]:
     """What changed inside a value; nothing is told of what is inside a secret."""
     match old, new:
-        case (None, None):
+        case _ if old == new:
             pass
         case (None, _):
             yield path, Change.ADD
@@ -186,12 +185,14 @@ def _changes(path: str, old: Any, new: Any) -> Iterable[tuple[str, Change]]:
             yield path, Change.UPDATE
         case (dict(), dict()):
             for name in sorted(old.keys() | new.keys()):
-                yield from _changes(join(path, name), old.get(name), new.get(name))
+                # A preview of the official plugin passes over a property that is secret and not known yet.
+                if new.get(name) != Secret(UNKNOWN):
+                    yield from _changes(join(path, name), old.get(name), new.get(name))
         case (list(), list()):
             for index in range(max(len(old), len(new))):
                 before, after = (items[index] if index < len(items) else None for items in (old, new))
                 yield from _changes(f"{path}[{index}]", before, after)
-        case _ if old != new:
+        case _:
             yield path, Change.UPDATE
 
 
