@@ -124,6 +124,7 @@ async def _reset(request: Request) -> Response:
     cloud = _cloud(request)
     cloud.faults.clear()
     cloud.limits.clear()
+    cloud.jobs.failures.clear()
     await cloud.jobs.cancel()
     droplets.destroy_all(cloud)
     databases.destroy_all(cloud)
