@@ -20,6 +20,7 @@ from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final, NoReturn
 
+import requests
 import typer
 from rich.console import Console
 from rich.table import Table
@@ -29,10 +30,11 @@ from ruamel.yaml import YAML
 from sandbox import checks, packages
 from sandbox.checks import Check, CheckError, Instance, Person
 from sandbox.choice import Choice, choose, obstacle
+from sandbox.control import Control, ControlError
 from sandbox.home import PROJECT, Home
 from sandbox.keys import Keys
 from sandbox.network import tag
-from sandbox.running import Running, lock_holder
+from sandbox.running import NotRunningError, Running, lock_holder
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping
@@ -120,7 +122,7 @@ class Sandbox:
             [sys.executable, "-m", "sandbox", *arguments],
             stdin=subprocess.DEVNULL,
             stdout=subprocess.PIPE,
-            stderr=None if show else subprocess.PIPE,
+            stderr=subprocess.STDOUT if show else None,
             text=True,
             cwd=PROJECT,
             env=self._environment(),
@@ -360,6 +362,14 @@ def _stop(report: Report, home: Home, *, failed: bool) -> None:
             shutil.rmtree(home.path)
 
 
+def _failures(home: Home) -> list[str]:
+    """What droplets and databases failed at, which whoever waits for them cannot know."""
+    try:
+        return Control(Running.load(home)).status().failures
+    except (NotRunningError, ControlError, requests.ConnectionError):
+        return []
+
+
 def _interrupt(*_: object) -> NoReturn:
     raise KeyboardInterrupt
 
@@ -394,7 +404,7 @@ def _demo(report: Report, home: Home, *, light: bool, browser: bool) -> int:
         _tidy(report, home)
         run(report, home, chosen, program)
     except (DemoError, packages.PackageError) as error:
-        failure = str(error)
+        failure = "; ".join([str(error), *_failures(home)])
     except KeyboardInterrupt:
         failure = "interrupted"
     finally:

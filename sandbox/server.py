@@ -32,7 +32,10 @@ from sandbox.api.state import State
 from sandbox.databases import real as real_databases
 from sandbox.databases.light import LightDatabases
 from sandbox.dns import DnsServer
+from sandbox.droplets import index
 from sandbox.droplets.light import LightDroplets, ssh_port
+from sandbox.droplets.real import RealDroplets
+from sandbox.droplets.snapshot import build as build_snapshot
 from sandbox.home import PROJECT, Home
 from sandbox.keys import Keys
 from sandbox.network import BridgeNetwork, LoopbackNetwork, NetworkError
@@ -43,11 +46,15 @@ from sandbox.running import AlreadyRunningError, Kind, PluginKind, Running, Team
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator, Callable, Iterator
 
+    from starlette.applications import Starlette
+
     from sandbox.api.gate import Gate
 
 log = logging.getLogger(__name__)
 
 STACK = PROJECT / "Pulumi.sandbox.yaml"
+_SSH_PORT = 22
+"""Of real droplets."""
 _KEEP_ALIVE = 300
 """Seconds; longer than any client pauses between two polls, so that none sends on a connection that just closes."""
 
@@ -79,7 +86,8 @@ async def sandbox(home: Home, modes: Modes, say: Callable[[str], None]) -> Async
         StartError: its port is taken.
         ProblemsError: Pulumi.sandbox.yaml is wrong.
         NetworkError: no bridge can be had.
-        PackageError: PostgreSQL is missing and cannot be installed.
+        PackageError: a package of Debian's is missing and cannot be installed.
+        ProgramError: the snapshot cannot be built.
     """
     async with contextlib.AsyncExitStack() as stack:
         stack.enter_context(take_lock(home))
@@ -88,23 +96,27 @@ async def sandbox(home: Home, modes: Modes, say: Callable[[str], None]) -> Async
         state = stack.enter_context(contextlib.closing(State(home.path / "api.sqlite")))
         listener = stack.enter_context(_listen(state))
 
+        snapshot = await build_snapshot(say, settings.caddy_version) if modes.droplets == "real" else None
         if modes.databases == "real":
             await real_databases.install(say)
         say("network and DNS")
         loopback, bridge = LoopbackNetwork(home), BridgeNetwork(home)
-        network: BridgeNetwork | LoopbackNetwork = loopback
-        database_network = bridge if modes.databases == "real" else loopback
+        networks: dict[Kind, BridgeNetwork | LoopbackNetwork] = {"real": bridge, "light": loopback}
+        network, database_network = networks[modes.droplets], networks[modes.databases]
         for each in {network, database_network}:
             await each.up()
             stack.push_async_callback(each.down)
-        port = ssh_port(network.gateway)
+        port = ssh_port(network.gateway) if snapshot is None else _SSH_PORT
         cloud = Cloud(
             state,
-            LightDroplets(home, port),
+            LightDroplets(home, port) if snapshot is None else RealDroplets(home, bridge, snapshot),
             real_databases.RealDatabases(home, bridge) if modes.databases == "real" else LightDatabases(home),
             network,
             database_network,
         )
+        if snapshot is not None:
+            packages = stack.enter_context(socket.create_server((bridge.gateway, index.PORT)))
+            await stack.enter_async_context(_serve(index.create_app(snapshot.wheels), packages))
         stack.push_async_callback(cloud.databases.close)
         stack.push_async_callback(cloud.droplets.close)
         stack.push_async_callback(cloud.jobs.cancel)
@@ -165,7 +177,7 @@ def _listen(state: State) -> Iterator[socket.socket]:
 
 
 @contextlib.asynccontextmanager
-async def _serve(app: Gate, listener: socket.socket) -> AsyncIterator[None]:
+async def _serve(app: Gate | Starlette, listener: socket.socket) -> AsyncIterator[None]:
     """Serve HTTP; at the end, whoever still waits for an answer is cut off after a second."""
     server = _Server(
         uvicorn.Config(
