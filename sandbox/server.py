@@ -46,9 +46,7 @@ from sandbox.running import AlreadyRunningError, Kind, PluginKind, Running, Team
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator, Callable, Iterator
 
-    from starlette.applications import Starlette
-
-    from sandbox.api.gate import Gate
+    from starlette.types import ASGIApp
 
 log = logging.getLogger(__name__)
 
@@ -104,8 +102,8 @@ async def sandbox(home: Home, modes: Modes, say: Callable[[str], None]) -> Async
         networks: dict[Kind, BridgeNetwork | LoopbackNetwork] = {"real": bridge, "light": loopback}
         network, database_network = networks[modes.droplets], networks[modes.databases]
         for each in {network, database_network}:
-            await each.up()
             stack.push_async_callback(each.down)
+            await each.up()
         port = ssh_port(network.gateway) if snapshot is None else _SSH_PORT
         cloud = Cloud(
             state,
@@ -177,7 +175,7 @@ def _listen(state: State) -> Iterator[socket.socket]:
 
 
 @contextlib.asynccontextmanager
-async def _serve(app: Gate | Starlette, listener: socket.socket) -> AsyncIterator[None]:
+async def _serve(app: ASGIApp, listener: socket.socket) -> AsyncIterator[None]:
     """Serve HTTP; at the end, whoever still waits for an answer is cut off after a second."""
     server = _Server(
         uvicorn.Config(
