@@ -2,7 +2,7 @@
 PYTHON ?= python3
 BIN := .venv/bin
 
-.PHONY: help setup check demo lock test
+.PHONY: help setup check demo lock test parity
 help: ## list the targets
 	@awk -F':.*## ' '/^[a-z-]+:.*## / {printf "  make %-8s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
 
@@ -31,3 +31,7 @@ lock: setup ## write requirements.lock anew from pyproject.toml
 
 test: check ## everything that CI runs
 	$(BIN)/pytest
+
+parity: setup ## the stand-in plugins beside official ones, from the folder MELTANODATA_OFFICIAL_PLUGINS
+	@test -n "$$MELTANODATA_OFFICIAL_PLUGINS" || { echo "set MELTANODATA_OFFICIAL_PLUGINS to a folder of plugins"; exit 1; }
+	$(BIN)/pytest tests/parity tests/sandbox/test_digitalocean.py

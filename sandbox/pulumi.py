@@ -49,7 +49,9 @@ def variables(home: Home, running: Running, engine: Engine) -> dict[str, str]:
     unproxied = ",".join(filter(None, [os.environ.get("NO_PROXY", os.environ.get("no_proxy")), _UNPROXIED]))
     values = {
         "DIGITALOCEAN_API_URL": running.api_url,
-        "PULUMI_BACKEND_URL": f"file://{home.folder('state')}",
+        # Without metadata: it is written beside each file, and not atomically; a kill at that moment would leave a
+        # state that cannot be loaded any more ("failed to load checkpoint: EOF").
+        "PULUMI_BACKEND_URL": f"file://{home.folder('state')}?metadata=skip",
         "PULUMI_CONFIG_PASSPHRASE_FILE": str(home.path / "passphrase"),
         "PULUMI_HOME": str(home.folder("pulumi")),
         "PULUMI_SKIP_UPDATE_CHECK": "true",

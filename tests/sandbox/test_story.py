@@ -9,12 +9,12 @@ import json
 import os
 import re
 import shutil
-import signal
 import subprocess
 import sys
 import time
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
+from urllib.parse import urlsplit
 
 import pytest
 import yaml
@@ -22,13 +22,13 @@ import yaml
 from meltanodata.guard import Review
 from sandbox import pulumi
 from sandbox.api.messages import DropletFault
-from sandbox.control import Control
 from sandbox.engine.obtain import obtain
 from sandbox.home import PROJECT, Home
 from sandbox.running import Running
 from tests import github
 from tests.github import REPOSITORY, TOKEN
-from tests.sandbox.conftest import Client, new_droplet
+from tests.sandbox.conftest import new_droplet
+from tests.sandbox.world import World, kill
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping
@@ -164,41 +164,6 @@ class Repository:
         return self.push("", "") | {f"inputs.{name}": value for name, value in inputs.items()}
 
 
-class World:
-    """A light sandbox, and what DigitalOcean's control panel would show of it."""
-
-    def __init__(self, running: Running) -> None:
-        self.control = Control(running)
-        self.meltano = Client(running.api_url, running.teams["Meltano"].token)
-        self.running = running
-
-    def droplets(self) -> dict[str, int]:
-        """Ids by name; a name that is there twice fails."""
-        found = [(droplet.name.split(".")[0], droplet.id) for droplet in self.control.droplets()]
-        assert len(dict(found)) == len(found), found
-        return dict(found)
-
-    def records(self) -> dict[str, dict[str, Any]]:
-        """The A records by name."""
-        answer = self.meltano.get("/v2/domains/meltanodata.com/records?per_page=200&type=A")
-        return {record["name"]: record for record in answer["domain_records"]}
-
-    def clusters(self) -> dict[str, str]:
-        """Ids by tenant."""
-        teams = [team for name, team in self.running.teams.items() if name != "Meltano"]
-        answers = [Client(self.running.api_url, team.token).get("/v2/databases") for team in teams]
-        found = [(it["name"].split("-", 4)[4], it["id"]) for answer in answers for it in answer["databases"] or []]
-        assert len(dict(found)) == len(found), found
-        return dict(found)
-
-    def everything(self) -> tuple[dict[str, int], set[str], dict[str, str]]:
-        return self.droplets(), set(self.records()), self.clusters()
-
-    def writes(self) -> int:
-        """Requests so far that were meant to change something."""
-        return sum(seen.method != "GET" for seen in self.control.requests())
-
-
 @pytest.fixture(scope="module")
 def home(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Home]:
     """A light sandbox with the stand-in plugins, started as a person would."""
@@ -247,17 +212,6 @@ def repository(home: Home, tmp_path: Path) -> Iterator[Repository]:
         made.tenants("demo")
         made.commit()
         yield made
-
-
-def kill(process: subprocess.Popen[str]) -> None:
-    """End a runner as a machine that goes away does: everything at once, and nothing has its say."""
-    listing = subprocess.run(["ps", "-eo", "pid=,ppid="], capture_output=True, text=True, check=True).stdout
-    parents = {int(pid): int(parent) for pid, parent in (line.split() for line in listing.splitlines())}
-    doomed = {process.pid}
-    while more := {pid for pid, parent in parents.items() if parent in doomed} - doomed:
-        doomed |= more
-    for pid in sorted(doomed):
-        os.kill(pid, signal.SIGKILL)
 
 
 def the_first_push(repository: Repository, world: World) -> None:
@@ -386,7 +340,7 @@ def the_runner_is_killed(repository: Repository, world: World) -> None:
 
 def a_lock_of_another_machine(repository: Repository) -> None:
     """A lock that nobody here can judge is explained, and stays."""
-    locks = Path(repository.runner.values["vars.PULUMI_BACKEND_URL"].removeprefix("file://"), ".pulumi", "locks")
+    locks = Path(urlsplit(repository.runner.values["vars.PULUMI_BACKEND_URL"]).path, ".pulumi", "locks")
     lock = locks / "organization" / "meltanodata" / STACK / "0.json"
     lock.parent.mkdir(parents=True, exist_ok=True)
     holder = {"pid": 1, "username": "runner", "hostname": "fv-az123", "timestamp": "2026-11-23T02:00:00Z"}

@@ -555,7 +555,7 @@ def test_a_snapshot_is_found_by_pattern(tmp_path: Path) -> None:
     in_world(work, tmp_path)
 
 
-def test_keys_projects_and_certificates_are_found(tmp_path: Path) -> None:
+def test_keys_and_projects_are_found(tmp_path: Path) -> None:
     async def work(world: World) -> None:
         keys = await invoke(world, "getSshKeys")
         assert [(key["name"], key["publicKey"]) for key in keys["sshKeys"]] == [("key", KEY)]
@@ -565,10 +565,5 @@ def test_keys_projects_and_certificates_are_found(tmp_path: Path) -> None:
         assert by_name["isDefault"] is True
         with pytest.raises(ProviderError, match="No projects found with name 'nope'"):
             await invoke(world, "getProject", name="nope")
-        cluster = await Kind(world, "DatabaseCluster").create(CLUSTER)
-        certificate = await invoke(world, "getDatabaseCa", clusterId=cluster.id)
-        assert certificate["certificate"].startswith("-----BEGIN CERTIFICATE-----")
-        with pytest.raises(ProviderError, match="was not found"):
-            await invoke(world, "getDatabaseCa", clusterId="00000000-0000-0000-0000-000000000000")
 
     in_world(work, tmp_path)

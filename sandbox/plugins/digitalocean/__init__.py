@@ -13,7 +13,7 @@ from sandbox.plugins.digitalocean.client import Client, Settings
 from sandbox.plugins.digitalocean.databases import DatabaseCluster, DatabaseFirewall
 from sandbox.plugins.digitalocean.domains import DnsRecord, Domain
 from sandbox.plugins.digitalocean.droplet import Droplet
-from sandbox.plugins.digitalocean.functions import GetDatabaseCa, GetDropletSnapshot, GetProject, GetSshKeys
+from sandbox.plugins.digitalocean.functions import GetDropletSnapshot, GetProject, GetSshKeys
 from sandbox.plugins.digitalocean.projects import Project, ProjectResources
 from sandbox.plugins.digitalocean.ssh_keys import SshKey
 from sandbox.plugins.digitalocean.tags import Tag
@@ -41,6 +41,6 @@ PACKAGE: Final = Package(
         Tag(),
         SshKey(),
     ),
-    functions=(GetDropletSnapshot(), GetSshKeys(), GetProject(), GetDatabaseCa()),
+    functions=(GetDropletSnapshot(), GetSshKeys(), GetProject()),
     configure=_configure,
 )

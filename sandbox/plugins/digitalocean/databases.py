@@ -28,7 +28,7 @@ if TYPE_CHECKING:
 
 _HALF_AN_HOUR: Final = 1800
 _ONLINE: Final = "online"
-_DAYS: Final = ("monday", "tuesday", "wednesday", "thursday", "friday", "saturday", "sunday")
+_DAYS: Final = ("Monday", "Tuesday", "Wednesday", "Thursday", "Friday", "Saturday", "Sunday")
 
 
 def _same_hour(old: str, new: str, config: Values) -> bool:

@@ -5,11 +5,11 @@ Source: the data sources of terraform-provider-digitalocean.
 
 from __future__ import annotations
 
-import base64
 import re
+import zlib
 from typing import TYPE_CHECKING, ClassVar
 
-from sandbox.plugins.digitalocean.client import Client, NotFound, explained
+from sandbox.plugins.digitalocean.client import Client, explained
 from sandbox.plugins.digitalocean.projects import described, project_urns
 from sandbox.plugins.package import Call, Function, ProviderError
 from sandbox.plugins.schema import Field, Fields
@@ -96,7 +96,7 @@ class GetSshKeys(_Function):
         with explained("Unable to load records"), explained("Error retrieving ssh keys"):
             keys = await client.pages("/v2/account/keys", "ssh_keys")
         return {
-            "id": "ssh_keys/10035091466552313026",  # made of the filters alone, of which there are none
+            "id": f"ssh_keys/{zlib.crc32(repr(keys).encode())}",  # a hash of what was found
             "sshKeys": [
                 {
                     "id": key["id"],
@@ -151,21 +151,3 @@ class GetProject(_Function):
         if len(fitting) > 1:
             raise ProviderError(f"Multiple projects found with name '{name}'")
         return fitting[0]
-
-
-class GetDatabaseCa(_Function):
-    """The certificate that signs a cluster's own."""
-
-    token = "digitalocean:index/getDatabaseCa:getDatabaseCa"  # noqa: S105 -- a function's name
-    inputs: ClassVar[Fields] = {"clusterId": Field(required=True)}
-
-    async def find(self, client: Client, inputs: Properties) -> Properties:
-        """The certificate in PEM."""
-        cluster = inputs["clusterId"]
-        try:
-            with explained("Error retrieving database CA certificate"):
-                answer = await client.send("GET", f"/v2/databases/{cluster}/ca")
-        except NotFound:
-            raise ProviderError(f"Database cluster {cluster} was not found") from None
-        certificate = base64.b64decode(answer["ca"]["certificate"]).decode()
-        return {"id": cluster, "clusterId": cluster, "certificate": certificate}

@@ -1,0 +1,433 @@
+"""The whole program on the real engine and a light sandbox: tenants come, stay, change and go, whatever happens."""
+
+from __future__ import annotations
+
+import json
+import os
+import signal
+import subprocess
+import sys
+import threading
+import time
+from contextlib import contextmanager
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import pytest
+import yaml
+
+from sandbox import pulumi
+from sandbox.api.faults import Fault
+from sandbox.api.messages import DropletFault, NewSnapshot
+from sandbox.engine.obtain import obtain
+from sandbox.home import PROJECT, Home
+from sandbox.keys import Keys
+from sandbox.running import Running
+from tests.sandbox.conftest import eventually
+from tests.sandbox.programs import SECONDS
+from tests.sandbox.world import World, kill
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterable, Iterator
+
+DEMO = {"database_team": "MeltanoData DBs 1"}
+ACME = {"database_team": "MeltanoData DBs 2"}
+KEY = "ssh-ed25519 AAAAC3NzaC1lZDI1NTE5AAAAIGVzdCBrZXkgZm9yIHRlc3RzIG9ubHkgMTIzNDU2Nzg5 test"
+NOTHING: tuple[dict[str, int], set[str], dict[str, str]] = ({}, set(), {})
+
+
+class Fleet:
+    """A stack of the program with a fleet file of its own, and the sandbox that it is on."""
+
+    def __init__(self, home: Home) -> None:
+        self.home = home
+        running, engine = Running.load(home), obtain(lambda _: None)
+        self.world = World(running)
+        self.control = self.world.control
+        self.folder = pulumi.prepare(home, running, engine)
+        self.environment = pulumi.environment(home, running, engine) | {"PYTHONPATH": str(PROJECT)}
+        self.file = home.path / "tenants.yaml"
+        self.pulumi("config", "set", "meltanodata:tenants_file", str(self.file))
+
+    def tenants(self, **entries: dict[str, Any]) -> None:
+        """Edit the fleet file."""
+        self.file.write_text(yaml.safe_dump(entries) if entries else "{}\n")
+
+    def start(self, *argv: str) -> subprocess.Popen[str]:
+        """Start a program on the stack; whoever starts it ends it."""
+        return subprocess.Popen(
+            argv,
+            cwd=self.folder,
+            env=self.environment,
+            stdin=subprocess.DEVNULL,
+            stdout=subprocess.PIPE,
+            stderr=subprocess.STDOUT,
+            text=True,
+        )
+
+    def starting_up(self) -> subprocess.Popen[str]:
+        """`meltanodata up`, begun."""
+        command = [sys.executable, "-c", "from meltanodata.cli import main; main()", "up"]
+        return self.start(*command, "--yes", "--skip-preview", "--non-interactive", "--color", "never")
+
+    def pulumi(self, *args: str, code: int = 0) -> str:
+        """What the CLI prints."""
+        return _said(self.start("pulumi", "--non-interactive", "--color", "never", *args), code)
+
+    def up(self, code: int = 0) -> str:
+        """What `meltanodata up` prints."""
+        return _said(self.starting_up(), code)
+
+    def preview(self, *args: str, code: int = 0) -> str:
+        """What a preview prints."""
+        return self.pulumi("preview", *args, code=code)
+
+    def unchanged(self) -> None:
+        """A preview shows nothing to do, and no operation is left over in the state."""
+        self.preview("--expect-no-changes")
+        assert not self.export()["deployment"].get("pending_operations")
+
+    def export(self, *args: str) -> dict[str, Any]:
+        """The state."""
+        found: dict[str, Any] = json.loads(self.pulumi("stack", "export", *args))
+        return found
+
+    def ids(self, key: str) -> dict[str, str]:
+        """The ids of a tenant's resources by URN."""
+        resources = self.export()["deployment"]["resources"]
+        return {it["urn"]: it.get("id", "") for it in resources if it["urn"].rpartition("::")[2].startswith(f"{key}-")}
+
+    def told(self, key: str) -> int:
+        """How many commands a tenant's droplet was told."""
+        return len(self.control.executions(self.world.droplets()[key]))
+
+    def killed_when(self, moment: Callable[[], Any]) -> None:
+        """Begin `meltanodata up`, and end its machine at a moment."""
+        with self.starting_up() as process:
+            eventually(lambda: moment() or process.poll() is not None, SECONDS)
+            assert process.poll() is None, process.communicate()[0]
+            kill(process)
+
+
+def _said(process: subprocess.Popen[str], code: int) -> str:
+    with process:
+        said, _ = process.communicate(timeout=SECONDS * 2)
+    assert process.returncode == code, f"{process.returncode}\n{said}"
+    return said
+
+
+@contextmanager
+def _fleet(home: Home) -> Iterator[Fleet]:
+    """An empty fleet on a sandbox of its own, started as a person would."""
+    environment = {**os.environ, "SANDBOX_HOME": str(home.path)}
+    modes = ["--droplets", "light", "--databases", "light", "--plugins", "stand-in"]
+    subprocess.run([sys.executable, "-m", "sandbox", "start", *modes], cwd=PROJECT, env=environment, check=True)
+    try:
+        yield Fleet(home)
+    finally:
+        subprocess.run([sys.executable, "-m", "sandbox", "stop"], cwd=PROJECT, env=environment, check=True)
+
+
+@pytest.fixture
+def fleet(tmp_path: Path) -> Iterator[Fleet]:
+    """An empty fleet."""
+    with _fleet(Home(tmp_path / "home")) as fleet:
+        yield fleet
+
+
+@pytest.fixture(scope="module")
+def settled(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Fleet]:
+    """A fleet of two tenants that are there already; each test leaves it so."""
+    with _fleet(Home(tmp_path_factory.mktemp("settled") / "home")) as fleet:
+        fleet.tenants(demo=DEMO, acme=ACME)
+        fleet.up()
+        yield fleet
+
+
+@contextmanager
+def _process_list() -> Iterator[set[str]]:
+    """Every command line that this machine shows meanwhile."""
+    seen: set[str] = set()
+    done = threading.Event()
+
+    def watch() -> None:
+        while not done.is_set():
+            for path in Path("/proc").glob("[0-9]*/cmdline"):
+                try:
+                    seen.add(path.read_text(errors="replace"))
+                except OSError:  # it ended
+                    continue
+
+    watcher = threading.Thread(target=watch)
+    watcher.start()
+    try:
+        yield seen
+    finally:
+        done.set()
+        watcher.join()
+
+
+def _secrets(fleet: Fleet) -> dict[str, str]:
+    """All that nobody may see, by what it is."""
+    keys = Keys.ensure(fleet.home, fleet.world.running.domain)
+    found = {f"token of {name}": team.token for name, team in fleet.world.running.teams.items()}
+    for name, path in (("SSH key", keys.ssh_private_key), ("certificate's key", keys.wildcard_key)):
+        found[name] = path.read_text().splitlines()[1]
+    for resource in fleet.export("--show-secrets")["deployment"]["resources"]:
+        name = resource["urn"].rpartition("::")[2]
+        for output in ("result", "password", "bcryptHash"):
+            value = resource.get("outputs", {}).get(output)
+            if value:
+                found[f"{name} {output}"] = json.loads(value["plaintext"])
+    return found
+
+
+def _text(files: Iterable[Path]) -> str:
+    return "".join(file.read_text(errors="replace") for file in files if file.is_file())
+
+
+def test_two_tenants_live_side_by_side(fleet: Fleet) -> None:
+    fleet.tenants(demo=DEMO, acme=ACME)
+    with _process_list() as processes:
+        said = fleet.preview("--diff") + fleet.up()
+    droplets, records, clusters = fleet.world.everything()
+    assert set(droplets) == records == set(clusters) == {"demo", "acme"}
+    said += fleet.preview("--expect-no-changes", "--diff") + fleet.pulumi("stack", "output")
+    outputs = json.loads(fleet.pulumi("stack", "output", "--json", "--show-secrets"))["tenants"]
+    assert outputs["acme"]["database_team"] == ACME["database_team"]
+    assert outputs["acme"]["address"] == fleet.world.records()["acme"]["data"]
+
+    # Each team's token is used for that team's objects alone.
+    requests = fleet.control.requests()
+    written = {(seen.team, seen.path.split("/")[2]) for seen in requests if seen.method != "GET"}
+    assert {place for team, place in written if team == "Meltano"} == {"droplets", "domains", "projects"}
+    assert {(team, place) for team, place in written if team != "Meltano"} == {
+        (entry["database_team"], "databases") for entry in (DEMO, ACME)
+    }
+
+    # No secret is to be seen anywhere.
+    secrets = _secrets(fleet)
+    assert len(secrets) > 15
+    state = "".join(
+        path.read_text(errors="replace") for path in fleet.home.folder("state").rglob("*") if path.is_file()
+    )
+    logs = "".join(path.read_text(errors="replace") for path in fleet.home.path.glob("*.log"))
+    commands = "".join(
+        execution.command + str(execution.environment)
+        for droplet in droplets.values()
+        for execution in fleet.control.executions(droplet)
+    )
+    shown = {"output": said, "processes": "".join(processes), "state": state, "logs": logs, "commands": commands}
+    assert shown["state"]
+    assert "meltano" in shown["processes"]
+    found = [(place, name) for place, text in shown.items() for name, secret in secrets.items() if secret in text]
+    assert found == []
+
+    # Nothing that happens around them is a reason to change them.
+    fleet.pulumi("refresh", "--yes", "--skip-preview", "--run-program", "--expect-no-changes")
+    fleet.control.add_snapshot(NewSnapshot(team="Meltano", name="Ubuntu meltano-999999999", region="nyc3"))
+    fleet.world.meltano.post("/v2/account/keys", {"name": "new colleague", "public_key": KEY})
+    fleet.unchanged()
+
+    # One of them goes; the other does not notice.
+    ids, told = fleet.ids("demo"), fleet.told("demo")
+    started = time.time()
+    fleet.tenants(demo=DEMO)
+    fleet.up()
+    assert fleet.world.everything() == ({"demo": droplets["demo"]}, {"demo"}, {"demo": clusters["demo"]})
+    assert (fleet.ids("demo"), fleet.told("demo")) == (ids, told)
+    assert fleet.ids("acme") == {}
+    # At no moment did its database stand open.
+    assert not [seen for seen in fleet.control.requests(started) if seen.method == "PUT"]
+    fleet.unchanged()
+
+    # It comes back under its old name at once.
+    fleet.tenants(demo=DEMO, acme=ACME)
+    fleet.up()
+    again = fleet.world.everything()
+    assert set(again[0]) == again[1] == set(again[2]) == {"demo", "acme"}
+    assert again[0]["acme"] != droplets["acme"]
+    assert again[2]["acme"] != clusters["acme"]
+    assert (fleet.ids("demo"), fleet.told("demo")) == (ids, told)
+    fleet.unchanged()
+
+
+def test_a_run_that_is_killed_while_it_creates_is_finished_by_the_next(fleet: Fleet) -> None:
+    fleet.tenants(acme=ACME)
+    made: dict[str, Any] = {}
+
+    def clusters() -> int:
+        return sum(team.databases for team in fleet.control.status().teams)
+
+    def commands(count: int) -> bool:
+        return sum(len(fleet.control.executions(droplet.id)) for droplet in fleet.control.droplets()) >= count
+
+    fleet.killed_when(fleet.control.droplets)
+    made["droplet"] = fleet.world.droplets()["acme"]
+    fleet.killed_when(clusters)
+    fleet.killed_when(lambda: fleet.control.status().records)
+    made["cluster"] = fleet.world.clusters()["acme"]
+    fleet.killed_when(lambda: commands(1))
+    fleet.killed_when(lambda: commands(3))
+    said = fleet.up()
+    droplets, records, found = fleet.world.everything()
+    assert (droplets, records, found) == ({"acme": made["droplet"]}, {"acme"}, {"acme": made["cluster"]}), said
+    fleet.unchanged()
+    fleet.tenants()
+    fleet.up()
+    assert fleet.world.everything() == NOTHING
+
+
+def test_a_run_that_is_killed_while_it_removes_is_finished_by_the_next(fleet: Fleet) -> None:
+    fleet.tenants(demo=DEMO, acme=ACME)
+    fleet.up()
+    ids, told, kept = fleet.ids("demo"), fleet.told("demo"), fleet.world.droplets()["demo"]
+    fleet.tenants(demo=DEMO)
+
+    def asked(method: str, place: str) -> bool:
+        return any(seen.method == method and place in seen.path for seen in fleet.control.requests(started))
+
+    for method, place in (("DELETE", "/records/"), ("DELETE", "/v2/databases/"), ("DELETE", "/v2/droplets/")):
+        started = time.time()
+        if place == "/v2/databases/" and "acme" not in fleet.world.clusters():
+            continue  # the run before got so far
+        fleet.killed_when(lambda method=method, place=place: asked(method, place))  # type: ignore[misc]
+    fleet.up()
+    assert fleet.world.everything() == ({"demo": kept}, {"demo"}, {"demo": fleet.world.clusters()["demo"]})
+    assert (fleet.ids("demo"), fleet.told("demo")) == (ids, told)
+    assert fleet.ids("acme") == {}
+    fleet.unchanged()
+
+
+def test_a_plugin_that_dies_leaves_a_cluster_that_the_next_run_takes_over(fleet: Fleet) -> None:
+    fleet.tenants(acme=ACME)
+    one = "/v2/databases/*-*-*-*-*"
+    number = fleet.control.add_fault(Fault(effect="reset", method="GET", path=one, times=None))
+    said = fleet.up(code=1)
+    assert "EOF" in said
+    fleet.control.remove_fault(number)
+    orphan = fleet.world.clusters()["acme"]
+    fleet.up()
+    assert fleet.world.clusters() == {"acme": orphan}
+    fleet.unchanged()
+
+
+def test_an_interrupted_run_is_finished_by_the_next(fleet: Fleet) -> None:
+    fleet.tenants(acme=ACME)
+    with fleet.starting_up() as process:
+        eventually(fleet.control.droplets, SECONDS)
+        process.send_signal(signal.SIGINT)
+        process.communicate(timeout=SECONDS)
+    assert process.returncode != 0
+    fleet.up()
+    assert set(fleet.world.droplets()) == set(fleet.world.clusters()) == {"acme"}
+    fleet.unchanged()
+
+
+def test_an_api_in_trouble_only_takes_longer(fleet: Fleet) -> None:
+    fleet.tenants(acme=ACME)
+    for fault in (
+        Fault(effect="status", status=429, retry_after=1, times=3),
+        Fault(effect="status", status=503, method="GET", times=2),
+        Fault(effect="status", status=429, retry_after=1, method="POST", times=2),
+        Fault(effect="reset", method="GET", path="/v2/domains*", times=1),
+    ):
+        fleet.control.add_fault(fault)
+    fleet.up()
+    assert fleet.control.faults() == {}
+    assert set(fleet.world.droplets()) == set(fleet.world.clusters()) == {"acme"}
+    fleet.unchanged()
+
+
+@pytest.mark.parametrize(
+    ("effect", "words"), [("reset", "cannot be reached"), ("status", "Meltano: GET /v2/droplets is answered with 500")]
+)
+def test_an_api_that_is_down_is_said_and_harms_nobody(settled: Fleet, effect: Any, words: str) -> None:
+    before, told = settled.world.everything(), settled.told("acme")
+    number = settled.control.add_fault(Fault(effect=effect, status=500, times=None))
+    for said in (settled.preview(code=1), settled.up(code=1)):
+        assert words in said
+        assert "Traceback" not in said
+    settled.control.remove_fault(number)
+    settled.unchanged()
+    assert (settled.world.everything(), settled.told("acme")) == (before, told)
+
+
+def test_a_token_that_is_missing_or_refused_is_said_and_harms_nobody(settled: Fleet) -> None:
+    before = settled.world.everything()
+    setting = 'meltanodata:tokens["MeltanoData DBs 2"]'
+    token = settled.world.running.teams["MeltanoData DBs 2"].token
+    settled.pulumi("config", "rm", "--path", setting)
+    said = settled.preview(code=1)
+    assert f"{setting[12:]} is missing" in said
+    assert "pulumi config set --stack sandbox --secret --path" in said
+    settled.pulumi("config", "set", "--secret", "--path", setting, "dop_v1_wrong")
+    for said in (settled.preview(code=1), settled.up(code=1)):
+        assert "MeltanoData DBs 2" in said
+        assert "Traceback" not in said
+        assert "dop_v1_wrong" not in said
+    settled.pulumi("config", "set", "--secret", "--path", setting, token)
+    settled.unchanged()
+    assert settled.world.everything() == before
+
+
+@pytest.mark.parametrize(
+    ("fault", "words"),
+    [
+        (DropletFault(kind="break"), "acme-files"),
+        (DropletFault(kind="exit", status=9, text="the disk is full"), "the disk is full"),
+    ],
+)
+def test_a_droplet_that_fails_is_said_and_finished_by_the_next_run(
+    settled: Fleet, fault: DropletFault, words: str
+) -> None:
+    droplets, demo, told = settled.world.droplets(), settled.ids("demo"), settled.told("demo")
+    with _something_to_do(settled):
+        settled.control.set_droplet_fault(droplets["acme"], fault)
+        said = settled.up(code=1)
+        assert words in said
+        assert not [name for name, secret in _secrets(settled).items() if secret in said]
+        settled.control.set_droplet_fault(droplets["acme"], None)
+        settled.up()
+        settled.unchanged()
+    assert (settled.world.droplets(), settled.ids("demo"), settled.told("demo")) == (droplets, demo, told)
+
+
+def test_a_droplet_that_hangs_can_be_interrupted(settled: Fleet) -> None:
+    droplets, told = settled.world.droplets(), settled.told("acme")
+    with _something_to_do(settled):
+        settled.control.set_droplet_fault(droplets["acme"], DropletFault(kind="hang"))
+        with settled.starting_up() as process:
+            eventually(lambda: settled.told("acme") > told, SECONDS)
+            # The first time the engine ends what it has begun, and this has no end; the second time it ends itself.
+            process.send_signal(signal.SIGINT)
+            assert any("^C received; cancelling" in line for line in process.stdout or ())
+            process.send_signal(signal.SIGINT)
+            process.communicate(timeout=SECONDS)
+        assert process.returncode != 0
+        settled.control.set_droplet_fault(droplets["acme"], None)
+        settled.up()
+        settled.unchanged()
+    assert settled.world.droplets() == droplets
+
+
+@contextmanager
+def _something_to_do(settled: Fleet) -> Iterator[None]:
+    """An edit that takes a Command on acme's droplet; taken back at the end."""
+    settled.tenants(demo=DEMO, acme={**ACME, "tls": "self_signed"})
+    yield
+    settled.tenants(demo=DEMO, acme=ACME)
+    settled.up()
+
+
+def test_a_droplet_that_refuses_for_a_while_is_waited_for(fleet: Fleet) -> None:
+    fleet.tenants(acme=ACME)
+    with fleet.starting_up() as process:
+        (droplet,) = eventually(fleet.control.droplets, SECONDS)
+        fleet.control.set_droplet_fault(droplet.id, DropletFault(kind="refuse"))
+        # The record comes when the droplet is active; by then the first contact has been tried.
+        eventually(lambda: fleet.control.status().records, SECONDS)
+        fleet.control.set_droplet_fault(droplet.id, None)
+        said, _ = process.communicate(timeout=SECONDS)
+    assert process.returncode == 0, said
+    fleet.unchanged()

@@ -1,0 +1,60 @@
+"""What there is in a sandbox, whichever team has it; and the end of a machine."""
+
+from __future__ import annotations
+
+import os
+import signal
+import subprocess
+from typing import TYPE_CHECKING, Any
+
+from sandbox.control import Control
+from tests.sandbox.conftest import Client
+
+if TYPE_CHECKING:
+    from sandbox.running import Running
+
+
+class World:
+    """A light sandbox, and what DigitalOcean's control panel would show of it."""
+
+    def __init__(self, running: Running) -> None:
+        self.control = Control(running)
+        self.meltano = Client(running.api_url, running.teams["Meltano"].token)
+        self.running = running
+
+    def droplets(self) -> dict[str, int]:
+        """Ids by name; a name that is there twice fails."""
+        found = [(droplet.name.split(".")[0], droplet.id) for droplet in self.control.droplets()]
+        assert len(dict(found)) == len(found), found
+        return dict(found)
+
+    def records(self) -> dict[str, dict[str, Any]]:
+        """The A records by name."""
+        answer = self.meltano.get("/v2/domains/meltanodata.com/records?per_page=200&type=A")
+        return {record["name"]: record for record in answer["domain_records"]}
+
+    def clusters(self) -> dict[str, str]:
+        """Ids by tenant."""
+        teams = [team for name, team in self.running.teams.items() if name != "Meltano"]
+        answers = [Client(self.running.api_url, team.token).get("/v2/databases") for team in teams]
+        found = [(it["name"].split("-", 4)[4], it["id"]) for answer in answers for it in answer["databases"] or []]
+        assert len(dict(found)) == len(found), found
+        return dict(found)
+
+    def everything(self) -> tuple[dict[str, int], set[str], dict[str, str]]:
+        return self.droplets(), set(self.records()), self.clusters()
+
+    def writes(self) -> int:
+        """Requests so far that were meant to change something."""
+        return sum(seen.method != "GET" for seen in self.control.requests())
+
+
+def kill(process: subprocess.Popen[str]) -> None:
+    """End a runner as a machine that goes away does: everything at once, and nothing has its say."""
+    listing = subprocess.run(["ps", "-eo", "pid=,ppid="], capture_output=True, text=True, check=True).stdout
+    parents = {int(pid): int(parent) for pid, parent in (line.split() for line in listing.splitlines())}
+    doomed = {process.pid}
+    while more := {pid for pid, parent in parents.items() if parent in doomed} - doomed:
+        doomed |= more
+    for pid in sorted(doomed):
+        os.kill(pid, signal.SIGKILL)
