@@ -25,6 +25,7 @@ from sandbox import choice, pulumi
 from sandbox.api.messages import NewSnapshot
 from sandbox.control import Control, ControlError
 from sandbox.engine.obtain import EngineError, obtain
+from sandbox.engine.official import why_not_official
 from sandbox.fault import app as fault
 from sandbox.home import PROJECT, Home
 from sandbox.running import AlreadyRunningError, Kind, NotRunningError, Running, lock_holder
@@ -73,7 +74,7 @@ Droplets = Annotated[
 Databases = Annotated[Kind | None, typer.Option(help="PostgreSQL servers, or answers only. Default: real if possible.")]
 Plugins = Annotated[
     Literal["auto", "official", "stand-in"],
-    typer.Option(help="Pulumi's plugins: those on PATH, or the sandbox's own."),
+    typer.Option(help="Pulumi's own plugins, on PATH or downloaded, or the sandbox's stand-ins."),
 ]
 
 
@@ -87,8 +88,12 @@ def start(droplets: Droplets = None, databases: Databases = None, plugins: Plugi
     home = Home.default()
     if lock_holder(home) is not None:
         raise AlreadyRunningError(f"a sandbox runs in {home.path} already: see `python -m sandbox status`")
-    chosen = choice.choose(droplets, databases, plugins, choice.obstacle)
     engine = obtain(_say)
+
+    def obstacle(part: str) -> str | None:
+        return why_not_official(home, engine, _say) if part == "plugins" else choice.obstacle(part)
+
+    chosen = choice.choose(droplets, databases, plugins, obstacle)
     chosen.save(home)
     _launch(home, chosen)
     _show(home, Running.load(home), engine)

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import shutil
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Literal
 
@@ -14,9 +13,6 @@ if TYPE_CHECKING:
     from collections.abc import Callable
 
     from sandbox.home import Home
-
-PLUGINS = ("digitalocean", "random", "command")
-"""Those that the program uses."""
 
 
 class CannotBeHadError(Exception):
@@ -84,16 +80,9 @@ def choose(
 
 
 def obstacle(part: str) -> str | None:
-    """Why the real form of a part cannot be had on this machine; None when it can."""
-    match part:
-        case "droplets":
-            from sandbox.droplets import real as droplets  # noqa: PLC0415 (costs nothing where it is not asked)
-
-            return droplets.why_not_real()
-        case "databases":
-            from sandbox.databases.real import why_not_real  # noqa: PLC0415 (costs nothing where it is not asked)
-
-            return why_not_real()
-        case _:
-            missing = [name for name in PLUGINS if shutil.which(f"pulumi-resource-{name}") is None]
-            return f"not on PATH: {', '.join(f'pulumi-resource-{name}' for name in missing)}" if missing else None
+    """Why real droplets or databases cannot be had on this machine; None when they can."""
+    if part == "droplets":
+        from sandbox.droplets.real import why_not_real  # noqa: PLC0415 (costs nothing where it is not asked)
+    else:
+        from sandbox.databases.real import why_not_real  # noqa: PLC0415 (likewise)
+    return why_not_real()

@@ -291,7 +291,7 @@ def _without(key: str, copy: Path) -> None:
 def _choose(report: Report, *, light: bool) -> Choice:
     """What is real: everything that this machine can do; said first where that is not all."""
     kind: Kind | None = "light" if light else None
-    chosen = choose(kind, kind, "auto", obstacle)
+    chosen = choose(kind, kind, "stand-in", obstacle)  # plugins are for `start` to choose
     for part, reason in chosen.reasons.items():
         report.console.print(f"No real {part} here: {reason}", style="yellow", markup=False)
     if light:

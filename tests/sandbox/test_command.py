@@ -112,7 +112,7 @@ def test_wrong_usage(home: Home, arguments: list[str]) -> None:
 def test_what_cannot_be_had_is_refused_by_name(home: Home) -> None:
     done = command(home, "start", "--droplets", "light", "--databases", "light", "--plugins", "official")
     assert done.returncode == 1
-    assert "no official plugins here: not on PATH: pulumi-resource-digitalocean" in done.stderr
+    assert "no official plugins here: pulumi-resource-digitalocean is neither on PATH nor" in done.stderr
     assert lock_holder(home) is None
 
 
