@@ -22,10 +22,10 @@ from typing import TYPE_CHECKING, Any, Final, NoReturn
 
 import requests
 import typer
+import yaml
 from rich.console import Console
 from rich.table import Table
 from rich.text import Text
-from ruamel.yaml import YAML
 
 from sandbox import checks, packages
 from sandbox.checks import Check, CheckError, Instance, Person
@@ -171,7 +171,7 @@ class Stack:
     def instances(self) -> list[Instance]:
         """Its tenants, in the order of the fleet file."""
         outputs = next(_open(each["outputs"]) for each in self.resources if each["type"] == "pulumi:pulumi:Stack")
-        return [self._instance(key, outputs["tenants"][key]) for key in YAML().load(FLEET.read_text())]
+        return [self._instance(key, outputs["tenants"][key]) for key in yaml.safe_load(FLEET.read_text())]
 
     def _instance(self, key: str, outputs: Mapping[str, str]) -> Instance:
         return Instance(
@@ -281,11 +281,9 @@ def _same_ids(key: str, before: Stack, after: Stack) -> str:
 
 
 def _without(key: str, copy: Path) -> None:
-    yaml = YAML()
-    fleet = yaml.load(FLEET.read_text())
+    fleet = yaml.safe_load(FLEET.read_text())
     del fleet[key]
-    with copy.open("w") as file:
-        yaml.dump(fleet, file)
+    copy.write_text(yaml.safe_dump(fleet))
 
 
 def _choose(report: Report, *, light: bool) -> Choice:

@@ -9,8 +9,8 @@ import sys
 from typing import TYPE_CHECKING, Any
 
 import pytest
+import yaml
 from rich.console import Console
-from ruamel.yaml import YAML
 
 from sandbox import demo
 from sandbox.checks import Check, CheckError
@@ -57,7 +57,7 @@ def a_report() -> tuple[Report, io.StringIO]:
 
 
 def test_instances_come_in_the_order_of_the_fleet_file_with_their_ids() -> None:
-    fleet = list(YAML().load(demo.FLEET.read_text()))
+    fleet = list(yaml.safe_load(demo.FLEET.read_text()))
     instances = a_stack(sorted(fleet)).instances()
     assert [instance.key for instance in instances] == fleet
     first = instances[0]
@@ -81,9 +81,9 @@ def test_another_id_or_a_missing_resource_is_found() -> None:
 
 def test_the_copy_lacks_one_tenant_and_the_fleet_file_stays(tmp_path: Path) -> None:
     text = demo.FLEET.read_text()
-    *kept, removed = YAML().load(text)
+    *kept, removed = yaml.safe_load(text)
     demo._without(removed, tmp_path / "tenants.yaml")
-    assert list(YAML().load((tmp_path / "tenants.yaml").read_text())) == kept
+    assert list(yaml.safe_load((tmp_path / "tenants.yaml").read_text())) == kept
     assert demo.FLEET.read_text() == text
 
 
