@@ -118,7 +118,8 @@ class Sandbox:
         Raises:
             DemoError: it fails.
         """
-        process = subprocess.Popen(
+        lines = []
+        with subprocess.Popen(
             [sys.executable, "-m", "sandbox", *arguments],
             stdin=subprocess.DEVNULL,
             stdout=subprocess.PIPE,
@@ -128,18 +129,17 @@ class Sandbox:
             env=self._environment(),
             # Ctrl-C is the demo's, which ends the command before it stops the sandbox under it.
             start_new_session=True,
-        )
-        lines = []
-        try:
-            assert process.stdout is not None  # noqa: S101 (asked for above)
-            for line in process.stdout:
-                lines.append(line)
-                if show:
-                    self.console.print(Text.assemble(("  │ ", "dim"), line.rstrip()), soft_wrap=True)
-            status = process.wait()
-        except BaseException:
-            _end(process)
-            raise
+        ) as process:
+            try:
+                assert process.stdout is not None  # noqa: S101 (asked for above)
+                for line in process.stdout:
+                    lines.append(line)
+                    if show:
+                        self.console.print(Text.assemble(("  │ ", "dim"), line.rstrip()), soft_wrap=True)
+                status = process.wait()
+            except BaseException:
+                _end(process)
+                raise
         if status != 0:
             raise DemoError(f"`python -m sandbox {' '.join(arguments)}` ends with {status}")
         return "".join(lines)
@@ -283,7 +283,7 @@ def _same_ids(key: str, before: Stack, after: Stack) -> str:
 def _without(key: str, copy: Path) -> None:
     fleet = yaml.safe_load(FLEET.read_text())
     del fleet[key]
-    copy.write_text(yaml.safe_dump(fleet))
+    copy.write_text(yaml.safe_dump(fleet, sort_keys=False))
 
 
 def _choose(report: Report, *, light: bool) -> Choice:
