@@ -2,7 +2,11 @@
 PYTHON ?= python3
 BIN := .venv/bin
 
+<<<<<<< HEAD
 .PHONY: help setup check demo lock test parity
+=======
+.PHONY: help setup check demo sandbox lock test
+>>>>>>> e965fe2 (make sandbox; show in tests that a shell becomes a client of it)
 help: ## list the targets
 	@awk -F':.*## ' '/^[a-z-]+:.*## / {printf "  make %-8s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
 
@@ -24,6 +28,9 @@ check: setup ## lint, types, the schema's freshness, the fleet file, the workflo
 
 demo: setup ## from nothing to two tenants and back to one, looked at as a person would; LIGHT=1, BROWSER=1
 	@$(BIN)/python -m sandbox.demo $(if $(LIGHT),--light) $(if $(BROWSER),--browser)
+
+sandbox: setup ## a sandbox to play with, which keeps running; LIGHT=1
+	@$(BIN)/python -m sandbox start $(if $(LIGHT),--droplets light --databases light)
 
 lock: setup ## write requirements.lock anew from pyproject.toml
 	env -u PIP_FIND_LINKS $(BIN)/uv pip compile pyproject.toml --extra dev --generate-hashes --no-emit-index-url \

@@ -13,6 +13,7 @@ import signal
 import subprocess
 import sys
 import time
+from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Literal
 
 import requests
@@ -97,6 +98,7 @@ def start(droplets: Droplets = None, databases: Databases = None, plugins: Plugi
     chosen.save(home)
     _launch(home, chosen)
     _show(home, Running.load(home), engine)
+    print(f"next: {_me()} pulumi up, {_me()} stop, or {_me()} --help")
 
 
 @app.command()
@@ -278,6 +280,13 @@ def _show(home: Home, running: Running, engine: Engine | None) -> None:
         table.add_row("engine", f"pulumi {engine.version}", str(engine.command))
     _console().print(table)
     print(f"home: {home.path}")
+
+
+def _me() -> str:
+    """This command as it can be typed here."""
+    python = Path(sys.executable)
+    short = python.relative_to(Path.cwd()) if python.is_relative_to(Path.cwd()) else python
+    return f"{short} -m sandbox"
 
 
 def _console() -> Console:

@@ -51,6 +51,7 @@ _UNLIMITED: Sequence[tuple[str, int]] = (
     ("grpc.max_receive_message_length", -1),
     ("grpc.max_send_message_length", -1),
 )
+_DIRECT: Sequence[tuple[str, int]] = (("grpc.enable_http_proxy", 0),)
 Context = grpc.aio.ServicerContext[Any, Any]
 
 
@@ -280,7 +281,7 @@ def _log(stack: contextlib.AsyncExitStack, engine: str, urn: str) -> Callable[[S
 
     async def send(severity: Severity, text: str, ephemeral: bool) -> None:
         if not stubs:
-            channel = await stack.enter_async_context(grpc.aio.insecure_channel(engine))
+            channel = await stack.enter_async_context(grpc.aio.insecure_channel(engine, options=_DIRECT))
             stubs.append(engine_pb2_grpc.EngineStub(channel))  # type: ignore[arg-type]  # asynchronous by its channel
         await stubs[0].Log(
             engine_pb2.LogRequest(

@@ -25,10 +25,10 @@ LIGHT = ("start", "--droplets", "light", "--databases", "light", "--plugins", "s
 
 @pytest.fixture
 def home(tmp_path: Path) -> Iterator[Home]:
-    """A sandbox's folder, with an engine on PATH that is never run."""
+    """A sandbox's folder, with an engine on PATH that does nothing."""
     (tmp_path / "bin").mkdir()
     engine = tmp_path / "bin" / "pulumi"
-    engine.write_text("#!/bin/sh\necho v3.259.0\n")
+    engine.write_text('#!/bin/sh\necho v3.259.0\n[ "$1" != fail ] || exit 255\n')
     engine.chmod(0o755)
     home = Home(tmp_path / "home")
     yield home
@@ -174,6 +174,37 @@ def test_faults(home: Home) -> None:
     unknown = command(home, "fault", "droplet", "nobody.meltanodata.com", "refuse")
     assert (unknown.returncode, unknown.stderr) == (1, "no droplet 'nobody.meltanodata.com'\n")
     assert command(home, "fault", "droplet", "acme.meltanodata.com").returncode == 0
+
+
+def test_a_shell_becomes_a_client(home: Home) -> None:
+    command(home, *LIGHT)
+    running = Running.load(home)
+    script = f"""
+        eval "$({sys.executable} -m sandbox env $0)"
+        echo "$DIGITALOCEAN_API_URL|$DIGITALOCEAN_TOKEN|$PULUMI_ACCESS_TOKEN|$PULUMI_DEBUG_PROVIDERS"
+    """
+    foreign = {"DIGITALOCEAN_TOKEN": "mine", "PULUMI_ACCESS_TOKEN": "mine"}
+
+    def shell(option: str) -> list[str]:
+        argv = ["bash", "-c", script.replace("$0", option)]
+        said = subprocess.run(
+            argv, cwd=PROJECT, env=environment(home) | foreign, capture_output=True, text=True, check=True
+        )
+        return said.stdout.strip().split("|")
+
+    url, token, other, plugins = shell("")
+    assert (url, token, other) == (running.api_url, "", "")
+    assert f"digitalocean:{running.plugin_ports['digitalocean']}" in plugins.split(",")
+    assert shell("--team 'MeltanoData DBs 1'")[1] == running.teams["MeltanoData DBs 1"].token
+    unknown = command(home, "env", "--team", "Nobody")
+    assert (unknown.returncode, unknown.stdout) == (1, "")
+    assert unknown.stderr == f"no team 'Nobody'; there are: {', '.join(running.teams)}\n"
+
+
+def test_pulumis_status_is_ours(home: Home) -> None:
+    command(home, *LIGHT)
+    assert command(home, "pulumi", "preview", "--diff").returncode == 0
+    assert command(home, "pulumi", "fail", "--help").returncode == 255
 
 
 def test_a_newer_snapshot(home: Home) -> None:
