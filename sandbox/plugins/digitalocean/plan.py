@@ -124,7 +124,7 @@ def _element_changes(kind: Many, path: str, old: Any, new: Any) -> dict[str, Cha
 
 def _set_changes(kind: Many, path: str, old: list[Any], new: list[Any], config: Any) -> dict[str, Change]:
     """The changes at the places that elements have in the old outputs and in the program."""
-    gone, come = ({_key(kind, item): index for index, item in enumerate(items)} for items in (old, new))
+    gone, come = ({identity(kind, item): index for index, item in enumerate(items)} for items in (old, new))
     removed = [index for key, index in gone.items() if key not in come]
     added = [index for key, index in come.items() if key not in gone]
     inputs = config if isinstance(config, list) else []
@@ -139,10 +139,6 @@ def _set_changes(kind: Many, path: str, old: list[Any], new: list[Any], config: 
         after = new[places[index]] if index in places else None
         found |= _element_changes(kind, f"{path}[{index}]", before, after)
     return found
-
-
-def _key(kind: Many, item: Any) -> Any:
-    return identity(kind, item)
 
 
 def _places(kind: Many, inputs: list[Any], new: list[Any], added: list[int]) -> dict[int, int]:
