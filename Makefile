@@ -2,17 +2,14 @@
 PYTHON ?= python3
 BIN := .venv/bin
 
-<<<<<<< HEAD
-.PHONY: help setup check demo lock test parity
-=======
-.PHONY: help setup check demo sandbox lock test
->>>>>>> e965fe2 (make sandbox; show in tests that a shell becomes a client of it)
+.PHONY: help setup check demo sandbox lock test parity
 help: ## list the targets
 	@awk -F':.*## ' '/^[a-z-]+:.*## / {printf "  make %-8s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
 
 setup: .venv/.ready ## the virtual environment with the locked dependencies
 
 .venv/.ready: requirements.lock pyproject.toml
+	@$(PYTHON) -c 'import ensurepip' 2>/dev/null || apt-get install --yes --quiet python3-venv  # Debian's is a part
 	$(PYTHON) -m venv .venv
 	$(BIN)/pip install --quiet --require-hashes --requirement requirements.lock
 	$(BIN)/pip install --quiet --no-build-isolation --no-deps --editable .

@@ -62,7 +62,7 @@ class Thing(Resource[str]):
             self.left.set()
         return Created("7", {**inputs, "owner": call.config})
 
-    async def read(self, call: Call[str], id_: str, old: State | None) -> Found | None:
+    async def read(self, call: Call[str], id_: str, old: State | None) -> Found | None:  # noqa: ARG002 (its protocol)
         return None if id_ == "gone" else Found(id_, State({"size": 2}, {"size": 2, "owner": call.config}))
 
 
@@ -134,7 +134,7 @@ async def test_each_connection_has_its_own_configuration(world: World) -> None:
 async def test_a_connection_that_was_never_configured_is_told_to_run_again(world: World) -> None:
     async with world.connect() as channel:
         stub: Any = provider_pb2_grpc.ResourceProviderStub(channel)
-        assert "run it again" in (await failure(stub.Create(creation()))).details()
+        assert "run it again" in str((await failure(stub.Create(creation()))).details())
 
 
 @story
@@ -173,19 +173,20 @@ async def test_failures_are_told_as_what_they_are(world: World) -> None:
         assert (await failure(stub.Create(creation(does="refuse")))).details() == "no room"
         error = await failure(stub.Create(creation(does="break")))
         assert error.code() == grpc.StatusCode.INTERNAL
-        assert "KeyError('a bug')" in error.details()
+        assert "KeyError('a bug')" in str(error.details())
         unknown = {**RESOURCE, "type": "test:index:Other"}
         error = await failure(stub.Create(provider_pb2.CreateRequest(**unknown)))
-        assert "has no resource test:index:Other" in error.details()
+        assert "has no resource test:index:Other" in str(error.details())
         error = await failure(stub.Invoke(provider_pb2.InvokeRequest(tok="test:index:get")))
-        assert "has no function test:index:get" in error.details()
+        assert "has no function test:index:get" in str(error.details())
 
 
 @story
 async def test_what_is_half_done_is_kept(world: World) -> None:
     async with world.provider("one") as stub:
         error = await failure(stub.Create(creation(does="half")))
-        [details] = [value for name, value in error.trailing_metadata() or () if name == "grpc-status-details-bin"]
+        metadata: Any = error.trailing_metadata()
+        [details] = [value for name, value in metadata if name == "grpc-status-details-bin"]
         [detail] = status_pb2.Status.FromString(details).details
         found = provider_pb2.ErrorResourceInitFailed()
         assert AnyMessage(type_url=detail.type_url, value=detail.value).Unpack(found)
