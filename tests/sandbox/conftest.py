@@ -24,7 +24,7 @@ if TYPE_CHECKING:
     from sandbox.running import Running
 
 MODES = Modes(droplets="light", databases="light", plugins="official")
-PATIENCE = 10.0
+PATIENCE = 60.0
 """Seconds after which something that should happen at once has not happened."""
 
 
