@@ -37,6 +37,8 @@ class Stage:
 
     name: str
     tenants: frozenset[str]
+    holds_up: bool = True
+    """Whether the stages after it wait for one in which all went well."""
 
 
 @dataclass(frozen=True)
@@ -58,18 +60,20 @@ class Result:
 
 
 def stages(plan: Plan, rollout: Rollout) -> list[Stage]:
-    """The order in which a plan is applied: the canaries that it touches, then batches by name.
+    """The order in which a plan is applied: the canaries that it touches, removals, then batches by name.
 
-    One at least, also for a plan that touches no tenant.
+    Tenants that go have a stage of their own, since a run in which anything fails removes nothing (`isolation`). They
+    hold up nobody, and after the canaries nobody holds them up. One stage at least, also for a plan without tenants.
     """
-    touched = [row.tenant for row in plan.rows]
-    canaries = frozenset(rollout.canaries).intersection(touched)
-    rest = [tenant for tenant in touched if tenant not in canaries]
+    going = [row.tenant for row in plan.rows if row.change is Change.DESTROYED]
+    staying = [row.tenant for row in plan.rows if row.change is not Change.DESTROYED]
+    canaries = frozenset(rollout.canaries).intersection(staying)
+    rest = [tenant for tenant in staying if tenant not in canaries]
     parts = [rest[start : start + rollout.batch] for start in range(0, len(rest), rollout.batch)]
-    if not touched:
-        parts = [[]]
     found = [Stage("canaries", canaries)] if canaries else []
-    return found + [Stage(f"batch {number} of {len(parts)}", frozenset(part)) for number, part in enumerate(parts, 1)]
+    found += [Stage("removals", frozenset(going), holds_up=False)] if going else []
+    found += [Stage(f"batch {number} of {len(parts)}", frozenset(part)) for number, part in enumerate(parts, 1)]
+    return found or [Stage("batch 1 of 1", frozenset())]
 
 
 @dataclass
@@ -125,8 +129,9 @@ def run(
 ) -> Iterator[Result]:
     """Apply a plan that may be applied, and say what came of each tenant as soon as its stage has ended.
 
-    One tenant that fails holds up nobody in its stage, and everybody in the stages after it. Each tenant's own last
-    Command verifies it (the guide's step 6); after the pause it does so once more.
+    One tenant that fails holds up nobody in its stage, and everybody in the stages after it, unless it was to be
+    removed (see `stages`). Each tenant's own last Command verifies it (the guide's step 6); after the pause it does so
+    once more.
 
     Args:
         plan: as the guard has seen it.
@@ -139,6 +144,7 @@ def run(
         UserError: the engine could not work at all, or between two stages the plan has become another one.
     """
     order = stages(plan, rollout)
+    tenants = {operation.urn for row in plan.rows for operation in row.operations}
     for number, stage in enumerate(order):
         last = number == len(order) - 1
         now = plan if number == 0 else _still_reviewed(plan, plans.read(engine.preview()))
@@ -147,20 +153,22 @@ def run(
         # The last one without targets: what is no tenant's, and the stack's outputs, are brought up to date too.
         progress = _apply(engine, None if last else _targets(now, rows), say)
         found = {row.tenant: result(row, stage, progress) for row in rows}
-        if not last:
+        if stage.holds_up and not last:
             wait(rollout.pause)
         verified = progress.done if last else ()
         for tenant, problem in _unwell(engine, [row for row in rows if found[row.tenant].well], verified, say):
             found[tenant] = replace(found[tenant], problems=(problem,))
         yield from found.values()
+        if not stage.holds_up and not last:
+            continue
         if not all(it.well for it in found.values()):
             later = {tenant for waiting in order[number + 1 :] for tenant in waiting.tenants}
             for row in plan.rows:
                 if row.tenant in later:
                     yield Result(row.tenant, row.change, "", (), applied=False)
             return
-        if progress.errors:
-            raise UserError("\n".join(line for lines in progress.errors.values() for line in lines))
+        if others := [line for urn, lines in progress.errors.items() if urn not in tenants for line in lines]:
+            raise UserError("\n".join(others))
 
 
 def _unwell(

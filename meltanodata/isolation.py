@@ -1,24 +1,31 @@
-"""One tenant that fails does not hold up the others."""
+"""One tenant that fails does not hold up the others, and loses nothing."""
 
 from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
+import pulumi
 from pulumi.runtime.settings import SETTINGS
 from pulumi.runtime.stack import ResourceRegistrationFailed
 
 if TYPE_CHECKING:
     from collections.abc import Awaitable, Callable
 
+LEFT_OUT = (
+    "What depends on a resource that failed was left as it is, and nothing was removed in this run."
+    " Mend the cause and run it again: it goes on with all that is left."
+)
+
 
 def isolate_failures() -> None:
-    """Let `pulumi up --continue-on-error` go on with everything that does not depend on what failed.
+    """Let `pulumi up --continue-on-error` go on with everything that does not depend on what failed, and end there.
 
-    The engine does; but the SDK (3.259) ends the program as soon as a resource cannot be registered because another
+    The engine goes on; but the SDK (3.259) ends the program as soon as a resource cannot be registered because another
     one, which it depends on, has failed: then whatever of the other tenants was still waiting for its turn is never
-    registered, and the operator sees a traceback. That failure has been reported by the engine already, and the
-    resource is left out by not being registered, so there is nothing more to say. Without the flag nothing differs:
-    the engine ends the program itself.
+    registered, and the operator sees a traceback. Here such a resource is left out, and the program fails once all
+    others have had their turn. It must fail: to the engine a resource that a program does not register is one to be
+    deleted, and if the program ended well, a database that cannot be resized would lose its firewall, which opens it
+    to the world. Without the flag nothing differs: the engine ends the program itself.
     """
     manager = SETTINGS.rpc_manager
     do_rpc = manager.do_rpc
@@ -28,6 +35,8 @@ def isolate_failures() -> None:
             try:
                 return await function(*args, **kwargs)
             except ResourceRegistrationFailed:
+                # The SDK raises it when nothing is left to wait for.
+                manager.unhandled_exception = manager.unhandled_exception or pulumi.RunError(LEFT_OUT)
                 return None
 
         return do_rpc(name, or_leave_out)

@@ -64,6 +64,8 @@ class Recording:
     """Of the stack; secrets as above."""
     hooks: dict[str, pulumi.ResourceHook] = field(default_factory=dict)
     """By their names."""
+    error: str | None = None
+    """What the program ended with, where something failed."""
 
     def __getitem__(self, name: str) -> Registered:
         return self.resources[name]
@@ -191,7 +193,12 @@ def _record(program: Callable[[], object], config: Mapping[str, str], failing: C
 
     # The mocks have no server for what the engine would call back.
     with patch("pulumi.resource_hooks.register_resource_hook", register):
-        pulumi.runtime.test(body)()  # type: ignore[no-untyped-call]  # the SDK's
+        try:
+            pulumi.runtime.test(body)()  # type: ignore[no-untyped-call]  # the SDK's
+        except pulumi.RunError as error:
+            if not failing:
+                raise
+            monitor.recording.error = str(error)
     return monitor.recording
 
 

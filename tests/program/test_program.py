@@ -13,6 +13,7 @@ import pytest
 
 from meltanodata import accounts, engine, survey
 from meltanodata.errors import UserError
+from meltanodata.isolation import LEFT_OUT
 from meltanodata.names import DROPLET
 from tests.program import builders
 from tests.program.builders import TEAM_1, TEAM_2
@@ -190,6 +191,8 @@ def test_a_tenant_that_fails_holds_up_no_other(run: Callable[..., Recording], fa
     assert f"{other}-verify" in recording.resources
     assert recording.exports["tenants"][other]["host_key"] == HOST_KEY
     assert recording.exports["tenants"][tenant]["url"] == f"https://{tenant}.meltanodata.com"
+    # What a program that ends well has not registered is deleted by the engine.
+    assert recording.error == LEFT_OUT
 
 
 def test_what_could_not_be_made_has_no_output(run: Callable[..., Recording]) -> None:

@@ -16,6 +16,7 @@ from typing import TYPE_CHECKING, Any
 import pytest
 import yaml
 
+from meltanodata.isolation import LEFT_OUT
 from sandbox import pulumi
 from sandbox.api.faults import Fault
 from sandbox.api.messages import DropletFault, NewSnapshot
@@ -65,18 +66,18 @@ class Fleet:
             text=True,
         )
 
-    def starting_up(self) -> subprocess.Popen[str]:
+    def starting_up(self, *args: str) -> subprocess.Popen[str]:
         """`meltanodata up`, begun."""
         command = [sys.executable, "-c", "from meltanodata.cli import main; main()", "up"]
-        return self.start(*command, "--yes", "--skip-preview", "--non-interactive", "--color", "never")
+        return self.start(*command, "--yes", "--skip-preview", "--non-interactive", "--color", "never", *args)
 
     def pulumi(self, *args: str, code: int = 0) -> str:
         """What the CLI prints."""
         return _said(self.start("pulumi", "--non-interactive", "--color", "never", *args), code)
 
-    def up(self, code: int = 0) -> str:
+    def up(self, *args: str, code: int = 0) -> str:
         """What `meltanodata up` prints."""
-        return _said(self.starting_up(), code)
+        return _said(self.starting_up(*args), code)
 
     def preview(self, *args: str, code: int = 0) -> str:
         """What a preview prints."""
@@ -391,6 +392,26 @@ def test_a_droplet_that_fails_is_said_and_finished_by_the_next_run(
         settled.up()
         settled.unchanged()
     assert (settled.world.droplets(), settled.ids("demo"), settled.told("demo")) == (droplets, demo, told)
+
+
+def test_a_tenant_that_fails_loses_nothing_and_nobody_is_removed_meanwhile(settled: Fleet) -> None:
+    before, ids, told = settled.world.everything(), settled.ids("acme"), settled.told("acme")
+    number = settled.control.add_fault(
+        Fault(effect="status", status=422, method="PUT", path="/v2/databases/*/resize", times=None)
+    )
+    started = time.time()
+    settled.tenants(acme={**ACME, "database_size": "db-s-1vcpu-2gb"})
+    said = settled.up("--continue-on-error", code=1)
+    assert LEFT_OUT in said
+    assert "Traceback" not in said
+    # What depends on the database, its firewall first of all, is as it was.
+    assert (settled.world.everything(), settled.ids("acme"), settled.told("acme")) == (before, ids, told)
+    firewalls = [seen for seen in settled.control.requests(started) if seen.path.endswith("/firewall")]
+    assert [seen for seen in firewalls if seen.method != "GET"] == []
+    settled.control.remove_fault(number)
+    settled.tenants(demo=DEMO, acme=ACME)
+    settled.up()
+    settled.unchanged()
 
 
 def test_a_droplet_that_hangs_can_be_interrupted(settled: Fleet) -> None:

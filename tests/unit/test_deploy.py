@@ -89,11 +89,42 @@ def applied(results: list[Result]) -> dict[str, bool]:
     return {result.tenant: result.applied and not result.problems for result in results}
 
 
-def test_a_small_change_is_one_up_without_a_pause() -> None:
-    world = World(*created("acme"), *destroyed("bolt"))
+@pytest.mark.parametrize("kind", [created, destroyed])
+def test_a_small_change_is_one_up_without_a_pause(kind: Any) -> None:
+    world = World(*of(kind, "acme", "bolt"))
     assert applied(world.deploy()) == {"acme": True, "bolt": True}
     assert (world.ups, world.waits, world.checked) == ([None], [], [])
     assert world.left == []
+
+
+def test_removals_are_a_run_of_their_own_after_the_canaries() -> None:
+    world = World(*of(renewed, "acme", "core"), *of(destroyed, "bolt", "demo"))
+    results = world.deploy(canaries=("core", "demo"), pause=7.0)
+    assert [(result.tenant, result.stage) for result in results] == [
+        ("core", "canaries"),
+        ("bolt", "removals"),
+        ("demo", "removals"),
+        ("acme", "batch 1 of 1"),
+    ]
+    assert world.ups == [
+        {step["urn"] for step in renewed("core")},
+        {step["urn"] for step in of(destroyed, "bolt", "demo")},
+        None,
+    ]
+    assert world.waits == [7.0]
+    assert world.left == []
+
+
+def test_a_removal_that_fails_holds_up_nobody() -> None:
+    world = World(*created("acme"), *destroyed("bolt"))
+    world.fails = {step["urn"]: "it is locked" for step in destroyed("bolt")[:1]}
+    assert applied(world.deploy()) == {"bolt": False, "acme": True}
+
+
+def test_a_removal_is_not_held_up_by_a_tenant_that_fails() -> None:
+    world = World(*created("acme"), *destroyed("bolt"))
+    world.fails = {previews.urn("acme", "files"): "connection refused"}
+    assert applied(world.deploy()) == {"bolt": True, "acme": False}
 
 
 def test_canaries_come_first_and_are_looked_at_before_the_rest() -> None:
