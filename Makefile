@@ -9,7 +9,7 @@ help: ## list the targets
 setup: .venv/.ready ## the virtual environment with the locked dependencies
 
 .venv/.ready: requirements.lock pyproject.toml
-	@$(PYTHON) -c 'import ensurepip' 2>/dev/null || apt-get install --yes --quiet python3-venv  # Debian's is a part
+	@$(PYTHON) -c 'import ensurepip' 2>/dev/null || { apt-get update --quiet && apt-get install --yes --quiet python3-venv; }  # Debian's is a part
 	$(PYTHON) -m venv .venv
 	$(BIN)/pip install --quiet --require-hashes --requirement requirements.lock
 	$(BIN)/pip install --quiet --no-build-isolation --no-deps --editable .
