@@ -14,10 +14,11 @@ import typer
 
 from meltanodata import document, edit, fleet, rules, schema, up
 from meltanodata.commands import cli as commands
+from meltanodata.commands import instances
+from meltanodata.commands.options import File, Stack  # noqa: TC001 - typer looks at them
 from meltanodata.errors import Problem, ProblemsError, UserError
 from meltanodata.fleet import Fleet
 from meltanodata.revisions import Revision
-from meltanodata.settings import stack_of
 from meltanodata.stacks import Project
 from meltanodata.wording import show
 
@@ -37,22 +38,7 @@ app = typer.Typer(
 
 app.add_typer(up.app)
 app.add_typer(commands.app)
-
-File = Annotated[Path | None, typer.Argument(help="The fleet file; left out, the one that the stack's settings name.")]
-
-
-def _stack_names() -> list[str]:
-    """For the shell's completion."""
-    return sorted(stack_of(path) for path in Project.around(Path.cwd()).files())
-
-
-Stack = Annotated[
-    str | None,
-    typer.Option(
-        help="A stack of the fleet that is meant; left out, the fleet on DigitalOcean itself.",
-        autocompletion=_stack_names,
-    ),
-]
+app.add_typer(instances.app)
 
 
 def main() -> None:

@@ -127,6 +127,16 @@ def config(stack: str, folder: Path) -> dict[str, str]:
     return {key: entry["value"] for key, entry in found.items() if entry.get("value") is not None}
 
 
+def outputs(stack: str, folder: Path) -> dict[str, Any]:
+    """The stack's outputs with their secrets in the open; never to be kept.
+
+    Raises:
+        UserError: as for `config`.
+    """
+    found: dict[str, Any] = json.loads(_call(["stack", "output", "--json", "--show-secrets", "--stack", stack], folder))
+    return found
+
+
 def export(stack: str, folder: Path) -> dict[str, Any]:
     """The stack's state as `pulumi stack export` prints it, secrets encrypted; needs neither lock nor passphrase.
 

@@ -220,6 +220,11 @@ class Options(_Strict):
         examples=[{"database": "db-postgresql-nyc1-01234"}],
     )
 
+    @property
+    def keeps_login(self) -> bool:
+        """Whether the admin has the password from before the take-over still: until somebody wants a new one."""
+        return self.adopt is not None and self.adopt.login == "keep" and self.admin_password_generation == 1
+
 
 class Tenant(Options):
     """A tenant with everything decided, as the program declares it."""

@@ -39,10 +39,15 @@ class Names:
     """A cluster's that has to be made; one that exists keeps the name it has."""
 
 
+def record_of(key: str, options: Options) -> str:
+    """What a tenant's A record is called, without the domain: its host name's first part."""
+    return (options.adopt and options.adopt.record) or key
+
+
 def names_of(tenant: Tenant, domain: str) -> Names:
     """A tenant's names; its `adopt` has those of an instance made by hand that is called otherwise."""
     adopt = tenant.adopt
-    record = (adopt and adopt.record) or tenant.key
+    record = record_of(tenant.key, tenant)
     host = f"{record}.{domain}"
     return Names(
         record=record,

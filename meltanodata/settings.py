@@ -233,12 +233,19 @@ class Settings(_Frozen):
         description="How `meltanodata deploy` applies a change of many tenants.",
         examples=['{"canaries": ["demo"], "batch": 20, "pause": 30}'],
     )
-
+    onepassword_vault: str | None = Field(
+        default=None,
+        min_length=1,
+        title="a vault's name",
+        description="The vault of 1Password that `meltanodata credentials --onepassword` keeps. Left out, the one"
+        " that is called like the domain.",
+        examples=["meltanodata.com"],
+    )
     no_tenants: Annotated[tuple[str, ...], BeforeValidator(_from_json)] = Field(
         (),
         title="a list of names",
-        description="Droplets, records and clusters in the teams that are there for another purpose; `drift` leaves"
-        " them alone.",
+        description="Droplets, records and clusters in the teams that are there for another purpose; `drift` and"
+        " `adopt` leave them alone.",
         examples=['["controller.meltanodata.com", "www"]'],
     )
 

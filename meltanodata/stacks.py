@@ -101,6 +101,15 @@ class Project:
             raise UserError(f"say which stack is meant: --stack {listing(names)}")
         return stacks
 
+    def stacks_meant(self, stack: str | None) -> tuple[Settings, ...]:
+        """The named stack alone; without a name, all those of the fleet on DigitalOcean itself.
+
+        Raises:
+            ProblemsError: see `stacks`.
+            UserError: see `fleet`.
+        """
+        return tuple(found for found in self.fleet(stack) if stack is None or found.stack == stack)
+
 
 def touched(stacks: Sequence[Settings], before: Fleet, after: Fleet, files: Collection[str]) -> list[str]:
     """The stacks whose plan a change can alter, in the fleet's order.

@@ -163,8 +163,6 @@ class TenantInstance(pulumi.ComponentResource):
             "user": cluster.user,
             "password": cluster.password,
         }
-        # Until somebody wants a new one.
-        keep_login = bool(tenant.adopt and tenant.adopt.login == "keep" and tenant.admin_password_generation == 1)
         unknown = remote.Host(droplet.id, droplet.ipv4_address, settings.ssh_port, secrets.ssh_private_key)
         host_key = remote.first_contact(f"{key}-host-key", unknown, ours)
         host = replace(unknown, host_key=host_key)
@@ -175,7 +173,7 @@ class TenantInstance(pulumi.ComponentResource):
             pulumi.Output.all(
                 login={"secret_key": secret_key.result, "password_salt": password_salt.result},
                 database=connection,
-            ).apply(lambda known: _files(args, names.host, keep_login=keep_login, **known)),
+            ).apply(lambda known: _files(args, names.host, **known)),
             seconds=180,
             # Meltano is restarted when it can reach its database, and the database is closed to others by then.
             options=pulumi.ResourceOptions(parent=self, depends_on=[firewall]),
@@ -190,7 +188,7 @@ class TenantInstance(pulumi.ComponentResource):
                 "admin_script": files.script("admin"),
                 "username": ADMIN,
                 "password": admin_password.result,
-                "keep": keep_login,
+                "keep": tenant.keeps_login,
             },
             seconds=1200,
             options=pulumi.ResourceOptions(parent=self, depends_on=[written]),
@@ -231,7 +229,7 @@ class TenantInstance(pulumi.ComponentResource):
         self.database_team = pulumi.Output.from_input(tenant.database_team)
         self.database_host = cluster.host
         self.admin_user = pulumi.Output.from_input(ADMIN)
-        self.admin_password = pulumi.Output.from_input(None) if keep_login else admin_password.result
+        self.admin_password = pulumi.Output.from_input(None) if tenant.keeps_login else admin_password.result
         self.register_outputs(self.outputs())
 
     def outputs(self) -> Mapping[str, pulumi.Output[Any]]:
@@ -249,7 +247,7 @@ class TenantInstance(pulumi.ComponentResource):
 
 
 def _files(
-    args: TenantArgs, host_name: str, *, keep_login: bool, login: Mapping[str, str], database: Mapping[str, Any]
+    args: TenantArgs, host_name: str, *, login: Mapping[str, str], database: Mapping[str, Any]
 ) -> Mapping[str, Any]:
     """The document of the files' Command, once the cluster and the passwords are there."""
     return files.files_document(
@@ -262,7 +260,7 @@ def _files(
                 args.secrets.certificate.get_secret_value(), args.secrets.certificate_key.get_secret_value()
             ),
             login=files.Login(**login),
-            keep_login=keep_login,
+            keep_login=args.tenant.keeps_login,
             database=files.Database(**database),
         )
     )

@@ -116,7 +116,7 @@ def test_the_cli_is_of_the_sdks_version() -> None:
     [
         ("check", set()),
         ("preview", {"check", "stacks", "plan", "comment"}),
-        ("deploy", {"stacks", "deploy", "page"}),
+        ("deploy", {"stacks", "deploy", "credentials", "page"}),
         ("drift", {"drift"}),
     ],
 )
