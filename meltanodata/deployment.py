@@ -5,6 +5,7 @@ Its form is Pulumi's own, version 3: https://www.pulumi.com/docs/iac/cli/command
 
 from __future__ import annotations
 
+import json
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
@@ -29,3 +30,16 @@ def ids(exported: Mapping[str, Any]) -> dict[tuple[str, str], str]:
         for resource in resources(exported)
         if resource.get("id") and not resource.get("delete")
     }
+
+
+def opened(value: Any) -> Any:
+    """A value of a state that was exported with its secrets in the open, with what they hide in their place."""
+    match value:
+        case {"plaintext": str(text)}:
+            return json.loads(text)
+        case dict():
+            return {key: opened(inner) for key, inner in value.items()}
+        case list():
+            return [opened(inner) for inner in value]
+        case _:
+            return value

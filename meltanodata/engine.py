@@ -137,13 +137,17 @@ def outputs(stack: str, folder: Path) -> dict[str, Any]:
     return found
 
 
-def export(stack: str, folder: Path) -> dict[str, Any]:
+def export(stack: str, folder: Path, *, show_secrets: bool = False) -> dict[str, Any]:
     """The stack's state as `pulumi stack export` prints it, secrets encrypted; needs neither lock nor passphrase.
+
+    With its secrets in the open (`deployment.opened`) it needs the passphrase, and must not be shown or kept.
 
     Raises:
         UserError: there is no CLI, no such stack, or no access to its state.
     """
-    found: dict[str, Any] = json.loads(_call(["stack", "export", "--stack", stack], folder))
+    found: dict[str, Any] = json.loads(
+        _call(["stack", "export", "--stack", stack, *(["--show-secrets"] if show_secrets else [])], folder)
+    )
     return found
 
 

@@ -11,11 +11,13 @@ import os
 import re
 import shlex
 from decimal import Decimal
+from ipaddress import IPv4Address
 from typing import TYPE_CHECKING, Annotated, Literal, TypeAlias
 
 from pydantic import AfterValidator, BaseModel, BeforeValidator, ConfigDict, Field, SecretStr
 
 from meltanodata import document
+from meltanodata.doctor import Check
 from meltanodata.document import Document, Place, Value
 from meltanodata.errors import Problem, ProblemsError
 from meltanodata.wording import did_you_mean, example_of, findings, listing, show
@@ -115,6 +117,21 @@ def _root_url(url: str) -> str:
     if not re.fullmatch(r"https?://[^/?#@\s]+", url):
         raise ValueError(f"a root URL is wanted, without path and closing slash, such as {DIGITALOCEAN}")
     return url
+
+
+_LAST_PORT = 65535
+
+
+def _name_server(text: str | None) -> str | None:
+    if text is None:
+        return None
+    try:
+        address, _, port = text.partition(":")
+        if IPv4Address(address) and (not port or 0 < int(port) <= _LAST_PORT):
+            return text
+    except ValueError:
+        pass
+    raise ValueError("an IPv4 address is wanted, such as 9.9.9.9 or 127.0.0.1:5300")
 
 
 def _regex(pattern: str) -> str:
@@ -221,6 +238,18 @@ class Settings(_Frozen):
         description="DigitalOcean, or a sandbox. Stacks with the same one form one fleet.",
         examples=[DIGITALOCEAN],
     )
+    resolver: Annotated[str | None, AfterValidator(_name_server)] = Field(
+        default=None,
+        title="a name server's address, with a port where it is not 53",
+        description="Whom `meltanodata doctor` asks for names; left out, whom its machine asks.",
+        examples=["9.9.9.9"],
+    )
+    unchecked: Annotated[tuple[Check, ...], BeforeValidator(_from_json)] = Field(
+        default=(),
+        title="a list of checks",
+        description="What `meltanodata doctor` leaves out here: ping, say, where something on the way drops it.",
+        examples=['["ping"]'],
+    )
     guard: Guard = Field(
         default=Guard(),
         title="a mapping of thresholds",
@@ -269,7 +298,7 @@ class Secrets(_Frozen):
 
 
 _PUBLIC = tuple(name for name in Settings.model_fields if name != "stack")
-_STRUCTURED = ("droplet_team", "database_teams", "guard", "rollout")
+_STRUCTURED = ("droplet_team", "database_teams", "unchecked", "guard", "rollout")
 _SECRET = tuple(Secrets.model_fields)
 
 
@@ -302,6 +331,24 @@ def from_config(config: Mapping[str, str], stack: str, now: datetime) -> tuple[S
     prefix = f"{NAMESPACE}:"
     values = {name.removeprefix(prefix): value for name, value in config.items() if name.startswith(prefix)}
     return of(with_other_tokens(values), stack, now)
+
+
+def ssh_private_key(config: Mapping[str, str], stack: str) -> SecretStr:
+    """Root's key alone, for who signs in to droplets, also when another secret has to be mended (see `from_config`).
+
+    Raises:
+        ProblemsError: it is missing or cannot be read, with the command that mends it.
+    """
+    from meltanodata import certificates  # noqa: PLC0415 - cryptography, which only some commands need
+
+    name = "ssh_private_key"
+    pem = _pem(config.get(f"{NAMESPACE}:{name}"))
+    report = _Report(stack, file_of(stack), None)
+    for wrong, problem in [(name, "is missing")] if pem is None else certificates.ssh_key_problems(pem):
+        report.add((wrong,), problem, report.set_secret(wrong))
+    if pem is None or report.problems:
+        raise ProblemsError(report.problems)
+    return SecretStr(pem)
 
 
 TOKENS = "MELTANODATA_TOKENS"
@@ -492,6 +539,8 @@ def _public_remedy(path: Steps, field: FieldInfo, report: _Report) -> str:
         path, example = ("droplet_team", "name"), "Meltano"
     elif path[0] == "database_teams" and path[-1] not in DatabaseTeam.model_fields:
         path, example = ("database_teams", *(path[1:] or (0,)), "name"), "MeltanoData DBs 1"
+    elif path[0] == "unchecked":
+        path, example = ("unchecked", *(path[1:] or (0,))), str(Check.PING)
     return report.set(path, example)
 
 
@@ -499,7 +548,7 @@ def _secrets(values: Mapping[str, str], report: _Report, now: datetime) -> Secre
     from meltanodata import certificates  # noqa: PLC0415 - cryptography, which only the program needs
 
     tokens = _tokens(values, report)
-    pem = {name: values[name].strip().replace("\r\n", "\n") + "\n" for name in _FILES if values.get(name)}
+    pem = {name: text for name in _FILES if (text := _pem(values.get(name))) is not None}
     wrong = [(name, "is missing") for name in _FILES if name not in pem]
     wrong += certificates.ssh_key_problems(pem.get("ssh_private_key"))
     domain = None if "domain" in report.settings else values.get("domain")
@@ -509,6 +558,11 @@ def _secrets(values: Mapping[str, str], report: _Report, now: datetime) -> Secre
     if wrong or tokens is None:
         return None
     return Secrets(tokens=tokens, **{name: SecretStr(text) for name, text in pem.items()})
+
+
+def _pem(text: str | None) -> str | None:
+    """A text as its file has it, whoever set it on whatever machine."""
+    return text.strip().replace("\r\n", "\n") + "\n" if text else None
 
 
 def _tokens(values: Mapping[str, object], report: _Report) -> dict[str, SecretStr] | None:

@@ -108,6 +108,7 @@ def _explain(error: ErrorDetails, field: FieldInfo, value: object) -> str:
         "bool_type": "is neither true nor false",
         "bool_parsing": "is neither true nor false",
         "literal_error": f"is not possible; allowed: {context.get('expected')}",
+        "enum": f"is not possible; allowed: {context.get('expected')}",
         "greater_than_equal": f"is too small; the least is {context.get('ge')}",
         "less_than_equal": f"is too big; the most is {context.get('le')}",
         "value_error": f"is not possible: {context.get('error')}",

@@ -128,7 +128,12 @@ def prepare(home: Home, running: Running, engine: Engine) -> Path:
 def _generated(home: Home, running: Running) -> tuple[dict[str, Any], dict[str, str]]:
     """The settings that only this sandbox knows: plain ones by key, secret ones by path."""
     keys = Keys.ensure(home, running.domain)
-    plain = {f"{_NAMESPACE}:api_url": running.api_url, f"{_NAMESPACE}:ssh_port": running.ssh_port}
+    plain = {
+        f"{_NAMESPACE}:api_url": running.api_url,
+        f"{_NAMESPACE}:ssh_port": running.ssh_port,
+        f"{_NAMESPACE}:resolver": "{}:{}".format(*running.resolver),
+        f"{_NAMESPACE}:unchecked": _unchecked(running),
+    }
     secret = {f"{_NAMESPACE}:tokens[{json.dumps(name)}]": access.token for name, access in running.teams.items()}
     secret |= {
         f"{_NAMESPACE}:ssh_private_key": keys.ssh_private_key.read_text(),
@@ -136,6 +141,13 @@ def _generated(home: Home, running: Running) -> tuple[dict[str, Any], dict[str, 
         f"{_NAMESPACE}:certificate_key": keys.wildcard_key.read_text(),
     }
     return plain, secret
+
+
+def _unchecked(running: Running) -> list[str]:
+    """What `meltanodata doctor` cannot find well where there is only something that answers like it."""
+    if running.droplets == "light":
+        return ["system", "logs", "env", "ftp", "database", "certificate", "page"]
+    return ["database"] if running.databases == "light" else []
 
 
 def _merge(folder: Path, checkout: dict[str, Any], plain: dict[str, Any]) -> None:

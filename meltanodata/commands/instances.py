@@ -9,7 +9,7 @@ from typing import Annotated
 
 import typer
 
-from meltanodata.commands.options import OneStack  # noqa: TC001 - typer looks at it
+from meltanodata.commands.options import OneStack, Tenant, tenant_names
 
 app = typer.Typer()
 
@@ -46,3 +46,69 @@ def credentials(
         raise typer.BadParameter("name one tenant, or say --onepassword")
     else:
         logins.show((tenants or [])[0], stack)
+
+
+@app.command()
+def doctor(
+    tenants: Annotated[
+        list[str] | None,
+        typer.Argument(metavar="TENANT", autocompletion=tenant_names, help="Tenants; left out, all of them."),
+    ] = None,
+    stack: OneStack = None,
+    as_json: Annotated[bool, typer.Option("--json", help="Print all that was found as JSON.")] = False,
+) -> None:
+    """Find out what is wrong with instances, and what to do about it.
+
+    Ping, DNS, SSH and its host key, systemd, Meltano's logs, .env, FTP, the database from the droplet and from here,
+    certificate and page; nothing is changed. Warnings aside, exit code 1 if anything is wrong.
+
+    \b
+    meltanodata doctor
+    meltanodata doctor acme
+    meltanodata doctor --stack prod --json | jq 'map_values(.well)'
+    """
+    from meltanodata.commands import droplets
+
+    droplets.doctor(tenants or [], stack, as_json=as_json)
+
+
+@app.command()
+def ssh(
+    tenant: Tenant,
+    command: Annotated[
+        list[str] | None, typer.Argument(metavar="[-- COMMAND...]", help="What to run; left out, a shell.")
+    ] = None,
+    stack: OneStack = None,
+) -> None:
+    """Sign in to a tenant's droplet as root.
+
+    By OpenSSH's client, with the host key that the stack has pinned and the stack's own key. A command is taken, and
+    its exit code given back, as ssh does.
+
+    \b
+    meltanodata ssh acme
+    meltanodata ssh acme -- systemctl status
+    meltanodata ssh acme -- cat /etc/caddy/Caddyfile > Caddyfile
+    """
+    from meltanodata.commands import droplets
+
+    droplets.ssh(tenant, stack, command or [])
+
+
+@app.command()
+def logs(
+    tenant: Tenant,
+    follow: Annotated[bool, typer.Option("--follow", "-f", help="Go on as lines are added, until Ctrl-C.")] = False,
+    stack: OneStack = None,
+) -> None:
+    """Show the last lines of an instance's logs.
+
+    Meltano's UI log, and the journal of Meltano and Caddy, as they are: unlike doctor's they may hold secrets.
+
+    \b
+    meltanodata logs acme
+    meltanodata logs acme -f
+    """
+    from meltanodata.commands import droplets
+
+    droplets.logs(tenant, stack, follow=follow)

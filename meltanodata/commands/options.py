@@ -7,6 +7,7 @@ from typing import Annotated
 
 import typer
 
+from meltanodata import fleet
 from meltanodata.settings import stack_of
 from meltanodata.stacks import Project
 
@@ -14,6 +15,13 @@ from meltanodata.stacks import Project
 def _stack_names() -> list[str]:
     """For the shell's completion."""
     return sorted(stack_of(path) for path in Project.around(Path.cwd()).files())
+
+
+def tenant_names() -> list[str]:
+    """For the shell's completion: those of the fleet files, since to ask the stacks would take seconds."""
+    project = Project.around(Path.cwd())
+    files = {project.tenants_file(stack) for stack in project.stacks()}
+    return sorted({row.key for file in files for row in fleet.load(file)[0].rows})
 
 
 File = Annotated[Path | None, typer.Argument(help="The fleet file; left out, the one that the stack's settings name.")]
@@ -34,3 +42,5 @@ OneStack = Annotated[
         autocompletion=_stack_names,
     ),
 ]
+
+Tenant = Annotated[str, typer.Argument(metavar="TENANT", autocompletion=tenant_names, help="The tenant's name.")]

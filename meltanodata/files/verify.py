@@ -79,7 +79,7 @@ def page(host_name: str, fingerprint: str | None, caddy: tuple[str, int]) -> str
         served = certificate(host_name, caddy)
         if fingerprint is not None and hashlib.sha256(served).hexdigest() != fingerprint:
             return f"https://{host_name} serves another certificate. Look at: /etc/caddy, journalctl --unit caddy"
-        status = identity(host_name, served, caddy)
+        status, _ = ask_page(host_name, "/api/v1/identity", served, caddy)
     except ssl.SSLError as error:
         return f"https://{host_name} has no good certificate ({error.reason}). Look at: journalctl --unit caddy"
     except (OSError, http.client.HTTPException) as error:
@@ -105,8 +105,8 @@ def certificate(host_name: str, caddy: tuple[str, int]) -> bytes:
         return connection.getpeercert(binary_form=True) or b""
 
 
-def identity(host_name: str, served: bytes, caddy: tuple[str, int]) -> int:
-    """The status of Meltano's answer to who we are; the certificate must be in time and made out to the host name.
+def ask_page(host_name: str, path: str, served: bytes, caddy: tuple[str, int]) -> tuple[int, bytes]:
+    """Meltano's answer, status and body; the certificate must be in time and made out to the host name.
 
     Trust rests on the certificate that was served, since it is compared with the one to be served already, and a
     self-signed one has nothing above it.
@@ -117,8 +117,9 @@ def identity(host_name: str, served: bytes, caddy: tuple[str, int]) -> int:
     with connect(this_one, host_name, caddy) as connection:
         request = http.client.HTTPConnection(host_name)
         request.sock = connection
-        request.request("GET", "/api/v1/identity")
-        return request.getresponse().status
+        request.request("GET", path)
+        answer = request.getresponse()
+        return answer.status, answer.read()
 
 
 def connect(context: ssl.SSLContext, host_name: str, caddy: tuple[str, int]) -> ssl.SSLSocket:

@@ -391,6 +391,38 @@ def test_guard_and_rollout_are_json_in_the_config() -> None:
     assert made.no_tenants == ("www",)
 
 
+@pytest.mark.parametrize("resolver", ["9.9.9.9", "127.0.0.1:5300"])
+def test_how_doctor_asks_and_what_it_leaves_out(resolver: str) -> None:
+    made, _ = settings.of(config(resolver=resolver, unchecked='["ping", "dns"]'), "prod", NOW)
+    assert made.resolver == resolver
+    assert list(made.unchecked) == ["ping", "dns"]
+
+
+@pytest.mark.parametrize("resolver", ["", "dns.example.com", "9.9.9.9:0", "9.9.9.9:65536", "9.9.9", "::1"])
+def test_a_resolver_that_is_none(resolver: str) -> None:
+    (found,) = problems(resolver=resolver)
+    assert "an IPv4 address is wanted, such as 9.9.9.9 or 127.0.0.1:5300" in found
+    assert "pulumi config set --stack prod meltanodata:resolver 9.9.9.9" in found
+
+
+def test_a_check_that_there_is_not() -> None:
+    (found,) = problems(unchecked='["pong"]')
+    assert "unchecked[0] 'pong' is not possible; allowed: 'ping', 'dns', 'ssh'" in found
+    assert "pulumi config set --stack prod --path 'meltanodata:unchecked[0]' ping" in found
+
+
+def test_the_ssh_key_alone_can_be_had_whatever_else_is_wrong() -> None:
+    key = pem(SSH_KEY, ssh=True)  # another text each time
+    values = {"meltanodata:ssh_private_key": key.strip()}
+    assert settings.ssh_private_key(values, "prod").get_secret_value() == key
+
+
+@pytest.mark.parametrize("key", [None, "", pem(SSH_KEY, ssh=True, passphrase=b"x")])
+def test_an_ssh_key_that_cannot_be_had(key: str | None) -> None:
+    with pytest.raises(ProblemsError, match=r"pulumi config set --stack prod --secret meltanodata:ssh_private_key < "):
+        settings.ssh_private_key({} if key is None else {"meltanodata:ssh_private_key": key}, "prod")
+
+
 FILE = """\
 config:
   other:thing: 1

@@ -1,0 +1,131 @@
+"""`doctor`, `ssh`, `logs`: what is done with the instances that a stack has made."""
+
+from __future__ import annotations
+
+import json
+import subprocess
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import typer
+from rich.console import Console
+from rich.progress import MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn
+
+from meltanodata import diagnosis, engine, fleet, openssh, settings
+from meltanodata.commands.here import width
+from meltanodata.errors import UserError
+from meltanodata.instances import instances
+from meltanodata.stacks import Project
+from meltanodata.wording import did_you_mean, listing, show
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping, Sequence
+
+    from pydantic import SecretStr
+
+    from meltanodata.doctor import Finding
+    from meltanodata.instances import Instance
+    from meltanodata.settings import Settings
+
+LOG_LINES = 100
+_LOGS = "/var/meltano/project/.meltano/run/meltano-ui.log"
+
+
+def doctor(tenants: Sequence[str], stack: str | None, *, as_json: bool) -> None:
+    """See `instances.doctor`."""
+    known = [
+        (own, instance)
+        for own, found in _by_stack(tenants, stack)
+        for instance in found.values()
+        if not tenants or instance.tenant in tenants
+    ]
+    stacks = {own.stack: own for own, _ in known}
+    found: dict[str, list[Finding]] = {}
+    for own in stacks.values():
+        found |= look(own, Project.around(Path.cwd()), [it for its, it in known if its is own])
+    if as_json:
+        print(json.dumps(diagnosis.plain(found), indent=2, ensure_ascii=False))
+    else:
+        console = Console(width=width(), highlight=False)
+        for part in diagnosis.shown(found, {check for own in stacks.values() for check in own.unchecked}):
+            console.print(part, soft_wrap=True)
+    if not all(map(diagnosis.well, found.values())):
+        raise typer.Exit(1)
+
+
+def look(own: Settings, project: Project, patients: Sequence[Instance]) -> dict[str, list[Finding]]:
+    """Look at instances of a stack, with progress on the standard error stream."""
+    from meltanodata import examination  # noqa: PLC0415 - asyncssh, which the other commands need not wait for
+
+    way = examination.Way.of(own, _key(own, project))
+    columns = (TextColumn("looking at {task.description}"), MofNCompleteColumn(), TimeElapsedColumn())
+    with Progress(*columns, console=Console(stderr=True), transient=True) as progress:
+        task = progress.add_task(own.stack, total=len(patients))
+        return examination.examine([(instance, way) for instance in patients], lambda *_: progress.advance(task))
+
+
+def ssh(tenant: str, stack: str | None, command: Sequence[str]) -> None:
+    """See `instances.ssh`."""
+    own, instance = _one(tenant, stack)
+    key = _key(own, Project.around(Path.cwd()))
+    raise typer.Exit(openssh.run(instance, own.ssh_port, key, command))
+
+
+def logs(tenant: str, stack: str | None, *, follow: bool) -> None:
+    """See `instances.logs`."""
+    own, instance = _one(tenant, stack)
+    key = _key(own, Project.around(Path.cwd()))
+    journal = f"journalctl --unit meltano --unit caddy --no-pager --lines {LOG_LINES}"
+    page = f"tail -v -n {LOG_LINES}"
+    if not follow:
+        command = f"{page} {_LOGS}; echo; {journal}"
+        raise typer.Exit(openssh.run(instance, own.ssh_port, key, [command], stdin=subprocess.DEVNULL))
+    # What follows on the droplet ends when its standard input does, which is when we end, however that happens.
+    command = f"{page} -F {_LOGS} & {journal} --follow & cat >/dev/null; kill $(jobs -p)"
+    openssh.run(instance, own.ssh_port, key, [command], stdin=subprocess.PIPE)
+
+
+def _one(tenant: str, stack: str | None) -> tuple[Settings, Instance]:
+    for own, found in _by_stack([tenant], stack):
+        if tenant in found:
+            return own, found[tenant]
+    raise AssertionError  # _by_stack has found it
+
+
+def _by_stack(tenants: Sequence[str], stack: str | None) -> list[tuple[Settings, Mapping[str, Instance]]]:
+    """The instances of the stacks that have these tenants, or of all stacks of the fleet.
+
+    Raises:
+        UserError: no stack has one of them.
+    """
+    project = Project.around(Path.cwd())
+    found: list[tuple[Settings, Mapping[str, Instance]]] = [
+        (own, {it.tenant: it for it in instances(own.stack, engine.export(own.stack, project.root, show_secrets=True))})
+        for own in _stacks(project, tenants, stack)
+    ]
+    known = [tenant for _, own in found for tenant in own]
+    if missing := [tenant for tenant in tenants if tenant not in known]:
+        names = listing([own.stack for own, _ in found], "and")
+        raise UserError(
+            "\n".join(
+                f"there is no tenant {show(tenant)} in {names}.{did_you_mean(tenant, known)} There are:"
+                f" {listing(known, 'and') if known else 'none'}"
+                for tenant in missing
+            )
+        )
+    return found
+
+
+def _stacks(project: Project, tenants: Sequence[str], stack: str | None) -> Sequence[Settings]:
+    """The stacks that may have these tenants."""
+    meant = project.stacks_meant(stack)
+    rows, _ = fleet.load(project.tenants_file(meant[0]))
+    homes = {row.key: row.options.database_team for row in rows.rows}
+    teams = {homes.get(tenant) for tenant in tenants}
+    if not teams or None in teams:  # one that is not in the file any more, and still somewhere
+        return meant
+    return [own for own in meant if teams.intersection(team.name for team in own.database_teams)] or meant
+
+
+def _key(own: Settings, project: Project) -> SecretStr:
+    return settings.ssh_private_key(engine.config(own.stack, project.root), own.stack)

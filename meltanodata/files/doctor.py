@@ -1,0 +1,223 @@
+"""What an instance looks like from inside: the guide's chapters on debugging. Runs on the droplet, as root.
+
+It changes nothing and prints facts, as JSON, that `meltanodata.doctor` judges. What others have written (logs, errors)
+goes through `redact` here, so that no secret in it leaves the droplet.
+"""
+
+from __future__ import annotations
+
+import datetime as dt
+import json
+import re
+import subprocess
+import time
+import types
+import urllib.parse
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from collections.abc import Collection, Iterator
+
+PROJECT = Path("var/meltano/project")
+KEPT_LINES = 12
+"""Of each log."""
+KEPT_CHARACTERS = 300
+"""Of each line."""
+LONGEST_LINE = 2000
+"""Characters of a line that are read."""
+LOG_BYTES = 1 << 18
+"""Read of each file, from its end."""
+RECENT = 24 * 3600
+"""Seconds in which an error is news."""
+HIDDEN = "[hidden]"
+
+
+def main(
+    document: dict[str, Any],
+    root: Path = Path("/"),
+    programs: Path | None = None,
+    caddy: tuple[str, int] = ("127.0.0.1", 443),
+) -> None:
+    """Print what there is to see.
+
+    Args:
+        document: `host_name`; `database_host`; `verify_script` and `reach_script`, the texts of verify.py and reach.py.
+        root: the file system; another one in tests.
+        programs: where systemctl, journalctl and reach.py's interpreter are in tests.
+        caddy: where it listens; elsewhere in tests.
+    """
+    verify: Any = types.ModuleType("verify")
+    exec(document["verify_script"], vars(verify))  # noqa: S102 - a script of ours
+    systemctl, journalctl = (str(programs / name) if programs else name for name in ("systemctl", "journalctl"))
+    failed = verify.ask(systemctl, "list-units", "--failed", "--plain", "--no-legend")
+    services = {service: verify.service_state(systemctl, service) for service in verify.SERVICES}
+    units = [line.split()[0] for line in failed.splitlines() if line.strip()]
+    units += [f"{service}.service" for service, finding in services.items() if finding]
+    page = verify.page(document["host_name"], None, caddy)
+    known = secrets(root)
+    public = [document["host_name"], document["database_host"] or ""]
+
+    def shown(lines: list[str]) -> list[str]:
+        return [redact(line, known, public) for line in lines[-KEPT_LINES:]]
+
+    reached = database(document["reach_script"], programs)
+    facts = {
+        "system": verify.state(systemctl),
+        "services": services,
+        "journal": {unit: shown(journal(journalctl, unit)) for unit in dict.fromkeys(units)},
+        "page": page,
+        "page_log": shown(journal(journalctl, "meltano")) if page else [],
+        "errors": {path.name: shown(lines) for path, lines in recent_errors(root / PROJECT / ".meltano/run")},
+        "env": entry(root / PROJECT / ".env"),
+        "project": entry(root / PROJECT),
+        "database": {**reached, "error": reached["error"] and shown([" ".join(reached["error"].split())])[0]},
+    }
+    print(json.dumps(facts))
+
+
+def journal(journalctl: str, unit: str) -> list[str]:
+    """A unit's last words."""
+    command = [journalctl, "--unit", unit, "--lines", str(KEPT_LINES), "--no-pager", "--output", "cat"]
+    done = subprocess.run(command, check=False, capture_output=True, text=True, errors="replace")
+    return done.stdout.splitlines()
+
+
+def entry(path: Path) -> dict[str, str] | None:
+    """Owner and mode of a file or folder; None where there is none."""
+    try:
+        return {"owner": f"{path.owner()}:{path.group()}", "mode": f"{path.stat().st_mode & 0o7777:o}"}
+    except KeyError:  # an owner without a name
+        return {"owner": f"{path.stat().st_uid}:{path.stat().st_gid}", "mode": f"{path.stat().st_mode & 0o7777:o}"}
+    except FileNotFoundError:
+        return None
+
+
+def database(reach_script: str, programs: Path | None) -> dict[str, Any]:
+    """What reach.py says."""
+    as_meltano = ["runuser", "--user", "meltano", "--", "/var/meltano/.venv/bin/python"]
+    interpreter = [str(programs / "python")] if programs else as_meltano
+    try:
+        done = subprocess.run(
+            [*interpreter, "-"],
+            check=False,
+            capture_output=True,
+            text=True,
+            input=f"{reach_script}\n\nmain()\n",
+            timeout=30,
+        )
+        found: dict[str, Any] = json.loads(done.stdout)
+    except (subprocess.SubprocessError, OSError) as error:
+        return {"address": None, "error": f"cannot be asked: {type(error).__name__}"}
+    except ValueError:
+        *_, last = ["it said nothing", *done.stderr.splitlines()]
+        return {"address": None, "error": f"cannot be asked: {last}"}
+    return found
+
+
+ENTRY = re.compile(r"[\[ ]*(\d{4}-\d\d-\d\d[T ]\d\d:\d\d:\d\d)")
+ERROR = re.compile(r"\b(?:ERROR|CRITICAL|FATAL)\b|^\S*Traceback \(most recent call last\)|\[error\s*\]")
+
+
+def recent_errors(folder: Path) -> Iterator[tuple[Path, list[str]]]:
+    """The files among Meltano's logs that have errors of the last day in them, and those with what follows each."""
+    now = time.time()
+    for path in sorted(folder.glob("*.log")):
+        if path.is_symlink() or now - path.stat().st_mtime > RECENT:
+            continue
+        with path.open("rb") as file:
+            file.seek(max(0, path.stat().st_size - LOG_BYTES))
+            text = file.read().decode(errors="replace")
+        wanted, recent, lines = False, True, []
+        for line in text.splitlines():
+            began = ENTRY.match(line)
+            if began:
+                stamp = dt.datetime.fromisoformat(began[1].replace("T", " ")).replace(tzinfo=dt.UTC)
+                recent = now - stamp.timestamp() < RECENT
+            wanted = bool(ERROR.search(line)) or (wanted and not began)
+            if wanted and recent and line.strip():
+                lines.append(line)
+        if lines:
+            yield path, lines
+
+
+PUBLIC_NAMES = ("PG_USERNAME", "PG_ADDRESS", "PG_PORT", "PG_DATABASE", "SERVER_NAME")
+SHORTEST = 6
+"""Shorter values are words that stand everywhere."""
+HIDES = (  # what people call a secret
+    r"[\w.-]{0,40}(?:passw(?:or)?d|passphrase|pwd|secret|token|api[-_]?key|access[-_]?key|private[-_]?key|credential|salt"
+    r"|signature|session|dsn|auth[-_]?(?:code|key))[\w.-]{0,40}"
+)
+
+
+def secrets(root: Path) -> list[str]:
+    """What the instance's own files hide: every value of .env and ui.cfg, and what meltano.yml calls a secret."""
+    found = set()
+    assignment = re.compile(r"\s*(?:export\s+)?([\w.-]+)\s*[=:]\s*(.*)")
+    for name in (".env", "ui.cfg", "meltano.yml"):
+        try:
+            lines = (root / PROJECT / name).read_text(errors="replace").splitlines()
+        except OSError:
+            continue
+        for line in lines:
+            match = assignment.match(line.replace("- ", "", 1) if name == "meltano.yml" else line)
+            if match is None or match[1] in PUBLIC_NAMES:
+                continue
+            if name == "meltano.yml" and not re.fullmatch(HIDES, match[1], re.IGNORECASE):
+                continue
+            value = match[2].strip()
+            found |= {value, value.strip("'\""), value.split(" #")[0].strip().strip("'\"")}
+    return [value for value in found if len(value) >= SHORTEST]
+
+
+VALUE = r"\"(?:\\.|[^\"\\])*\"?|'(?:\\.|[^'\\])*'?|[^\s,;&)}\]]+"
+PATTERNS = (
+    # A header's value goes to the end of the line.
+    r"(?i)(\b(?:authorization|(?:set-)?cookie|x-[\w-]{0,40}(?:key|token|auth)[\w-]{0,40})[\\\"']*\s*[:=]).*",
+    rf"(?i)(\b{HIDES}[\\\"']*\s*(?:=>|=|:)\s*)(?:{VALUE})",
+    rf"(?i)(\bpassword\s+)(?={chr(39)}|\")(?:{VALUE})",
+    rf"(?i)(\s--?(?:p|password|token|secret)[ =])(?:{VALUE})",
+    r"(?i)(\b(?:basic|bearer|digest|negotiate)\s+)\S{6,}",
+    r"(\w://)\S*@",
+    r"(\b[\w.+-]{1,64}:)[^\s/@:]+@",
+)
+"""Each takes away what a name, or the place it stands in, tells to be a secret, and keeps its first group."""
+WORD = re.compile(r"[A-Za-z0-9+/_=~-]{16,}")
+MANY_DIGITS = 6
+MANY_SWITCHES, SWITCHES_A_CHARACTER = 4, 0.15
+
+
+def redact(text: str, known: Collection[str], public: Collection[str] = ()) -> str:
+    """A line without secrets and control characters, not longer than is kept of one.
+
+    Taken away is what is known to be secret, what is called one, and every word that looks as if nobody had thought of
+    it: a customer's key may stand in no file of ours. A word too many costs a reader little.
+
+    Args:
+        text: one line.
+        known: secrets; also as they stand in an address or in a quoted string.
+        public: texts whose words are no secrets, whatever they look like.
+    """
+    variants = {
+        variant for value in known for variant in (value, urllib.parse.quote(value, safe=""), json.dumps(value)[1:-1])
+    }
+    for value in sorted(variants, key=len, reverse=True):
+        text = text.replace(value, HIDDEN)
+    # Only now, so that no half of a known one is left; and before what takes longer the longer the line is.
+    text = "".join(character if character.isprintable() else " " for character in text[:LONGEST_LINE])
+    for pattern in PATTERNS:
+        text = re.sub(pattern, rf"\1{HIDDEN}", text)
+
+    def hidden(word: re.Match[str]) -> str:
+        return word[0] if any(word[0] in it for it in public) or not looks_random(word[0]) else HIDDEN
+
+    return WORD.sub(hidden, text)[:KEPT_CHARACTERS]
+
+
+def looks_random(word: str) -> bool:
+    """Whether a long word has many digits, or changes too often from one kind of character to another."""
+    digits = sum(character.isdigit() for character in word)
+    if (digits >= MANY_DIGITS and re.search("[A-Za-z]", word)) or (digits and word.isupper()):
+        return True
+    switches = len(re.findall("(?=[a-z][A-Z]|[A-Za-z][0-9]|[0-9][A-Za-z])", word))
+    return switches >= max(MANY_SWITCHES, len(word) * SWITCHES_A_CHARACTER)
