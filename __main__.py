@@ -25,12 +25,13 @@ def main() -> None:
 
     tenants = fleet.tenants(settings)
     stack = f"{pulumi.get_organization()}/{pulumi.get_project()}/{settings.stack}"
-    state = deployment.ids(engine.export(stack, root))
+    exported = engine.export(stack, root)
     wait = None if pulumi.runtime.is_dry_run() else lambda what: pulumi.log.info(f"waiting for {what}")
-    found = survey(tenants, settings, secrets.tokens, state, wait)
+    found = survey(tenants, settings, secrets.tokens, deployment.ids(exported), wait)
     held, existing = found.accounts, found.existing
     misplaced = rules.problems(fleet, fleet_stacks, names.homes(fleet, settings, held))
-    if lacking := [*map(str, misplaced), *found.unclear, *offers.problems(tenants, existing, held, settings)]:
+    made = deployment.replacement_triggers(exported)
+    if lacking := [*map(str, misplaced), *found.unclear, *offers.problems(tenants, existing, held, settings, made)]:
         raise UserError("\n".join(lacking))
 
     isolate_failures()

@@ -50,6 +50,18 @@ class Droplet:
     """`new` until it has been made, then `active` or `off`."""
     region: str
     size: str
+    disk: int
+    """GB; larger than its size's where it was resized without its disk."""
+
+
+@dataclass(frozen=True)
+class DropletSize:
+    """A plan for droplets."""
+
+    regions: frozenset[str]
+    """Where it can be had."""
+    disk: int
+    """GB."""
 
 
 @dataclass(frozen=True)
@@ -85,6 +97,8 @@ class Snapshot:
     name: str
     regions: frozenset[str]
     created_at: datetime
+    min_disk: int
+    """GB that a droplet made from it has to have."""
 
 
 @dataclass(frozen=True)
@@ -109,8 +123,8 @@ class Accounts:
     """The ids of all keys of the droplet team."""
     projects: Mapping[str, str]
     """The droplet team's projects, id by name."""
-    droplet_sizes: Mapping[str, frozenset[str]]
-    """The droplet sizes that can be had, and in which regions."""
+    droplet_sizes: Mapping[str, DropletSize]
+    """By slug."""
     database: DatabaseOffer
 
 
@@ -270,7 +284,7 @@ def _reason(error: BaseException) -> str:
 
 def _droplets(team: _Team) -> tuple[Droplet, ...]:
     def make(it: Any) -> Droplet:
-        return Droplet(it["id"], it["name"], it["status"], it["region"]["slug"], it["size_slug"])
+        return Droplet(it["id"], it["name"], it["status"], it["region"]["slug"], it["size_slug"], it["disk"])
 
     return team.items("/v2/droplets", "droplets", make)
 
@@ -293,7 +307,8 @@ def _clusters(team: _Team) -> tuple[Cluster, ...]:
 
 def _snapshots(team: _Team) -> tuple[Snapshot, ...]:
     def make(it: Any) -> Snapshot:
-        return Snapshot(str(it["id"]), it["name"], frozenset(it["regions"]), datetime.fromisoformat(it["created_at"]))
+        created_at = datetime.fromisoformat(it["created_at"])
+        return Snapshot(str(it["id"]), it["name"], frozenset(it["regions"]), created_at, it["min_disk_size"])
 
     return team.items("/v2/snapshots", "snapshots", make, resource_type="droplet")
 
@@ -306,9 +321,9 @@ def _projects(team: _Team) -> Mapping[str, str]:
     return dict(team.items("/v2/projects", "projects", lambda it: (it["name"], it["id"])))
 
 
-def _droplet_sizes(team: _Team) -> Mapping[str, frozenset[str]]:
-    def make(it: Any) -> tuple[str, frozenset[str]]:
-        return it["slug"], frozenset(it["regions"] if it["available"] else ())
+def _droplet_sizes(team: _Team) -> Mapping[str, DropletSize]:
+    def make(it: Any) -> tuple[str, DropletSize]:
+        return it["slug"], DropletSize(frozenset(it["regions"] if it["available"] else ()), it["disk"])
 
     return dict(team.items("/v2/sizes", "sizes", make))
 

@@ -43,3 +43,12 @@ def opened(value: Any) -> Any:
             return [opened(inner) for inner in value]
         case _:
             return value
+
+
+def replacement_triggers(exported: Mapping[str, Any]) -> dict[str, Any]:
+    """By the resource's name, the value whose change replaces it, as it was when it was made."""
+    return {
+        name(resource["urn"]): resource["replacementTrigger"]
+        for resource in resources(exported)
+        if "replacementTrigger" in resource and not resource.get("delete")
+    }

@@ -118,13 +118,22 @@ def identify(
     return existing, problems
 
 
-def being_made(existing: Mapping[str, Existing]) -> Iterator[str]:
-    """What is to be imported and has not been made yet, in words."""
-    for key, mine in existing.items():
+def being_made(tenants: Iterable[Tenant], existing: Mapping[str, Existing]) -> Iterator[str]:
+    """What is to be imported and has not been made yet, or to be changed and takes no change yet, in words."""
+    for tenant in tenants:
+        mine = existing[tenant.key]
         if mine.import_droplet and mine.droplet and mine.droplet.status == "new":
-            yield f"the droplet of {key}"
-        if mine.import_cluster and mine.cluster and mine.cluster.status == "creating":
-            yield f"the database of {key}"
+            yield f"the droplet of {tenant.key}"
+        if mine.cluster is None:
+            continue
+        if mine.import_cluster:
+            busy = mine.cluster.status == "creating"
+        else:
+            # Most likely it is this very change, begun by a run that was killed.
+            wanted = (tenant.database_size, tenant.region)
+            busy = mine.cluster.status != "online" and (mine.cluster.size, mine.cluster.region) != wanted
+        if busy:
+            yield f"the database of {tenant.key}"
 
 
 @dataclass(frozen=True)

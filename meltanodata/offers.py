@@ -8,18 +8,19 @@ from __future__ import annotations
 import re
 from typing import TYPE_CHECKING
 
+from meltanodata.names import DROPLET
 from meltanodata.wording import did_you_mean, listing, show
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping, Sequence
 
-    from meltanodata.accounts import Accounts
+    from meltanodata.accounts import Accounts, Droplet, Snapshot
     from meltanodata.fleet import Tenant
     from meltanodata.names import Existing
     from meltanodata.settings import Settings
 
 
-def image(tenant: Tenant, accounts: Accounts, pattern: str) -> str | None:
+def snapshot(tenant: Tenant, accounts: Accounts, pattern: str) -> Snapshot | None:
     """The snapshot for a tenant's droplet: the guide's step 1, Choose an image.
 
     Args:
@@ -28,11 +29,17 @@ def image(tenant: Tenant, accounts: Accounts, pattern: str) -> str | None:
         pattern: the stack's.
 
     Returns:
-        The id of the newest in the tenant's region; None where there is none.
+        The newest in the tenant's region; None where there is none.
     """
     here = [it for it in accounts.snapshots if tenant.region in it.regions]
     found = [it for it in here if it.name == tenant.snapshot or (not tenant.snapshot and re.search(pattern, it.name))]
-    return max(found, key=lambda it: (it.created_at, it.id)).id if found else None
+    return max(found, key=lambda it: (it.created_at, it.id), default=None)
+
+
+def image(tenant: Tenant, accounts: Accounts, pattern: str) -> str | None:
+    """The id of the snapshot."""
+    found = snapshot(tenant, accounts, pattern)
+    return found.id if found else None
 
 
 def upgrades(tenant: Tenant, existing: Existing) -> bool:
@@ -50,9 +57,21 @@ def upgrades(tenant: Tenant, existing: Existing) -> bool:
 
 
 def problems(
-    tenants: Sequence[Tenant], existing: Mapping[str, Existing], accounts: Accounts, settings: Settings
+    tenants: Sequence[Tenant],
+    existing: Mapping[str, Existing],
+    accounts: Accounts,
+    settings: Settings,
+    triggers: Mapping[str, object],
 ) -> Iterator[str]:
-    """What is missing, and for whom."""
+    """What is missing, and for whom.
+
+    Args:
+        tenants: the stack's.
+        existing: what bears their names, by the tenant's key.
+        accounts: what there is.
+        settings: the stack's.
+        triggers: the `rebuild` that each droplet was made with, by its resource's name; see `deployment`.
+    """
     if settings.project not in accounts.projects:
         there = listing(map(show, sorted(accounts.projects))) if accounts.projects else "none"
         yield f"{settings.droplet_team.name}: there is no project {show(settings.project)}; there is {there}"
@@ -60,24 +79,53 @@ def problems(
         yield f"{settings.droplet_team.name}: the team has no SSH key, and nobody could enter a new droplet; add one"
     for tenant in tenants:
         mine = existing[tenant.key]
-        lacking = [*_droplet(tenant, mine, accounts, settings), *_database(tenant, mine, accounts)]
+        # What is taken over keeps the droplet it has: that becomes what the engine compares with.
+        made_with = tenant.rebuild if mine.import_droplet else triggers.get(f"{tenant.key}-{DROPLET[1]}")
+        kept = mine.droplet if made_with in {None, tenant.rebuild} else None
+        lacking = [*_droplet(tenant, kept, accounts, settings), *_database(tenant, mine, accounts)]
+        if kept is not None and not mine.import_droplet:
+            lacking += _only_anew(tenant, kept, accounts)
         yield from (f"{tenant.key}: {problem}" for problem in [*lacking, *_unlike(tenant, mine)])
 
 
-def _droplet(tenant: Tenant, existing: Existing, accounts: Accounts, settings: Settings) -> Iterator[str]:
-    # Also for a droplet that exists: whatever may become of it, it can be made anew.
-    if image(tenant, accounts, settings.snapshot) is None:
+def _droplet(tenant: Tenant, kept: Droplet | None, accounts: Accounts, settings: Settings) -> Iterator[str]:
+    # Also for a droplet that stays: whatever may become of it, it can be made anew.
+    found = snapshot(tenant, accounts, settings.snapshot)
+    if found is None:
         wanted = show(tenant.snapshot) if tenant.snapshot else f"that matches {settings.snapshot}"
         yield f"there is no snapshot {wanted} in {tenant.region}; make one, or copy one there"
-    droplet = existing.droplet
-    if droplet is None or (droplet.size, droplet.region) != (tenant.droplet_size, tenant.region):
-        sizes = [size for size, regions in accounts.droplet_sizes.items() if tenant.region in regions]
-        if not sizes:
-            regions = sorted(set().union(*accounts.droplet_sizes.values()))
-            yield f"droplets cannot be had in region {tenant.region}; they can in {listing(regions)}"
-        elif tenant.droplet_size not in sizes:
-            near = _near(tenant.droplet_size, sizes)
-            yield f"droplet_size {tenant.droplet_size} cannot be had in {tenant.region}.{near}"
+    if kept is not None and (kept.size, kept.region) == (tenant.droplet_size, tenant.region):
+        return
+    sizes = [slug for slug, size in accounts.droplet_sizes.items() if tenant.region in size.regions]
+    if not sizes:
+        regions = sorted(set().union(*(size.regions for size in accounts.droplet_sizes.values())))
+        yield f"droplets cannot be had in region {tenant.region}; they can in {listing(regions)}"
+    elif tenant.droplet_size not in sizes:
+        near = _near(tenant.droplet_size, sizes)
+        yield f"droplet_size {tenant.droplet_size} cannot be had in {tenant.region}.{near}"
+    elif kept is None and found is not None:
+        disk = accounts.droplet_sizes[tenant.droplet_size].disk
+        if disk < found.min_disk:
+            yield (
+                f"droplet_size {tenant.droplet_size} has a disk of {disk} GB, and the snapshot {show(found.name)} needs"
+                f" {found.min_disk} GB"
+            )
+
+
+def _only_anew(tenant: Tenant, droplet: Droplet, accounts: Accounts) -> Iterator[str]:
+    """What a droplet that stays cannot become. A new one can, without what is on the old one's disk."""
+    anew = f"write rebuild: {tenant.rebuild + 1} as well for a new droplet, which has nothing of what is on the old one"
+    if droplet.region != tenant.region:
+        yield (
+            f"region is {tenant.region}, and its droplet is in {droplet.region} and cannot move; {anew}"
+            " (the database moves with its data)"
+        )
+    size = accounts.droplet_sizes.get(tenant.droplet_size)
+    if size is not None and size.disk < droplet.disk and tenant.droplet_size != droplet.size:
+        yield (
+            f"droplet_size {tenant.droplet_size} has a disk of {size.disk} GB, and its droplet's has {droplet.disk} GB"
+            f" and cannot shrink; {anew}"
+        )
 
 
 def _database(tenant: Tenant, existing: Existing, accounts: Accounts) -> Iterator[str]:

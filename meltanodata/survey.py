@@ -51,8 +51,9 @@ def survey(
         tokens: by the team's name.
         state: the ids that the stack's state knows.
         wait: whether to wait until what is to be imported has been made: a run that was killed may have left a
-            cluster that takes minutes more, and the plugin imports it as it is, without an address. Called with
-            what is waited for. None: a preview, which needs no addresses.
+            cluster that takes minutes more, and the plugin imports it as it is, without an address. Likewise for a
+            cluster that is to be changed and is at work: DigitalOcean would refuse. Called with what is waited for.
+            None: a preview, which needs no addresses.
 
     Raises:
         UserError: an account could not be asked, or something was not made in time.
@@ -62,7 +63,7 @@ def survey(
     while True:
         held = accounts.read(settings, tokens)
         existing, unclear = names.identify(tenants, held, settings.domain, state)
-        making = ", ".join(names.being_made(existing))
+        making = ", ".join(names.being_made(tenants, existing))
         if wait is None or unclear or not making:
             return Survey(held, existing, unclear)
         if time.monotonic() > deadline:

@@ -12,7 +12,7 @@ from cryptography.hazmat.primitives import hashes, serialization
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 from pydantic import SecretStr
 
-from meltanodata.accounts import Accounts, Cluster, DatabaseOffer, Droplet, Record, Snapshot
+from meltanodata.accounts import Accounts, Cluster, DatabaseOffer, Droplet, DropletSize, Record, Snapshot
 from meltanodata.fleet import Tenant
 from meltanodata.settings import Secrets, Settings
 
@@ -79,7 +79,7 @@ def tenant(**overrides: Any) -> Tenant:
 
 def droplet(**overrides: Any) -> Droplet:
     """Acme's droplet."""
-    made = Droplet(7, "acme.meltanodata.com", "active", "nyc3", "s-2vcpu-2gb")
+    made = Droplet(7, "acme.meltanodata.com", "active", "nyc3", "s-2vcpu-2gb", 60)
     return replace(made, **overrides)
 
 
@@ -97,7 +97,7 @@ def cluster(**overrides: Any) -> Cluster:
 
 def snapshot(**overrides: Any) -> Snapshot:
     """The only snapshot."""
-    return replace(Snapshot("301", "Ubuntu meltano-123456789", frozenset({"nyc3"}), DAY), **overrides)
+    return replace(Snapshot("301", "Ubuntu meltano-123456789", frozenset({"nyc3"}), DAY, 50), **overrides)
 
 
 def offer(**overrides: Any) -> DatabaseOffer:
@@ -115,7 +115,10 @@ def accounts(**overrides: Any) -> Accounts:
         snapshots=(snapshot(),),
         ssh_keys=("41", "42"),
         projects={"Meltano": "project-id"},
-        droplet_sizes={"s-2vcpu-2gb": frozenset({"nyc3", "fra1"}), "s-4vcpu-8gb": frozenset({"nyc3"})},
+        droplet_sizes={
+            "s-2vcpu-2gb": DropletSize(frozenset({"nyc3", "fra1"}), 60),
+            "s-4vcpu-8gb": DropletSize(frozenset({"nyc3"}), 160),
+        },
         database=offer(),
     )
     return replace(empty, **overrides)

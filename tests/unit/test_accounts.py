@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import datetime as dt
 import json
 import threading
 from collections import Counter
@@ -15,9 +14,9 @@ import pytest
 from pydantic import SecretStr
 
 from meltanodata import accounts
-from meltanodata.accounts import Accounts, Cluster, DatabaseOffer, Droplet, Record, Snapshot
+from meltanodata.accounts import Accounts, Cluster, DatabaseOffer, Droplet, DropletSize, Record, Snapshot
 from meltanodata.errors import UserError
-from tests.program.builders import TEAM_1, TEAM_2, settings
+from tests.program.builders import DAY, TEAM_1, TEAM_2, settings
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -32,7 +31,7 @@ PG = {"versions": ["15", "16"], "regions": ["nyc3", "fra1"], "layouts": LAYOUTS}
 
 def droplet(id_: int = 7, **more: Any) -> dict[str, Any]:
     made = {"id": id_, "name": "acme.meltanodata.com", "status": "active", "region": {"slug": "nyc3"}}
-    return {**made, "size_slug": "s-2vcpu-2gb", **more}
+    return {**made, "size_slug": "s-2vcpu-2gb", "disk": 60, **more}
 
 
 def database(id_: str = "c0ffee", **more: Any) -> dict[str, Any]:
@@ -120,7 +119,15 @@ def refused(digitalocean: DigitalOcean, url: str | None = None) -> str:
 
 def test_everything_is_asked_of_the_team_that_has_it(digitalocean: DigitalOcean) -> None:
     created = "2026-11-20T00:00:00Z"
-    snapshots = [{"id": "301", "name": "Ubuntu meltano-1", "regions": ["nyc3", "fra1"], "created_at": created}]
+    snapshots = [
+        {
+            "id": "301",
+            "name": "Ubuntu meltano-1",
+            "regions": ["nyc3", "fra1"],
+            "created_at": created,
+            "min_disk_size": 50,
+        }
+    ]
     digitalocean.lists = {
         (HOME, "/v2/droplets"): [droplet(), droplet(8, status="new")],
         (HOME, "/v2/domains/meltanodata.com/records"): [{"id": 9, "name": "acme", "data": "203.0.113.7"}],
@@ -128,8 +135,8 @@ def test_everything_is_asked_of_the_team_that_has_it(digitalocean: DigitalOcean)
         (HOME, "/v2/account/keys"): [{"id": 41}, {"id": 42}],
         (HOME, "/v2/projects"): [{"id": "p-1", "name": "Meltano"}],
         (HOME, "/v2/sizes"): [
-            {"slug": "s-2vcpu-2gb", "available": True, "regions": ["nyc3", "fra1"]},
-            {"slug": "s-1vcpu-1gb", "available": False, "regions": ["nyc3"]},
+            {"slug": "s-2vcpu-2gb", "available": True, "regions": ["nyc3", "fra1"], "disk": 60},
+            {"slug": "s-1vcpu-1gb", "available": False, "regions": ["nyc3"], "disk": 25},
         ],
         (TEAM_1, "/v2/databases"): [database(), database("x", engine="redis")],
         (TEAM_2, "/v2/databases"): [database("f00d", status="creating")],
@@ -137,20 +144,21 @@ def test_everything_is_asked_of_the_team_that_has_it(digitalocean: DigitalOcean)
     name, size = "db-postgresql-nyc3-1-acme", "db-s-1vcpu-1gb"
     assert read(digitalocean) == Accounts(
         droplets=(
-            Droplet(7, "acme.meltanodata.com", "active", "nyc3", "s-2vcpu-2gb"),
-            Droplet(8, "acme.meltanodata.com", "new", "nyc3", "s-2vcpu-2gb"),
+            Droplet(7, "acme.meltanodata.com", "active", "nyc3", "s-2vcpu-2gb", 60),
+            Droplet(8, "acme.meltanodata.com", "new", "nyc3", "s-2vcpu-2gb", 60),
         ),
         records=(Record(9, "acme", "203.0.113.7"),),
         clusters=(
             Cluster("c0ffee", name, TEAM_1, "online", "nyc3", size, "16"),
             Cluster("f00d", name, TEAM_2, "creating", "nyc3", size, "16"),
         ),
-        snapshots=(
-            Snapshot("301", "Ubuntu meltano-1", frozenset({"nyc3", "fra1"}), dt.datetime(2026, 11, 20, tzinfo=dt.UTC)),
-        ),
+        snapshots=(Snapshot("301", "Ubuntu meltano-1", frozenset({"nyc3", "fra1"}), DAY, 50),),
         ssh_keys=("41", "42"),
         projects={"Meltano": "p-1"},
-        droplet_sizes={"s-2vcpu-2gb": frozenset({"nyc3", "fra1"}), "s-1vcpu-1gb": frozenset()},
+        droplet_sizes={
+            "s-2vcpu-2gb": DropletSize(frozenset({"nyc3", "fra1"}), 60),
+            "s-1vcpu-1gb": DropletSize(frozenset(), 25),
+        },
         database=DatabaseOffer(("15", "16"), frozenset({"nyc3", "fra1"}), frozenset({"db-s-1vcpu-1gb"})),
     )
     assert digitalocean.queries["/v2/domains/meltanodata.com/records"]["type"] == "A"

@@ -18,7 +18,7 @@ TODAY = dt.date(2026, 11, 23)
 
 def accounts(**held: Any) -> Accounts:
     """What the tenant acme of `exported` is made of, and more."""
-    droplets = [Droplet(1, "acme.meltanodata.com", "active", "nyc3", "s-2vcpu-2gb"), *held.get("droplets", [])]
+    droplets = [Droplet(1, "acme.meltanodata.com", "active", "nyc3", "s-2vcpu-2gb", 60), *held.get("droplets", [])]
     records = [Record(2, "acme", "198.51.100.7"), *held.get("records", [])]
     clusters = [
         Cluster("u-u-i-d", "db-postgresql-nyc3-52483-acme", "DBs 1", "online", "nyc3", "db-s-1vcpu-1gb", "16"),
@@ -46,7 +46,7 @@ def test_what_a_stack_knows_is_no_orphan() -> None:
 
 def test_what_no_stack_knows_is_one() -> None:
     held = accounts(
-        droplets=[Droplet(11, "old.meltanodata.com", "off", "nyc3", "s-1vcpu-1gb")],
+        droplets=[Droplet(11, "old.meltanodata.com", "off", "nyc3", "s-1vcpu-1gb", 25)],
         records=[Record(12, "old", "198.51.100.8")],
         clusters=[Cluster("other", "db-postgresql-nyc3-11111-old", "DBs 2", "online", "nyc3", "db-s-1vcpu-1gb", "16")],
     )
@@ -58,7 +58,7 @@ def test_what_no_stack_knows_is_one() -> None:
 
 
 def test_a_second_object_of_a_tenants_name_is_one() -> None:
-    held = accounts(droplets=[Droplet(11, "acme.meltanodata.com", "active", "nyc3", "s-2vcpu-2gb")])
+    held = accounts(droplets=[Droplet(11, "acme.meltanodata.com", "active", "nyc3", "s-2vcpu-2gb", 60)])
     assert [it.id for it in orphans(held)] == ["11"]
 
 
@@ -68,7 +68,7 @@ def test_an_id_counts_for_its_own_kind_only() -> None:
 
 def test_what_is_there_for_another_purpose_is_left_alone() -> None:
     held = accounts(
-        droplets=[Droplet(11, "controller.meltanodata.com", "active", "nyc3", "s-1vcpu-1gb")],
+        droplets=[Droplet(11, "controller.meltanodata.com", "active", "nyc3", "s-1vcpu-1gb", 25)],
         records=[Record(12, "www", "198.51.100.8")],
     )
     assert orphans(held, "controller.meltanodata.com", "www") == []

@@ -129,11 +129,19 @@ def test_the_droplet_of_an_adopted_record_is_called_after_it() -> None:
 def test_only_what_is_imported_is_waited_for() -> None:
     making: dict[str, Any] = {"droplets": (droplet(status="new"),), "clusters": (cluster(status="creating"),)}
     existing, _ = identified(**making)
-    assert list(being_made(existing)) == ["the droplet of acme", "the database of acme"]
+    assert list(being_made([tenant()], existing)) == ["the droplet of acme", "the database of acme"]
     known, _ = identified(KNOWN, **making)
-    assert not list(being_made(known))
+    assert not list(being_made([tenant()], known))
     made, _ = identified(droplets=(droplet(status="off"),), clusters=(cluster(status="resizing"),))
-    assert not list(being_made(made))
+    assert not list(being_made([tenant()], made))
+
+
+@pytest.mark.parametrize("change", [{"database_size": "db-s-1vcpu-2gb"}, {"region": "fra1"}])
+def test_a_database_that_is_at_work_is_waited_for_before_it_is_changed(change: dict[str, str]) -> None:
+    known, _ = identified(KNOWN, droplets=(droplet(),), clusters=(cluster(status="resizing"),))
+    assert list(being_made([tenant(**change)], known)) == ["the database of acme"]
+    done, _ = identified(KNOWN, droplets=(droplet(),), clusters=(cluster(),))
+    assert not list(being_made([tenant(**change)], done))
 
 
 def fleet(**teams: str | None) -> Fleet:

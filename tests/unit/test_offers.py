@@ -8,7 +8,7 @@ from typing import Any
 import pytest
 
 from meltanodata import offers
-from meltanodata.accounts import DatabaseOffer
+from meltanodata.accounts import DatabaseOffer, DropletSize
 from meltanodata.names import Existing
 from tests.program.builders import DAY, accounts, cluster, droplet, settings, snapshot, tenant
 
@@ -40,9 +40,14 @@ def test_a_tenants_own_snapshot_goes_by_its_whole_name() -> None:
     assert image(snapshots, snapshot="Old.one") is None
 
 
-def problems(existing: Existing | None = None, held: dict[str, Any] | None = None, **options: Any) -> list[str]:
+def problems(
+    existing: Existing | None = None, held: dict[str, Any] | None = None, made_with: int | None = 0, **options: Any
+) -> list[str]:
     one = tenant(**options)
-    return list(offers.problems([one], {one.key: existing or Existing()}, accounts(**(held or {})), settings()))
+    triggers = {} if made_with is None else {"acme-droplet": made_with}
+    return list(
+        offers.problems([one], {one.key: existing or Existing()}, accounts(**(held or {})), settings(), triggers)
+    )
 
 
 def test_nothing_is_lacking() -> None:
@@ -147,4 +152,56 @@ def test_what_is_taken_over_is_not_changed_on_the_way(options: dict[str, Any], s
         "database": DatabaseOffer(("16",), everywhere, frozenset({"db-s-1vcpu-1gb", "db-s-2vcpu-4gb"})),
     }
     assert [problem for problem in problems(IMPORTED, held, **options) if said in problem]
-    assert problems(KNOWN, held, **options) == []  # known already: an edit
+    known_already = problems(KNOWN, held, **options)  # then it is an edit
+    assert known_already == [] or "rebuild: 1" in known_already[0]
+
+
+EVERYWHERE = frozenset({"nyc3", "fra1"})
+HELD: dict[str, Any] = {
+    "snapshots": (snapshot(regions=EVERYWHERE),),
+    "droplet_sizes": {
+        "s-1vcpu-1gb": DropletSize(EVERYWHERE, 25),
+        "s-1vcpu-2gb": DropletSize(EVERYWHERE, 50),
+        "s-2vcpu-2gb": DropletSize(EVERYWHERE, 60),
+        "s-2vcpu-4gb": DropletSize(EVERYWHERE, 80),
+    },
+}
+
+
+@pytest.mark.parametrize(
+    ("options", "said"),
+    [
+        ({"region": "fra1"}, "acme: region is fra1, and its droplet is in nyc3 and cannot move; write rebuild: 1"),
+        (
+            {"droplet_size": "s-1vcpu-2gb"},
+            "has a disk of 50 GB, and its droplet's has 60 GB and cannot shrink; write re",
+        ),
+    ],
+)
+def test_what_takes_a_new_droplet_takes_a_rebuild(options: dict[str, Any], said: str) -> None:
+    (problem,) = problems(KNOWN, HELD, **options)
+    assert said in problem
+    assert problems(KNOWN, HELD, None, **options) == [problem]
+    assert problems(KNOWN, HELD, rebuild=1, **options) == []
+    (still,) = problems(KNOWN, HELD, 1, rebuild=1, **options)
+    assert "write rebuild: 2 as well" in still
+    assert problems(Existing(), HELD, **options) == []
+
+
+def test_a_larger_droplet_takes_none() -> None:
+    assert problems(KNOWN, HELD, droplet_size="s-2vcpu-4gb") == []
+    smaller_disk = Existing(droplet(size="s-2vcpu-4gb", disk=60), None, cluster())  # resized by hand, without the disk
+    assert problems(smaller_disk, HELD, droplet_size="s-2vcpu-2gb") == []
+
+
+@pytest.mark.parametrize("made_with", [0, None])
+def test_a_droplet_is_not_destroyed_for_one_that_cannot_be_had(made_with: int | None) -> None:
+    """It goes before its successor is made."""
+    sold_out = {**HELD, "droplet_sizes": {"s-2vcpu-4gb": DropletSize(EVERYWHERE, 80)}}
+    assert problems(KNOWN, sold_out, made_with) == []
+    (problem,) = problems(KNOWN, sold_out, 0, rebuild=1)
+    assert "droplet_size s-2vcpu-2gb cannot be had in nyc3. Did you mean 's-2vcpu-4gb'?" in problem
+    (problem,) = problems(KNOWN, HELD, 0, rebuild=1, droplet_size="s-1vcpu-1gb")
+    assert problem == (
+        "acme: droplet_size s-1vcpu-1gb has a disk of 25 GB, and the snapshot 'Ubuntu meltano-123456789' needs 50 GB"
+    )
