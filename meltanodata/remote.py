@@ -7,6 +7,8 @@ Pulumi's remote Command dials from wherever the program runs. What holds for all
 - Any change replaces the Command, which runs it again; to destroy one does nothing. An update in place would use the
   private key of the state, since that is ignored below, and not the one of the settings.
 - Nothing is dialled on teardown: there is no `delete`.
+- One script at a time on a droplet: what a run began there goes on when the run is killed, and the next run's Commands
+  must not work on the same files meanwhile.
 """
 
 from __future__ import annotations
@@ -37,6 +39,8 @@ _DIAL_SECONDS = 10
 _PAUSE = 1
 """Seconds between attempts."""
 _MELTANOS_PYTHON = f"{files.HOME}/.venv/bin/python"
+_ONE_AT_A_TIME = "flock --close --timeout 1500 /run/meltanodata.lock"
+"""Waits for longer than any of our scripts may take."""
 
 
 @dataclass(frozen=True)
@@ -133,7 +137,7 @@ def run_once_for(
 
 
 def _command(seconds: int, python: str) -> str:
-    return f"timeout --kill-after=10 {seconds} {python} -"
+    return f"{_ONE_AT_A_TIME} timeout --kill-after=10 {seconds} {python} -"
 
 
 def _stdin(script: str, document: pulumi.Input[Mapping[str, Any]]) -> pulumi.Output[str]:

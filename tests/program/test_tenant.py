@@ -231,7 +231,7 @@ def test_the_other_commands(acme: Recording, name: str, seconds: int, triggers: 
             "dialErrorLimit": 10,
             "perDialTimeout": 10,
         },
-        "create": f"timeout --kill-after=10 {seconds} python3 -",
+        "create": f"{remote._ONE_AT_A_TIME} timeout --kill-after=10 {seconds} python3 -",
         "stdin": None,
         "triggers": triggers,
         "logging": "none",
@@ -384,7 +384,8 @@ WIPE = {"connection", "create", "stdin", "logging", "addPreviousOutputInEnv"}
 def test_a_demo_is_wiped_for_a_new_date_and_for_nothing_else() -> None:
     command = declared(demo=True, wipe_database=dt.date(2026, 11, 20))["acme-wipe"]
     assert command.inputs["create"] == (
-        "timeout --kill-after=10 300 runuser --user meltano -- /var/meltano/.venv/bin/python -"
+        "flock --close --timeout 1500 /run/meltanodata.lock"
+        " timeout --kill-after=10 300 runuser --user meltano -- /var/meltano/.venv/bin/python -"
     )
     assert command.inputs["triggers"] == ["2026-11-20"]
     assert command.inputs["stdin"].startswith(files.script("wipe"))
