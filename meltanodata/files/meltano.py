@@ -21,6 +21,8 @@ HOME = Path("/var/meltano")
 USER = "meltano"
 PATIENCE = 120
 """Seconds until the page has to be there after a restart."""
+ENDINGS = 3
+"""How often the service may end by itself until nobody waits for the page any more: the instance is down meanwhile."""
 
 
 class Failed(Exception):  # noqa: N818 - a step of ours, caught here
@@ -131,9 +133,16 @@ def restart(host_name: str) -> None:
             if status in {http.HTTPStatus.OK, http.HTTPStatus.UNAUTHORIZED}:
                 return
             reason = f"it answers {status}"
-        if time.monotonic() > deadline:
+        if (times := endings()) >= ENDINGS:
+            reason = f"it ended {times} times"
+        if times >= ENDINGS or time.monotonic() > deadline:
             raise Failed(f"{reason}. Look at: journalctl --unit meltano, {HOME}/project/.meltano/run/meltano-ui.log")
         time.sleep(0.5)
+
+
+def endings() -> int:
+    """How often the service has ended by itself and been started again since it was started by somebody."""
+    return int(run("systemctl", "show", "--property=NRestarts", "--value", "meltano") or 0)
 
 
 def page(host_name: str) -> int:

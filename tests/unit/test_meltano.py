@@ -179,6 +179,16 @@ def test_a_version_that_does_not_come_up_is_undone(world: World) -> None:
     assert world.calls()[-3:] == ["systemctl stop meltano", "systemctl start meltano", "systemctl restart meltano"]
 
 
+def test_a_service_that_keeps_ending_is_not_waited_for(
+    world: World, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The instance is down meanwhile."""
+    monkeypatch.setattr(meltano, "PATIENCE", 3600)
+    world.broken = ("2.21.0",)
+    (tmp_path / "bin/systemctl").write_text('#!/bin/sh\ntest "$1" != show || echo 3\n')
+    assert "2.21.0 does not come up, 2.20.0 is back: it ended 3 times. Look at: " in refusal("2.21.0")
+
+
 def test_neither_comes_up(world: World) -> None:
     world.broken = ("2.21.0", "2.20.0")
     assert "does not come up: it answers 500" in refusal("2.21.0")
