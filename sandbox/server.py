@@ -114,7 +114,9 @@ async def sandbox(home: Home, modes: Modes, say: Callable[[str], None]) -> Async
         )
         if snapshot is not None:
             packages = stack.enter_context(socket.create_server((bridge.gateway, index.PORT)))
-            await stack.enter_async_context(_serve(index.create_app(snapshot.wheels), packages))
+            await stack.enter_async_context(
+                _serve(index.create_app((snapshot.wheels, home.folder("packages"))), packages)
+            )
         stack.push_async_callback(cloud.databases.close)
         stack.push_async_callback(cloud.droplets.close)
         stack.push_async_callback(cloud.jobs.cancel)

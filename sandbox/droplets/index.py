@@ -16,6 +16,7 @@ from starlette.routing import Mount, Route
 from starlette.staticfiles import StaticFiles
 
 if TYPE_CHECKING:
+    from collections.abc import Sequence
     from pathlib import Path
 
     from starlette.requests import Request
@@ -29,20 +30,24 @@ def pip_configuration(gateway: str) -> str:
     return f"[global]\nindex-url = http://{gateway}:{PORT}/simple/\ntrusted-host = {gateway}\n"
 
 
-def create_app(wheels: Path) -> Starlette:
-    """The index of a folder of wheels."""
+def create_app(folders: Sequence[Path]) -> Starlette:
+    """The index of some folders of wheels, each as it is when it is asked."""
 
     async def project(request: Request) -> HTMLResponse:
         wanted = _normalized(request.path_params["project"])
-        names = [path.name for path in sorted(wheels.iterdir()) if _normalized(path.name.partition("-")[0]) == wanted]
-        if not names:
+        found = [
+            f"/{number}/{path.name}"
+            for number, folder in enumerate(folders)
+            for path in sorted(folder.iterdir())
+            if _normalized(path.name.partition("-")[0]) == wanted
+        ]
+        if not found:
             raise HTTPException(404)
-        links = "".join(f'<a href="/files/{html.escape(name)}">{html.escape(name)}</a>\n' for name in names)
+        links = "".join(f'<a href="{html.escape(it)}">{html.escape(it.split("/")[-1])}</a>\n' for it in found)
         return HTMLResponse(f"<!DOCTYPE html>\n{links}")
 
-    return Starlette(
-        routes=[Route("/simple/{project}/", project), Mount("/files", StaticFiles(directory=wheels))],
-    )
+    files = [Mount(f"/{number}", StaticFiles(directory=folder)) for number, folder in enumerate(folders)]
+    return Starlette(routes=[Route("/simple/{project}/", project), *files])
 
 
 def _normalized(name: str) -> str:
