@@ -34,6 +34,8 @@ _MOST_AT_ONCE = 10
 _DEFAULT_REGION = "nyc3"
 _TOO_BUSY = "Droplet already has a pending event."
 _IS_OFF = "Droplet is currently powered off. Please power it on to run this event."
+_IS_OFF_ALREADY = "Droplet is already powered off."
+"""The official provider knows it by these words, and goes on."""
 
 
 def machine(droplet: Droplet) -> Machine:
@@ -405,7 +407,7 @@ def _action(cloud: Cloud, droplet: Droplet, body: _NewAction) -> Callable[[], Aw
 
     if body.type in {"power_off", "shutdown", "reboot", "power_cycle"}:
         if droplet.status == "off":
-            raise unprocessable(_IS_OFF)
+            raise unprocessable(_IS_OFF_ALREADY if body.type == "power_off" else _IS_OFF)
         return off if body.type in {"power_off", "shutdown"} else off_and_on
     if body.type == "power_on":
         return on

@@ -222,6 +222,8 @@ def test_reboot_ends_active(meltano: Client) -> None:
     act(meltano, number, "power_off")
     refused = meltano.post(f"/v2/droplets/{number}/actions", {"type": "reboot"}, 422)
     assert "currently powered off" in refused["message"]
+    refused = meltano.post(f"/v2/droplets/{number}/actions", {"type": "power_off"}, 422)
+    assert "Droplet is already powered off" in refused["message"]
 
 
 def test_a_backend_that_fails_leaves_the_droplet_new(
