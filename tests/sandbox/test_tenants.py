@@ -3,10 +3,7 @@
 from __future__ import annotations
 
 import json
-import os
 import signal
-import subprocess
-import sys
 import threading
 import time
 from contextlib import contextmanager
@@ -14,22 +11,18 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import pytest
-import yaml
 
 from meltanodata.isolation import LEFT_OUT
-from sandbox import pulumi
 from sandbox.api.faults import Fault
 from sandbox.api.messages import DropletFault, NewSnapshot
-from sandbox.engine.obtain import obtain
-from sandbox.home import PROJECT, Home
+from sandbox.home import Home
 from sandbox.keys import Keys
-from sandbox.running import Running
 from tests.sandbox.conftest import eventually
+from tests.sandbox.fleet import Fleet, fleet_on
 from tests.sandbox.programs import SECONDS
-from tests.sandbox.world import World, kill
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterable, Iterator
+    from collections.abc import Iterable, Iterator
 
 DEMO = {"database_team": "MeltanoData DBs 1"}
 ACME = {"database_team": "MeltanoData DBs 2"}
@@ -37,109 +30,17 @@ KEY = "ssh-ed25519 AAAAC3NzaC1lZDI1NTE5AAAAIGVzdCBrZXkgZm9yIHRlc3RzIG9ubHkgMTIzN
 NOTHING: tuple[dict[str, int], set[str], dict[str, str]] = ({}, set(), {})
 
 
-class Fleet:
-    """A stack of the program with a fleet file of its own, and the sandbox that it is on."""
-
-    def __init__(self, home: Home) -> None:
-        self.home = home
-        running, engine = Running.load(home), obtain(lambda _: None)
-        self.world = World(running)
-        self.control = self.world.control
-        self.folder = pulumi.prepare(home, running, engine)
-        self.environment = pulumi.environment(home, running, engine) | {"PYTHONPATH": str(PROJECT)}
-        self.file = home.path / "tenants.yaml"
-        self.pulumi("config", "set", "meltanodata:tenants_file", str(self.file))
-
-    def tenants(self, **entries: dict[str, Any]) -> None:
-        """Edit the fleet file."""
-        self.file.write_text(yaml.safe_dump(entries) if entries else "{}\n")
-
-    def start(self, *argv: str) -> subprocess.Popen[str]:
-        """Start a program on the stack; whoever starts it ends it."""
-        return subprocess.Popen(
-            argv,
-            cwd=self.folder,
-            env=self.environment,
-            stdin=subprocess.DEVNULL,
-            stdout=subprocess.PIPE,
-            stderr=subprocess.STDOUT,
-            text=True,
-        )
-
-    def starting_up(self, *args: str) -> subprocess.Popen[str]:
-        """`meltanodata up`, begun."""
-        command = [sys.executable, "-c", "from meltanodata.cli import main; main()", "up"]
-        return self.start(*command, "--yes", "--skip-preview", "--non-interactive", "--color", "never", *args)
-
-    def pulumi(self, *args: str, code: int = 0) -> str:
-        """What the CLI prints."""
-        return _said(self.start("pulumi", "--non-interactive", "--color", "never", *args), code)
-
-    def up(self, *args: str, code: int = 0) -> str:
-        """What `meltanodata up` prints."""
-        return _said(self.starting_up(*args), code)
-
-    def preview(self, *args: str, code: int = 0) -> str:
-        """What a preview prints."""
-        return self.pulumi("preview", *args, code=code)
-
-    def unchanged(self) -> None:
-        """A preview shows nothing to do, and no operation is left over in the state."""
-        self.preview("--expect-no-changes")
-        assert not self.export()["deployment"].get("pending_operations")
-
-    def export(self, *args: str) -> dict[str, Any]:
-        """The state."""
-        found: dict[str, Any] = json.loads(self.pulumi("stack", "export", *args))
-        return found
-
-    def ids(self, key: str) -> dict[str, str]:
-        """The ids of a tenant's resources by URN."""
-        resources = self.export()["deployment"]["resources"]
-        return {it["urn"]: it.get("id", "") for it in resources if it["urn"].rpartition("::")[2].startswith(f"{key}-")}
-
-    def told(self, key: str) -> int:
-        """How many commands a tenant's droplet was told."""
-        return len(self.control.executions(self.world.droplets()[key]))
-
-    def killed_when(self, moment: Callable[[], Any]) -> None:
-        """Begin `meltanodata up`, and end its machine at a moment."""
-        with self.starting_up() as process:
-            eventually(lambda: moment() or process.poll() is not None, SECONDS)
-            assert process.poll() is None, process.communicate()[0]
-            kill(process)
-
-
-def _said(process: subprocess.Popen[str], code: int) -> str:
-    with process:
-        said, _ = process.communicate(timeout=SECONDS * 2)
-    assert process.returncode == code, f"{process.returncode}\n{said}"
-    return said
-
-
-@contextmanager
-def _fleet(home: Home) -> Iterator[Fleet]:
-    """An empty fleet on a sandbox of its own, started as a person would."""
-    environment = {**os.environ, "SANDBOX_HOME": str(home.path)}
-    modes = ["--droplets", "light", "--databases", "light", "--plugins", "stand-in"]
-    subprocess.run([sys.executable, "-m", "sandbox", "start", *modes], cwd=PROJECT, env=environment, check=True)
-    try:
-        yield Fleet(home)
-    finally:
-        subprocess.run([sys.executable, "-m", "sandbox", "stop"], cwd=PROJECT, env=environment, check=True)
-
-
 @pytest.fixture
 def fleet(tmp_path: Path) -> Iterator[Fleet]:
     """An empty fleet."""
-    with _fleet(Home(tmp_path / "home")) as fleet:
+    with fleet_on(Home(tmp_path / "home"), "light") as fleet:
         yield fleet
 
 
 @pytest.fixture(scope="module")
 def settled(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Fleet]:
     """A fleet of two tenants that are there already; each test leaves it so."""
-    with _fleet(Home(tmp_path_factory.mktemp("settled") / "home")) as fleet:
+    with fleet_on(Home(tmp_path_factory.mktemp("settled") / "home"), "light") as fleet:
         fleet.tenants(demo=DEMO, acme=ACME)
         fleet.up()
         yield fleet

@@ -19,8 +19,12 @@ class World:
 
     def __init__(self, running: Running) -> None:
         self.control = Control(running)
-        self.meltano = Client(running.api_url, running.teams["Meltano"].token)
         self.running = running
+        self.meltano = self.team("Meltano")
+
+    def team(self, name: str) -> Client:
+        """The API as a team sees it."""
+        return Client(self.running.api_url, self.running.teams[name].token)
 
     def droplets(self) -> dict[str, int]:
         """Ids by name; a name that is there twice fails."""
@@ -35,8 +39,8 @@ class World:
 
     def clusters(self) -> dict[str, str]:
         """Ids by tenant."""
-        teams = [team for name, team in self.running.teams.items() if name != "Meltano"]
-        answers = [Client(self.running.api_url, team.token).get("/v2/databases") for team in teams]
+        teams = [self.team(name) for name in self.running.teams if name != "Meltano"]
+        answers = [team.get("/v2/databases") for team in teams]
         found = [(it["name"].split("-", 4)[4], it["id"]) for answer in answers for it in answer["databases"] or []]
         assert len(dict(found)) == len(found), found
         return dict(found)

@@ -1,0 +1,132 @@
+"""A stack of the program with a fleet file of its own, on a sandbox of its own, worked on as an operator does."""
+
+from __future__ import annotations
+
+import json
+import os
+import subprocess
+import sys
+from contextlib import contextmanager
+from typing import TYPE_CHECKING, Any
+
+import yaml
+
+from meltanodata import deployment, plan
+from sandbox import pulumi
+from sandbox.engine.obtain import obtain
+from sandbox.home import PROJECT
+from sandbox.running import Running
+from tests.sandbox.conftest import eventually
+from tests.sandbox.programs import SECONDS
+from tests.sandbox.world import World, kill
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterator
+
+    from sandbox.home import Home
+    from sandbox.running import Kind
+
+
+class Fleet:
+    """A stack of the program with a fleet file of its own, and the sandbox that it is on."""
+
+    def __init__(self, home: Home) -> None:
+        self.home = home
+        running, engine = Running.load(home), obtain(lambda _: None)
+        self.world = World(running)
+        self.control = self.world.control
+        self.folder = pulumi.prepare(home, running, engine)
+        self.environment = pulumi.environment(home, running, engine) | {"PYTHONPATH": str(PROJECT)}
+        self.file = home.path / "tenants.yaml"
+        self.pulumi("config", "set", "meltanodata:tenants_file", str(self.file))
+
+    def tenants(self, **entries: dict[str, Any]) -> None:
+        """Edit the fleet file."""
+        self.file.write_text(yaml.safe_dump(entries) if entries else "{}\n")
+
+    def start(self, *argv: str, stdin: int = subprocess.DEVNULL) -> subprocess.Popen[str]:
+        """Start a program on the stack; whoever starts it ends it."""
+        return subprocess.Popen(
+            argv,
+            cwd=self.folder,
+            env=self.environment,
+            stdin=stdin,
+            stdout=subprocess.PIPE,
+            stderr=subprocess.STDOUT,
+            text=True,
+        )
+
+    def starting_up(self, *args: str) -> subprocess.Popen[str]:
+        """`meltanodata up`, begun."""
+        command = [sys.executable, "-c", "from meltanodata.cli import main; main()", "up"]
+        return self.start(*command, "--yes", "--skip-preview", "--non-interactive", "--color", "never", *args)
+
+    def pulumi(self, *args: str, code: int = 0) -> str:
+        """What the CLI prints."""
+        return _said(self.start("pulumi", "--non-interactive", "--color", "never", *args), code)
+
+    def secret(self, setting: str, value: str) -> None:
+        """Set a secret setting as an operator does, by standard input."""
+        argv = ("pulumi", "--non-interactive", "config", "set", "--secret", f"meltanodata:{setting}")
+        _said(self.start(*argv, stdin=subprocess.PIPE), 0, value)
+
+    def up(self, *args: str, code: int = 0) -> str:
+        """What `meltanodata up` prints."""
+        return _said(self.starting_up(*args), code)
+
+    def preview(self, *args: str, code: int = 0) -> str:
+        """What a preview prints."""
+        return self.pulumi("preview", *args, code=code)
+
+    def steps(self) -> dict[str, str]:
+        """What a preview would do, by the resource's name; what stays as it is is left out.
+
+        `create`, `update`, `replace`, `delete` or `import`.
+        """
+        steps = json.loads(self.preview("--json"))["steps"]
+        return {deployment.name(it["urn"]): plan.OPERATIONS[it["op"]] for it in steps if it["op"] in plan.OPERATIONS}
+
+    def unchanged(self) -> None:
+        """A preview shows nothing to do, and no operation is left over in the state."""
+        self.preview("--expect-no-changes")
+        assert not self.export()["deployment"].get("pending_operations")
+
+    def export(self, *args: str) -> dict[str, Any]:
+        """The state."""
+        found: dict[str, Any] = json.loads(self.pulumi("stack", "export", *args))
+        return found
+
+    def ids(self, key: str) -> dict[str, str]:
+        """The ids of a tenant's resources by URN."""
+        resources = self.export()["deployment"]["resources"]
+        return {it["urn"]: it.get("id", "") for it in resources if it["urn"].rpartition("::")[2].startswith(f"{key}-")}
+
+    def told(self, key: str) -> int:
+        """How many commands a tenant's droplet was told."""
+        return len(self.control.executions(self.world.droplets()[key]))
+
+    def killed_when(self, moment: Callable[[], Any]) -> None:
+        """Begin `meltanodata up`, and end its machine at a moment."""
+        with self.starting_up() as process:
+            eventually(lambda: moment() or process.poll() is not None, SECONDS)
+            assert process.poll() is None, process.communicate()[0]
+            kill(process)
+
+
+def _said(process: subprocess.Popen[str], code: int, stdin: str | None = None) -> str:
+    with process:
+        said, _ = process.communicate(stdin, timeout=SECONDS * 4)
+    assert process.returncode == code, f"{process.returncode}\n{said}"
+    return said
+
+
+@contextmanager
+def fleet_on(home: Home, kind: Kind) -> Iterator[Fleet]:
+    """An empty fleet on a sandbox of its own, started as a person would."""
+    environment = {**os.environ, "SANDBOX_HOME": str(home.path)}
+    modes = ["--droplets", kind, "--databases", kind, "--plugins", "stand-in"]
+    subprocess.run([sys.executable, "-m", "sandbox", "start", *modes], cwd=PROJECT, env=environment, check=True)
+    try:
+        yield Fleet(home)
+    finally:
+        subprocess.run([sys.executable, "-m", "sandbox", "stop"], cwd=PROJECT, env=environment, check=True)
