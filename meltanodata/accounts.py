@@ -22,7 +22,7 @@ from urllib3.util import Retry
 from meltanodata.errors import UserError
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator, Mapping
+    from collections.abc import Callable, Iterable, Iterator, Mapping
 
     from pydantic import SecretStr
 
@@ -52,6 +52,8 @@ class Droplet:
     size: str
     disk: int
     """GB; larger than its size's where it was resized without its disk."""
+    address: str | None = None
+    """Public, IPv4; None until it has one."""
 
 
 @dataclass(frozen=True)
@@ -118,6 +120,9 @@ class Accounts:
     droplets: tuple[Droplet, ...]
     records: tuple[Record, ...]
     clusters: tuple[Cluster, ...]
+    """PostgreSQL's."""
+    cluster_counts: Mapping[str, int]
+    """How many clusters each team has, of any kind: its limit counts them all."""
     snapshots: tuple[Snapshot, ...]
     ssh_keys: tuple[str, ...]
     """The ids of all keys of the droplet team."""
@@ -159,13 +164,47 @@ def read(settings: Settings, tokens: Mapping[str, SecretStr]) -> Accounts:
     return Accounts(
         droplets=droplets.result(),
         records=records.result(),
-        clusters=tuple(cluster for future in clusters for cluster in future.result()),
+        clusters=tuple(cluster for future in clusters for cluster in future.result() if cluster),
+        cluster_counts={
+            team.name: len(future.result()) for team, future in zip(homes_of_databases, clusters, strict=True)
+        },
         snapshots=snapshots.result(),
         ssh_keys=ssh_keys.result(),
         projects=projects.result(),
         droplet_sizes=sizes.result(),
         database=database.result(),
     )
+
+
+@dataclass(frozen=True)
+class Source:
+    """Somebody whom a cluster lets in: https://docs.digitalocean.com/reference/api/#operation/databases_list_firewall_rules."""
+
+    kind: str
+    """`ip_addr`, `droplet`, `tag` …"""
+    value: str
+    """An address, an id, a tag's name."""
+
+
+def trusted_sources(
+    settings: Settings, tokens: Mapping[str, SecretStr], clusters: Iterable[Cluster]
+) -> dict[str, frozenset[Source]]:
+    """Whom clusters let in, by their ids; nobody listed means everybody. A request for each.
+
+    Raises:
+        UserError: see `read`.
+    """
+
+    def ask(cluster: Cluster) -> frozenset[Source]:
+        team = _Team(cluster.team, tokens[cluster.team], settings)
+        return team.one(
+            f"/v2/databases/{cluster.id}/firewall",
+            lambda answer: frozenset(Source(rule["type"], rule["value"]) for rule in answer["rules"] or ()),
+        )
+
+    wanted = list(clusters)
+    with ThreadPoolExecutor(max_workers=8) as pool:
+        return {cluster.id: found for cluster, found in zip(wanted, pool.map(ask, wanted), strict=True)}
 
 
 class _Bearer(requests.auth.AuthBase):
@@ -284,7 +323,10 @@ def _reason(error: BaseException) -> str:
 
 def _droplets(team: _Team) -> tuple[Droplet, ...]:
     def make(it: Any) -> Droplet:
-        return Droplet(it["id"], it["name"], it["status"], it["region"]["slug"], it["size_slug"], it["disk"])
+        public = [network["ip_address"] for network in it["networks"]["v4"] if network["type"] == "public"]
+        address = public[0] if public else None
+        size, region = it["size_slug"], it["region"]["slug"]
+        return Droplet(it["id"], it["name"], it["status"], region, size, it["disk"], address)
 
     return team.items("/v2/droplets", "droplets", make)
 
@@ -296,13 +338,15 @@ def _records(team: _Team, domain: str) -> tuple[Record, ...]:
     return team.items(f"/v2/domains/{domain}/records", "domain_records", make, type="A")
 
 
-def _clusters(team: _Team) -> tuple[Cluster, ...]:
+def _clusters(team: _Team) -> tuple[Cluster | None, ...]:
+    """None for a cluster of another engine."""
+
     def make(it: Any) -> Cluster | None:
         if it["engine"] != "pg":
             return None
         return Cluster(it["id"], it["name"], team.name, it["status"], it["region"], it["size"], it["version"])
 
-    return tuple(cluster for cluster in team.items("/v2/databases", "databases", make) if cluster)
+    return team.items("/v2/databases", "databases", make)
 
 
 def _snapshots(team: _Team) -> tuple[Snapshot, ...]:

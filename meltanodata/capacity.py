@@ -3,31 +3,68 @@
 from __future__ import annotations
 
 import shlex
+from dataclasses import replace
 from typing import TYPE_CHECKING
 
 from rich.console import Console
 from rich.table import Column, Table
 
-from meltanodata.rules import Use
+from meltanodata.names import clusters_of, droplet_of
+from meltanodata.rules import Use, full_with_room
 from meltanodata.settings import NAMESPACE
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Mapping, Sequence
 
+    from meltanodata.accounts import Accounts
+    from meltanodata.fleet import Fleet
     from meltanodata.settings import Settings
 
 WARN_PERCENT = 80
 _CELLS = 20
 
 
+def counted(
+    fleet: Fleet, droplets: Use, databases: Sequence[Use], held: Mapping[str, Accounts], domain: str
+) -> list[Use]:
+    """The same with what the accounts have.
+
+    Args:
+        fleet: the whole file.
+        droplets: see `rules.droplet_use`.
+        databases: see `rules.database_uses`.
+        held: what the accounts of each database team's stack have, by the team's name.
+        domain: the tenants'.
+
+    Returns:
+        The droplet team, and then the database teams.
+    """
+    there = {droplet.name for accounts in held.values() for droplet in accounts.droplets}
+    count = max(len(accounts.droplets) for accounts in held.values())
+    made = sum(droplet_of(row.key, row.options, domain) in there for row in fleet.rows)
+    found = [replace(droplets, held=count, beside=max(0, count - made))]
+    for use in databases:
+        accounts = held[use.team]
+        clusters = clusters_of(accounts)
+        mine = [row for row in fleet.rows if row.options.database_team == use.team]
+        made = sum(any(it.team == use.team for it in clusters(row.key, row.options)) for row in mine)
+        count = accounts.cluster_counts[use.team]
+        found.append(replace(use, held=count, beside=count - made))
+    return found
+
+
 def show(droplets: Use, databases: Sequence[Use], stacks: Sequence[Settings]) -> None:
     """Print the table, how many more tenants fit, and advice where a limit is near."""
     console = Console(highlight=False, soft_wrap=True)
-    table = Table("team", Column("used / limit", justify="right"), "", "", box=None, pad_edge=False)
+    asked = droplets.held is not None
+    counts = ["file", "account"] if asked else []
+    right = [Column(name, justify="right") for name in [*counts, "taken" if asked else "used / limit"]]
+    table = Table("team", *right, "", "", box=None, pad_edge=False)
     for name, use in [(f"{droplets.team} (droplets)", droplets), *((use.team, use) for use in databases)]:
-        style = "red" if use.used > use.limit else "yellow" if use.full or use.percent >= WARN_PERCENT else ""
+        style = "red" if use.taken > use.limit else "yellow" if use.full or use.percent >= WARN_PERCENT else ""
         share = f"{use.percent} %{' full' if use.full else ''}"
-        table.add_row(name, f"{use.used} / {use.limit}", bar(use), share, style=style)
+        numbers = [str(use.used), str(use.held)] if asked else []
+        table.add_row(name, *numbers, f"{use.taken} / {use.limit}", bar(use), share, style=style)
     console.print(table)
     for line in summary(droplets, databases, stacks):
         console.print(line)
@@ -35,14 +72,14 @@ def show(droplets: Use, databases: Sequence[Use], stacks: Sequence[Settings]) ->
 
 def bar(use: Use) -> str:
     """A bar of 20 cells; empty only where nothing is taken, full only from the limit on."""
-    filled = min(_CELLS, -(-use.used * _CELLS // use.limit))
-    if use.used < use.limit:
+    filled = min(_CELLS, -(-use.taken * _CELLS // use.limit))
+    if use.taken < use.limit:
         filled = min(filled, _CELLS - 1)
     return "█" * filled + "░" * (_CELLS - filled)
 
 
 def summary(droplets: Use, databases: Sequence[Use], stacks: Sequence[Settings]) -> list[str]:
-    """How many more tenants fit, and what to ask for where 80 % or more is taken."""
+    """How many more tenants fit, what to ask for where 80 % or more is taken, and which marks can go."""
     free = sum(use.free for use in databases)
     fit = min(free, droplets.free)
     fits = "more tenant fits" if fit == 1 else "more tenants fit"
@@ -66,7 +103,7 @@ def summary(droplets: Use, databases: Sequence[Use], stacks: Sequence[Settings])
             f"  {_command(last, f'database_teams[{index}].name', 'NAME')}\n"
             f"  pulumi config set --stack {last.stack} --secret --path {token} < token.txt"
         )
-    return lines
+    return [*lines, *full_with_room(databases, stacks)]
 
 
 def _command(stack: Settings, path: str, value: str) -> str:

@@ -15,6 +15,7 @@ import typer
 from meltanodata import document, edit, fleet, rules, schema, up
 from meltanodata.commands import cli as commands
 from meltanodata.commands import instances
+from meltanodata.commands.here import located, read
 from meltanodata.commands.options import File, Stack  # noqa: TC001 - typer looks at them
 from meltanodata.errors import Problem, ProblemsError, UserError
 from meltanodata.fleet import Fleet
@@ -25,8 +26,6 @@ from meltanodata.wording import show
 if TYPE_CHECKING:
     from collections.abc import Sized
 
-    from meltanodata.document import Document
-    from meltanodata.settings import Settings
 
 app = typer.Typer(
     help="The tenants of meltanodata.com: check and edit tenants.yaml, and see how many more fit.",
@@ -68,7 +67,7 @@ def check(
     meltanodata check --base origin/main    # also: nobody changes team, a full team gains nobody
     meltanodata check --stack sandbox
     """
-    stacks, path = _here(stack, file)
+    stacks, path = located(stack, file)
     before = None if base is None else _before(base, path)
     loaded, problems = fleet.load(path)
     problems += rules.problems(loaded, stacks, None if before is None else rules.homes(before), before)
@@ -76,6 +75,11 @@ def check(
         raise ProblemsError(problems)
     teams = {row.options.database_team for row in loaded.rows}
     print(f"{loaded.file}: {_count(loaded.rows, 'tenant')} in {_count(teams, 'team')}, all is well")
+    if before is not None:
+        left = rules.left_teams(loaded, before)
+        uses = [use for use in rules.database_uses(loaded, stacks) if use.team in left]
+        for note in rules.full_with_room(uses, stacks):
+            print(note)
 
 
 @app.command()
@@ -87,8 +91,8 @@ def assign(file: File = None, stack: Stack = None) -> None:
     \b
     meltanodata assign
     """
-    stacks, path = _here(stack, file)
-    source, loaded = _read(path)
+    stacks, path = located(stack, file)
+    source, loaded = read(path)
     problems = [*rules.stacks_agree(stacks), *rules.room_for_all(loaded, stacks)]
     if problems:
         raise ProblemsError(problems)
@@ -114,8 +118,8 @@ def new(
     meltanodata new acme
     meltanodata new acme --write
     """
-    stacks, path = _here(stack, file)
-    source, loaded = _read(path)
+    stacks, path = located(stack, file)
+    source, loaded = read(path)
     if problem := fleet.name_problem(tenant):
         raise UserError(f"{show(tenant)}: {problem}")
     for row in loaded.rows:
@@ -124,7 +128,7 @@ def new(
     team = rules.first_free(loaded, stacks)
     if team is None:
         raise UserError(rules.no_room(stacks))
-    text = edit.add(source, tenant, team)
+    text = edit.add(source, {tenant: {"database_team": team}})
     grown, _ = fleet.parse(document.parse(text.encode(), source.file))
     if problems := set(rules.problems(grown, stacks)) - set(rules.problems(loaded, stacks)):
         raise ProblemsError(list(problems))
@@ -132,23 +136,7 @@ def new(
         edit.write(path, text)
         print(f"{source.file}:{grown.rows[-1].place.line}: {tenant} added, in {team}")
     else:
-        print(edit.entry(tenant, team), end="")
-
-
-@app.command()
-def capacity(file: File = None, stack: Stack = None) -> None:
-    """Show how many more tenants fit.
-
-    Counts the tenants in the fleet file, and says what to ask DigitalOcean for when the teams run out.
-
-    \b
-    meltanodata capacity
-    """
-    from meltanodata import capacity as figures  # noqa: PLC0415 - rich, which only tables need
-
-    stacks, path = _here(stack, file)
-    _, loaded = _read(path)
-    figures.show(rules.droplet_use(loaded, stacks), rules.database_uses(loaded, stacks), stacks)
+        print(edit.entry(tenant, {"database_team": team}), end="")
 
 
 @app.command("schema")
@@ -170,27 +158,6 @@ def write_schema(
     if not check and not fresh:
         path.write_text(schema.text(), encoding="utf-8")
     print(f"{document.display(path)} is up to date")
-
-
-def _here(stack: str | None, file: Path | None) -> tuple[tuple[Settings, ...], Path]:
-    """The stacks of the fleet that is meant, and its file."""
-    project = Project.around(Path.cwd())
-    try:
-        stacks = project.fleet(stack)
-    except ProblemsError as error:
-        # The fleet's own problems are the reader's too, as far as they can be known without settings.
-        _, problems = fleet.load(file or project.program / "tenants.yaml")
-        raise ProblemsError([*error.problems, *problems]) from None
-    return stacks, file or project.tenants_file(stacks[0])
-
-
-def _read(path: Path) -> tuple[Document, Fleet]:
-    """A fleet file that is well formed, for commands that edit or count; what its rules say does not matter."""
-    source = document.read(path)
-    loaded, problems = fleet.parse(source)
-    if problems:
-        raise ProblemsError(problems)
-    return source, loaded
 
 
 def _before(base: str, path: Path) -> Fleet:

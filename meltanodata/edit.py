@@ -39,31 +39,40 @@ def assign(source: Document, teams: Mapping[str, str]) -> str:
     insertions = [_insertion(source, tenant, scalar(team)) for tenant, team in teams.items()]
     for start, end, new in sorted(insertions, reverse=True):
         text = text[:start] + new + text[end:]
-    _same_but(source, text, teams)
+    _same_but(source, text, {tenant: {"database_team": team} for tenant, team in teams.items()})
     return text
 
 
-def add(source: Document, tenant: str, team: str) -> str:
-    """The file's text with a new entry at its end.
+def add(source: Document, entries: Mapping[str, Mapping[str, object]]) -> str:
+    """The file's text with new entries at its end: the options of each tenant.
 
     Raises:
         ProblemsError: the file is written in a way that an entry cannot be added to at its end.
     """
     root = source.root
     text = source.text
+    new = "\n".join(entry(tenant, options) for tenant, options in entries.items())
     if root is not None and root.data == {}:
-        changed = text[: root.start] + entry(tenant, team).rstrip("\n") + text[root.end :]
+        changed = text[: root.start] + new.rstrip("\n") + text[root.end :]
     else:
         eol = _eol(text)
         gap = "" if text.endswith(eol * 2) else eol
-        changed = text + gap + entry(tenant, team).replace("\n", eol)
-    _same_but(source, changed, {tenant: team})
+        changed = text + gap + new.replace("\n", eol)
+    _same_but(source, changed, entries)
     return changed
 
 
-def entry(tenant: str, team: str) -> str:
+def entry(tenant: str, options: Mapping[str, object]) -> str:
     """A whole entry, as short as it can be."""
-    return f"{scalar(tenant)}:\n{' ' * STEP}database_team: {scalar(team)}\n"
+    lines = [f"{' ' * STEP}{name}: {_written(value)}\n" for name, value in options.items()]
+    return "".join([f"{scalar(tenant)}:\n", *lines])
+
+
+def _written(value: object) -> str:
+    """A text, or a mapping of texts in one line."""
+    if isinstance(value, dict):
+        return f"{{{', '.join(f'{name}: {_written(inner)}' for name, inner in value.items())}}}"
+    return scalar(str(value))
 
 
 def scalar(text: str) -> str:
@@ -112,13 +121,15 @@ def _eol(text: str) -> str:
     return found[0] if found else "\n"
 
 
-def _same_but(source: Document, text: str, teams: Mapping[str, str]) -> None:
-    """Refuse a text that says anything but the same as before and the new teams."""
+def _same_but(source: Document, text: str, changes: Mapping[str, Mapping[str, object]]) -> None:
+    """Refuse a text that says anything but the same as before and the options that were to be written."""
     before, _ = fleet.parse(source)
     after, problems = fleet.parse(document.parse(text.encode(), source.file))
     wanted = {row.key: row.options for row in before.rows}
-    for tenant, team in teams.items():
-        wanted[tenant] = wanted.get(tenant, Options()).model_copy(update={"database_team": team})
+    for tenant, options in changes.items():
+        stated = Options.model_validate(options)
+        update = {name: getattr(stated, name) for name in options}
+        wanted[tenant] = wanted.get(tenant, Options()).model_copy(update=update)
     if not problems and {row.key: row.options for row in after.rows} == wanted:
         return
     places = {row.key: row.place for row in before.rows}
@@ -127,8 +138,9 @@ def _same_but(source: Document, text: str, teams: Mapping[str, str]) -> None:
             Problem(
                 source.file,
                 *places.get(tenant, (0, 0)),
-                f"{tenant}: cannot be written into a file of this form; write by hand: database_team: {scalar(team)}",
+                f"{tenant}: cannot be written into a file of this form; write by hand: "
+                + ", ".join(f"{name}: {_written(value)}" for name, value in options.items()),
             )
-            for tenant, team in teams.items()
+            for tenant, options in changes.items()
         ]
     )

@@ -28,7 +28,7 @@ class Login:
     """The instance's host name: title and website of its item in 1Password, as the guide's step 4 has it."""
     user: str | None
     password: SecretStr | None
-    """Neither is there before the instance has been made; and no password where it is `kept`."""
+    """None before the instance has been made, and after a run that did not get so far; nor where it is `kept`."""
     kept: bool
     """Whether the instance was taken over with the login that it had, which the stack does not know."""
 
@@ -133,7 +133,7 @@ def _of_login(login: Login, mine: Sequence[Item], tag: str, *, by_hand: bool) ->
         yield Step(Action.NONE, login.host, "it was taken over with its login, which is where it was noted then", login)
         return
     if login.password is None:
-        why = f"the login of {login.tenant} has not been made yet; meltanodata up does it"
+        why = f"the last run did not get as far as the login of {login.tenant}; meltanodata up goes on with it"
         yield Step(Action.REFUSED, login.host, why, login)
         return
     if not mine and by_hand:

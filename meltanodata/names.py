@@ -44,15 +44,18 @@ def record_of(key: str, options: Options) -> str:
     return (options.adopt and options.adopt.record) or key
 
 
+def droplet_of(key: str, options: Options, domain: str) -> str:
+    """What a tenant's droplet is called: as its host, where it was not adopted under another name."""
+    return (options.adopt and options.adopt.droplet) or f"{record_of(key, options)}.{domain}"
+
+
 def names_of(tenant: Tenant, domain: str) -> Names:
     """A tenant's names; its `adopt` has those of an instance made by hand that is called otherwise."""
-    adopt = tenant.adopt
     record = record_of(tenant.key, tenant)
-    host = f"{record}.{domain}"
     return Names(
         record=record,
-        host=host,
-        droplet=(adopt and adopt.droplet) or host,
+        host=f"{record}.{domain}",
+        droplet=droplet_of(tenant.key, tenant, domain),
         new_cluster=cluster_name(tenant.region, _digits(tenant.key), tenant.key),
     )
 
@@ -84,7 +87,7 @@ def homes(fleet: Fleet, settings: Settings, accounts: Accounts) -> dict[str, str
     The accounts tell it of the stack's own teams; of a tenant in another stack's team the file is believed.
     """
     own = {team.name for team in settings.database_teams}
-    found = _clusters(accounts)
+    found = clusters_of(accounts)
     stated = {row.key: row.options.database_team for row in fleet.rows}
     elsewhere = {key: team for key, team in stated.items() if team is not None and team not in own}
     here = {row.key: clusters[0].team for row in fleet.rows if (clusters := found(row.key, row.options))}
@@ -107,7 +110,7 @@ def identify(
     """
     droplets = _grouped(accounts.droplets, lambda droplet: droplet.name)
     records = _grouped(accounts.records, lambda record: record.name)
-    clusters = _clusters(accounts)
+    clusters = clusters_of(accounts)
     existing, problems = {}, []
     for tenant in tenants:
         names = names_of(tenant, domain)
@@ -152,7 +155,7 @@ def _grouped(objects: Iterable[_T], by: Callable[[_T], str | None]) -> dict[str 
     return groups
 
 
-def _clusters(accounts: Accounts) -> Callable[[str, Options], list[Cluster]]:
+def clusters_of(accounts: Accounts) -> Callable[[str, Options], list[Cluster]]:
     """Looks up the clusters of a tenant: by the name to adopt, else by the tenant's in theirs."""
     named = _grouped(accounts.clusters, lambda cluster: cluster.name)
     for_tenant = _grouped(accounts.clusters, lambda cluster: tenant_of_cluster(cluster.name))

@@ -7,13 +7,14 @@ from the accounts, `meltanodata check --base` from an older version of the file
 
 from __future__ import annotations
 
+import shlex
 from collections import Counter, defaultdict
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from meltanodata.errors import Problem
 from meltanodata.fleet import CLUSTER_NAME_LENGTH, cluster_name, tenant_of_cluster
-from meltanodata.settings import file_of
+from meltanodata.settings import NAMESPACE, file_of
 from meltanodata.wording import did_you_mean, listing, show
 
 if TYPE_CHECKING:
@@ -57,19 +58,29 @@ class Use:
 
     team: str
     used: int
+    """By the tenants of the fleet file, whether their objects are made already or not."""
     limit: int
     full: bool = False
     """Marked so; then it takes nobody whatever its limit."""
+    held: int | None = None
+    """What the account really has; None where it was not asked."""
+    beside: int = 0
+    """What of that is no tenant's: made by hand, or for another purpose. It takes a place as well."""
+
+    @property
+    def taken(self) -> int:
+        """Places that are taken, or will be."""
+        return self.used + self.beside
 
     @property
     def free(self) -> int:
         """How many more fit; never below 0."""
-        return 0 if self.full else max(0, self.limit - self.used)
+        return 0 if self.full else max(0, self.limit - self.taken)
 
     @property
     def percent(self) -> int:
         """Of the limit, rounded down; above 100 where it is exceeded."""
-        return self.used * 100 // self.limit
+        return self.taken * 100 // self.limit
 
 
 def database_uses(fleet: Fleet, stacks: Sequence[Settings]) -> list[Use]:
@@ -82,6 +93,31 @@ def droplet_use(fleet: Fleet, stacks: Sequence[Settings]) -> Use:
     """The droplet team, which all stacks of a fleet share."""
     team = stacks[0].droplet_team
     return Use(team.name, len(fleet.rows), team.limit)
+
+
+def full_with_room(uses: Sequence[Use], stacks: Sequence[Settings]) -> Iterator[str]:
+    """The teams that are marked full and have room by their limit: after a removal, say. What to do about it.
+
+    The guide marks a team when it reaches its limit, and nobody takes the mark away when a place comes free.
+    """
+    places = {
+        team.name: (stack.stack, shlex.quote(f"{NAMESPACE}:database_teams[{index}].full"))
+        for stack in stacks
+        for index, team in enumerate(stack.database_teams)
+    }
+    for use in uses:
+        if use.full and use.taken < use.limit:
+            stack, path = places[use.team]
+            yield (
+                f"{use.team} is marked full and has {use.taken} of {use.limit}. To let it take tenants again:\n"
+                f"  pulumi config set --stack {stack} --path {path} false"
+            )
+
+
+def left_teams(fleet: Fleet, before: Fleet) -> set[str]:
+    """The teams that a tenant of an older version of the file was in, and is no more."""
+    now = homes(fleet)
+    return {team for key, team in homes(before).items() if now.get(key) != team}
 
 
 def placement(fleet: Fleet, stacks: Sequence[Settings]) -> dict[str, str | None]:

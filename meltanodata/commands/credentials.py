@@ -104,7 +104,7 @@ def _password(login: Login) -> str:
             " it was noted then. For a new one write admin_password_generation: 2, and run meltanodata up"
         )
     if login.password is None:
-        raise UserError(f"{login.tenant}: its login has not been made yet; meltanodata up does it")
+        raise UserError(f"{login.tenant}: the last run did not get as far as its login; meltanodata up goes on with it")
     return login.password.get_secret_value()
 
 

@@ -8,9 +8,10 @@ from typing import TYPE_CHECKING
 
 import typer
 
-from meltanodata import accounts, engine, plan, report, settings
 from meltanodata import drift as drifts
+from meltanodata import engine, plan, report
 from meltanodata.commands import DRIFTED
+from meltanodata.commands.here import account
 from meltanodata.github import GitHub
 from meltanodata.stacks import Project
 
@@ -40,8 +41,8 @@ def _find(project: Project, stack: str | None) -> Drift:
     orphans: set[Orphan] = set()
     plans: list[Plan] = []
     for name in names:
-        own, secrets = settings.from_config(engine.config(name, project.root), name, now)
-        held = accounts.read(own, secrets.tokens)
-        orphans.update(drifts.orphans(held, ids, own.droplet_team.name, own.no_tenants))
+        found = account(name, project)
+        others = found.settings.no_tenants
+        orphans.update(drifts.orphans(found.held, ids, found.settings.droplet_team.name, others))
         plans.append(plan.read(engine.preview(name, project.root, refresh=True)))
     return drifts.Drift(plans, sorted(orphans), drifts.expiring(exported, now.date()))

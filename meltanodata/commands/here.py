@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import sys
+from dataclasses import dataclass
+from datetime import UTC, datetime
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -11,9 +13,11 @@ from meltanodata.errors import ProblemsError
 from meltanodata.stacks import Project
 
 if TYPE_CHECKING:
+    from meltanodata.accounts import Accounts
+    from meltanodata.document import Document
     from meltanodata.fleet import Fleet
     from meltanodata.revisions import Revision
-    from meltanodata.settings import Settings
+    from meltanodata.settings import Secrets, Settings
 
 
 class Here:
@@ -34,16 +38,62 @@ class Here:
         return settings.parse(document.parse(raw, f"{revision.name}:{file.name}"), self.settings.stack)
 
 
+def located(stack: str | None, file: Path | None) -> tuple[tuple[Settings, ...], Path]:
+    """The stacks of the fleet that is meant, and its file.
+
+    Raises:
+        ProblemsError: what is wrong in the stacks' settings, and in the file as far as it can be known without them.
+    """
+    project = Project.around(Path.cwd())
+    try:
+        stacks = project.fleet(stack)
+    except ProblemsError as error:
+        _, problems = fleet.load(file or project.program / "tenants.yaml")
+        raise ProblemsError([*error.problems, *problems]) from None
+    return stacks, file or project.tenants_file(stacks[0])
+
+
+def read(path: Path) -> tuple[Document, Fleet]:
+    """A fleet file that is well formed, for commands that edit or count; what its rules say does not matter.
+
+    Raises:
+        ProblemsError: it is not well formed.
+    """
+    source = document.read(path)
+    loaded, problems = fleet.parse(source)
+    if problems:
+        raise ProblemsError(problems)
+    return source, loaded
+
+
+@dataclass(frozen=True)
+class Account:
+    """A stack's teams, as they are at DigitalOcean."""
+
+    settings: Settings
+    secrets: Secrets
+    held: Accounts
+
+
+def account(stack: str, project: Project) -> Account:
+    """Ask the accounts of a stack's teams, with the tokens of its config.
+
+    Raises:
+        UserError: see `engine.config`, `settings.from_config` and `accounts.read`.
+    """
+    from meltanodata import accounts, engine  # noqa: PLC0415 - requests, which most commands need not load
+
+    own, secrets = settings.from_config(engine.config(stack, project.root), stack, datetime.now(UTC))
+    return Account(own, secrets, accounts.read(own, secrets.tokens))
+
+
 def tenants(file: Path) -> Fleet:
     """A fleet file.
 
     Raises:
         ProblemsError: it is not well formed.
     """
-    loaded, problems = fleet.load(file)
-    if problems:
-        raise ProblemsError(problems)
-    return loaded
+    return read(file)[1]
 
 
 def tenants_before(revision: Revision, file: Path) -> Fleet:

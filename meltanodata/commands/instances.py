@@ -9,7 +9,7 @@ from typing import Annotated
 
 import typer
 
-from meltanodata.commands.options import OneStack, Tenant, tenant_names
+from meltanodata.commands.options import File, OneStack, Stack, Tenant, tenant_names
 
 app = typer.Typer()
 
@@ -112,3 +112,52 @@ def logs(
     from meltanodata.commands import droplets
 
     droplets.logs(tenant, stack, follow=follow)
+
+
+@app.command()
+def capacity(
+    file: File = None,
+    stack: Stack = None,
+    accounts: Annotated[
+        bool, typer.Option("--accounts", help="Ask DigitalOcean as well: what was made by hand takes a place too.")
+    ] = False,
+) -> None:
+    """Show how many more tenants fit.
+
+    Counts the tenants in the fleet file, and with --accounts (it needs the stacks' passphrase) what the teams really
+    have. Warns from 80 %, says what to ask DigitalOcean for when the teams run out, and which team is marked full and
+    has room again.
+
+    \b
+    meltanodata capacity
+    meltanodata capacity --accounts
+    """
+    from meltanodata.commands import capacity as figures
+
+    figures.capacity(file, stack, accounts=accounts)
+
+
+@app.command()
+def adopt(
+    file: File = None,
+    stack: Stack = None,
+    write: Annotated[
+        bool, typer.Option("--write", help="Add the entries to the file instead of printing them.")
+    ] = False,
+    new_logins: Annotated[
+        bool, typer.Option("--new-logins", help="Give each admin a new password, instead of leaving the one there is.")
+    ] = False,
+) -> None:
+    """Print or add entries for the instances that were made by hand.
+
+    Reads the accounts of the fleet's teams (it needs the stacks' passphrase), and matches droplet, A record and
+    database by their names, and a database of another name by the address that it lets in. What cannot be matched is
+    listed with the reason. Names in the setting no_tenants are left alone.
+
+    \b
+    meltanodata adopt
+    meltanodata adopt --write
+    """
+    from meltanodata.commands import adopt
+
+    adopt.adopt(file, stack, write=write, new_logins=new_logins)

@@ -112,6 +112,7 @@ def accounts(**overrides: Any) -> Accounts:
         droplets=(),
         records=(),
         clusters=(),
+        cluster_counts={TEAM_1: 0, TEAM_2: 0},
         snapshots=(snapshot(),),
         ssh_keys=("41", "42"),
         projects={"Meltano": "project-id"},

@@ -14,9 +14,9 @@ import pytest
 from pydantic import SecretStr
 
 from meltanodata import accounts
-from meltanodata.accounts import Accounts, Cluster, DatabaseOffer, Droplet, DropletSize, Record, Snapshot
+from meltanodata.accounts import Accounts, Cluster, DatabaseOffer, Droplet, DropletSize, Record, Snapshot, Source
 from meltanodata.errors import UserError
-from tests.program.builders import DAY, TEAM_1, TEAM_2, settings
+from tests.program.builders import DAY, TEAM_1, TEAM_2, cluster, settings
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -31,7 +31,10 @@ PG = {"versions": ["15", "16"], "regions": ["nyc3", "fra1"], "layouts": LAYOUTS}
 
 def droplet(id_: int = 7, **more: Any) -> dict[str, Any]:
     made = {"id": id_, "name": "acme.meltanodata.com", "status": "active", "region": {"slug": "nyc3"}}
-    return {**made, "size_slug": "s-2vcpu-2gb", "disk": 60, **more}
+    networks: dict[str, list[dict[str, str]]] = {
+        "v4": [{"ip_address": "10.0.0.7", "type": "private"}, {"ip_address": "203.0.113.7", "type": "public"}]
+    }
+    return {**made, "size_slug": "s-2vcpu-2gb", "disk": 60, "networks": networks, **more}
 
 
 def database(id_: str = "c0ffee", **more: Any) -> dict[str, Any]:
@@ -129,7 +132,7 @@ def test_everything_is_asked_of_the_team_that_has_it(digitalocean: DigitalOcean)
         }
     ]
     digitalocean.lists = {
-        (HOME, "/v2/droplets"): [droplet(), droplet(8, status="new")],
+        (HOME, "/v2/droplets"): [droplet(), droplet(8, status="new", networks={"v4": []})],
         (HOME, "/v2/domains/meltanodata.com/records"): [{"id": 9, "name": "acme", "data": "203.0.113.7"}],
         (HOME, "/v2/snapshots"): snapshots,
         (HOME, "/v2/account/keys"): [{"id": 41}, {"id": 42}],
@@ -144,7 +147,7 @@ def test_everything_is_asked_of_the_team_that_has_it(digitalocean: DigitalOcean)
     name, size = "db-postgresql-nyc3-1-acme", "db-s-1vcpu-1gb"
     assert read(digitalocean) == Accounts(
         droplets=(
-            Droplet(7, "acme.meltanodata.com", "active", "nyc3", "s-2vcpu-2gb", 60),
+            Droplet(7, "acme.meltanodata.com", "active", "nyc3", "s-2vcpu-2gb", 60, "203.0.113.7"),
             Droplet(8, "acme.meltanodata.com", "new", "nyc3", "s-2vcpu-2gb", 60),
         ),
         records=(Record(9, "acme", "203.0.113.7"),),
@@ -152,6 +155,7 @@ def test_everything_is_asked_of_the_team_that_has_it(digitalocean: DigitalOcean)
             Cluster("c0ffee", name, TEAM_1, "online", "nyc3", size, "16"),
             Cluster("f00d", name, TEAM_2, "creating", "nyc3", size, "16"),
         ),
+        cluster_counts={TEAM_1: 2, TEAM_2: 1},
         snapshots=(Snapshot("301", "Ubuntu meltano-1", frozenset({"nyc3", "fra1"}), DAY, 50),),
         ssh_keys=("41", "42"),
         projects={"Meltano": "p-1"},
@@ -265,3 +269,21 @@ def test_an_api_without_a_name(digitalocean: DigitalOcean) -> None:
 def test_a_connection_cut_in_the_middle(digitalocean: DigitalOcean) -> None:
     digitalocean.faults[HOME, "/v2/droplets"] = [(200, {"Content-Length": "99"}, b"{")] * 9
     assert refused(digitalocean).startswith(f"{HOME}: ")
+
+
+def test_whom_a_cluster_lets_in(digitalocean: DigitalOcean) -> None:
+    rules = [{"type": "ip_addr", "value": "203.0.113.7", "uuid": "u"}, {"type": "droplet", "value": "7", "uuid": "v"}]
+    answer = json.dumps({"rules": rules}).encode()
+    digitalocean.faults = {
+        (TEAM_1, "/v2/databases/a/firewall"): [(503, {}, b""), (200, {}, answer)],
+        (TEAM_2, "/v2/databases/b/firewall"): [(200, {}, b'{"rules": []}')],
+    }
+    clusters = [cluster(id="a", team=TEAM_1), cluster(id="b", team=TEAM_2)]
+    tokens = {team: SecretStr(token) for team, token in TOKENS.items()}
+    assert accounts.trusted_sources(settings(api_url=digitalocean.url), tokens, clusters) == {
+        "a": {Source("ip_addr", "203.0.113.7"), Source("droplet", "7")},
+        "b": frozenset(),
+    }
+    digitalocean.faults = {(TEAM_1, "/v2/databases/a/firewall"): [(403, {}, b"")]}
+    with pytest.raises(UserError, match="may not read /v2/databases/a/firewall"):
+        accounts.trusted_sources(settings(api_url=digitalocean.url), tokens, clusters[:1])

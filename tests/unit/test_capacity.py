@@ -4,9 +4,10 @@ from __future__ import annotations
 
 import pytest
 
-from meltanodata import capacity
+from meltanodata import capacity, rules
 from meltanodata.rules import Use
-from tests.fleets import settings, team
+from tests.fleets import fleet_of, settings, team
+from tests.program import builders
 
 STACKS = [settings(), settings(stack="prod-2", database_teams=[team("DBs 3")])]
 
@@ -19,8 +20,19 @@ def test_a_bar(used: int, cells: int) -> None:
 
 
 def test_plenty_of_room() -> None:
-    lines = capacity.summary(Use("Meltano", 10, 500), [Use("DBs 1", 10, 60), Use("DBs 2", 5, 60, full=True)], STACKS)
+    lines = capacity.summary(Use("Meltano", 10, 500), [Use("DBs 1", 10, 60), Use("DBs 2", 60, 60, full=True)], STACKS)
     assert lines == ["50 more tenants fit: there is room for 50 databases and 490 droplets."]
+
+
+def test_a_team_that_is_marked_full_and_has_room_again() -> None:
+    uses = [Use("DBs 1", 60, 60, full=True), Use("DBs 2", 58, 60, full=True, held=59, beside=1)]
+    (*_, note) = capacity.summary(Use("Meltano", 10, 500), [*uses, Use("DBs 3", 1, 60)], STACKS)
+    assert note == (
+        "DBs 2 is marked full and has 59 of 60. To let it take tenants again:\n"
+        "  pulumi config set --stack prod --path 'meltanodata:database_teams[1].full' false"
+    )
+    full = Use("DBs 2", 58, 60, full=True, held=60, beside=2)
+    assert not [line for line in capacity.summary(Use("Meltano", 10, 500), [full], STACKS) if "marked full" in line]
 
 
 def test_droplets_run_out_first() -> None:
@@ -35,7 +47,7 @@ def test_droplets_run_out_first() -> None:
 
 
 def test_databases_run_out_first() -> None:
-    uses = [Use("DBs 1", 10, 60, full=True), Use("DBs 2", 60, 60), Use("DBs 3", 40, 60)]
+    uses = [Use("DBs 1", 60, 60, full=True), Use("DBs 2", 60, 60), Use("DBs 3", 40, 60)]
     first, advice = capacity.summary(Use("Meltano", 110, 500), uses, STACKS)
     assert first == "20 more tenants fit: there is room for 20 databases and 390 droplets."
     assert advice == (
@@ -68,4 +80,48 @@ def test_the_table(capsys: pytest.CaptureFixture[str]) -> None:
         "DBs 2                    30 / 60  ██████████░░░░░░░░░░  50 % full",
         "DBs 3                    61 / 60  ████████████████████  101 %",
         "DBs 4                     0 / 60  ░░░░░░░░░░░░░░░░░░░░  0 %",
+    ]
+
+
+def test_what_was_made_by_hand_takes_a_place_too() -> None:
+    fleet = fleet_of(
+        {
+            "acme": {"database_team": "DBs 1"},
+            "bolt": {"database_team": "DBs 1", "adopt": {"droplet": "old-bolt", "database": "odd"}},
+            "core": {"database_team": "DBs 2"},
+        }
+    )
+    held = builders.accounts(
+        droplets=tuple(builders.droplet(name=name) for name in ("acme.meltanodata.com", "old-bolt", "controller")),
+        clusters=(
+            builders.cluster(id="1", team="DBs 1"),
+            builders.cluster(id="2", team="DBs 1", name="odd"),
+            builders.cluster(id="3", team="DBs 1", name="by-hand"),
+            builders.cluster(id="4", team="DBs 2", name="by-hand-2"),
+        ),
+        cluster_counts={"DBs 1": 4, "DBs 2": 1},
+    )
+    stacks = [settings()]
+    databases = rules.database_uses(fleet, stacks)
+    uses = capacity.counted(
+        fleet, rules.droplet_use(fleet, stacks), databases, {"DBs 1": held, "DBs 2": held}, "meltanodata.com"
+    )
+    assert uses == [
+        Use("Meltano", 3, 500, held=3, beside=1),
+        Use("DBs 1", 2, 60, held=4, beside=2),  # one of another engine
+        Use("DBs 2", 1, 60, held=1, beside=1),  # core's is not made yet, and needs a place beside
+    ]
+    assert [use.taken for use in uses] == [4, 4, 2]
+    assert [use.free for use in uses] == [496, 56, 58]
+
+
+def test_the_table_of_file_and_accounts(capsys: pytest.CaptureFixture[str]) -> None:
+    capacity.show(
+        Use("Meltano", 2, 500, held=3, beside=1), [Use("DBs 1", 40, 60, full=True, held=50, beside=20)], STACKS
+    )
+    rows = [line.rstrip() for line in capsys.readouterr().out.splitlines()]
+    assert rows[:3] == [
+        "team                file  account    taken",
+        "Meltano (droplets)     2        3  3 / 500  █░░░░░░░░░░░░░░░░░░░  0 %",
+        "DBs 1                 40       50  60 / 60  ████████████████████  100 % full",
     ]

@@ -135,6 +135,17 @@ def test_check_against_an_older_file(project: Path, run: Run) -> None:
     assert run("check").code == 0
 
 
+def test_check_says_that_a_full_team_has_room_again(project: Path, run: Run) -> None:
+    write_stack(project, "prod", database_teams=[team("DBs 1", 2, full=True), team("DBs 2", 2, full=True)])
+    (project / "old.yaml").write_text(f"{FLEET}core:\n  database_team: DBs 1\n")
+    assert run("check", "--base", "old.yaml").out == (
+        "tenants.yaml: 2 tenants in 2 teams, all is well\n"
+        "DBs 1 is marked full and has 1 of 2. To let it take tenants again:\n"
+        "  pulumi config set --stack prod --path 'meltanodata:database_teams[0].full' false\n"
+    )
+    assert run("check", "--base", "tenants.yaml").out == "tenants.yaml: 2 tenants in 2 teams, all is well\n"
+
+
 def git(folder: Path, *arguments: str) -> None:
     """Run git in a folder, as nobody in particular."""
     who = {f"GIT_{role}_{what}": "a@example.com" for role in ("AUTHOR", "COMMITTER") for what in ("NAME", "EMAIL")}
@@ -245,7 +256,7 @@ def test_wrong_usage(run: Run, arguments: list[str]) -> None:
     assert "Usage: meltanodata" in ended.err
 
 
-@pytest.mark.parametrize("command", ["check", "assign", "new", "capacity", "schema"])
+@pytest.mark.parametrize("command", ["check", "assign", "new", "capacity", "schema", "adopt", "credentials"])
 def test_help_has_examples(run: Run, command: str) -> None:
     ended = run(command, "--help")
     assert ended.code == 0
@@ -269,7 +280,8 @@ def test_the_shell_completes_commands_and_stacks(project: Path) -> None:
 
 
 def test_the_command_starts_without_the_engines_sdk() -> None:
-    program = "import sys, meltanodata.cli; print({'pulumi', 'rich.table', 'cryptography'} & set(sys.modules))"
+    slow = {"pulumi", "rich.table", "cryptography", "requests", "httpx"}
+    program = f"import sys, meltanodata.cli; print({slow} & set(sys.modules))"
     done = subprocess.run([sys.executable, "-c", program], cwd=PROJECT, capture_output=True, text=True, check=True)
     assert done.stdout == "set()\n"
 

@@ -28,7 +28,7 @@ def assigned(text: str, name: str = "NEW") -> str:
 
 def added(text: str, tenant: str = "zeta", name: str = "NEW") -> str:
     """The text with one more tenant."""
-    return edit.add(document.parse(text.encode(), "tenants.yaml"), tenant, name)
+    return edit.add(document.parse(text.encode(), "tenants.yaml"), {tenant: {"database_team": name}})
 
 
 @pytest.mark.parametrize(
@@ -178,3 +178,21 @@ def test_a_link_stays_a_link(tmp_path: Path) -> None:
     edit.write(link, "new")
     assert link.is_symlink()
     assert (tmp_path / "real.yaml").read_text() == "new"
+
+
+def test_several_entries_with_all_that_they_state() -> None:
+    entries: dict[str, dict[str, object]] = {
+        "zeta": {"database_team": "DBs 1", "adopt": {"droplet": "old.example.com", "login": "keep"}},
+        "eta": {"database_team": "DBs 2", "region": "fra1"},
+    }
+    written = edit.add(document.parse(b"acme: {}\n", "tenants.yaml"), entries)
+    assert written == (
+        "acme: {}\n"
+        "\n"
+        'zeta:\n  database_team: DBs 1\n  adopt: {droplet: "old.example.com", login: keep}\n'
+        "\n"
+        "eta:\n  database_team: DBs 2\n  region: fra1\n"
+    )
+    fleet, problems = parsed(written)
+    assert problems == []
+    assert [row.key for row in fleet.rows] == ["acme", "zeta", "eta"]

@@ -1,0 +1,185 @@
+"""Instances that were made by hand are taken over as they are, on the real engine and a light sandbox."""
+
+from __future__ import annotations
+
+import sys
+import time
+from typing import TYPE_CHECKING, Any
+
+import pytest
+import yaml
+
+from sandbox.home import Home
+from tests import onepassword as connect
+from tests.sandbox.conftest import Client, eventually, new_database, new_droplet
+from tests.sandbox.fleet import Fleet, fleet_on
+from tests.sandbox.programs import SECONDS
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+    from pathlib import Path
+
+STACK = ("--stack", "sandbox")
+IMPORTED = ("droplet", "record", "database")
+MADE = {
+    *("project", "firewall", "admin-password", "secret-key", "password-salt", "host-key", "files", "meltano", "verify"),
+}
+"""What there is nothing of yet; the firewall states the trusted sources."""
+
+
+class Team:
+    """A team's account, in which a person works."""
+
+    def __init__(self, fleet: Fleet, name: str) -> None:
+        running = fleet.world.running
+        self.client = Client(running.api_url, running.teams[name].token)
+
+    def droplet(self, name: str, **more: Any) -> tuple[str, str]:
+        """A droplet's id and address, once it is active."""
+        keys = [key["id"] for key in self.client.get("/v2/account/keys")["ssh_keys"]]
+        body = new_droplet(self.client, name=name, ssh_keys=keys, **more)
+        id_ = self.client.post("/v2/droplets", body, 202)["droplet"]["id"]
+
+        def active() -> Any:
+            droplet = self.client.get(f"/v2/droplets/{id_}")["droplet"]
+            return droplet if droplet["status"] == "active" else None
+
+        networks = eventually(active, SECONDS)["networks"]["v4"]
+        return str(id_), next(it["ip_address"] for it in networks if it["type"] == "public")
+
+    def record(self, name: str, address: str, ttl: int = 3600) -> str:
+        """An A record's id."""
+        body = {"type": "A", "name": name, "data": address, "ttl": ttl}
+        return str(self.client.post("/v2/domains/meltanodata.com/records", body)["domain_record"]["id"])
+
+    def cluster(self, name: str, *trusted: str, **more: Any) -> str:
+        """A cluster's id, once it is online."""
+        id_ = self.client.post("/v2/databases", new_database(name=name, **more))["database"]["id"]
+        rules = [{"type": "ip_addr", "value": address} for address in trusted]
+        eventually(lambda: self.client.get(f"/v2/databases/{id_}")["database"]["status"] == "online", SECONDS)
+        self.client.put(f"/v2/databases/{id_}/firewall", {"rules": rules}, 204)
+        return str(id_)
+
+
+@pytest.fixture
+def fleet(tmp_path: Path) -> Iterator[Fleet]:
+    """An empty fleet."""
+    with fleet_on(Home(tmp_path / "home"), "light") as fleet:
+        fleet.tenants()
+        yield fleet
+
+
+def say(fleet: Fleet, *arguments: str, code: int = 0) -> str:
+    """What a command of `meltanodata` prints."""
+    with fleet.start(sys.executable, "-c", "from meltanodata.cli import main; main()", *arguments) as process:
+        said, _ = process.communicate(timeout=SECONDS)
+    assert process.returncode == code, said
+    return said
+
+
+def tenants_steps(fleet: Fleet) -> dict[str, str]:
+    """What a preview would do with the tenants; not with the stack and its providers."""
+    teams = fleet.world.running.teams
+    return {name: op for name, op in fleet.steps().items() if name not in teams and not name.startswith("meltanodata-")}
+
+
+def taken_over(key: str) -> dict[str, str]:
+    """What the preview of a take-over shows of an instance, and nothing else."""
+    imports, creates = dict.fromkeys(IMPORTED, "import"), dict.fromkeys(MADE, "create")
+    return {key: "create", **{f"{key}-{name}": op for name, op in (imports | creates).items()}}
+
+
+def test_instances_made_by_hand_are_taken_over_as_they_are(fleet: Fleet) -> None:
+    meltano, dbs_1, dbs_2 = (Team(fleet, name) for name in ("Meltano", "MeltanoData DBs 1", "MeltanoData DBs 2"))
+    made: dict[str, str] = {}
+    made["acme-droplet"], acme = meltano.droplet("acme.meltanodata.com")
+    made["acme-record"] = meltano.record("acme", acme)
+    made["acme-database"] = dbs_2.cluster("db-postgresql-nyc3-52483-acme", acme)
+    # Nothing of the second one is called as the guide says, and it is bigger.
+    made["demo2-droplet"], demo2 = meltano.droplet("old-demo", size="s-4vcpu-8gb")
+    made["demo2-record"] = meltano.record("demo2", demo2)
+    made["demo2-database"] = dbs_1.cluster("reporting", demo2, "198.51.100.9", size="db-s-1vcpu-2gb")
+    _, controller = meltano.droplet("controller.meltanodata.com")
+    meltano.record("controller", controller)
+    dbs_1.cluster("lonely")
+    fleet.pulumi("config", "set", "meltanodata:no_tenants", '["controller.meltanodata.com", "controller"]')
+
+    _print_and_write(fleet)
+    assert tenants_steps(fleet) == taken_over("acme") | taken_over("demo2")
+    started = time.time()
+    fleet.up()
+    fleet.unchanged()
+    for key in ("acme", "demo2"):
+        ids = {urn.rpartition("::")[2]: id_ for urn, id_ in fleet.ids(key).items()}
+        assert {name: ids[name] for name in made if name.startswith(f"{key}-")} == {
+            name: id_ for name, id_ in made.items() if name.startswith(f"{key}-")
+        }
+    # Nothing was switched off, resized, renamed or destroyed.
+    written = [(it.method, it.path) for it in fleet.control.requests(started) if it.method != "GET"]
+    assert not [it for it in written if it[0] == "DELETE" or it[1].endswith(("/actions", "/resize"))]
+    assert len(fleet.control.droplets()) == 3
+    trusted = dbs_1.client.get(f"/v2/databases/{made['demo2-database']}/firewall")["rules"]
+    assert [rule["value"] for rule in trusted] == [demo2]
+    assert "acme: it was taken over with the login that it had" in say(fleet, "credentials", "acme", *STACK, code=1)
+    rest = say(fleet, "adopt", *STACK)
+    assert "database lonely" in rest
+    assert yaml.safe_load(rest) is None
+
+    # One more, whose admin gets a new password, and which was not made quite as the guide has it.
+    _, bolt = meltano.droplet("bolt.meltanodata.com", tags=["by-hand"])
+    meltano.record("bolt", bolt, ttl=1800)
+    dbs_2.cluster("db-postgresql-nyc3-11111-bolt", bolt)
+    shown = [line.split()[:7] for line in say(fleet, "capacity", "--accounts", *STACK).splitlines()]
+    assert ["MeltanoData", "DBs", "2", "1", "2", "2", "/"] in shown
+    say(fleet, "adopt", "--write", "--new-logins", *STACK)
+    assert yaml.safe_load(fleet.file.read_text())["bolt"] == {"database_team": "MeltanoData DBs 2"}
+    assert tenants_steps(fleet) == taken_over("bolt") | {"bolt-droplet": "update", "bolt-record": "update"}
+    fleet.up()
+    fleet.unchanged()
+    _keep_in_the_vault(fleet)
+
+
+def _print_and_write(fleet: Fleet) -> None:
+    """The entries, first on the terminal, then in the file."""
+    printed = say(fleet, "adopt", *STACK)
+    assert fleet.file.read_text() == "{}\n"
+    assert yaml.safe_load(printed) == {
+        "acme": {"database_team": "MeltanoData DBs 2", "adopt": {"login": "keep"}},
+        "demo2": {
+            "database_team": "MeltanoData DBs 1",
+            "droplet_size": "s-4vcpu-8gb",
+            "database_size": "db-s-1vcpu-2gb",
+            "adopt": {"droplet": "old-demo", "database": "reporting", "login": "keep"},
+        },
+    }
+    assert "# demo2: its database also lets in 198.51.100.9 (ip_addr); after up it lets in the droplet alone" in printed
+    assert "#   database lonely" in printed
+    assert "controller" not in printed
+    (fleet.home.path / "printed.yaml").write_text(printed)
+    assert "2 tenants in 2 teams, all is well" in say(fleet, "check", str(fleet.home.path / "printed.yaml"), *STACK)
+
+    fleet.file.write_text("# ours\n{}\n")
+    assert "acme added, in MeltanoData DBs 2" in say(fleet, "adopt", "--write", *STACK)
+    assert fleet.file.read_text().startswith("# ours\n")
+    assert yaml.safe_load(fleet.file.read_text()) == yaml.safe_load(printed)
+    say(fleet, "check", *STACK)
+
+
+def _keep_in_the_vault(fleet: Fleet) -> None:
+    """An item is there when its tenant is, and goes with it: the guide's last step of deleting an instance."""
+    password = say(fleet, "credentials", "bolt", *STACK).split()[-1]
+    assert len(password) == 32
+    keep = ("credentials", "--onepassword", "--yes", *STACK)
+    with connect.serve() as server:
+        vault = server.add_vault("meltanodata.com")
+        fleet.environment |= {"OP_CONNECT_HOST": server.url, "OP_CONNECT_TOKEN": connect.TOKEN}
+        assert password not in say(fleet, *keep)
+        (item,) = server.items(vault).values()
+        assert item["title"] == "bolt.meltanodata.com"
+        assert password in [field["value"] for field in item["fields"]]
+        assert "3 logins are as they should be" in say(fleet, *keep)
+        entries = yaml.safe_load(fleet.file.read_text())
+        fleet.tenants(**{key: options for key, options in entries.items() if key != "bolt"})
+        fleet.up()
+        say(fleet, *keep)
+        assert server.items(vault) == {}
