@@ -18,7 +18,11 @@ app = typer.Typer()
 def credentials(
     tenants: Annotated[
         list[str] | None,
-        typer.Argument(metavar="TENANT...", help="Whose login; with --onepassword all that are named."),
+        typer.Argument(
+            metavar="TENANT...",
+            autocompletion=tenant_names,
+            help="Whose login; with --onepassword several, and left out all of them.",
+        ),
     ] = None,
     stack: OneStack = None,
     onepassword: Annotated[
