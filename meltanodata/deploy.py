@@ -6,12 +6,11 @@ The order and the outcome are decided here; what runs the engine and looks at th
 from __future__ import annotations
 
 from dataclasses import dataclass, field, replace
-from typing import TYPE_CHECKING, Any, Protocol
+from typing import TYPE_CHECKING, Any, Protocol, TypeAlias
 
 from meltanodata import deployment
 from meltanodata import plan as plans
 from meltanodata.errors import UserError
-from meltanodata.impact import Type
 from meltanodata.plan import Change
 
 if TYPE_CHECKING:
@@ -27,8 +26,12 @@ class Engine(Protocol):
     def preview(self) -> Mapping[str, Any]:
         """What is still to be done, see `engine.preview`."""
 
-    def up(self, targets: Sequence[str] | None, *, again: bool = False) -> Iterator[Mapping[str, Any]]:
+    def up(self, targets: Sequence[str] | None) -> Iterator[Mapping[str, Any]]:
         """Apply, see `engine.up`."""
+
+
+Examine: TypeAlias = "Callable[[Collection[str]], Mapping[str, str]]"
+"""What `doctor` finds wrong with tenants: of those that are not well, what it is and what to do."""
 
 
 @dataclass(frozen=True)
@@ -124,19 +127,21 @@ def run(
     rollout: Rollout,
     engine: Engine,
     *,
+    examine: Examine,
     wait: Callable[[float], None],
     say: Callable[[str], None],
 ) -> Iterator[Result]:
     """Apply a plan that may be applied, and say what came of each tenant as soon as its stage has ended.
 
     One tenant that fails holds up nobody in its stage, and everybody in the stages after it, unless it was to be
-    removed (see `stages`). Each tenant's own last Command verifies it (the guide's step 6); after the pause it does so
-    once more.
+    removed (see `stages`). Each tenant's own last Command verifies it (the guide's step 6); after the pause `doctor`
+    looks at everything else, too.
 
     Args:
         plan: as the guard has seen it.
         rollout: the stack's.
         engine: runs Pulumi.
+        examine: see there.
         wait: sleeps for so many seconds.
         say: tells the reader how far it is.
 
@@ -155,8 +160,7 @@ def run(
         found = {row.tenant: result(row, stage, progress) for row in rows}
         if stage.holds_up and not last:
             wait(rollout.pause)
-        verified = progress.done if last else ()
-        for tenant, problem in _unwell(engine, [row for row in rows if found[row.tenant].well], verified, say):
+        for tenant, problem in _unwell(examine, [row for row in rows if found[row.tenant].well], say):
             found[tenant] = replace(found[tenant], problems=(problem,))
         yield from found.values()
         if not stage.holds_up and not last:
@@ -171,29 +175,13 @@ def run(
             raise UserError("\n".join(others))
 
 
-def _unwell(
-    engine: Engine, rows: Iterable[Row], verified: Collection[str], say: Callable[[str], None]
-) -> Iterator[tuple[str, str]]:
-    """The tenants that are not well, and why; those verified a moment ago are not asked again."""
-    urns = {_verification(row): row.tenant for row in rows if row.change is not Change.DESTROYED}
-    asked = [urn for urn in urns if urn not in verified]
+def _unwell(examine: Examine, rows: Iterable[Row], say: Callable[[str], None]) -> Iterator[tuple[str, str]]:
+    """The tenants that are not well, and why; not those that are gone."""
+    asked = [row.tenant for row in rows if row.change is not Change.DESTROYED]
     if asked:
-        say(f"verifying {', '.join(urns[urn] for urn in asked)}")
-        progress = Progress()
-        for event in engine.up(asked, again=True):
-            progress.note(event)
-        for urn in asked:
-            if urn in progress.errors or urn not in progress.done:
-                yield (
-                    urns[urn],
-                    " ".join(["not well afterwards:", *progress.errors.get(urn, ["could not be verified"])]),
-                )
-
-
-def _verification(row: Row) -> str:
-    """The URN of the Command that verifies a tenant."""
-    stack, project = row.operations[0].urn.split("::")[:2]
-    return f"{stack}::{project}::{plans.TENANT}${Type.COMMAND}::{row.tenant}-verify"
+        say(f"looking at {', '.join(asked)}")
+        for tenant, problem in examine(asked).items():
+            yield tenant, f"not well afterwards: {problem}"
 
 
 def _still_reviewed(plan: Plan, now: Plan) -> Plan:

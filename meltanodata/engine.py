@@ -48,9 +48,7 @@ _LOCKED = (
 _REFRESH = ("--refresh", "--run-program")
 
 
-def up(
-    stack: str, folder: Path, targets: Sequence[str] | None, *, again: bool = False, refresh: bool = False
-) -> Iterator[dict[str, Any]]:
+def up(stack: str, folder: Path, targets: Sequence[str] | None, *, refresh: bool = False) -> Iterator[dict[str, Any]]:
     """Apply, and yield the engine's events as they come (sdk/go/common/apitype/events.go).
 
     Tenants that fail hold up nobody else. An interrupt is handed on, and the engine ends what it has begun.
@@ -59,7 +57,6 @@ def up(
         stack: the stack's name.
         folder: the one with Pulumi.yaml.
         targets: the URNs that may be touched; None for everything.
-        again: replace the targets whether they differ or not; a Command is run again by that.
         refresh: see `preview`.
 
     Raises:
@@ -67,8 +64,7 @@ def up(
     """
     command = ["up", "--json", "--yes", "--skip-preview", "--non-interactive", "--continue-on-error", "--stack", stack]
     command += _REFRESH if refresh else ()
-    flag = "--target-replace" if again else "--target"
-    command += [argument for urn in targets or () for argument in (flag, urn)]
+    command += [argument for urn in targets or () for argument in ("--target", urn)]
     ended = False
     # The events have debugging lines with properties in them: they go through a pipe and are never kept.
     with (

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import time
 from dataclasses import dataclass
+from functools import partial
 from typing import TYPE_CHECKING, Any
 
 import typer
@@ -11,7 +12,7 @@ from rich.console import Console
 
 from meltanodata import deploy as deployments
 from meltanodata import engine, report, up
-from meltanodata.commands import FAILED
+from meltanodata.commands import FAILED, droplets
 from meltanodata.commands.here import Here, width
 from meltanodata.commands.plan import judge, review, reviewed, show
 from meltanodata.errors import UserError
@@ -59,7 +60,14 @@ def _apply(here: Here, plan: Plan, pulumi: _Pulumi, summary: Path | None) -> Non
     results: list[deployments.Result] = []
     started = time.monotonic()
     try:
-        for result in deployments.run(plan, here.settings.rollout, pulumi, wait=time.sleep, say=_Say(started)):
+        for result in deployments.run(
+            plan,
+            here.settings.rollout,
+            pulumi,
+            examine=partial(droplets.unwell, here.settings, here.project),
+            wait=time.sleep,
+            say=_Say(started),
+        ):
             results.append(result)  # noqa: PERF402 - what there is when it breaks off is shown too
     finally:
         Console(width=width()).print(report.outcome_table(results))
@@ -115,8 +123,8 @@ class _Pulumi:
     def preview(self) -> Mapping[str, Any]:
         return engine.preview(self.stack, self.folder, refresh=self.refresh)
 
-    def up(self, targets: Sequence[str] | None, *, again: bool = False) -> Iterator[Mapping[str, Any]]:
-        return engine.up(self.stack, self.folder, targets, again=again, refresh=self.refresh and not again)
+    def up(self, targets: Sequence[str] | None) -> Iterator[Mapping[str, Any]]:
+        return engine.up(self.stack, self.folder, targets, refresh=self.refresh)
 
 
 class _Say:

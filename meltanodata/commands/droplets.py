@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import subprocess
+import time
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -19,7 +20,7 @@ from meltanodata.stacks import Project
 from meltanodata.wording import did_you_mean, listing, show
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping, Sequence
+    from collections.abc import Collection, Mapping, Sequence
 
     from pydantic import SecretStr
 
@@ -62,6 +63,21 @@ def look(own: Settings, project: Project, patients: Sequence[Instance]) -> dict[
     with Progress(*columns, console=Console(stderr=True), transient=True) as progress:
         task = progress.add_task(own.stack, total=len(patients))
         return examination.examine([(instance, way) for instance in patients], lambda *_: progress.advance(task))
+
+
+_SECOND_LOOK = 10
+"""Seconds after which what seems wrong is looked at again: a lost packet must not stop a deployment."""
+
+
+def unwell(own: Settings, project: Project, tenants: Collection[str]) -> dict[str, str]:
+    """What is wrong with these tenants of a stack, and what to do; only of those that are not well twice."""
+    exported = engine.export(own.stack, project.root, show_secrets=True)
+    patients = [it for it in instances(own.stack, exported) if it.tenant in tenants]
+    found = look(own, project, patients)
+    if suspects := [it for it in patients if not diagnosis.well(found[it.tenant])]:
+        time.sleep(_SECOND_LOOK)
+        found |= look(own, project, suspects)
+    return {tenant: diagnosis.sentence(it) for tenant, it in found.items() if not diagnosis.well(it)}
 
 
 def ssh(tenant: str, stack: str | None, command: Sequence[str]) -> None:

@@ -265,6 +265,17 @@ def everybody_changes_and_the_canary_is_unwell(repository: Repository, world: Wo
     after = {name: len(world.control.executions(id_)) for name, id_ in world.droplets().items()}
     assert after["demo"] > told["demo"]
     assert (after["acme"], after["bolts"]) == (told["acme"], told["bolts"])
+    # Its droplet works again, but its name leads elsewhere, which no Command on it can know: doctor does.
+    world.control.set_droplet_fault(demo, None)
+    record = f"/v2/domains/meltanodata.com/records/{world.records()['demo']['id']}"
+    right = world.records()["demo"]["data"]
+    world.meltano.put(record, {"type": "A", "data": "203.0.113.9"})
+    said = repository.runner.run("deploy", "Deploy", push, 5)
+    assert "looking at demo" in said
+    summary = (repository.folder / ".GITHUB_STEP_SUMMARY").read_text()
+    assert f"dns: demo.meltanodata.com points to 203.0.113.9, not to {right}" in summary.replace("\\", "")
+    after = {name: len(world.control.executions(id_)) for name, id_ in world.droplets().items()}
+    assert (after["acme"], after["bolts"]) == (told["acme"], told["bolts"])
     # Mended, the same run again does all that is left. One tenant that fails does not hold up the other.
     world.control.set_droplet_fault(demo, None)
     acme = world.droplets()["acme"]

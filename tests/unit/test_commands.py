@@ -341,7 +341,6 @@ UP = ["up", "--json", "--yes", "--skip-preview", "--non-interactive", "--continu
         ({"targets": None}, []),
         ({"targets": None, "refresh": True}, ["--refresh", "--run-program"]),
         ({"targets": ["a::x y", "b"]}, ["--target", "a::x y", "--target", "b"]),
-        ({"targets": ["a"], "again": True}, ["--target-replace", "a"]),
     ],
 )
 def test_an_up_tells_its_events(cli: Cli, tmp_path: Path, options: dict[str, Any], more: list[str]) -> None:

@@ -14,7 +14,7 @@ from tests import previews
 from tests.previews import Step, created, destroyed, preview, renewed, replaced, updated
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator, Mapping, Sequence
+    from collections.abc import Collection, Iterator, Mapping, Sequence
 
 PROVIDER = f"{previews.PREFIX}pulumi:providers:digitalocean::MeltanoData DBs 2"
 
@@ -27,7 +27,7 @@ class World:
         self.fails: dict[str, str] = {}
         """The engine's message by URN; what comes after it in the same tenant is not done."""
         self.unwell: dict[str, str] = {}
-        """What verifying a tenant once more finds."""
+        """What doctor finds wrong."""
         self.ups: list[set[str] | None] = []
         self.waits: list[float] = []
         self.checked: list[list[str]] = []
@@ -38,10 +38,7 @@ class World:
     def preview(self) -> Mapping[str, Any]:
         return preview(*self.left, *self.between)
 
-    def up(self, targets: Sequence[str] | None, *, again: bool = False) -> Iterator[Mapping[str, Any]]:
-        if again:
-            yield from self._verify(targets or ())
-            return
+    def up(self, targets: Sequence[str] | None) -> Iterator[Mapping[str, Any]]:
         self.ups.append(None if targets is None else set(targets))
         stuck: set[str] = set()
         for step in list(self.left):
@@ -61,16 +58,9 @@ class World:
         yield {"resOutputsEvent": {"metadata": {"op": "same", "urn": previews.ROOT}}}
         yield {"summaryEvent": {}}
 
-    def _verify(self, urns: Sequence[str]) -> Iterator[Mapping[str, Any]]:
-        tenants = [urn.rsplit("::", 1)[1].removesuffix("-verify") for urn in urns]
-        assert list(urns) == [previews.urn(tenant, "verify") for tenant in tenants]
-        self.checked.append(tenants)
-        for urn, tenant in zip(urns, tenants, strict=True):
-            metadata = {"op": "create-replacement", "urn": urn}
-            if tenant in self.unwell:
-                yield from self._failed(metadata, self.unwell[tenant])
-            else:
-                yield {"resOutputsEvent": {"metadata": metadata}}
+    def examine(self, tenants: Collection[str]) -> Mapping[str, str]:
+        self.checked.append(list(tenants))
+        return {tenant: self.unwell[tenant] for tenant in tenants if tenant in self.unwell}
 
     def _failed(self, metadata: Mapping[str, str], message: str) -> Iterator[Mapping[str, Any]]:
         yield {"resOpFailedEvent": {"metadata": metadata}}
@@ -78,7 +68,11 @@ class World:
 
     def deploy(self, **rollout: Any) -> list[Result]:
         found = plan.read(self.preview())
-        return list(deploy.run(found, Rollout(**rollout), self, wait=self.waits.append, say=self.said.append))
+        return list(
+            deploy.run(
+                found, Rollout(**rollout), self, examine=self.examine, wait=self.waits.append, say=self.said.append
+            )
+        )
 
 
 def of(kind: Any, *keys: str) -> list[Step]:
@@ -93,7 +87,7 @@ def applied(results: list[Result]) -> dict[str, bool]:
 def test_a_small_change_is_one_up_without_a_pause(kind: Any) -> None:
     world = World(*of(kind, "acme", "bolt"))
     assert applied(world.deploy()) == {"acme": True, "bolt": True}
-    assert (world.ups, world.waits, world.checked) == ([None], [], [])
+    assert (world.ups, world.waits, world.checked) == ([None], [], [["acme"]])
     assert world.left == []
 
 
@@ -136,7 +130,7 @@ def test_canaries_come_first_and_are_looked_at_before_the_rest() -> None:
         ("bolt", "batch 1 of 1"),
     ]
     assert world.ups == [{step["urn"] for step in renewed("core")}, None]
-    assert (world.waits, world.checked) == ([7.0], [["core"]])
+    assert (world.waits, world.checked) == ([7.0], [["core"], ["acme", "bolt"]])
 
 
 def test_an_unwell_canary_holds_up_everybody_else() -> None:
@@ -149,10 +143,12 @@ def test_an_unwell_canary_holds_up_everybody_else() -> None:
     assert len(world.ups) == 1
 
 
-def test_whoever_was_not_verified_on_the_way_is_verified_at_the_end() -> None:
-    world = World(updated("acme", "record", "value"), *destroyed("bolt"), *renewed("core"))
-    assert applied(world.deploy()) == {"acme": True, "bolt": True, "core": True}
-    assert world.checked == [["acme"]]
+def test_whoever_was_touched_is_looked_at_unless_it_failed_or_is_gone() -> None:
+    world = World(updated("acme", "record", "value"), *destroyed("bolt"), *of(renewed, "core", "dax"))
+    world.fails = {previews.urn("dax", "files"): "timed out"}
+    world.unwell = {"acme": "dns: no A record"}
+    assert applied(world.deploy()) == {"acme": False, "bolt": True, "core": True, "dax": False}
+    assert world.checked == [["acme", "core"]]
 
 
 def test_batches_stop_at_the_first_that_fails() -> None:
@@ -216,6 +212,7 @@ def test_it_ends_when_the_plan_becomes_another_one() -> None:
         plan.read(world.preview()),
         Rollout(batch=1),
         world,
+        examine=world.examine,
         wait=lambda _: world.between.extend(destroyed("t1")),
         say=world.said.append,
     )
