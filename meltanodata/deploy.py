@@ -135,7 +135,7 @@ def run(
 
     One tenant that fails holds up nobody in its stage, and everybody in the stages after it, unless it was to be
     removed (see `stages`). Each tenant's own last Command verifies it (the guide's step 6); after the pause `doctor`
-    looks at everything else, too.
+    looks at everything else, too. Canaries that the plan does not touch have to be well before others are touched.
 
     Args:
         plan: as the guard has seen it.
@@ -149,6 +149,10 @@ def run(
         UserError: the engine could not work at all, or between two stages the plan has become another one.
     """
     order = stages(plan, rollout)
+    if sick := _idle_canaries(plan, rollout, examine, say):
+        yield from (Result(tenant, "untouched", "canaries", (problem,)) for tenant, problem in sick.items())
+        yield from (Result(row.tenant, row.change, "", (), applied=False) for row in plan.rows)
+        return
     tenants = {operation.urn for row in plan.rows for operation in row.operations}
     for number, stage in enumerate(order):
         last = number == len(order) - 1
@@ -173,6 +177,16 @@ def run(
             return
         if others := [line for urn, lines in progress.errors.items() if urn not in tenants for line in lines]:
             raise UserError("\n".join(others))
+
+
+def _idle_canaries(plan: Plan, rollout: Rollout, examine: Examine, say: Callable[[str], None]) -> Mapping[str, str]:
+    """The canaries that are not well and that the plan does not touch: an earlier run has, and stopped there."""
+    idle = [tenant for tenant in rollout.canaries if tenant not in {row.tenant for row in plan.rows}]
+    others = [row for row in plan.rows if row.change is not Change.DESTROYED and row.tenant not in rollout.canaries]
+    if not idle or not others:
+        return {}
+    say(f"looking at the canaries: {', '.join(idle)}")
+    return {tenant: f"not well: {problem}" for tenant, problem in examine(idle).items()}
 
 
 def _unwell(examine: Examine, rows: Iterable[Row], say: Callable[[str], None]) -> Iterator[tuple[str, str]]:

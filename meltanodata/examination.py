@@ -217,6 +217,7 @@ class _Look:
             "reach_script": files.script("reach"),
         }
         seconds = self.limits.script
+        cut = "the connection was cut while the droplet was asked how it is"
         command = f"timeout --kill-after=5 {max(seconds - 10, 1):g} python3 -"
         try:
             async with asyncio.timeout(seconds):
@@ -225,8 +226,10 @@ class _Look:
         except TimeoutError:
             return f"the droplet does not say within {seconds:g} seconds how it is"
         except (asyncssh.Error, OSError):
-            return "the connection was cut while the droplet was asked how it is"
+            return cut
         except ValueError:
+            if done.exit_status is None:
+                return cut
             # Not what it said: nobody has looked at that for secrets.
             return f"the droplet does not say how it is: the script for it ended with {done.exit_status}"
         hidden: dict[str, Any] = _without(facts, self.instance.secrets | {self.way.private_key.get_secret_value()})

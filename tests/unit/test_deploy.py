@@ -87,7 +87,8 @@ def applied(results: list[Result]) -> dict[str, bool]:
 def test_a_small_change_is_one_up_without_a_pause(kind: Any) -> None:
     world = World(*of(kind, "acme", "bolt"))
     assert applied(world.deploy()) == {"acme": True, "bolt": True}
-    assert (world.ups, world.waits, world.checked) == ([None], [], [["acme"]])
+    looked = [["acme", "bolt"]] if kind is created else []
+    assert (world.ups, world.waits, world.checked) == ([None], [], looked)
     assert world.left == []
 
 
@@ -130,7 +131,7 @@ def test_canaries_come_first_and_are_looked_at_before_the_rest() -> None:
         ("bolt", "batch 1 of 1"),
     ]
     assert world.ups == [{step["urn"] for step in renewed("core")}, None]
-    assert (world.waits, world.checked) == ([7.0], [["core"], ["acme", "bolt"]])
+    assert (world.waits, world.checked) == ([7.0], [["not-touched"], ["core"], ["acme", "bolt"]])
 
 
 def test_an_unwell_canary_holds_up_everybody_else() -> None:
@@ -141,6 +142,26 @@ def test_an_unwell_canary_holds_up_everybody_else() -> None:
         Result("acme", "changed", "", (), applied=False),
     ]
     assert len(world.ups) == 1
+
+
+def test_an_unwell_canary_holds_up_the_next_run_too() -> None:
+    world = World(*of(created, "acme"), *destroyed("bolt"))
+    world.unwell = {"core": "no A record"}
+    assert world.deploy(canaries=("core",)) == [
+        Result("core", "untouched", "canaries", ("not well: no A record",)),
+        Result("acme", "created", "", (), applied=False),
+        Result("bolt", "destroyed", "", (), applied=False),
+    ]
+    assert world.ups == []
+    world.unwell = {}
+    assert applied(world.deploy(canaries=("core",))) == {"acme": True, "bolt": True}
+    assert world.checked == [["core"], ["core"], ["acme"]]
+
+
+def test_an_unwell_canary_holds_up_no_removal() -> None:
+    world = World(*destroyed("bolt"))
+    world.unwell = {"core": "no A record"}
+    assert applied(world.deploy(canaries=("core",))) == {"bolt": True}
 
 
 def test_whoever_was_touched_is_looked_at_unless_it_failed_or_is_gone() -> None:

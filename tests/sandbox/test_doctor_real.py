@@ -1,0 +1,242 @@
+"""Doctor, ssh and logs on real droplets: every finding is provoked, and mended by doing what its hint says."""
+
+from __future__ import annotations
+
+import ftplib
+import json
+import os
+import re
+import shlex
+import signal
+import subprocess
+import sys
+import time
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
+
+import pytest
+
+from sandbox.demo import Sandbox
+from sandbox.home import PROJECT
+from tests.sandbox.conftest import Client, eventually
+from tests.sandbox.test_tenants_real import REASON, world
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+    from tests.sandbox.test_tenants_real import World
+
+__all__ = ["world"]
+pytestmark = [
+    pytest.mark.skipif(REASON is not None, reason=f"real droplets and databases: {REASON}"),
+    pytest.mark.timeout(1800),
+]
+MELTANODATA = [sys.executable, "-c", "from meltanodata.cli import main; main()"]
+
+
+@dataclass
+class Operator:
+    """Somebody at the sandbox's machine, in the project's folder, with the sandbox's variables."""
+
+    folder: Path
+    environment: dict[str, str]
+
+    def run(self, *arguments: str, code: int | None = 0) -> subprocess.CompletedProcess[str]:
+        done = subprocess.run(
+            [*MELTANODATA, *arguments],
+            cwd=self.folder,
+            env=self.environment,
+            capture_output=True,
+            text=True,
+            check=False,
+            stdin=subprocess.DEVNULL,
+            timeout=600,
+        )
+        assert code is None or done.returncode == code, done.stdout + done.stderr
+        return done
+
+    def doctor(self, tenant: str) -> dict[str, dict[str, Any]]:
+        """What is not well, by check."""
+        done = self.run("doctor", tenant, "--json", code=None)
+        found = json.loads(done.stdout)[tenant]
+        assert done.returncode == (0 if found["well"] else 1)
+        assert found["well"] == all(it["level"] != "wrong" for it in found["findings"])
+        return {it["check"]: it for it in found["findings"] if it["level"] != "ok"}
+
+    def ssh(self, tenant: str, command: str) -> str:
+        return self.run("ssh", tenant, "--", command).stdout
+
+    def follow(self, hint: str) -> None:
+        """Do what a hint says: the first command in it."""
+        command = shlex.split(re.findall(r"meltanodata (?:up|deploy|ssh) .*?(?=\. |$)", hint)[0])
+        more = ["--yes", "--skip-preview"] if command[1] == "up" else []
+        self.run(*command[1:], *more)
+
+    def soon_well(self, tenant: str, but: set[str] = frozenset()) -> None:  # type: ignore[assignment]  # empty
+        eventually(lambda: self.doctor(tenant).keys() <= but, seconds=180)
+
+
+@pytest.fixture(scope="module")
+def operator(world: World) -> Operator:
+    said = Sandbox(world.sandbox.home, world.sandbox.console).run("env", show=False)
+    kept = {name: value for name, value in os.environ.items() if not name.startswith(("PULUMI_", "DIGITALOCEAN_"))}
+    variables = dict(shlex.split(line)[1].split("=", 1) for line in said.splitlines() if line.startswith("export "))
+    environment = {**kept, **variables, "PYTHONPATH": str(PROJECT), "HOME": str(world.sandbox.home.folder("nobody"))}
+    return Operator(world.sandbox.home.path / "project", environment)
+
+
+TENANT = "acme"
+PROJECT_THERE = "/var/meltano/project"
+
+
+def test_all_is_well_and_nothing_is_changed_by_looking(operator: Operator) -> None:
+    done = operator.run("doctor")
+    assert "2 of 2 tenants are well" in done.stdout
+    assert "left out" not in done.stdout
+    operator.run("plan", "--stack", "sandbox")
+
+
+def test_what_is_wrong_on_a_droplet(operator: Operator, world: World) -> None:
+    (instance,) = (it for it in world.instances if it.key == TENANT)
+    password = re.findall(r"PG_PASSWORD='?([^'\n]+)", operator.ssh(TENANT, f"cat {PROJECT_THERE}/.env"))[0]
+    now = time.strftime("%Y-%m-%d %H:%M:%S", time.gmtime())
+    log = f"[{now},000] [1|root] [ERROR] no way with {password} and {instance.password}"
+    operator.ssh(
+        TENANT,
+        f"systemctl stop caddy; chmod 644 {PROJECT_THERE}/.env; chmod g+w {PROJECT_THERE};"
+        f" echo tenant:sesame | chpasswd; echo '{log}' > {PROJECT_THERE}/.meltano/run/meltano-ui.log",
+    )
+    assert ftp(instance.address).startswith("500 OOPS: vsftpd: refusing to run with writable root inside chroot()")
+    found = operator.doctor(TENANT)
+    assert set(found) == {"system", "logs", "env", "ftp", "page"}
+    assert found["system"]["found"] == "caddy.service is inactive, not active"
+    assert any("Stopped caddy.service" in line for line in found["system"]["log"])
+    assert found["logs"]["log"] == [log.replace(password, "[hidden]").replace(instance.password, "[hidden]")]
+    assert "500 OOPS: vsftpd: refusing to run with writable root" in found["ftp"]["found"]
+    assert found["page"]["found"].startswith(f"https://{instance.host} does not answer")
+    shown = operator.run("doctor", TENANT, code=1)
+    assert not {password, instance.password} & set(re.split(r"\W", shown.stdout + shown.stderr))
+    for check in ("system", "env", "ftp"):
+        operator.follow(found[check]["hint"])
+    operator.soon_well(TENANT, {"logs"})
+    assert ftp(instance.address) == "230 Login successful."
+    operator.ssh(TENANT, f": > {PROJECT_THERE}/.meltano/run/meltano-ui.log")
+    operator.soon_well(TENANT)
+
+
+def ftp(address: str) -> str:
+    """What the FTP server says to the tenant's user."""
+    with ftplib.FTP(address, timeout=30) as server:
+        try:
+            return server.login("tenant", "sesame")
+        except ftplib.Error as error:
+            return str(error)
+
+
+def test_a_page_that_fails_and_a_service_that_cannot_start(operator: Operator) -> None:
+    operator.ssh(TENANT, f"chmod 000 {PROJECT_THERE}/ui.cfg; systemctl restart meltano")
+    found = eventually(lambda: it if "page" in (it := operator.doctor(TENANT)) else None)
+    assert found["page"]["found"].endswith("answers 502")
+    eventually(
+        lambda: any(
+            "Permission denied: '/var/meltano/project/ui.cfg'" in line
+            for it in operator.doctor(TENANT).values()
+            for line in it["log"]
+        )
+    )
+    operator.ssh(
+        TENANT, f"echo nonsense > /etc/caddy/Caddyfile; systemctl restart caddy; chmod 640 {PROJECT_THERE}/ui.cfg"
+    )
+    found = operator.doctor(TENANT)
+    assert found["system"]["found"].startswith("caddy.service is ")
+    again = re.findall(r"meltanodata up .*", found["system"]["hint"])[0]
+    operator.follow(again)
+    operator.soon_well(TENANT)
+
+
+def test_another_certificate(operator: Operator) -> None:
+    operator.ssh(
+        TENANT,
+        "sed -i -e 's/^tls .etc/# &/' -e 's/^# tls self_signed/tls self_signed/' /etc/caddy/Caddyfile;"
+        " systemctl restart caddy",
+    )
+    found = eventually(lambda: it if "certificate" in (it := operator.doctor(TENANT)) else None)
+    assert "Caddy Self-Signed" in found["certificate"]["found"]
+    assert found["certificate"]["found"].endswith("not the stack's")
+    operator.follow(found["certificate"]["hint"])
+    operator.soon_well(TENANT)
+
+
+def test_what_somebody_changed_at_digitalocean(operator: Operator, world: World) -> None:
+    """A record that leads elsewhere, and a database that lets in this machine instead of the droplet."""
+    running = world.person.running
+    (instance,) = (it for it in world.instances if it.key == TENANT)
+    meltano = Client(running.api_url, running.teams["Meltano"].token)
+    (record,) = (
+        it
+        for it in meltano.get(f"/v2/domains/{running.domain}/records?type=A&per_page=200")["domain_records"]
+        if it["name"] == TENANT
+    )
+    meltano.put(f"/v2/domains/{running.domain}/records/{record['id']}", {"type": "A", "data": "203.0.113.9"})
+    team = next(
+        client
+        for name, access in running.teams.items()
+        if name != "Meltano"
+        and instance.cluster in str((client := Client(running.api_url, access.token)).get("/v2/databases"))
+    )
+    rules = {"rules": [{"type": "ip_addr", "value": running.resolver[0]}]}
+    team.put(f"/v2/databases/{instance.cluster}/firewall", rules, 204)
+    found = eventually(lambda: it if len(it := operator.doctor(TENANT)) == 3 else None)
+    assert found["dns"]["found"] == f"{instance.host} points to 203.0.113.9, not to {instance.address}"
+    assert "time" in found["database"]["found"]
+    assert found["firewall"]["found"].endswith("takes connections from this machine")
+    assert len({it["hint"].split(": ")[1].split(". ")[0] for it in found.values()}) == 1
+    operator.follow(found["dns"]["hint"])
+    operator.soon_well(TENANT)
+
+
+def test_a_host_key_that_has_changed(operator: Operator) -> None:
+    """The guide's DNS spoofing error: nobody signs in, until somebody has looked and pinned the new key."""
+    key = "/etc/ssh/ssh_host_ed25519_key"
+    operator.ssh(TENANT, f"rm {key}*; ssh-keygen -q -t ed25519 -N '' -f {key}; systemctl restart ssh")
+    new = operator.run("doctor", TENANT, "--json", code=1)
+    (ssh,) = (it for it in json.loads(new.stdout)[TENANT]["findings"] if it["check"] == "ssh")
+    assert re.match(r"another host key: SHA256:\S+, pinned is SHA256:\S+", ssh["found"])
+    assert "do not sign in" in ssh["hint"]
+    refused = operator.run("ssh", TENANT, "--", "true", code=255)
+    assert "Host key verification failed" in refused.stderr
+    operator.follow(ssh["hint"])
+    operator.soon_well(TENANT)
+
+
+def test_ssh_gives_back_what_the_command_does(operator: Operator) -> None:
+    done = operator.run("ssh", TENANT, "--", "echo out; echo err >&2; ls -A /tmp/; exit 7", code=7)
+    assert done.stdout.startswith("out\n")
+    assert "err" in done.stderr
+    assert list(operator.folder.glob("meltanodata-*")) == []
+    assert operator.run("ssh", "nobody", code=1).stderr.startswith("there is no tenant 'nobody' in sandbox.")
+
+
+def test_logs(operator: Operator) -> None:
+    said = operator.run("logs", TENANT).stdout
+    assert "meltano-ui.log <==" in said
+    assert "Started meltano.service" in said
+    assert "Serving HTTPS on port 443" in said
+
+
+def test_logs_are_followed_until_somebody_has_seen_enough(operator: Operator) -> None:
+    there = "pgrep --count --full '^(journalctl|tail) .*(--follow|-F)' || true"
+    command = [*MELTANODATA, "logs", TENANT, "--follow"]
+    with subprocess.Popen(
+        command, cwd=operator.folder, env=operator.environment, stdout=subprocess.PIPE, text=True
+    ) as process:
+        assert process.stdout is not None
+        for line in process.stdout:
+            if "Serving HTTPS" in line:
+                break
+        operator.ssh(TENANT, f"echo just now >> {PROJECT_THERE}/.meltano/run/meltano-ui.log")
+        assert any(line == "just now\n" for line in process.stdout)
+        assert operator.ssh(TENANT, there).strip() == "2"
+        process.send_signal(signal.SIGINT)
+        assert process.wait(60) == 0
+    eventually(lambda: operator.ssh(TENANT, there).strip() == "0")
