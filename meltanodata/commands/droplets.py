@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import shutil
 import subprocess
 import time
 from pathlib import Path
@@ -14,6 +15,7 @@ from rich.progress import MofNCompleteColumn, Progress, TextColumn, TimeElapsedC
 
 from meltanodata import diagnosis, engine, fleet, openssh, settings
 from meltanodata.commands.here import width
+from meltanodata.doctor import Check
 from meltanodata.errors import UserError
 from meltanodata.instances import instances
 from meltanodata.stacks import Project
@@ -59,6 +61,11 @@ def look(own: Settings, project: Project, patients: Sequence[Instance]) -> dict[
     from meltanodata import examination  # noqa: PLC0415 - asyncssh, which the other commands need not wait for
 
     way = examination.Way.of(own, _key(own, project))
+    if Check.PING in way.checks and shutil.which("ping") is None:
+        raise UserError(
+            "ping is not on the PATH; install it, or leave that check out: pulumi config set --stack"
+            f" {own.stack} --path 'meltanodata:unchecked[0]' ping"
+        )
     columns = (TextColumn("looking at {task.description}"), MofNCompleteColumn(), TimeElapsedColumn())
     with Progress(*columns, console=Console(stderr=True), transient=True) as progress:
         task = progress.add_task(own.stack, total=len(patients))
