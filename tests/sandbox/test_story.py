@@ -394,7 +394,7 @@ def the_page(repository: Repository) -> None:
     assert "bolts" not in page
 
 
-@pytest.mark.timeout(1800)
+@pytest.mark.timeout(3600)
 def test_from_pull_request_to_production(repository: Repository, world: World) -> None:
     the_first_push(repository, world)
     two_tenants_are_added(repository, world)
