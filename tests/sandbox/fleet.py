@@ -6,6 +6,7 @@ import json
 import os
 import subprocess
 import sys
+import time
 from contextlib import contextmanager
 from typing import TYPE_CHECKING, Any
 
@@ -104,6 +105,11 @@ class Fleet:
     def told(self, key: str) -> int:
         """How many commands a tenant's droplet was told."""
         return len(self.control.executions(self.world.droplets()[key]))
+
+    def asked(self, method: str, path: str) -> Callable[[], bool]:
+        """Whether a request of this method, whose path has this in it, has come since now."""
+        since = time.time()
+        return lambda: any(it.method == method and path in it.path for it in self.control.requests(since))
 
     def killed_when(self, moment: Callable[[], Any]) -> None:
         """Begin `meltanodata up`, and end its machine at a moment."""

@@ -5,7 +5,6 @@ What the edits do on a droplet is in test_procedures_real.py.
 
 from __future__ import annotations
 
-import time
 from typing import TYPE_CHECKING, Any
 
 import pytest
@@ -71,11 +70,6 @@ class Edited:
         team = self.fleet.world.team(ENTRY["database_team"])
         return dict(team.get(f"/v2/databases/{self.fleet.world.clusters()['acme']}")["database"])
 
-    def asked(self, method: str, path: str) -> Callable[[], bool]:
-        """Whether a request of this method, whose path has this in it, has come since now."""
-        since = time.time()
-        return lambda: any(it.method == method and path in it.path for it in self.fleet.control.requests(since))
-
     def told(self, more: int = 1) -> Callable[[], bool]:
         """Whether the tenant's droplet has been told so many commands more than now."""
         before = self.fleet.told("acme")
@@ -111,8 +105,8 @@ def test_a_rebuild_from_another_snapshot(edited: Edited) -> None:
     before, cluster = edited.droplet, edited.cluster["id"]
     edited.edit(rebuild=edited.entry.get("rebuild", 0) + 1, snapshot=NEWER)
     assert edited.fleet.steps() == NEW_DROPLET
-    edited.fleet.killed_when(lambda: "acme" not in edited.fleet.world.droplets())
-    edited.fleet.killed_when(lambda: "acme" in edited.fleet.world.droplets())
+    edited.fleet.killed_when(edited.fleet.asked("DELETE", f"/v2/droplets/{before['id']}"))
+    edited.fleet.killed_when(lambda: edited.fleet.world.droplets().get("acme", before["id"]) != before["id"])
     made = edited.droplet["id"]
     edited.fleet.killed_when(edited.told())
     edited.finish()
@@ -134,7 +128,7 @@ def test_other_sizes(edited: Edited) -> None:
         "acme-database": "update",
         "acme-verify": "replace",
     }
-    edited.fleet.killed_when(edited.asked("POST", f"/v2/droplets/{droplet}/actions"))
+    edited.fleet.killed_when(edited.fleet.asked("POST", f"/v2/droplets/{droplet}/actions"))
     edited.finish()
     assert (edited.droplet["id"], edited.droplet["size_slug"]) == (droplet, "s-2vcpu-4gb")
     assert edited.droplet["status"] == "active"
@@ -158,7 +152,7 @@ def test_another_region(edited: Edited) -> None:
     assert f"acme: region is sfo3, and its droplet is in nyc3 and cannot move; write rebuild: {anew} as well" in said
     edited.edit(rebuild=anew)
     assert edited.fleet.steps() == {**NEW_DROPLET, "acme-database": "update"}
-    edited.fleet.killed_when(edited.asked("PUT", f"/v2/databases/{cluster['id']}/migrate"))
+    edited.fleet.killed_when(edited.fleet.asked("PUT", f"/v2/databases/{cluster['id']}/migrate"))
     edited.finish()
     assert (edited.droplet["region"]["slug"], edited.cluster["region"]) == ("sfo3", "sfo3")
     assert edited.droplet["id"] != before["id"]
@@ -169,7 +163,7 @@ def test_a_newer_postgresql(edited: Edited) -> None:
     cluster = edited.cluster["id"]
     edited.edit(database_version="16")
     assert edited.fleet.steps() == {"acme": "update", "acme-database": "update"}
-    edited.fleet.killed_when(edited.asked("PUT", f"/v2/databases/{cluster}/upgrade"))
+    edited.fleet.killed_when(edited.fleet.asked("PUT", f"/v2/databases/{cluster}/upgrade"))
     edited.finish()
     assert (edited.cluster["id"], edited.cluster["version"]) == (cluster, "16")
     edited.edit(database_version="15")
