@@ -170,10 +170,12 @@ class Stack:
 
     def instances(self) -> list[Instance]:
         """Its tenants, in the order of the fleet file."""
-        outputs = next(_open(each["outputs"]) for each in self.resources if each["type"] == "pulumi:pulumi:Stack")
-        return [self._instance(key, outputs["tenants"][key]) for key in yaml.safe_load(FLEET.read_text())]
+        return [self.instance(key) for key in yaml.safe_load(FLEET.read_text())]
 
-    def _instance(self, key: str, outputs: Mapping[str, str]) -> Instance:
+    def instance(self, key: str) -> Instance:
+        """A tenant; the password is empty where an adopted one keeps its own."""
+        stack = next(_open(each["outputs"]) for each in self.resources if each["type"] == "pulumi:pulumi:Stack")
+        outputs: Mapping[str, str] = stack["tenants"][key]
         return Instance(
             key=key,
             host=outputs["url"].removeprefix("https://"),
@@ -182,7 +184,7 @@ class Stack:
             cluster=self._id(_CLUSTER, key),
             database_host=outputs["database_host"],
             admin=outputs["admin_user"],
-            password=outputs["admin_password"],
+            password=outputs.get("admin_password") or "",
             host_key=outputs["host_key"],
         )
 
