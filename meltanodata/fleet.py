@@ -145,13 +145,15 @@ class Options(_Strict):
     region: _Slug | None = Field(
         default=None,
         title="a region of DigitalOcean's",
-        description="Where the droplet and the database stand. Left out, the stack's region.",
+        description="Where the droplet and the database stand. Left out, the stack's region. Another one takes a new"
+        " droplet, so count up `rebuild` with it; the database moves with its data.",
         examples=["nyc3"],
     )
     droplet_size: _Slug = Field(
         default="s-2vcpu-2gb",
         title="a droplet size",
-        description="The droplet's plan. A change powers the droplet off, resizes it and powers it on.",
+        description="The droplet's plan. A change powers the droplet off, resizes it and powers it on; to one with a"
+        " smaller disk it takes a new droplet, so count up `rebuild` with it.",
         examples=["s-2vcpu-4gb"],
     )
     database_size: _Slug = Field(
