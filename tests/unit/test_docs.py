@@ -1,0 +1,54 @@
+"""The documentation's links lead somewhere, and the tests that it names exist."""
+
+from __future__ import annotations
+
+import ast
+import re
+from pathlib import Path
+
+import pytest
+
+PROJECT = Path(__file__).parents[2]
+PAGES = sorted([PROJECT / "README.md", *(PROJECT / "docs").rglob("*.md")])
+GUIDE = PROJECT / "docs" / "reference" / "guide.md"
+
+
+def without_code(page: Path) -> str:
+    """A page's text without its blocks of code and what is in backquotes."""
+    text = re.sub(r"^```.*?^```", "", page.read_text(), flags=re.DOTALL | re.MULTILINE)
+    return re.sub(r"`[^`\n]*`", lambda found: re.sub(r"\S", "x", found[0]), text)
+
+
+def anchors(page: Path) -> set[str]:
+    """What GitHub makes of a page's headings."""
+    headings = re.findall(r"^#+ (.*)$", page.read_text(), flags=re.MULTILINE)
+    return {re.sub(r"[^\w -]", "", heading.lower()).replace(" ", "-") for heading in headings}
+
+
+@pytest.mark.parametrize("page", PAGES, ids=lambda page: str(page.relative_to(PROJECT)))
+def test_links_lead_somewhere(page: Path) -> None:
+    links = re.findall(r"\]\(([^)\s]+)\)", without_code(page))
+    lost = []
+    for link in links:
+        path, _, anchor = link.partition("#")
+        target = (page.parent / path) if path else page
+        if "://" not in link and (not target.exists() or (anchor and anchor not in anchors(target))):
+            lost.append(link)
+    assert lost == []
+
+
+def functions(path: Path) -> set[str]:
+    return {node.name for node in ast.parse(path.read_text()).body if isinstance(node, ast.FunctionDef)}
+
+
+def test_the_tests_that_prove_a_procedure_exist() -> None:
+    named = re.findall(r"`(test_\w+\.py)::(\w+)`", GUIDE.read_text())
+    assert len(named) > 20
+    folder = PROJECT / "tests" / "sandbox"
+    assert [(file, name) for file, name in named if name not in functions(folder / file)] == []
+
+
+def test_every_row_names_a_test_on_real_droplets() -> None:
+    rows = [line for line in GUIDE.read_text().splitlines() if line.startswith("| ") and not line.startswith("| The ")]
+    assert len(rows) > 30
+    assert [row for row in rows if "_real.py::" not in row] == []
