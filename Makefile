@@ -36,6 +36,6 @@ lock: setup ## write requirements.lock anew from pyproject.toml
 test: check ## everything that CI runs
 	$(BIN)/pytest
 
-parity: setup ## the stand-in plugins beside official ones, from the folder MELTANODATA_OFFICIAL_PLUGINS
+parity: setup ## the stand-in plugins beside official ones, and every test of the engine with those, from the folder MELTANODATA_OFFICIAL_PLUGINS
 	@test -n "$$MELTANODATA_OFFICIAL_PLUGINS" || { echo "set MELTANODATA_OFFICIAL_PLUGINS to a folder of plugins"; exit 1; }
 	$(BIN)/pytest tests/parity tests/sandbox/test_digitalocean.py

@@ -25,8 +25,11 @@ settings.register_profile("meltanodata", deadline=None)
 settings.load_profile("meltanodata")
 
 
-# Tests beside official plugins, for whoever has them: `make parity`.
-collect_ignore = [] if "MELTANODATA_OFFICIAL_PLUGINS" in os.environ else ["parity"]
+# Tests beside official plugins, for whoever has them: `make parity`. They are found as anybody's are, on PATH.
+_OFFICIAL = os.environ.get("MELTANODATA_OFFICIAL_PLUGINS")
+collect_ignore = [] if _OFFICIAL else ["parity"]
+if _OFFICIAL:
+    os.environ["PATH"] = os.pathsep.join([_OFFICIAL, os.environ["PATH"]])
 
 
 def pytest_addoption(parser: pytest.Parser) -> None:

@@ -1,191 +1,58 @@
 """The stand-in digitalocean plugin beside the official one: the same calls, the same answers, the same requests.
 
-MELTANODATA_OFFICIAL_PLUGINS names the folder that holds `pulumi-resource-digitalocean`. Run by `make parity` and not
-with the other tests, for nothing of the project needs an official plugin. Waits are real: some minutes.
+Waits are real: some minutes.
 """
 
 from __future__ import annotations
 
-import contextlib
-import json
-import os
-import re
-import subprocess
-import time
+from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
-from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from contextlib import AbstractContextManager
+from typing import TYPE_CHECKING, ClassVar
 
-import grpc
 import pytest
-from google.protobuf.json_format import MessageToDict
-from pulumi.runtime.proto import provider_pb2, provider_pb2_grpc
 
 from sandbox.api.faults import Fault
 from sandbox.control import Control
 from sandbox.home import Home
 from sandbox.plugins.digitalocean import PACKAGE
-from sandbox.plugins.values import UNKNOWN, Properties, decode, encode, plain
+from sandbox.plugins.values import UNKNOWN, Properties
+from tests.parity.worlds import World, official, stand_in
 from tests.sandbox.conftest import Background, Client
-from tests.sandbox.programs import plugin_server
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator
+    from pathlib import Path
 
     from sandbox.running import Running
 
-OFFICIAL = Path(os.environ["MELTANODATA_OFFICIAL_PLUGINS"])
-TOKENS = {resource.token.rpartition(":")[2]: resource.token for resource in PACKAGE.resources}
-_SAME = (
-    # What differs from world to world, numbered as it comes.
-    r"[0-9a-f]{8}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{12}",
-    r"127\.\d+\.\d+\.\d+(:\d+)?",
-    r"\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d(\.\d+)?Z",
-    r"do-user-\d+-\d+\.\w",
-    r"AVNS_\w+",
-    r"(?<=ssh_keys/)\d+",
-    r"\b\d{7,10}\b",
-    r"([0-9a-f]{2}:){15}[0-9a-f]{2}",
-    r"AAAAC3\S+",
-    r"(?<=<0>-)\d{18,}[0-9a-f]*",
-)
 
+class Cloud(World):
+    """A plugin on a sandbox of its own."""
 
-class World:
-    """A plugin on a sandbox of its own, and all that they said."""
+    package = PACKAGE
+    same: ClassVar[tuple[str, ...]] = (
+        r"[0-9a-f]{8}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{12}",
+        r"127\.\d+\.\d+\.\d+(:\d+)?",
+        r"\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d(\.\d+)?Z",
+        r"do-user-\d+-\d+\.\w",
+        r"AVNS_\w+",
+        r"(?<=ssh_keys/)\d+",
+        r"\b\d{7,10}\b",
+        r"([0-9a-f]{2}:){15}[0-9a-f]{2}",
+        r"AAAAC3\S+",
+        r"(?<=<0>-)\d{18,}[0-9a-f]*",
+    )
 
     def __init__(self, target: str, running: Running, team: str) -> None:
-        channel = grpc.insecure_channel(target, options=[("grpc.enable_http_proxy", 0)])
-        self._stub: Any = provider_pb2_grpc.ResourceProviderStub(channel)
         self.control = Control(running)
         token = running.teams[team].token
         self.api = Client(running.api_url, token)
-        self.said: list[str] = []
-        self.seconds: list[float] = []
-        """What each call took."""
-        self._numbers: dict[str, str] = {}
-        settings = {"token": token, "apiEndpoint": running.api_url, "httpRetryWaitMin": "0.1"}
-        self._stub.Configure(provider_pb2.ConfigureRequest(args=encode(settings), acceptSecrets=True))
-
-    def note(self, what: str, answer: Any) -> None:
-        """Keep something that must be the same in both worlds."""
-        text = json.dumps(_without_bookkeeping(answer), sort_keys=True)
-        for pattern in _SAME:
-            text = re.sub(pattern, self._number, text)
-        self.said.append(f"{what}: {text}")
-
-    def _number(self, match: re.Match[str]) -> str:
-        found = match.group()
-        return self._numbers.setdefault(found, f"<{len(self._numbers)}>")
-
-    def _call(self, method: str, kind: str, request: Any) -> Any:
-        started = time.monotonic()
-        try:
-            answer = getattr(self._stub, method)(request)
-        except grpc.RpcError as error:
-            # The official one says of whom in front of what it refuses to plan.
-            text = re.sub(r"^diffing \S+: ", "", error.details() or "")
-            self.note(f"{method} {kind}", [error.code().name, text])
-            return None
-        finally:
-            self.seconds.append(time.monotonic() - started)
-        self.note(f"{method} {kind}", MessageToDict(answer))
-        return answer
-
-    def check(self, kind: str, inputs: Properties) -> Properties:
-        """What a program says, checked; nothing when that is wrong."""
-        request = provider_pb2.CheckRequest(news=encode(inputs), randomSeed=b"s" * 32)
-        answer = self._call("Check", kind, _about(request, kind))
-        # Of several things that are wrong Go names one or the other first.
-        answer.failures.sort(key=lambda failure: failure.reason)
-        self.said[-1] = ""
-        self.note(f"Check {kind}", MessageToDict(answer))
-        return {} if answer.failures else decode(answer.inputs)
-
-    def preview(self, kind: str, inputs: Properties) -> None:
-        """What would be made of checked inputs."""
-        if inputs:
-            request = provider_pb2.CreateRequest(properties=encode(inputs), preview=True)
-            self._call("Create", kind, _about(request, kind))
-
-    def create(self, kind: str, inputs: Properties, seconds: float = 0) -> tuple[str, Properties]:
-        """Make it."""
-        request = provider_pb2.CreateRequest(properties=encode(inputs), timeout=seconds)
-        answer = self._call("Create", kind, _about(request, kind))
-        return (answer.id, plain(decode(answer.properties))) if answer else ("", {})
-
-    def diff(self, kind: str, old: tuple[str, Properties], inputs: Properties, *ignored: str) -> None:
-        """What an update would do."""
-        request = provider_pb2.DiffRequest(id=old[0], olds=encode(old[1]), news=encode(inputs), ignoreChanges=ignored)
-        self._call("Diff", kind, _about(request, kind))
-
-    def update(self, kind: str, old: tuple[str, Properties], inputs: Properties) -> tuple[str, Properties]:
-        """Preview it and do it."""
-        request = provider_pb2.UpdateRequest(id=old[0], olds=encode(old[1]), news=encode(inputs), preview=True)
-        self._call("Update", kind, _about(request, kind))
-        request.preview = False
-        answer = self._call("Update", kind, request)
-        return (old[0], plain(decode(answer.properties))) if answer else old
-
-    def read(self, kind: str, id_: str, old: Properties, inputs: Properties) -> tuple[str, Properties]:
-        """Refresh it; without an old state, import it."""
-        request = provider_pb2.ReadRequest(id=id_, properties=encode(old), inputs=encode(inputs))
-        answer = self._call("Read", kind, _about(request, kind))
-        return (answer.id, plain(decode(answer.properties))) if answer else ("", {})
-
-    def delete(self, kind: str, old: tuple[str, Properties]) -> None:
-        """Remove it."""
-        request = provider_pb2.DeleteRequest(id=old[0], properties=encode(old[1]))
-        self._call("Delete", kind, _about(request, kind))
-
-    def invoke(self, name: str, arguments: Properties) -> None:
-        """A function's result."""
-        request = provider_pb2.InvokeRequest(tok=f"digitalocean:index/{name}:{name}", args=encode(arguments))
-        self._call("Invoke", name, request)
+        super().__init__(target, {"token": token, "apiEndpoint": running.api_url, "httpRetryWaitMin": "0.1"})
 
     def note_requests(self) -> None:
         """What the API was asked; neighbours may change places, for Go's maps have no order."""
         for seen in sorted(self.control.requests(), key=lambda seen: (round(seen.time), seen.method, seen.path)):
             self.note("request", [seen.method, seen.path, seen.status])
-
-
-def _about(request: Any, kind: str) -> Any:
-    request.urn = f"urn:pulumi:s::p::{TOKENS[kind]}::it"
-    request.type = TOKENS[kind]
-    return request
-
-
-def _without_bookkeeping(value: Any) -> Any:
-    """The answer without what is the bridge's own, and without nulls."""
-    if isinstance(value, list):
-        return [_without_bookkeeping(item) for item in value]
-    if not isinstance(value, dict):
-        return value
-    kept = {
-        key: _without_bookkeeping(item)
-        for key, item in value.items()
-        if item is not None and key != "__pulumi_raw_state_delta"
-    }
-    if "__meta" in kept:
-        meta = json.loads(kept["__meta"])
-        kept["__meta"] = {key: item for key, item in meta.items() if item != "0" and key != "_new_extra_shim"}
-    return kept
-
-
-@contextlib.contextmanager
-def _official() -> Iterator[str]:
-    with subprocess.Popen([OFFICIAL / "pulumi-resource-digitalocean"], stdout=subprocess.PIPE, text=True) as process:
-        assert process.stdout
-        try:
-            yield f"127.0.0.1:{process.stdout.readline().strip()}"
-        finally:
-            process.kill()
-
-
-@contextlib.contextmanager
-def _stand_in() -> Iterator[str]:
-    with plugin_server() as attach:
-        yield f"127.0.0.1:{dict(pair.split(':') for pair in attach.split(','))['digitalocean']}"
 
 
 DROPLET: Properties = {
@@ -207,7 +74,7 @@ RECORD: Properties = {"domain": "meltanodata.com", "type": "A", "name": "acme", 
 RULE: Properties = {"type": "ip_addr", "value": "198.51.100.1"}
 
 
-def inputs_of_all_sorts(world: World) -> None:
+def inputs_of_all_sorts(world: Cloud) -> None:
     """Checks and previews, which ask nobody."""
     known = {"Droplet": {**DROPLET, "image": "1"}, "DatabaseCluster": CLUSTER, "DnsRecord": RECORD}
     changes: list[Properties] = [
@@ -241,7 +108,7 @@ _OPTIONAL = {
 }
 
 
-def a_droplet(world: World) -> None:
+def a_droplet(world: Cloud) -> None:
     """Its whole life, and its assignment to a project."""
     image = str(world.api.get("/v2/snapshots")["snapshots"][0]["id"])
     keys = [str(key["id"]) for key in world.api.get("/v2/account/keys")["ssh_keys"]]
@@ -275,7 +142,7 @@ def a_droplet(world: World) -> None:
     world.delete("Droplet", made)
 
 
-def a_record(world: World) -> None:
+def a_record(world: Cloud) -> None:
     """Its whole life."""
     inputs = world.check("DnsRecord", RECORD)
     made = world.create("DnsRecord", inputs)
@@ -291,7 +158,7 @@ def a_record(world: World) -> None:
     world.create("DnsRecord", {**inputs, "domain": "nope.example"})
 
 
-def a_cluster(world: World) -> None:
+def a_cluster(world: Cloud) -> None:
     """Its whole life, with its firewall."""
     inputs = world.check("DatabaseCluster", CLUSTER)
     made = world.create("DatabaseCluster", inputs)
@@ -322,7 +189,7 @@ def a_cluster(world: World) -> None:
     world.read("DatabaseFirewall", *firewall, rules)
 
 
-def faults_of_the_api(world: World) -> None:
+def faults_of_the_api(world: Cloud) -> None:
     """Errors that pass, and errors that stay."""
     inputs = world.check("DnsRecord", RECORD)
     path = "/v2/domains/*/records"
@@ -348,7 +215,7 @@ def faults_of_the_api(world: World) -> None:
     world.control.clear_faults()
 
 
-def functions(world: World) -> None:
+def functions(world: Cloud) -> None:
     """What is looked up."""
     for arguments in ({"nameRegex": "^Ubuntu"}, {"nameRegex": "nope"}, {"name": "nope"}, {}):
         world.invoke("getDropletSnapshot", dict(arguments))
@@ -360,22 +227,25 @@ def functions(world: World) -> None:
 SCENARIOS = (inputs_of_all_sorts, a_droplet, a_record, a_cluster, faults_of_the_api, functions)
 
 
-def _play(plugin: Callable[[], Any], scenario: Callable[[World], None], folder: Path) -> World:
+Plugin = Callable[[str], AbstractContextManager[str]]
+Scenario = Callable[[Cloud], None]
+
+
+def _play(plugin: Plugin, scenario: Scenario, folder: Path) -> Cloud:
     """What was said and asked with one of the plugins."""
     team = "MeltanoData DBs 1" if scenario is a_cluster else "Meltano"
-    with plugin() as target, Background(Home(folder)) as running:
-        world = World(target, running, team)
+    with plugin("digitalocean") as target, Background(Home(folder)) as running:
+        world = Cloud(target, running, team)
         scenario(world)
         world.note_requests()
     return world
 
 
 @pytest.mark.parametrize("scenario", SCENARIOS, ids=lambda scenario: scenario.__name__)
-def test_both_plugins_do_the_same(scenario: Callable[[World], None], tmp_path: Path) -> None:
+def test_both_plugins_do_the_same(scenario: Scenario, tmp_path: Path) -> None:
     with ThreadPoolExecutor() as threads:
-        official, stand_in = (
-            threads.submit(_play, plugin, scenario, tmp_path / plugin.__name__.strip("_"))
-            for plugin in (_official, _stand_in)
+        theirs, ours = (
+            threads.submit(_play, plugin, scenario, tmp_path / plugin.__name__) for plugin in (official, stand_in)
         )
-    assert stand_in.result().said == official.result().said
-    assert stand_in.result().seconds == pytest.approx(official.result().seconds, abs=2.5)
+    assert ours.result().said == theirs.result().said
+    assert ours.result().seconds == pytest.approx(theirs.result().seconds, abs=2.5)

@@ -18,7 +18,7 @@ from sandbox.engine.obtain import obtain
 from sandbox.home import PROJECT
 from sandbox.running import Running
 from tests.sandbox.conftest import eventually
-from tests.sandbox.programs import SECONDS
+from tests.sandbox.programs import PLUGINS, SECONDS
 from tests.sandbox.world import World, kill
 
 if TYPE_CHECKING:
@@ -130,7 +130,7 @@ def _said(process: subprocess.Popen[str], code: int, stdin: str | None = None) -
 def fleet_on(home: Home, kind: Kind) -> Iterator[Fleet]:
     """An empty fleet on a sandbox of its own, started as a person would."""
     environment = {**os.environ, "SANDBOX_HOME": str(home.path)}
-    modes = ["--droplets", kind, "--databases", kind, "--plugins", "stand-in"]
+    modes = ["--droplets", kind, "--databases", kind, "--plugins", PLUGINS]
     subprocess.run([sys.executable, "-m", "sandbox", "start", *modes], cwd=PROJECT, env=environment, check=True)
     try:
         yield Fleet(home)

@@ -1,7 +1,8 @@
 """Small Pulumi programs on the real engine, with the stand-in plugins or with official ones.
 
-MELTANODATA_OFFICIAL_PLUGINS names a folder that holds `pulumi-resource-random`, `pulumi-resource-command` and
-`pulumi-language-python`: the tests then run with those, which shows that the stand-ins behave alike.
+MELTANODATA_OFFICIAL_PLUGINS names a folder that holds `pulumi-resource-digitalocean`, `pulumi-resource-random` and
+`pulumi-resource-command`, and `pulumi-language-python` if need be: every test of the engine then runs with those, which
+shows that the stand-ins behave alike.
 """
 
 from __future__ import annotations
@@ -9,6 +10,7 @@ from __future__ import annotations
 import contextlib
 import json
 import os
+import shutil
 import subprocess
 import sys
 import textwrap
@@ -22,7 +24,10 @@ if TYPE_CHECKING:
 
     from sandbox.engine.obtain import Engine
 
-OFFICIAL = os.environ.get("MELTANODATA_OFFICIAL_PLUGINS")
+OFFICIAL = "MELTANODATA_OFFICIAL_PLUGINS" in os.environ
+PLUGINS = "official" if OFFICIAL else "stand-in"
+"""What `python -m sandbox start --plugins` is told."""
+OFFICIAL_HOST = shutil.which("pulumi-language-python") is not None
 PASSPHRASE = "correct horse"
 SECONDS = 120
 """Within which every call of the CLI ends."""
@@ -55,7 +60,7 @@ class Program:
         (folder / "Pulumi.yaml").write_text(json.dumps(project))
         self.environment = {
             **os.environ,
-            "PATH": os.pathsep.join(filter(None, [OFFICIAL, str(engine.folder), os.environ["PATH"]])),
+            "PATH": os.pathsep.join([str(engine.folder), os.environ["PATH"]]),
             "PULUMI_BACKEND_URL": f"file://{folder / 'state'}",
             "PULUMI_CONFIG_PASSPHRASE": PASSPHRASE,
             "PULUMI_HOME": str(home),
@@ -64,7 +69,7 @@ class Program:
         }
         if not OFFICIAL:
             self.environment["PULUMI_DEBUG_PROVIDERS"] = attach
-            place_language_host(home, engine)
+        place_language_host(home, engine)
         self.write("")
         self.pulumi("stack", "init", "test")
 

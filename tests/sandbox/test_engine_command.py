@@ -274,7 +274,7 @@ host = public.apply(lambda _: "127.0.0.1")
     assert [run.stdin for run in server.runs][2:] == ["constant"]
 
 
-@pytest.mark.skipif(bool(OFFICIAL), reason="an official plugin looks only every five minutes whether its engine lives")
+@pytest.mark.skipif(OFFICIAL, reason="an official plugin looks only every five minutes whether its engine lives")
 def test_a_command_ends_with_its_engine(program: Program, server: SshServer) -> None:
     declare(program, server, create="hang")
     with program.start("up", "--yes", "--skip-preview") as process:

@@ -11,7 +11,7 @@ import pytest
 from pulumi import automation as auto
 
 from tests.sandbox.conftest import eventually
-from tests.sandbox.programs import OFFICIAL, SECONDS
+from tests.sandbox.programs import OFFICIAL_HOST, SECONDS
 
 if TYPE_CHECKING:
     from tests.sandbox.programs import Program
@@ -175,7 +175,7 @@ def test_the_automation_api_runs_a_program_of_a_folder(program: Program, monkeyp
 def test_an_environment_that_is_missing_is_named(program: Program) -> None:
     project = program.folder / "Pulumi.yaml"
     project.write_text('{"name": "project", "runtime": {"name": "python", "options": {"virtualenv": "nowhere"}}}')
-    said = program.pulumi("preview", status=1) if not OFFICIAL else str(program.folder / "nowhere")
+    said = program.pulumi("preview", status=1) if not OFFICIAL_HOST else str(program.folder / "nowhere")
     assert str(program.folder / "nowhere") in said
 
 

@@ -27,6 +27,7 @@ from sandbox.running import Running
 from tests import github
 from tests.github import REPOSITORY, TOKEN
 from tests.sandbox.conftest import eventually, new_droplet
+from tests.sandbox.programs import PLUGINS
 from tests.sandbox.world import World, kill
 
 if TYPE_CHECKING:
@@ -165,10 +166,10 @@ class Repository:
 
 @pytest.fixture(scope="module")
 def home(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Home]:
-    """A light sandbox with the stand-in plugins, started as a person would."""
+    """A light sandbox, started as a person would."""
     folder = tmp_path_factory.mktemp("sandbox")
     environment = {**os.environ, "SANDBOX_HOME": str(folder)}
-    modes = ["--droplets", "light", "--databases", "light", "--plugins", "stand-in"]
+    modes = ["--droplets", "light", "--databases", "light", "--plugins", PLUGINS]
     subprocess.run([sys.executable, "-m", "sandbox", "start", *modes], cwd=PROJECT, env=environment, check=True)
     try:
         yield Home(folder)
