@@ -9,7 +9,7 @@ import secrets
 from typing import TYPE_CHECKING, Any, ClassVar
 
 from sandbox.plugins import ssh
-from sandbox.plugins.package import Call, Created, Package, Plan, Resource, State
+from sandbox.plugins.package import Call, Created, Found, Package, Plan, Resource, State
 from sandbox.plugins.schema import Change, Difference, Field, Fields, ListOf, MapOf, PropertyChange, join
 from sandbox.plugins.values import UNKNOWN, Properties, Secret, Unknown, has_unknown
 
@@ -58,7 +58,7 @@ class Command(Resource[None]):
     def plan(self, old: State, inputs: Properties, ignored: Sequence[str]) -> Plan:
         """A value that becomes secret, or stops being it, has changed; only whole inputs can be ignored."""
         kept = {name: old.outputs[name] for name in ignored if name in old.outputs}
-        return Plan(_difference(self.inputs, old.inputs, inputs | kept))
+        return Plan(_difference(self.inputs, old.inputs, inputs | kept), of_inputs=False)
 
     def preview_id(self, name: str) -> str:
         """Any will do, as nobody looks it up; the update makes another."""
@@ -67,11 +67,16 @@ class Command(Resource[None]):
     def preview_update(self, old: State, inputs: Properties) -> Properties:
         """The output stays as it is until an input that was there changes."""
         changed = any(
-            has_unknown(inputs.get(name)) or (name in old.inputs and inputs.get(name) != old.inputs[name])
-            for name in self.inputs
+            _unknown(field, inputs.get(name)) or (name in old.inputs and inputs.get(name) != old.inputs[name])
+            for name, field in self.inputs.items()
         )
         printed = {name: UNKNOWN if changed else old.outputs.get(name, "") for name in self.computed}
         return inputs | printed
+
+    async def read(self, call: Call[None], id_: str, old: State | None) -> Found | None:
+        """Whatever the state says, also where it says nothing."""
+        del call
+        return Found(id_, old or State({}, {}))
 
     async def create(self, call: Call[None], inputs: Properties) -> Created:
         """Run `create`."""
@@ -90,6 +95,11 @@ class Command(Resource[None]):
         del id_
         before = ssh.Output(old.outputs.get("stdout", ""), old.outputs.get("stderr", ""))
         await _run(call, old.outputs.get("delete"), old.outputs, before)
+
+
+def _unknown(field: Field, value: Any) -> bool:
+    """Whether a preview cannot know the input; what is inside one counts where it is secret as a whole."""
+    return has_unknown(value) if field.secret else isinstance(value, Unknown)
 
 
 def _outputs(printed: ssh.Output) -> Properties:

@@ -29,6 +29,10 @@ class ProviderError(Exception):
 class Stopped(ProviderError):  # noqa: N818 -- says what happened, as asyncio.CancelledError does
     """The engine's user cancelled the update, or the operation's time is over."""
 
+    def __init__(self, *, late: bool) -> None:
+        super().__init__("context deadline exceeded" if late else "context canceled")
+        self.late = late
+
 
 class PartiallyDone(ProviderError):  # noqa: N818 -- says what is left
     """A create or update left an object that is not ready: the engine keeps it in its state, marked as such."""
@@ -78,6 +82,8 @@ class Plan:
     delete_before_replace: bool = False
     of_inputs: bool = True
     """Whether the changes are between inputs, or between the old outputs and the planned ones."""
+    detailed: bool = True
+    """Whether the engine is told of each change, or only which properties have one."""
 
 
 @dataclass(frozen=True)
@@ -132,7 +138,7 @@ class Call(Generic[Config]):
             await asyncio.wait({task, cancelled}, timeout=seconds, return_when=asyncio.FIRST_COMPLETED)
             if task.done():
                 return task.result()
-            raise Stopped("context canceled" if self.cancelled.is_set() else "context deadline exceeded")
+            raise Stopped(late=not self.cancelled.is_set())
         finally:
             for pending in (task, cancelled):
                 pending.cancel()
@@ -228,7 +234,8 @@ class Resource(ABC, Generic[Config]):
     def sealed(self, inputs: Properties, outputs: Properties) -> Properties:
         """The outputs, each as secret as it must be."""
         outputs = mirrored(inputs, outputs, preview=True)
-        return outputs | {name: Secret(plain(outputs[name])) for name in self.secret_outputs & outputs.keys()}
+        known = {name: plain(outputs[name]) for name in self.secret_outputs & outputs.keys()}
+        return outputs | {name: value if value is UNKNOWN else Secret(value) for name, value in known.items()}
 
 
 class Function(ABC, Generic[Config]):

@@ -4,15 +4,21 @@ from __future__ import annotations
 
 import secrets
 import string
-from typing import Any, ClassVar
+from dataclasses import replace
+from typing import TYPE_CHECKING, Any, ClassVar
 
 import bcrypt
 
-from sandbox.plugins.package import Call, Created, Found, Package, ProviderError, Resource, State
+from sandbox.plugins.package import Call, Created, Found, Package, Plan, ProviderError, Resource, State
 from sandbox.plugins.schema import Difference, Failure, Field, Fields, MapOf, difference
 from sandbox.plugins.values import UNKNOWN, Properties, Unknown
 
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
 _ID = "none"
+_META = '{"schema_version":"3"}'
+"""What the bridge keeps beside a state; without it the official plugin takes that for one of an old version."""
 _SPECIAL = "!@#$%&*()-_=+[]{}<>:?"
 _CLASSES = {
     # option: (option for the least count, characters)
@@ -62,6 +68,10 @@ class RandomPassword(Resource[None]):
             reason = f"At least one attribute out of [{','.join(_CLASSES)}] must be specified as true"
             failures.append(Failure("numeric", reason))
         return failures
+
+    def plan(self, old: State, inputs: Properties, ignored: Sequence[str]) -> Plan:
+        """Which options changed, and nothing of how."""
+        return replace(super().plan(old, inputs, ignored), detailed=False)
 
     def diff(self, old: State, inputs: Properties) -> Difference:
         """An option that is set to its default has not changed."""
@@ -115,7 +125,7 @@ def _password(values: Properties) -> str:
 def _outputs(password: str) -> dict[str, Any]:
     salt = bcrypt.gensalt(rounds=10, prefix=b"2a")
     hashed = bcrypt.hashpw(password.encode()[:_HASHED_BYTES], salt)
-    return {"id": _ID, "result": password, "bcryptHash": hashed.decode()}
+    return {"id": _ID, "result": password, "bcryptHash": hashed.decode(), "__meta": _META}
 
 
 PACKAGE = Package(name="random", version="4.21.4", resources=(RandomPassword(),), configure=lambda _: None)

@@ -322,7 +322,8 @@ async def _errors_sent(context: Context) -> AsyncIterator[None]:
         # What the engine reports of a plugin that died.
         await context.abort(grpc.StatusCode.UNAVAILABLE, "error reading from server: EOF")
     except Stopped as error:
-        await context.abort(grpc.StatusCode.CANCELLED, str(error))
+        code = grpc.StatusCode.DEADLINE_EXCEEDED if error.late else grpc.StatusCode.CANCELLED
+        await context.abort(code, str(error))
     except ProviderError as error:
         await context.abort(grpc.StatusCode.UNKNOWN, str(error))
     except (grpc.aio.AbortError, asyncio.CancelledError):
@@ -364,10 +365,11 @@ def _diff_response(plan: Plan) -> provider_pb2.DiffResponse:
         replaces=sorted(replaces),
         stables=plan.stables,
         deleteBeforeReplace=plan.delete_before_replace and bool(replaces),
-        hasDetailedDiff=True,
+        hasDetailedDiff=plan.detailed,
         detailedDiff={
             path: provider_pb2.PropertyDiff(kind=_kind(change), inputDiff=plan.of_inputs)
             for path, change in found.items()
+            if plan.detailed
         },
     )
 

@@ -17,7 +17,7 @@ from sandbox.control import Control
 from sandbox.home import Home
 from sandbox.plugins.digitalocean import PACKAGE
 from sandbox.plugins.values import UNKNOWN, Properties
-from tests.parity.worlds import World, official, stand_in
+from tests.parity.worlds import Engine, World, official, stand_in
 from tests.sandbox.conftest import Background, Client
 
 if TYPE_CHECKING:
@@ -43,15 +43,16 @@ class Cloud(World):
         r"(?<=<0>-)\d{18,}[0-9a-f]*",
     )
 
-    def __init__(self, target: str, running: Running, team: str) -> None:
+    def __init__(self, target: str, engine: Engine, running: Running, team: str) -> None:
         self.control = Control(running)
         token = running.teams[team].token
         self.api = Client(running.api_url, token)
-        super().__init__(target, {"token": token, "apiEndpoint": running.api_url, "httpRetryWaitMin": "0.1"})
+        settings = {"token": token, "apiEndpoint": running.api_url, "httpRetryWaitMin": "0.1"}
+        super().__init__(target, engine, settings)
 
     def note_requests(self) -> None:
-        """What the API was asked; neighbours may change places, for Go's maps have no order."""
-        for seen in sorted(self.control.requests(), key=lambda seen: (round(seen.time), seen.method, seen.path)):
+        """What the API was asked, each path by itself: neighbours may change places, for Go's maps have no order."""
+        for seen in sorted(self.control.requests(), key=lambda seen: (seen.path, seen.method)):
             self.note("request", [seen.method, seen.path, seen.status])
 
 
@@ -234,9 +235,10 @@ Scenario = Callable[[Cloud], None]
 def _play(plugin: Plugin, scenario: Scenario, folder: Path) -> Cloud:
     """What was said and asked with one of the plugins."""
     team = "MeltanoData DBs 1" if scenario is a_cluster else "Meltano"
-    with plugin("digitalocean") as target, Background(Home(folder)) as running:
-        world = Cloud(target, running, team)
+    with plugin("digitalocean") as target, Engine() as engine, Background(Home(folder)) as running:
+        world = Cloud(target, engine, running, team)
         scenario(world)
+        world.note("logged", [line for line in engine.logged if line[0] == "ERROR"])  # Go warns of types besides
         world.note_requests()
     return world
 

@@ -7,21 +7,19 @@ from typing import TYPE_CHECKING, ClassVar
 import pytest
 
 from sandbox.plugins.random import PACKAGE
-from sandbox.plugins.values import UNKNOWN, Properties, Secret
-from tests.parity.worlds import World, official, stand_in
+from sandbox.plugins.values import UNKNOWN, Properties
+from tests.parity.worlds import Engine, World, official, stand_in
 
 if TYPE_CHECKING:
     from collections.abc import Callable
 
 KIND = "RandomPassword"
 OPTIONS: tuple[Properties, ...] = (
-    *({}, {"length": 3}, {"length": 0}, {"length": "24"}, {"length": 24.5}, {"length": "long"}, {"length": UNKNOWN}),
-    *({"special": False}, {"special": "false"}, {"special": "no"}, {"numeric": False}, {"number": False}),
-    *({"number": False, "numeric": True}, {"upper": UNKNOWN}, {"overrideSpecial": "%!"}, {"overrideSpecial": ""}),
-    *({"minUpper": 3}, {"minUpper": 30}, {"minUpper": 20, "minLower": 20}, {"minUpper": UNKNOWN, "minLower": 30}),
-    *({"keepers": {"generation": "2"}}, {"keepers": {}}, {"keepers": {"generation": UNKNOWN}}),
-    *({"keepers": {"generation": Secret("3")}}, {"keepers": {"generation": 2}}, {"keepers": "x"}),
-    *({"upper": False, "lower": False, "numeric": False, "special": False}, {"nope": 1}),
+    *({}, {"length": 3}, {"length": 0}, {"length": UNKNOWN}, {"special": False}, {"numeric": False}, {"number": False}),
+    *({"upper": UNKNOWN}, {"overrideSpecial": "%!"}, {"overrideSpecial": ""}, {"minUpper": 3}, {"minUpper": 30}),
+    *({"minUpper": 20, "minLower": 20}, {"minUpper": UNKNOWN, "minLower": 30}, {"keepers": {"generation": "2"}}),
+    *({"keepers": {}}, {"keepers": {"generation": UNKNOWN}}),
+    {"upper": False, "lower": False, "numeric": False, "special": False},
 )
 
 
@@ -31,6 +29,13 @@ class Passwords(World):
     package = PACKAGE
     # What is random.
     same: ClassVar[tuple[str, ...]] = (r'(?<="value": ")[^"]+', r'(?<="result": ")[^"]+', r'(?<="bcryptHash": ")[^"]+')
+
+    def check(self, kind: str, inputs: Properties) -> Properties:
+        """The stand-in refuses the same inputs, in words of its own."""
+        checked = super().check(kind, inputs)
+        if not checked:
+            self.said[-1] = "refused"
+        return checked
 
 
 def inputs_of_all_sorts(world: Passwords) -> None:
@@ -65,8 +70,9 @@ def an_import(world: Passwords) -> None:
 def test_both_plugins_do_the_same(scenario: Callable[[Passwords], None]) -> None:
     said = []
     for plugin in (official, stand_in):
-        with plugin("random") as target:
-            world = Passwords(target, {})
+        with plugin("random") as target, Engine() as engine:
+            world = Passwords(target, engine, {})
             scenario(world)
+            world.note("logged", [line for line in engine.logged if line[0] == "ERROR"])
             said.append(world.said)
     assert said[1] == said[0]

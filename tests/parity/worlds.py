@@ -12,12 +12,14 @@ import os
 import re
 import subprocess
 import time
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, ClassVar
+from typing import TYPE_CHECKING, Any, ClassVar, Self
 
 import grpc
+from google.protobuf.empty_pb2 import Empty
 from google.protobuf.json_format import MessageToDict
-from pulumi.runtime.proto import provider_pb2, provider_pb2_grpc
+from pulumi.runtime.proto import engine_pb2, engine_pb2_grpc, plugin_pb2, provider_pb2, provider_pb2_grpc
 
 from sandbox.plugins.values import Properties, decode, encode, plain
 from tests.sandbox.programs import plugin_server
@@ -30,18 +32,50 @@ if TYPE_CHECKING:
 OFFICIAL = Path(os.environ["MELTANODATA_OFFICIAL_PLUGINS"])
 
 
+_DIRECT = (("grpc.enable_http_proxy", 0),)
+
+
+class Engine(engine_pb2_grpc.EngineServicer):
+    """Hears what a plugin logs while it works, as a context manager."""
+
+    def __init__(self) -> None:
+        self.logged: list[tuple[str, str, bool]] = []
+        """Severity, text, and whether it is shown only until the next."""
+        self._server = grpc.server(ThreadPoolExecutor(1))
+        engine_pb2_grpc.add_EngineServicer_to_server(self, self._server)
+        self.address = f"127.0.0.1:{self._server.add_insecure_port('127.0.0.1:0')}"
+
+    def __enter__(self) -> Self:
+        self._server.start()
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self._server.stop(None).wait()
+
+    def Log(self, request: engine_pb2.LogRequest, context: Any) -> Empty:  # noqa: N802 -- named by the protocol
+        """A line."""
+        del context
+        severity = engine_pb2.LogSeverity.Name(request.severity)
+        if severity != "DEBUG":
+            self.logged.append((severity, " ".join(request.message.split()), request.ephemeral))
+        return Empty()
+
+
 class World:
     """A plugin, and all that it said."""
 
     package: ClassVar[Package[Any]]
     same: ClassVar[tuple[str, ...]] = ()
     """Patterns of what differs from world to world: numbered as it comes."""
+    accepts_secrets: ClassVar[bool] = False
+    """Whether the engine hands it the state's secrets as such."""
     bookkeeping: ClassVar[frozenset[str]] = frozenset({"__pulumi_raw_state_delta"})
     """Properties that are the bridge's own."""
 
-    def __init__(self, target: str, settings: Properties) -> None:
-        channel = grpc.insecure_channel(target, options=[("grpc.enable_http_proxy", 0)])
+    def __init__(self, target: str, engine: Engine, settings: Properties) -> None:
+        channel = grpc.insecure_channel(target, options=_DIRECT)
         self._stub: Any = provider_pb2_grpc.ResourceProviderStub(channel)
+        self._stub.Attach(plugin_pb2.PluginAttach(address=engine.address))
         self._tokens = {resource.token.rpartition(":")[2]: resource.token for resource in self.package.resources}
         self.said: list[str] = []
         self.seconds: list[float] = []
@@ -73,6 +107,9 @@ class World:
             return None
         finally:
             self.seconds.append(time.monotonic() - started)
+        if method == "Diff":  # of several changes Go names one or the other first
+            answer.diffs.sort()
+            answer.replaces.sort()
         self.note(f"{method} {kind}", MessageToDict(answer))
         return answer
 
@@ -98,7 +135,7 @@ class World:
         """Make it."""
         request = provider_pb2.CreateRequest(properties=encode(inputs), timeout=seconds)
         answer = self._call("Create", kind, self._about(request, kind))
-        return (answer.id, plain(decode(answer.properties))) if answer else ("", {})
+        return (answer.id, self._state(answer.properties)) if answer else ("", {})
 
     def diff(
         self, kind: str, old: tuple[str, Properties], inputs: Properties, *ignored: str, was: Properties | None = None
@@ -115,7 +152,7 @@ class World:
         """Preview it and do it."""
         self.preview_update(kind, old, inputs, was)
         answer = self._call("Update", kind, self._change(kind, old, inputs, was))
-        return (old[0], plain(decode(answer.properties))) if answer else old
+        return (old[0], self._state(answer.properties)) if answer else old
 
     def preview_update(
         self, kind: str, old: tuple[str, Properties], inputs: Properties, was: Properties | None = None
@@ -138,7 +175,7 @@ class World:
         """Refresh it; without an old state, import it."""
         request = provider_pb2.ReadRequest(id=id_, properties=encode(old), inputs=encode(inputs))
         answer = self._call("Read", kind, self._about(request, kind))
-        return (answer.id, plain(decode(answer.properties))) if answer else ("", {})
+        return (answer.id, self._state(answer.properties)) if answer else ("", {})
 
     def delete(self, kind: str, old: tuple[str, Properties]) -> None:
         """Remove it."""
@@ -149,6 +186,10 @@ class World:
         """A function's result."""
         token = f"{self.package.name}:index/{name}:{name}"
         self._call("Invoke", name, provider_pb2.InvokeRequest(tok=token, args=encode(arguments)))
+
+    def _state(self, properties: Any) -> Properties:
+        outputs = decode(properties)
+        return outputs if self.accepts_secrets else dict(plain(outputs))
 
     def _about(self, request: Any, kind: str) -> Any:
         request.urn = f"urn:pulumi:s::p::{self._tokens[kind]}::it"

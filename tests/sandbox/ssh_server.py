@@ -39,8 +39,7 @@ class SshServer:
         """Environment variables that clients may set."""
         self.runs: list[Run] = []
         self.dials = 0
-        self.connections = 0
-        """Open now."""
+        self._open: set[asyncssh.SSHServerConnection] = set()
         with socket.socket() as probe:
             probe.bind(("127.0.0.1", 0))
             self.port: int = probe.getsockname()[1]
@@ -56,6 +55,11 @@ class SshServer:
     def private_key(self) -> str:
         """The client's key."""
         return self.client_key.export_private_key().decode()
+
+    @property
+    def connections(self) -> int:
+        """Open now."""
+        return len(self._open)
 
     def __enter__(self) -> Self:
         self._thread.start()
@@ -78,6 +82,10 @@ class SshServer:
         self._up.set()
         await self._stop.wait()
         server.close()
+        # A client may keep its connections as long as it lives.
+        for connection in list(self._open):
+            connection.abort()
+            await connection.wait_closed()
 
     def _run(self) -> Callable[[asyncssh.SSHServerProcess[str]], Coroutine[Any, Any, None]]:
         async def run(process: asyncssh.SSHServerProcess[str]) -> None:
@@ -106,13 +114,13 @@ class _Connection(asyncssh.SSHServer):
         self._server = server
 
     def connection_made(self, conn: asyncssh.SSHServerConnection) -> None:
-        del conn
         self._server.dials += 1
-        self._server.connections += 1
+        self._connection = conn
+        self._server._open.add(conn)
 
     def connection_lost(self, exc: Exception | None) -> None:
         del exc
-        self._server.connections -= 1
+        self._server._open.discard(self._connection)
 
     def begin_auth(self, username: str) -> bool:
         del username

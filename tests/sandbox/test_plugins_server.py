@@ -16,7 +16,7 @@ from pulumi.runtime.proto import engine_pb2_grpc, provider_pb2, provider_pb2_grp
 from sandbox.plugins.package import Call, Created, Found, Package, PartiallyDone, ProviderError, Resource, State
 from sandbox.plugins.schema import Field, Fields
 from sandbox.plugins.server import serve
-from sandbox.plugins.values import Secret, decode, encode
+from sandbox.plugins.values import UNKNOWN, Secret, decode, encode
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator, Awaitable, Callable
@@ -53,6 +53,8 @@ class Thing(Resource[str]):
                     raise PartiallyDone("7", {"size": 1, "owner": call.config}, "not ready yet")
                 case "sleep":
                     await call.sleep(600)
+                case "wait a moment":
+                    await call.wait(asyncio.sleep(600), 0.01)
                 case "ignore Cancel":
                     await asyncio.sleep(600)
                 case "log":
@@ -172,6 +174,8 @@ async def test_cancel_stops_waits_of_its_connection_only(world: World) -> None:
 async def test_failures_are_told_as_what_they_are(world: World) -> None:
     async with world.provider("one") as stub:
         assert (await failure(stub.Create(creation(does="refuse")))).details() == "no room"
+        late = await failure(stub.Create(creation(does="wait a moment")))
+        assert (late.code(), late.details()) == (grpc.StatusCode.DEADLINE_EXCEEDED, "context deadline exceeded")
         error = await failure(stub.Create(creation(does="break")))
         assert error.code() == grpc.StatusCode.INTERNAL
         assert "KeyError('a bug')" in str(error.details())
@@ -206,7 +210,7 @@ async def test_inputs_are_checked_and_outputs_foretold(world: World) -> None:
         request.preview = True
         foretold = decode((await stub.Create(request)).properties)
         assert sorted(foretold) == ["owner", "size"]
-        assert (foretold["size"], str(foretold["owner"])) == (3, "Secret(…)")
+        assert (foretold["size"], foretold["owner"]) == (3, UNKNOWN)
         assert not world.thing.entered.is_set()
 
 

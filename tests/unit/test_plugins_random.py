@@ -81,6 +81,15 @@ def test_any_change_makes_another_password(inputs: dict[str, Any]) -> None:
     assert all(change.replaces for change in changes.values())
 
 
+def test_the_engine_is_told_which_options_changed_and_no_more() -> None:
+    plan = RandomPassword().plan(State({"length": 8}, {}), {"length": 9}, ())
+    assert (list(plan.changes), plan.detailed) == (["length"], False)
+
+
+def test_a_state_says_of_which_version_it_is() -> None:
+    assert create(length=8)["__meta"] == '{"schema_version":"3"}'
+
+
 def test_an_import_takes_the_id_for_the_password() -> None:
     found = asyncio.run(RandomPassword().read(CALL, "s3cret", None))
     assert found

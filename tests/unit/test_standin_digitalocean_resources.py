@@ -67,6 +67,26 @@ def droplet(world: World, **more: Any) -> Properties:
     }
 
 
+def test_an_error_is_logged_beside_being_returned(tmp_path: Path) -> None:
+    async def work(world: World) -> None:
+        lines: list[tuple[str, str]] = []
+
+        async def send(severity: str, text: str, ephemeral: bool) -> None:
+            assert not ephemeral
+            lines.append((severity, text))
+
+        record = next(resource for resource in PACKAGE.resources if resource.token.endswith(":DnsRecord"))
+        call = Call(world.client, "urn:pulumi:s::p::t::it", 0, send=send)
+        with pytest.raises(ProviderError, match="404"):
+            await record.create(call, {"domain": "nope.example", "type": "A", "name": "a", "value": "198.51.100.1"})
+        ((severity, text),) = lines
+        assert severity == "ERROR"
+        assert text.startswith("sdk-v2/provider2.go:571: sdk.helper_schema: Failed to create record: POST http://")
+        assert text.endswith("could not be found.: provider=digitalocean@4.76.1")
+
+    in_world(work, tmp_path)
+
+
 # -- droplets ------------------------------------------------------------------------------------------------------
 
 

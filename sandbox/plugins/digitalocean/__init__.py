@@ -15,6 +15,7 @@ from sandbox.plugins.digitalocean.domains import DnsRecord, Domain
 from sandbox.plugins.digitalocean.droplet import Droplet
 from sandbox.plugins.digitalocean.functions import GetDropletSnapshot, GetProject, GetSshKeys
 from sandbox.plugins.digitalocean.projects import Project, ProjectResources
+from sandbox.plugins.digitalocean.resource import VERSION
 from sandbox.plugins.digitalocean.ssh_keys import SshKey
 from sandbox.plugins.digitalocean.tags import Tag
 from sandbox.plugins.package import Package
@@ -29,7 +30,7 @@ def _configure(inputs: Mapping[str, Any]) -> Client:
 
 PACKAGE: Final = Package(
     name="digitalocean",
-    version="4.76.1",
+    version=VERSION,
     resources=(
         Droplet(),
         DnsRecord(),

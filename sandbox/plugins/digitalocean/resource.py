@@ -46,6 +46,9 @@ _SECOND: Final = 1_000_000_000
 _DEFAULT_TIMEOUT: Final = 20 * 60.0
 """Seconds for an operation, where the resource says nothing."""
 
+VERSION: Final = "4.76.1"
+"""Of the official plugin that is stood in for."""
+
 
 @dataclass
 class Object:
@@ -178,8 +181,9 @@ class BridgedResource(Resource[Client]):
             raise
         except ProviderError as error:
             if thing.id:
-                raise PartiallyDone(thing.id, self._state(thing), f"creating {call.urn}: {_one(error)}") from error
-            raise ProviderError(_one(error)) from error
+                reason = f"creating {call.urn}: {await _told(call, error)}"
+                raise PartiallyDone(thing.id, self._state(thing), reason) from error
+            raise ProviderError(await _told(call, error)) from error
         if not thing.id:
             raise ProviderError(f"expected non-nil error with nil state during Create of {call.urn}")
         return Created(thing.id, self._state(thing))
@@ -201,7 +205,7 @@ class BridgedResource(Resource[Client]):
         except Crashed:
             raise
         except ProviderError as error:
-            raise ProviderError(f"refreshing {call.urn}: {_one(error)}") from error
+            raise ProviderError(f"refreshing {call.urn}: {await _told(call, error)}") from error
         if not thing.id:
             return None
         state = self._state(thing)
@@ -219,7 +223,8 @@ class BridgedResource(Resource[Client]):
         except Crashed:
             raise
         except ProviderError as error:
-            raise PartiallyDone(id_, self._state(thing), f"updating {call.urn}: {_one(error)}") from error
+            reason = f"updating {call.urn}: {await _told(call, error)}"
+            raise PartiallyDone(id_, self._state(thing), reason) from error
         if not thing.id:
             raise ProviderError(
                 f"Resource provider reported that the resource did not exist while updating {call.urn}.\n\n"
@@ -237,7 +242,7 @@ class BridgedResource(Resource[Client]):
         except Crashed:
             raise
         except ProviderError as error:
-            raise ProviderError(f"deleting {call.urn}: {_one(error)}") from error
+            raise ProviderError(f"deleting {call.urn}: {await _told(call, error)}") from error
 
     def sealed(self, inputs: Properties, outputs: Properties) -> Properties:
         """The sensitive attributes are secret, others never: the engine adds what the program made secret."""
@@ -287,6 +292,12 @@ def _settled(kind: Scalar | Many, value: Any) -> Any:
     if isinstance(kind, Many) and isinstance(kind.element, str) and kind.kind == "set" and value is not None:
         return sorted(set(value))
     return value
+
+
+async def _told(call: Call[Client], error: ProviderError) -> str:
+    """The error's text; the bridge also logs it by itself, so that a person reads it twice."""
+    await call.log("ERROR", f"sdk-v2/provider2.go:571: sdk.helper_schema: {error}: provider=digitalocean@{VERSION}")
+    return _one(error)
 
 
 def _one(error: ProviderError) -> str:
