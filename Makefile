@@ -36,6 +36,7 @@ lock: setup ## write requirements.lock anew from pyproject.toml
 test: check ## everything that CI runs
 	$(BIN)/pytest
 
-parity: setup ## the stand-in plugins beside official ones, and every test of the engine with those, from the folder MELTANODATA_OFFICIAL_PLUGINS
+parity: setup ## the stand-in plugins beside official ones (in MELTANODATA_OFFICIAL_PLUGINS), and the engine's tests with those
 	@test -n "$$MELTANODATA_OFFICIAL_PLUGINS" || { echo "set MELTANODATA_OFFICIAL_PLUGINS to a folder of plugins"; exit 1; }
-	$(BIN)/pytest tests/parity tests/sandbox/test_digitalocean.py
+	$(BIN)/pytest tests/parity tests/sandbox/test_digitalocean.py tests/sandbox/test_engine_*.py \
+	  tests/sandbox/test_tenants.py tests/sandbox/test_story.py

@@ -5,6 +5,7 @@ Waits are real: some minutes.
 
 from __future__ import annotations
 
+import re
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import AbstractContextManager
@@ -49,6 +50,10 @@ class Cloud(World):
         self.api = Client(running.api_url, token)
         settings = {"token": token, "apiEndpoint": running.api_url, "httpRetryWaitMin": "0.1"}
         super().__init__(target, engine, settings)
+
+    def _number(self, match: re.Match[str]) -> str:
+        # Whether two things happen within the same second is chance.
+        return "<time>" if match.group().endswith("Z") else super()._number(match)
 
     def note_requests(self) -> None:
         """What the API was asked, each path by itself: neighbours may change places, for Go's maps have no order."""
@@ -250,4 +255,5 @@ def test_both_plugins_do_the_same(scenario: Scenario, tmp_path: Path) -> None:
             threads.submit(_play, plugin, scenario, tmp_path / plugin.__name__) for plugin in (official, stand_in)
         )
     assert ours.result().said == theirs.result().said
-    assert ours.result().seconds == pytest.approx(theirs.result().seconds, abs=2.5)
+    # The first call of a plugin finds it still starting.
+    assert ours.result().seconds[1:] == pytest.approx(theirs.result().seconds[1:], abs=2.5)

@@ -44,7 +44,7 @@ def plugin_server() -> Iterator[str]:
             yield server.stdout.readline().strip()
         finally:
             server.stdin.close()
-            assert server.wait(10) == 0
+            assert server.wait(SECONDS) == 0
 
 
 class Program:
