@@ -5,7 +5,6 @@ Waits are real: some minutes.
 
 from __future__ import annotations
 
-import re
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import AbstractContextManager
@@ -22,6 +21,7 @@ from tests.parity.worlds import Engine, World, official, stand_in
 from tests.sandbox.conftest import Background, Client
 
 if TYPE_CHECKING:
+    import re
     from pathlib import Path
 
     from sandbox.running import Running
