@@ -101,9 +101,9 @@ class Progress:
             self.errors.setdefault(event["resOpFailedEvent"]["metadata"]["urn"], [])
         elif "diagnosticEvent" in event:
             line = event["diagnosticEvent"]
-            if line["severity"] == "error" and line["message"].strip():
-                self.errors.setdefault(line.get("urn") or "", []).append(line["message"].strip())
-                return f"error: {line['message'].strip()}"
+            if said := plans.error(line):
+                self.errors.setdefault(line.get("urn") or "", []).append(said)
+                return f"error: {said}"
         return None
 
 

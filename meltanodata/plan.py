@@ -162,12 +162,7 @@ def read(preview: Mapping[str, Any]) -> Plan:
     Raises:
         UserError: the preview failed, or is none; with the engine's own errors.
     """
-    errors = [
-        str(line["message"]).strip()
-        for line in preview.get("diagnostics") or []
-        if line.get("severity") == "error" and line.get("message")
-    ]
-    if errors:
+    if errors := [said for line in preview.get("diagnostics") or [] if (said := error(line))]:
         raise UserError("The preview failed, so there is no plan:\n" + "\n".join(errors))
     steps: list[Mapping[str, Any]] = preview.get("steps") or []
     root = next((step for step in steps if _type(step["urn"]) == STACK), None)
@@ -193,6 +188,17 @@ def read(preview: Mapping[str, Any]) -> Plan:
         others=_operations(others, ""),
         providers=tuple(sorted(set(providers))),
     )
+
+
+def error(diagnostic: Mapping[str, Any]) -> str | None:
+    """The error that a diagnostic of the engine's tells; None for other lines.
+
+    The digitalocean plugin logs what it fails at, under the name of its source file, before the engine says the same
+    in its own words.
+    """
+    message = str(diagnostic.get("message") or "").strip()
+    tells = diagnostic.get("severity") == "error" and not message.startswith("sdk-v2/")
+    return message if message and tells else None
 
 
 def with_capacity(plan: Plan, droplets: Use, databases: Iterable[Use]) -> Plan:

@@ -64,6 +64,9 @@ class World:
 
     def _failed(self, metadata: Mapping[str, str], message: str) -> Iterator[Mapping[str, Any]]:
         yield {"resOpFailedEvent": {"metadata": metadata}}
+        # The digitalocean plugin says it first in its own way, and is not to be heard.
+        said = f"sdk-v2/provider2.go:571: sdk.helper_schema: {message}: provider=digitalocean@4.76.1"
+        yield {"diagnosticEvent": {"urn": metadata["urn"], "severity": "error", "message": said}}
         yield {"diagnosticEvent": {"urn": metadata["urn"], "severity": "error", "message": f"{message}\n"}}
 
     def deploy(self, **rollout: Any) -> list[Result]:
