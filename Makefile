@@ -34,7 +34,7 @@ lock: setup ## write requirements.lock anew from pyproject.toml
 	  --no-header --python-version 3.11 --output-file requirements.lock
 
 test: check ## everything that CI runs
-	$(BIN)/pytest
+	$(BIN)/pytest -n 3 --dist loadfile  # most of it waits: for droplets, clusters, the engine
 
 parity: setup ## the stand-in plugins beside official ones (in MELTANODATA_OFFICIAL_PLUGINS), and the engine's tests with those
 	@test -n "$$MELTANODATA_OFFICIAL_PLUGINS" || { echo "set MELTANODATA_OFFICIAL_PLUGINS to a folder of plugins"; exit 1; }

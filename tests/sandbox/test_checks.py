@@ -129,8 +129,10 @@ def droplet(tmp_path: Any, loop: Callable[[Coroutine[Any, Any, Any]], Any]) -> I
     host_key = asyncssh.generate_private_key("ssh-ed25519")
     known: list[Droplet] = []
 
-    def process(process: asyncssh.SSHServerProcess[str]) -> None:
+    async def process(process: asyncssh.SSHServerProcess[str]) -> None:
         command = process.command or ""
+        if " - " in command:  # as Python does, which reads its program to the end before it says anything
+            await process.stdin.read()
         status, text = next((said for part, said in known[0].said.items() if part in command), (127, "no such command"))
         (process.stdout if status == 0 else process.stderr).write(text)
         process.exit(status)
