@@ -5,7 +5,7 @@ from pathlib import Path
 
 import pulumi
 
-from meltanodata import deployment, engine, names, offers, rules, stacks, teams
+from meltanodata import deployment, engine, names, offers, owners, rules, stacks, teams
 from meltanodata.errors import ProblemsError, UserError
 from meltanodata.fleet import load
 from meltanodata.isolation import isolate_failures
@@ -24,14 +24,20 @@ def main() -> None:
         raise ProblemsError(problems)
 
     tenants = fleet.tenants(settings)
-    stack = f"{pulumi.get_organization()}/{pulumi.get_project()}/{settings.stack}"
-    exported = engine.export(stack, root)
+    prefix = f"{pulumi.get_organization()}/{pulumi.get_project()}/"
+    exported = engine.export(prefix + settings.stack, root)
+    state = deployment.ids(exported)
     wait = None if pulumi.runtime.is_dry_run() else lambda what: pulumi.log.info(f"waiting for {what}")
-    found = survey(tenants, settings, secrets.tokens, deployment.ids(exported), wait)
+    found = survey(tenants, settings, secrets.tokens, state, wait)
     held, existing = found.accounts, found.existing
     misplaced = rules.problems(fleet, fleet_stacks, names.homes(fleet, settings, held))
-    made = deployment.replacement_triggers(exported)
-    if lacking := [*map(str, misplaced), *found.unclear, *offers.problems(tenants, existing, held, settings, made)]:
+    others = [it.stack for it in fleet_stacks if it.stack != settings.stack] if owners.take_over(existing) else []
+    not_ours = [
+        *owners.strangers(fleet, settings, fleet_stacks, state),
+        *owners.taken(existing, {other: engine.export(prefix + other, root) for other in others}),
+    ]
+    unfit = offers.problems(tenants, existing, held, settings, deployment.replacement_triggers(exported))
+    if lacking := [*not_ours, *map(str, misplaced), *found.unclear, *unfit]:
         raise UserError("\n".join(lacking))
 
     isolate_failures()

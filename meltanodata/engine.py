@@ -147,13 +147,33 @@ def export(stack: str, folder: Path, *, show_secrets: bool = False) -> dict[str,
     return found
 
 
-def replace_state(stack: str, folder: Path, exported: Mapping[str, Any]) -> None:
-    """Put a state in the place of the stack's, as `pulumi stack import` does.
+def replace_state(stack: str, folder: Path, exported: Mapping[str, Any], passphrase_file: Path | None = None) -> None:
+    """Put a state in the place of the stack's, as `pulumi stack import` does; secrets in the open become encrypted.
 
     Raises:
         UserError: as for `export`, and when the stack is locked.
     """
-    _call(["stack", "import", "--stack", stack], folder, stdin=json.dumps(exported))
+    _call(["stack", "import", "--stack", stack], folder, json.dumps(exported), passphrase_file)
+
+
+def set_secrets(
+    stack: str, folder: Path, file: Path, secrets: Mapping[str, str], passphrase_file: Path | None = None
+) -> None:
+    """Encrypt values with a stack's key into a file of its settings.
+
+    Args:
+        stack: the stack's name.
+        folder: the one with Pulumi.yaml.
+        file: to write to, with the key's parameters in it.
+        secrets: by Pulumi's notation, with the namespace; they go through a pipe.
+        passphrase_file: the stack's, where it is not the one of the environment.
+
+    Raises:
+        UserError: the passphrase is another one.
+    """
+    for path, value in secrets.items():
+        command = ["config", "set", "--stack", stack, "--config-file", str(file), "--secret", "--path", path]
+        _call(command, folder, value, passphrase_file)
 
 
 def refresh(stack: str, folder: Path, urns: Sequence[str]) -> None:
@@ -183,17 +203,29 @@ def become_up(stack: str, folder: Path, args: Sequence[str]) -> NoReturn:
     os.execvp("pulumi", ["pulumi", "up", "--stack", stack, *args])  # noqa: S606 - nothing in it needs a shell
 
 
-def _call(command: Sequence[str], folder: Path, stdin: str | None = None) -> str:
-    done = _run(command, folder, stdin)
+def _call(command: Sequence[str], folder: Path, stdin: str | None = None, passphrase_file: Path | None = None) -> str:
+    done = _run(command, folder, stdin, passphrase_file)
     if done.returncode != 0:
         raise _failed(command, done)
     return done.stdout
 
 
-def _run(command: Sequence[str], folder: Path, stdin: str | None = None) -> subprocess.CompletedProcess[str]:
+def _run(
+    command: Sequence[str], folder: Path, stdin: str | None = None, passphrase_file: Path | None = None
+) -> subprocess.CompletedProcess[str]:
+    environment = None
+    if passphrase_file is not None:
+        environment = {name: value for name, value in os.environ.items() if name != "PULUMI_CONFIG_PASSPHRASE"}
+        environment["PULUMI_CONFIG_PASSPHRASE_FILE"] = str(passphrase_file.absolute())
     try:
         return subprocess.run(
-            ["pulumi", *command], cwd=folder, input=stdin, capture_output=True, text=True, check=False
+            ["pulumi", *command],
+            cwd=folder,
+            env=environment,
+            input=stdin,
+            capture_output=True,
+            text=True,
+            check=False,
         )
     except FileNotFoundError:
         raise UserError(_MISSING) from None

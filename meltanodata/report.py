@@ -23,6 +23,7 @@ if TYPE_CHECKING:
     from meltanodata.deploy import Result
     from meltanodata.drift import Drift
     from meltanodata.guard import Stop
+    from meltanodata.rules import Use
 
 MARKER = "<!-- meltanodata plan -->"
 """The first line of the comment, by which the next run finds it."""
@@ -56,6 +57,15 @@ def table(review: Review) -> Table:
     for operation in plan.others:
         result.add_row("", "", operation.op, str(operation), "", "")
     return result
+
+
+def stacks(uses: Iterable[tuple[str, Sequence[Use]]]) -> Table:
+    """The stacks of a fleet with the teams that they own, for the terminal."""
+    table = Table("Stack", "Tenants", "Teams, with their tenants")
+    for stack, teams in uses:
+        listed = "\n".join(f"{use.team}: {use.used} of {use.limit}{', full' if use.full else ''}" for use in teams)
+        table.add_row(stack, str(sum(use.used for use in teams)), listed)
+    return table
 
 
 def comment(reviews: Sequence[Review], *, failed: Sequence[str] = (), limit: int = LIMIT) -> str:

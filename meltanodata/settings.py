@@ -393,6 +393,11 @@ def read(path: Path) -> Settings:
     return parse(document.read(path), stack_of(path))
 
 
+def token_path(team: str) -> str:
+    """A team's token in Pulumi's notation."""
+    return f"{NAMESPACE}:{_dotted(('tokens', team))}"
+
+
 def file_of(stack: str) -> str:
     """The name of a stack's file."""
     return f"Pulumi.{stack}.yaml"
@@ -475,7 +480,7 @@ class _Report:
 
     def set_token(self, team: str) -> str:
         """The command for a team's token."""
-        path = shlex.quote(f"{NAMESPACE}:{_dotted(('tokens', team))}")
+        path = shlex.quote(token_path(team))
         return f"Set it: pulumi config set --stack {self.stack} --secret --path {path} < token.txt"
 
     def remove(self, path: Steps) -> str:
@@ -500,6 +505,9 @@ _FILES = {
     "certificate_key": "com.meltanodata.key",
 }
 """What the files are called in the commands that we propose."""
+
+SECRET_FILES = tuple(_FILES)
+"""The secrets that are one value each."""
 
 
 def _leaves_encrypted(value: Value) -> Iterator[bool]:

@@ -44,7 +44,7 @@ def put_in_order(stack: str, project: Project) -> None:
         UserError: the stack is locked by a run that is at work, or that cannot be judged from here.
     """
     folder = project.root
-    _unlock(stack, project)
+    unlock(stack, project)
     exported = engine.export(stack, folder)
     noted, gone = interrupted.pending(exported), interrupted.awaiting_replacement(exported)
     if noted or gone:
@@ -59,7 +59,7 @@ def put_in_order(stack: str, project: Project) -> None:
         print("Its notes are cleared; this run goes on with it.", flush=True)
 
 
-def _unlock(stack: str, project: Project) -> None:
+def unlock(stack: str, project: Project) -> None:
     """Remove the locks that nobody holds any more, and what else keeps the state from being read.
 
     Nothing on a backend that is no folder, where Pulumi itself tells of its locks.

@@ -100,20 +100,48 @@ def comment(
 
 @app.command()
 def stacks(
-    base: Annotated[str, typer.Option(metavar="REV", help="The revision to compare with.")],
+    base: Annotated[
+        str | None, typer.Option(metavar="REV", help="Those only that differ from this revision's plan.")
+    ] = None,
     stack: AnyStack = None,
-    as_json: Annotated[bool, typer.Option("--json", help="Print them as a list in JSON.")] = False,
+    as_json: Annotated[bool, typer.Option("--json", help="Print their names as a list in JSON.")] = False,
 ) -> None:
-    """List the stacks that a change touches.
+    """List the stacks with their teams, or those that a change touches.
 
-    Those whose tenants or settings differ; all of them when the program does.
+    With --base the names of those whose tenants or settings differ; all of them when the program does.
 
     \b
+    meltanodata stacks
     meltanodata stacks --base origin/main
     """
     from meltanodata.commands import plan
 
     plan.stacks(base, stack, as_json=as_json)
+
+
+@app.command()
+def move(
+    team: Annotated[str, typer.Argument(metavar="TEAM", help="A database team, which its tenants come along with.")],
+    to: Annotated[str, typer.Option(metavar="STACK", help="The stack that shall own it.")],
+    to_passphrase_file: Annotated[
+        Path | None,
+        typer.Option(
+            metavar="FILE", help="That stack's passphrase, where it is not the one in the environment.", exists=True
+        ),
+    ] = None,
+) -> None:
+    """Move a database team with its tenants to another stack.
+
+    Moves the states and edits both stacks' files; the world stays as it is. Broken off at any moment, it is finished by
+    running it again. A new stack gets the settings of the one that the team comes from.
+
+    \b
+    pulumi stack init prod-2
+    meltanodata move "MeltanoData DBs 6" --to prod-2
+    """
+    from meltanodata.commands import move
+
+    move.move(team, to, passphrase_file=to_passphrase_file)
 
 
 @app.command()

@@ -61,18 +61,24 @@ def comment(files: Sequence[Path], pull_request: int | None) -> None:
         GitHub.from_environment().comment(pull_request, report.MARKER, text, new=bool(files))
 
 
-def stacks(base: str, stack: str | None, *, as_json: bool) -> None:
+def stacks(base: str | None, stack: str | None, *, as_json: bool) -> None:
     """See `cli.stacks`."""
     project = Project.around(Path.cwd())
     fleet_stacks = project.fleet(stack)
     file = project.tenants_file(fleet_stacks[0])
-    revision = Revision.of(base, project.root).fork()
-    names = touched(fleet_stacks, tenants_before(revision, file), tenants(file), revision.changed())
+    names = [found.stack for found in fleet_stacks]
+    if base is not None:
+        revision = Revision.of(base, project.root).fork()
+        names = touched(fleet_stacks, tenants_before(revision, file), tenants(file), revision.changed())
     if as_json:
         print(json.dumps(names))
-    else:
+    elif base is not None:
         for name in names:
             print(name)
+    else:
+        loaded = tenants(file)
+        uses = [(found.stack, rules.database_uses(loaded, [found])) for found in fleet_stacks]
+        Console(width=width()).print(report.stacks(uses))
 
 
 def review(here: Here, preview: Mapping[str, Any], base: str | None, labels: Iterable[str]) -> Review:
