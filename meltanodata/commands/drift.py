@@ -35,14 +35,16 @@ def drift(stack: str | None, *, post: bool) -> None:
 
 def _find(project: Project, stack: str | None) -> Drift:
     now = datetime.now(UTC)
-    names = [found.stack for found in project.fleet(stack)]
+    stacks = project.fleet(stack)
+    names = [found.stack for found in stacks]
+    # The stacks share the droplet team: what one of them leaves alone is no other one's orphan.
+    others = {name for found in stacks for name in found.no_tenants}
     exported = [engine.export(name, project.root) for name in names]
     ids = drifts.known(exported)
     orphans: set[Orphan] = set()
     plans: list[Plan] = []
     for name in names:
         found = account(name, project)
-        others = found.settings.no_tenants
         orphans.update(drifts.orphans(found.held, ids, found.settings.droplet_team.name, others))
         plans.append(plan.read(engine.preview(name, project.root, refresh=True)))
     return drifts.Drift(plans, sorted(orphans), drifts.expiring(exported, now.date()))

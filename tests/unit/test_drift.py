@@ -1,17 +1,29 @@
 from __future__ import annotations
 
 import datetime as dt
+from types import SimpleNamespace
 from typing import TYPE_CHECKING, Any
 
-from meltanodata import drift, plan, report
+from typer.testing import CliRunner
+
+from meltanodata import accounts as account_reader
+from meltanodata import drift, engine, plan, report, settings
 from meltanodata.accounts import Accounts, Cluster, Droplet, Record
+from meltanodata.cli import app
 from meltanodata.drift import Drift, Expiring, Orphan
+from tests.fleets import team
 from tests.previews import child, preview
 from tests.program import builders
 from tests.unit.test_page import exported
+from tests.unit.test_stacks import write_stack
 
 if TYPE_CHECKING:
     from collections.abc import Callable
+    from pathlib import Path
+
+    import pytest
+
+    from meltanodata.settings import Settings
 
 TODAY = dt.date(2026, 11, 23)
 
@@ -55,6 +67,25 @@ def test_what_no_stack_knows_is_one() -> None:
         Orphan("record", "old", "12", "Meltano", "198.51.100.8"),
         Orphan("database", "db-postgresql-nyc3-11111-old", "other", "DBs 2", "db-s-1vcpu-1gb"),
     ]
+
+
+def test_what_one_stack_leaves_alone_is_no_orphan_of_another(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    (tmp_path / "Pulumi.yaml").write_text("name: meltanodata\nruntime: python\n")
+    write_stack(tmp_path, "prod", database_teams=[team("DBs 1")], no_tenants=["controller.meltanodata.com"])
+    write_stack(tmp_path, "prod-2", database_teams=[team("DBs 2")])
+    held = accounts(droplets=[Droplet(11, "controller.meltanodata.com", "active", "nyc3", "s-1vcpu-1gb")])
+    monkeypatch.setattr(engine, "export", lambda *_: state())
+    monkeypatch.setattr(engine, "config", lambda *_: {})
+    monkeypatch.setattr(engine, "preview", lambda *_, **__: preview())
+
+    def from_config(_: object, stack: str, __: object) -> tuple[Settings, SimpleNamespace]:
+        return settings.read(tmp_path / f"Pulumi.{stack}.yaml"), SimpleNamespace(tokens={})
+
+    monkeypatch.setattr(settings, "from_config", from_config)
+    monkeypatch.setattr(account_reader, "read", lambda *_: held)
+    monkeypatch.chdir(tmp_path)
+    result = CliRunner().invoke(app, ["drift"])
+    assert (result.exit_code, "controller" in result.stdout) == (0, False), result.output
 
 
 def test_a_second_object_of_a_tenants_name_is_one() -> None:
