@@ -349,7 +349,7 @@ def _row(tenant: str, steps: list[Mapping[str, Any]]) -> Row:
         change=change,
         reasons=reasons,
         effects=impact.effects(change, operations, options),
-        cost=None if component is None else Cost(before=_cost(old), after=_cost(new)),
+        cost=None if component is None else Cost(before=_cost(_paid(old, new, operations)), after=_cost(new)),
         team=str(team) if (team := (new or old).get("database_team")) else None,
         operations=operations,
     )
@@ -371,6 +371,14 @@ def _change(component: Mapping[str, Any] | None, operations: tuple[Operation, ..
 
 def _inputs(step: Mapping[str, Any] | None, state: str) -> Mapping[str, JsonValue]:
     return ((step or {}).get(state) or {}).get("inputs") or {}
+
+
+def _paid(
+    old: Mapping[str, JsonValue], new: Mapping[str, JsonValue], operations: Iterable[Operation]
+) -> Mapping[str, JsonValue]:
+    """What a tenant is paid for before: one that is taken over whole is paid for already."""
+    taken = {operation.type for operation in operations if operation.op == "import"}
+    return new if not old and taken >= {Type.DROPLET, Type.CLUSTER} else old
 
 
 def _cost(options: Mapping[str, JsonValue]) -> Decimal | None:

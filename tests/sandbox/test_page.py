@@ -6,7 +6,6 @@ import datetime as dt
 import http.server
 import json
 import re
-import shutil
 import subprocess
 import threading
 from typing import TYPE_CHECKING, Any
@@ -15,13 +14,14 @@ import pytest
 
 from meltanodata.page import Page, State, Team, render
 from meltanodata.rules import Use
+from sandbox.checks import browser_program
 from tests.unit.test_page import entry
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
     from pathlib import Path
 
-CHROMIUM = shutil.which("chromium")
+CHROMIUM = browser_program()
 ALONE = [
     *("--headless", "--no-sandbox", "--disable-gpu", "--disable-quic", "--no-first-run", "--hide-scrollbars"),
     *("--disable-background-networking", "--disable-component-update", "--disable-sync", "--virtual-time-budget=5000"),

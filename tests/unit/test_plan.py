@@ -132,6 +132,9 @@ def test_objects_that_exist_are_adopted() -> None:
     assert found.change is Change.ADOPTED
     assert why(found) == ["takes over database db-postgresql-nyc3-52483-acme, droplet acme.meltanodata.com"]
     assert [operation.id for operation in found.operations if operation.op == "import"] == ["4711", "4711"]
+    # It is paid for already.
+    assert found.cost is not None
+    assert found.cost.before == found.cost.after == Decimal("33.15")
 
 
 def test_without_a_changed_option_the_resource_gives_the_reason() -> None:
