@@ -18,11 +18,14 @@ import pytest
 from meltanodata import edit
 from meltanodata.commands.move import move
 from sandbox.home import Home
+from tests.sandbox.fleet import fleet_on
 from tests.sandbox.programs import SECONDS
-from tests.sandbox.test_tenants import ACME, DEMO, Fleet, _fleet, _process_list, _secrets
+from tests.sandbox.test_tenants import ACME, DEMO, _process_list, _secrets
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
+
+    from tests.sandbox.fleet import Fleet
 
 TEAM = "MeltanoData DBs 2"
 TO = "other"
@@ -127,7 +130,7 @@ class Two:
 @pytest.fixture(scope="module")
 def two(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Two]:
     """Two tenants in one stack, and a second stack that a team without tenants was moved to."""
-    with _fleet(Home(tmp_path_factory.mktemp("move") / "home")) as fleet:
+    with fleet_on(Home(tmp_path_factory.mktemp("move") / "home"), "light") as fleet:
         two = Two(fleet)
         fleet.tenants(demo=DEMO, acme=ACME)
         fleet.up()

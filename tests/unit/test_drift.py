@@ -73,7 +73,7 @@ def test_what_one_stack_leaves_alone_is_no_orphan_of_another(tmp_path: Path, mon
     (tmp_path / "Pulumi.yaml").write_text("name: meltanodata\nruntime: python\n")
     write_stack(tmp_path, "prod", database_teams=[team("DBs 1")], no_tenants=["controller.meltanodata.com"])
     write_stack(tmp_path, "prod-2", database_teams=[team("DBs 2")])
-    held = accounts(droplets=[Droplet(11, "controller.meltanodata.com", "active", "nyc3", "s-1vcpu-1gb")])
+    held = accounts(droplets=[Droplet(11, "controller.meltanodata.com", "active", "nyc3", "s-1vcpu-1gb", 25)])
     monkeypatch.setattr(engine, "export", lambda *_: state())
     monkeypatch.setattr(engine, "config", lambda *_: {})
     monkeypatch.setattr(engine, "preview", lambda *_, **__: preview())

@@ -18,7 +18,7 @@ ONE = settings(stack="prod", database_teams=[team("DBs 1")])
 TWO = settings(stack="prod-2", database_teams=[team("DBs 2")])
 FLEET, _ = parsed("acme:\n  database_team: DBs 2\nbolt:\n  database_team: DBs 1\n")
 ALL = Existing(
-    Droplet(7, "acme.meltanodata.com", "active", "nyc3", "s-2vcpu-2gb"),
+    Droplet(7, "acme.meltanodata.com", "active", "nyc3", "s-2vcpu-2gb", 60),
     Record(8, "acme", "203.0.113.7"),
     Cluster("c-9", "db-postgresql-nyc3-12345-acme", "DBs 2", "online", "nyc3", "db-s-1vcpu-1gb", "16"),
 )
