@@ -9,6 +9,7 @@ from meltanodata import deployment, engine, names, offers, owners, rules, stacks
 from meltanodata.errors import ProblemsError, UserError
 from meltanodata.fleet import load
 from meltanodata.isolation import isolate_failures
+from meltanodata.sdk import go_easy
 from meltanodata.settings import from_pulumi
 from meltanodata.survey import survey
 from meltanodata.tenant import TenantArgs, TenantInstance
@@ -41,6 +42,7 @@ def main() -> None:
         raise UserError("\n".join(lacking))
 
     isolate_failures()
+    go_easy()
     providers = teams.providers(settings, secrets)
     instances = {
         tenant.key: TenantInstance(
