@@ -2,7 +2,7 @@
 PYTHON ?= python3
 BIN := .venv/bin
 
-.PHONY: help setup check demo sandbox lock test parity
+.PHONY: help setup check demo sandbox lock test parity bench
 help: ## list the targets
 	@awk -F':.*## ' '/^[a-z-]+:.*## / {printf "  make %-8s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
 
@@ -32,6 +32,12 @@ sandbox: setup ## a sandbox to play with, which keeps running; LIGHT=1
 lock: setup ## write requirements.lock anew from pyproject.toml
 	env -u PIP_FIND_LINKS $(BIN)/uv pip compile pyproject.toml --extra dev --generate-hashes --no-emit-index-url \
 	  --no-header --python-version 3.11 --output-file requirements.lock
+	env -u PIP_FIND_LINKS $(BIN)/uv pip compile pyproject.toml --extra bench --generate-hashes --no-emit-index-url \
+	  --no-header --python-version 3.11 --constraint requirements.lock --output-file bench/requirements.lock
+
+bench: setup ## what fleets cost, beside what one would pick instead; ARGS="--fleet 60"
+	$(BIN)/pip install --quiet --require-hashes --requirement bench/requirements.lock
+	@$(BIN)/python -m bench $(ARGS)
 
 test: check ## everything that CI runs
 	$(BIN)/pytest -n 3 --dist loadfile  # most of it waits: for droplets, clusters, the engine

@@ -117,7 +117,7 @@ def prepare(home: Home, running: Running, engine: Engine) -> Path:
         return folder
     (folder / "Pulumi.yaml").write_text(yaml.safe_dump(project, sort_keys=False))
     _merge(folder, checkout, plain)
-    call = _Caller(folder, engine, environment(home, running, engine))
+    call = Caller(folder, engine, environment(home, running, engine))
     call("stack", "select", "--create", STACK)
     for path, value in secret.items():
         call("config", "set", "--secret", "--path", path, stdin=value)
@@ -179,7 +179,7 @@ def place_language_host(pulumi_home: Path, engine: Engine) -> None:
         draft.replace(script)
 
 
-class _Caller:
+class Caller:
     """Calls of the CLI whose output nobody needs unless they fail."""
 
     def __init__(self, folder: Path, engine: Engine, environment: Mapping[str, str]) -> None:
@@ -188,6 +188,11 @@ class _Caller:
         self._environment = environment
 
     def __call__(self, *args: str, stdin: str = "") -> None:
+        """Run `pulumi ARGS…`.
+
+        Raises:
+            PulumiError: it failed.
+        """
         argv = [str(self._engine.command), "--non-interactive", *args]
         result = subprocess.run(
             argv, cwd=self._folder, env=self._environment, input=stdin, capture_output=True, text=True, check=False

@@ -48,6 +48,9 @@ if TYPE_CHECKING:
 
     from starlette.types import ASGIApp
 
+    from meltanodata.settings import Settings
+    from sandbox.droplets.light import Manner
+
 log = logging.getLogger(__name__)
 
 STACK = PROJECT / "Pulumi.sandbox.yaml"
@@ -71,13 +74,17 @@ class Modes:
 
 
 @contextlib.asynccontextmanager
-async def sandbox(home: Home, modes: Modes, say: Callable[[str], None]) -> AsyncIterator[Running]:
+async def sandbox(
+    home: Home, modes: Modes, say: Callable[[str], None], *, fleet: Settings | None = None, manner: Manner | None = None
+) -> AsyncIterator[Running]:
     """A sandbox that runs as long as the context lasts.
 
     Args:
         home: its folder.
         modes: what is real in it.
         say: is told what is being done, a line each.
+        fleet: the settings whose teams there are; those of Pulumi.sandbox.yaml if None.
+        manner: how light droplets behave.
 
     Raises:
         AlreadyRunningError: one runs in this home.
@@ -89,7 +96,7 @@ async def sandbox(home: Home, modes: Modes, say: Callable[[str], None]) -> Async
     """
     async with contextlib.AsyncExitStack() as stack:
         stack.enter_context(take_lock(home))
-        settings = stack_settings.read(STACK)
+        settings = fleet or stack_settings.read(STACK)
         keys = Keys.ensure(home, settings.domain)
         state = stack.enter_context(contextlib.closing(State(home.path / "api.sqlite")))
         listener = stack.enter_context(_listen(state))
@@ -107,7 +114,7 @@ async def sandbox(home: Home, modes: Modes, say: Callable[[str], None]) -> Async
         port = ssh_port(network.gateway) if snapshot is None else _SSH_PORT
         cloud = Cloud(
             state,
-            LightDroplets(home, port) if snapshot is None else RealDroplets(home, bridge, snapshot),
+            LightDroplets(home, port, manner) if snapshot is None else RealDroplets(home, bridge, snapshot),
             real_databases.RealDatabases(home, bridge) if modes.databases == "real" else LightDatabases(home),
             network,
             database_network,

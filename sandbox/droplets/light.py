@@ -91,6 +91,26 @@ def ssh_port(address: str) -> int:
     return 22
 
 
+class Manner:
+    """How light droplets behave towards a client; this one knows what our Commands need."""
+
+    def reads(self, command: str) -> bool:
+        """Whether a command reads its standard input; whoever sends none then waits for `INPUT_SILENCE`."""
+        del command
+        return True
+
+    def prints(self, command: str, stdin: str, disk: Path) -> str:
+        """What a command prints that succeeds.
+
+        Args:
+            command: the whole of it.
+            stdin: as far as it was kept.
+            disk: the droplet's folder.
+        """
+        del stdin
+        return (disk / f"{HOST_KEY}.pub").read_text() if f"{HOST_KEY}.pub" in command else ""
+
+
 class LightDroplets:
     """The droplets of a sandbox, all in this process.
 
@@ -98,9 +118,10 @@ class LightDroplets:
     restart and a droplet made anew has others, as on a real disk.
     """
 
-    def __init__(self, home: Home, port: int) -> None:
+    def __init__(self, home: Home, port: int, manner: Manner | None = None) -> None:
         self._disks = home.folder("droplets")
         self._port = port
+        self._manner = manner or Manner()
         self._running: dict[int, _Server] = {}
         self._faults: dict[int, Fault] = {}
         self._executions: dict[int, deque[Execution]] = {}
@@ -120,7 +141,7 @@ class LightDroplets:
         if machine.id in self._running:
             return
         executions = self._executions.setdefault(machine.id, deque(maxlen=KEPT_EXECUTIONS))
-        server = _Server(self._disks / str(machine.id), (machine.address, self._port), executions)
+        server = _Server(self._disks / str(machine.id), (machine.address, self._port), executions, self._manner)
         server.fault = self._faults.get(machine.id)
         server.listen()
         self._running[machine.id] = server
@@ -172,6 +193,7 @@ class _Server:
     disk: Path
     address: tuple[str, int]
     executions: deque[Execution]
+    manner: Manner
     fault: Fault | None = None
     _listener: socket.socket | None = None
     _options: asyncssh.SSHServerConnectionOptions | None = None
@@ -251,12 +273,13 @@ class _Server:
         execution = Execution(command, dict(process.env), time.time())
         self.executions.append(execution)
         with contextlib.suppress(TimeoutError):
-            while chunk := await asyncio.wait_for(process.stdin.read(1 << 16), INPUT_SILENCE):
+            while self.manner.reads(command) and (
+                chunk := await asyncio.wait_for(process.stdin.read(1 << 16), INPUT_SILENCE)
+            ):
                 execution.stdin += chunk[: KEPT_INPUT - len(execution.stdin)]
         fault = self.fault
         if fault is None or fault.kind not in {FaultKind.HANG, FaultKind.BREAK, FaultKind.EXIT}:
-            if f"{HOST_KEY}.pub" in command:
-                process.stdout.write((self.disk / f"{HOST_KEY}.pub").read_text())
+            process.stdout.write(self.manner.prints(command, execution.stdin, self.disk))
             execution.status = 0
             process.exit(0)
         elif fault.kind is FaultKind.HANG:

@@ -1,0 +1,135 @@
+"""The subject `ours`: this checkout's program and command, on Pulumi's engine."""
+
+from __future__ import annotations
+
+import sys
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import yaml
+
+from bench import measure
+from bench.fleets import MOST, TEAM_SIZE
+from sandbox import pulumi
+from sandbox.engine.obtain import obtain
+from sandbox.home import PROJECT
+from sandbox.keys import Keys
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    from bench.fleets import Stack
+    from bench.measure import Cost
+    from bench.world import World
+
+NAME = "ours"
+_NAMESPACE = "meltanodata"
+
+
+class Ours:
+    """A project with a stack a team."""
+
+    name = NAME
+
+    def __init__(self, world: World, stacks: Sequence[Stack]) -> None:
+        """Make the project and its stacks, anew."""
+        self._world = world
+        engine = obtain(lambda _: None)
+        self._folder = world.home.folder(f"ours-{sum(len(it.tenants) for it in stacks)}")
+        self._file = self._folder / "tenants.yaml"
+        self._log = self._folder / "output.log"
+        pulumi.place_language_host(world.home.folder("pulumi"), engine)
+        self._environment = {
+            **pulumi.environment(world.home, world.running, engine),
+            "PULUMI_BACKEND_URL": f"file://{world.home.folder(f'{self._folder.name}/state')}",
+        }
+        self._environment.pop("PULUMI_STACK")
+        self._command = str(Path(sys.executable).with_name("meltanodata"))
+        self._droplet_team = next(iter(world.running.teams))
+        self._stacks = {stack.name: stack for stack in stacks}
+        self._pulumi = pulumi.Caller(self._folder, engine, self._environment)
+        self._prepare()
+
+    def _prepare(self) -> None:
+        """One stack is set up by the CLI, the others have its passphrase, and so its secrets as they are written."""
+        passphrase = self._world.home.path / "passphrase"
+        if not passphrase.exists():
+            passphrase.touch(mode=0o600)
+            passphrase.write_text("benchmark")
+        project = yaml.safe_load((PROJECT / "Pulumi.yaml").read_text())
+        project |= {"main": str(PROJECT), "runtime": {"name": "python", "options": {"virtualenv": sys.prefix}}}
+        (self._folder / "Pulumi.yaml").write_text(yaml.safe_dump(project))
+        self._write_fleet()
+        first, *others = self._stacks.values()
+        path = self._path(first)
+        path.write_text(yaml.safe_dump({"config": self._config(first)}))
+        self._pulumi("stack", "init", first.name)
+        for name, value in self._secrets().items():
+            self._pulumi("config", "set", "--stack", first.name, "--secret", "--path", name, stdin=value)
+        prepared = yaml.safe_load(path.read_text())
+        for stack in self._stacks.values():
+            config = prepared["config"] | self._config(stack)
+            tokens = config[f"{_NAMESPACE}:tokens"]
+            config[f"{_NAMESPACE}:tokens"] = {team: tokens[team] for team in (self._droplet_team, stack.team)}
+            self._path(stack).write_text(yaml.safe_dump(prepared | {"config": config}))
+        for stack in others:
+            self._pulumi("stack", "init", stack.name)
+
+    def _path(self, stack: Stack) -> Path:
+        return self._folder / f"Pulumi.{stack.name}.yaml"
+
+    def _config(self, stack: Stack) -> dict[str, object]:
+        running = self._world.running
+        checkout: dict[str, object] = yaml.safe_load((PROJECT / "Pulumi.sandbox.yaml").read_text())["config"]
+        own = {
+            "api_url": running.api_url,
+            "ssh_port": running.ssh_port,
+            "tenants_file": str(self._file),
+            "database_version": running.database_versions[-1],
+            "droplet_team": {"name": self._droplet_team, "limit": MOST + 1},
+            "database_teams": [{"name": stack.team, "limit": TEAM_SIZE + 1}],
+        }
+        return checkout | {f"{_NAMESPACE}:{name}": value for name, value in own.items()}
+
+    def _secrets(self) -> dict[str, str]:
+        keys = Keys.ensure(self._world.home, self._world.running.domain)
+        tokens = {f'tokens["{name}"]': access.token for name, access in self._world.running.teams.items()}
+        files = {
+            "ssh_private_key": keys.ssh_private_key,
+            "certificate": keys.wildcard_certificate,
+            "certificate_key": keys.wildcard_key,
+        }
+        secrets = tokens | {name: path.read_text() for name, path in files.items()}
+        return {f"{_NAMESPACE}:{name}": value for name, value in secrets.items()}
+
+    def _write_fleet(self) -> None:
+        entries = {tenant.key: tenant.entry() for stack in self._stacks.values() for tenant in stack.tenants}
+        self._file.write_text(yaml.safe_dump(entries) if entries else "{}\n")
+
+    def edit(self, stack: Stack) -> None:
+        """Edit the fleet file, so that a stack's tenants are these."""
+        self._stacks[stack.name] = stack
+        self._write_fleet()
+
+    def preview(self, stack: Stack) -> Cost:
+        """What a pull request's check runs."""
+        return self._run(self._command, "plan", "--stack", stack.name, "--allow", "guard:data-loss")
+
+    def up(self, stack: Stack) -> Cost:
+        """Apply."""
+        flags = ("--yes", "--skip-preview", "--non-interactive", "--color", "never")
+        return self._run(self._command, "up", "--stack", stack.name, *flags)
+
+    def refresh(self, stack: Stack) -> Cost:
+        """Read everything there is anew."""
+        flags = ("--yes", "--skip-preview", "--non-interactive", "--color", "never", "--run-program")
+        return self._run("pulumi", "refresh", "--stack", stack.name, *flags)
+
+    def destroy(self, stack: Stack) -> Cost:
+        """Remove everything."""
+        flags = ("--yes", "--skip-preview", "--non-interactive", "--color", "never")
+        return self._run("pulumi", "destroy", "--stack", stack.name, *flags)
+
+    def _run(self, *argv: str) -> Cost:
+        beside = self._world.plugins()
+        return measure.run(argv, self._folder, self._environment, self._log, beside=beside)
