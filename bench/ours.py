@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shutil
 import sys
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -31,17 +32,26 @@ class Ours:
 
     name = NAME
 
-    def __init__(self, world: World, stacks: Sequence[Stack]) -> None:
-        """Make the project and its stacks, anew."""
+    def __init__(self, world: World, stacks: Sequence[Stack], **settings: object) -> None:
+        """Make the project and its stacks, anew.
+
+        Args:
+            world: where.
+            stacks: their tenants at first.
+            settings: what every stack's are beside the sandbox's own.
+        """
         self._world = world
+        self._settings = settings
         engine = obtain(lambda _: None)
-        self._folder = world.home.folder(f"ours-{sum(len(it.tenants) for it in stacks)}")
+        shutil.rmtree(world.home.path / NAME, ignore_errors=True)
+        self._folder = world.home.folder(NAME)
         self._file = self._folder / "tenants.yaml"
         self._log = self._folder / "output.log"
         pulumi.place_language_host(world.home.folder("pulumi"), engine)
         self._environment = {
             **pulumi.environment(world.home, world.running, engine),
-            "PULUMI_BACKEND_URL": f"file://{world.home.folder(f'{self._folder.name}/state')}",
+            # As the sandbox has it.
+            "PULUMI_BACKEND_URL": f"file://{world.home.folder(f'{NAME}/state')}?metadata=skip",
         }
         self._environment.pop("PULUMI_STACK")
         self._command = str(Path(sys.executable).with_name("meltanodata"))
@@ -88,6 +98,7 @@ class Ours:
             "database_version": running.database_versions[-1],
             "droplet_team": {"name": self._droplet_team, "limit": MOST + 1},
             "database_teams": [{"name": stack.team, "limit": TEAM_SIZE + 1}],
+            **self._settings,
         }
         return checkout | {f"{_NAMESPACE}:{name}": value for name, value in own.items()}
 

@@ -30,6 +30,7 @@ if TYPE_CHECKING:
 
 _ANSIBLE = "ansible-core==2.19.14"  # the newest for Python 3.11
 _HERE = Path(__file__).parent / "peer"
+_FOLDER = "peer"
 
 
 class MissingError(Exception):
@@ -75,7 +76,8 @@ class Peer:
         self.name = name()
         self._world = world
         self._terraform = command()
-        self._folder = world.home.folder(f"peer-{sum(len(it.tenants) for it in stacks)}")
+        shutil.rmtree(world.home.path / _FOLDER, ignore_errors=True)
+        self._folder = world.home.folder(_FOLDER)
         self._file = self._folder / "tenants.yaml"
         self._log = self._folder / "output.log"
         self._stacks = {stack.name: stack for stack in stacks}
