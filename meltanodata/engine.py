@@ -82,11 +82,21 @@ def up(stack: str, folder: Path, targets: Sequence[str] | None, *, refresh: bool
             raise UserError(f"{said}\n{_LOCKED.format(stack=stack)}" if "is currently locked by" in said else said)
 
 
+PARALLEL = 48
+"""Operations at a time, if PULUMI_PARALLEL does not say otherwise. They wait: for droplets, for clusters, for SSH. The
+engine's own four a core made tenants stand in a queue for those waits; requests have their limit in the settings."""
+
+
+def _environment() -> dict[str, str]:
+    return {"PULUMI_PARALLEL": str(PARALLEL), **os.environ}
+
+
 def _started(command: Sequence[str], folder: Path, stderr: IO[str]) -> subprocess.Popen[str]:
     try:
         return subprocess.Popen(
             ["pulumi", *command],
             cwd=folder,
+            env=_environment(),
             stdout=subprocess.PIPE,
             stderr=stderr,
             text=True,
@@ -200,7 +210,8 @@ def cancel(stack: str, folder: Path) -> None:
 def become_up(stack: str, folder: Path, args: Sequence[str]) -> NoReturn:
     """Go on as `pulumi up`: terminal, signals and exit code are its own from here on."""
     os.chdir(folder)
-    os.execvp("pulumi", ["pulumi", "up", "--stack", stack, *args])  # noqa: S606 - nothing in it needs a shell
+    argv = ["pulumi", "up", "--stack", stack, *args]
+    os.execvpe("pulumi", argv, _environment())  # noqa: S606 - nothing in it needs a shell
 
 
 def _call(command: Sequence[str], folder: Path, stdin: str | None = None, passphrase_file: Path | None = None) -> str:
@@ -213,9 +224,9 @@ def _call(command: Sequence[str], folder: Path, stdin: str | None = None, passph
 def _run(
     command: Sequence[str], folder: Path, stdin: str | None = None, passphrase_file: Path | None = None
 ) -> subprocess.CompletedProcess[str]:
-    environment = None
+    environment = _environment()
     if passphrase_file is not None:
-        environment = {name: value for name, value in os.environ.items() if name != "PULUMI_CONFIG_PASSPHRASE"}
+        environment.pop("PULUMI_CONFIG_PASSPHRASE", None)
         environment["PULUMI_CONFIG_PASSPHRASE_FILE"] = str(passphrase_file.absolute())
     try:
         return subprocess.run(

@@ -13,11 +13,13 @@ from typing import Any
 
 import pytest
 
+from meltanodata import engine
+
 DROPLET = "urn:pulumi:prod::meltanodata::digitalocean:index/droplet:Droplet::acme-droplet"
 RECORD = "urn:pulumi:prod::meltanodata::digitalocean:index/dnsRecord:DnsRecord::acme-record"
 
 PULUMI = """#!{python}
-import json, sys, pathlib
+import json, os, sys, pathlib
 folder = pathlib.Path({folder!r})
 args = sys.argv[1:]
 with (folder / "calls").open("a") as calls:
@@ -32,6 +34,7 @@ elif args[:1] == ["refresh"] and (folder / "broken").exists():
     sys.exit("error: the token is refused")
 elif args[:1] == ["up"]:
     print("up in", pathlib.Path.cwd())
+    (folder / "parallel").write_text(os.environ["PULUMI_PARALLEL"])
     sys.exit(7)
 """
 
@@ -105,6 +108,15 @@ def test_it_becomes_pulumi_up(world: World) -> None:
     done = world.up("--yes", "--target", DROPLET, "--continue-on-error")
     assert world.calls() == [f"up --stack prod --yes --target {DROPLET} --continue-on-error"]
     assert (done.returncode, done.stdout) == (7, f"up in {world.project}\n")
+
+
+def test_it_waits_for_many_tenants_at_a_time(world: World, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.delenv("PULUMI_PARALLEL", raising=False)
+    world.up()
+    assert int((world.folder / "parallel").read_text()) == engine.PARALLEL
+    monkeypatch.setenv("PULUMI_PARALLEL", "3")
+    world.up()
+    assert (world.folder / "parallel").read_text() == "3"
 
 
 def test_the_stack_can_be_named(world: World) -> None:
