@@ -126,9 +126,9 @@ class Ours:
         """What a pull request's check runs."""
         return self._run(self._command, "plan", "--stack", stack.name, "--allow", "guard:data-loss")
 
-    def up(self, stack: Stack) -> Cost:
-        """Apply."""
-        flags = ("--yes", "--skip-preview", "--non-interactive", "--color", "never")
+    def up(self, stack: Stack, *more: str) -> Cost:
+        """Apply, with these flags beside the usual ones."""
+        flags = ("--yes", "--skip-preview", "--non-interactive", "--color", "never", *more)
         return self._run(self._command, "up", "--stack", stack.name, *flags)
 
     def refresh(self, stack: Stack) -> Cost:
