@@ -81,7 +81,8 @@ class Bench:
     def fleet(self, size: int, make: Callable[[World, Sequence[Stack]], Subject], name: str) -> None:
         """Measure what is missing of a fleet."""
         cycles = self._repeats or _CYCLES.get(size, 1)
-        planned = {it: cycles if it in _ONCE_A_CYCLE else _REPEATS for it in OPERATIONS}
+        repeats = self._repeats or _REPEATS
+        planned = {it: cycles if it in _ONCE_A_CYCLE else repeats for it in OPERATIONS}
         for number in range(1, cycles + 1):
             have = Counter(run.operation for run in self._runs.all() if (run.fleet, run.subject) == (size, name))
             left = {it: planned[it] - have[it] for it in self._wanted if planned[it] > have[it]}
@@ -159,7 +160,7 @@ def main(
     operation: Annotated[list[str] | None, typer.Option(help=f"Default: all of {', '.join(OPERATIONS)}.")] = None,
     subject: Annotated[list[str] | None, typer.Option(help="ours, peer; default: both.")] = None,
     repeats: Annotated[
-        int | None, typer.Option(min=1, help="Cycles of each fleet; default: fewer for large ones.")
+        int | None, typer.Option(min=1, help="Of everything; default: fewer for large fleets.")
     ] = None,
     plugins: Annotated[Literal["auto", "official", "stand-in"], typer.Option(help="Pulumi's plugins.")] = "auto",
     home: Annotated[Path | None, typer.Option(help="Where the sandbox and the runs are; on a disk.")] = None,
