@@ -159,9 +159,7 @@ def main(
     fleet: Annotated[list[int] | None, typer.Option(help=f"Tenants; default: {', '.join(map(str, FLEETS))}.")] = None,
     operation: Annotated[list[str] | None, typer.Option(help=f"Default: all of {', '.join(OPERATIONS)}.")] = None,
     subject: Annotated[list[str] | None, typer.Option(help="ours, peer; default: both.")] = None,
-    repeats: Annotated[
-        int | None, typer.Option(min=1, help="Of everything; default: fewer for large fleets.")
-    ] = None,
+    repeats: Annotated[int | None, typer.Option(min=1, help="Of everything; default: fewer for large fleets.")] = None,
     plugins: Annotated[Literal["auto", "official", "stand-in"], typer.Option(help="Pulumi's plugins.")] = "auto",
     home: Annotated[Path | None, typer.Option(help="Where the sandbox and the runs are; on a disk.")] = None,
     again: Annotated[bool, typer.Option("--again", help="Measure what is there already anew.")] = False,
