@@ -11,7 +11,6 @@ import functools
 import http
 import http.client
 import json
-import os
 import ssl
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
@@ -31,6 +30,7 @@ from meltanodata import doctor, files
 from meltanodata.doctor import ON_DROPLET, Certificate, Check, Contact, Names, Seen, Visit
 from meltanodata.files import doctor as script
 from meltanodata.files import verify
+from meltanodata.signin import NotSignedIn, sign_in
 
 if TYPE_CHECKING:
     from collections.abc import Awaitable, Callable, Iterable
@@ -187,23 +187,10 @@ class _Look:
     async def _sign_in(self, address: str, host_key: str) -> tuple[Contact, dict[str, Any] | str | None]:
         if not ON_DROPLET & self.way.checks and Check.SSH not in self.way.checks:
             return Contact(), None
-        met = _Met(host_key)
         try:
-            async with asyncio.timeout(self.limits.answer):
-                connection = await asyncssh.connect(
-                    address,
-                    self.way.ssh_port,
-                    username="root",
-                    client_keys=[asyncssh.import_private_key(self.way.private_key.get_secret_value())],
-                    # Neither this person's known hosts, nor configuration, nor agent; `_Met` judges the key.
-                    known_hosts=([], [], []),
-                    config=None,
-                    agent_path=None,
-                    client_factory=lambda: met,
-                    server_host_key_algs=[host_key.split(maxsplit=1)[0]],
-                )
-        except (asyncssh.Error, OSError) as error:
-            return _why_not(error, met.offered, self.limits.answer), None
+            connection = await sign_in(address, self.way.ssh_port, self.way.private_key, host_key, self.limits.answer)
+        except NotSignedIn as not_in:
+            return not_in.contact, None
         try:
             return Contact(), await self._facts(connection) if ON_DROPLET & self.way.checks else None
         finally:
@@ -262,39 +249,6 @@ class _Look:
         with contextlib.suppress(OSError):
             await writer.wait_closed()
         return "open"
-
-
-class _Met(asyncssh.SSHClient):
-    """Judges the host key that a server has."""
-
-    def __init__(self, pinned: str) -> None:
-        self._pinned = asyncssh.import_public_key(pinned)
-        self.offered: str | None = None
-        """The fingerprint of one that is not the pinned one."""
-
-    def validate_host_public_key(self, host: str, addr: str, port: int, key: asyncssh.SSHKey) -> bool:
-        """Asked by asyncssh, since its own list of known hosts is empty."""
-        del host, addr, port
-        if key == self._pinned:
-            return True
-        self.offered = key.get_fingerprint()
-        return False
-
-
-def _why_not(error: asyncssh.Error | OSError, offered: str | None, seconds: float) -> Contact:
-    """Why there is no connection, in words of ours: a library's might quote what a server says."""
-    match error:
-        case asyncssh.HostKeyNotVerifiable() | asyncssh.KeyExchangeFailed():
-            return Contact(offered=offered or "one of another kind")
-        case asyncssh.PermissionDenied():
-            return Contact(refused="the stack's key is not accepted")
-        case TimeoutError():
-            return Contact(unreachable=f"says nothing to SSH within {seconds:g} seconds")
-        case OSError():
-            said = os.strerror(error.errno) if error.errno else "no connection"
-            return Contact(unreachable=f"cannot be reached by SSH: {said}")
-        case _:
-            return Contact(unreachable="hangs up on SSH")
 
 
 def _resolver(name_server: str | None, limits: Limits) -> dns.asyncresolver.Resolver:

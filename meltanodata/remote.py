@@ -2,8 +2,10 @@
 
 Pulumi's remote Command dials from wherever the program runs. What holds for all of ours:
 
-- Nothing stands in the command's text but an interpreter and a time limit: the script and what it is told come by
-  standard input. A failing Command shows its text and its output, so neither may have a secret.
+- Nothing stands in the command's text but an interpreter, a time limit and a script's path; what the script is told
+  comes by standard input. A failing Command shows its text and its output, so neither may have a secret.
+- The scripts are on the droplet before one of them is run there, put there by this program and not by the plugin: as a
+  resource's input each would stand in the state of each tenant, twice, and that is written anew at every step.
 - Any change replaces the Command, which runs it again; to destroy one does nothing. An update in place would use the
   private key of the state, since that is ignored below, and not the one of the settings.
 - Nothing is dialled on teardown: there is no `delete`.
@@ -20,14 +22,13 @@ from typing import TYPE_CHECKING, Any
 
 import pulumi
 from pulumi_command import remote
+from pydantic import SecretStr
 
 from meltanodata import files
 from meltanodata.errors import UserError
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
-
-    from pydantic import SecretStr
 
 _HOST_KEY = "/etc/ssh/ssh_host_ed25519_key.pub"
 """Made at the droplet's first boot; of this kind only, since the client then asks the server for no other."""
@@ -38,7 +39,12 @@ _DIAL_SECONDS = 10
 """For one attempt."""
 _PAUSE = 1
 """Seconds between attempts."""
+_HINT = "Ask `meltanodata doctor`, or look at the droplet in DigitalOcean's console"
+_PUTTING_SECONDS = 60
+"""For the scripts, once we are signed in."""
 _MELTANOS_PYTHON = f"{files.HOME}/.venv/bin/python"
+_SCRIPTS = ("write_files", "meltano", "admin", "verify", "wipe")
+"""All that a Command runs."""
 _ONE_AT_A_TIME = "flock --close --timeout 1500 /run/meltanodata.lock"
 """Waits for longer than any of our scripts may take."""
 
@@ -90,8 +96,8 @@ def run(
     """
     return remote.Command(
         name,
-        create=_command(seconds, "python3"),
-        stdin=_stdin(script, document),
+        create=_command(seconds, "python3", script),
+        stdin=_stdin(document),
         # A new droplet may have the address of the old one. A Command that ran again is a new one, with another id.
         triggers=[host.droplet_id, *(command.id for command in after)],
         **_common(host),
@@ -128,21 +134,20 @@ def run_once_for(
     only_new_values = pulumi.ResourceOptions(ignore_changes=[*others, *(["triggers"] if value is None else [])])
     return remote.Command(
         name,
-        create="true" if value is None else _command(seconds, f"runuser --user meltano -- {_MELTANOS_PYTHON}"),
-        stdin=None if value is None else _stdin(script, document),
+        create="true" if value is None else _command(seconds, f"runuser --user meltano -- {_MELTANOS_PYTHON}", script),
+        stdin=None if value is None else _stdin(document),
         triggers=[value or ""],
         **_common(host),
         opts=_options(pulumi.ResourceOptions.merge(options, only_new_values), secret_outputs=["stdout", "stderr"]),
     )
 
 
-def _command(seconds: int, python: str) -> str:
-    return f"{_ONE_AT_A_TIME} timeout --kill-after=10 {seconds} {python} -"
+def _command(seconds: int, python: str, script: str) -> str:
+    return f"{_ONE_AT_A_TIME} timeout --kill-after=10 {seconds} {python} {files.placed(script).path}"
 
 
-def _stdin(script: str, document: pulumi.Input[Mapping[str, Any]]) -> pulumi.Output[str]:
-    text: pulumi.Input[str] = pulumi.Output.from_input(document).apply(lambda known: files.call(script, known))
-    return pulumi.Output.secret(text)
+def _stdin(document: pulumi.Input[Mapping[str, Any]]) -> pulumi.Output[str]:
+    return pulumi.Output.secret(pulumi.Output.json_dumps(document, sort_keys=True))
 
 
 def _common(host: Host) -> dict[str, Any]:
@@ -167,28 +172,72 @@ def _options(options: pulumi.ResourceOptions, secret_outputs: list[str] | None =
         replace_on_changes=["*"],
         additional_secret_outputs=secret_outputs,
         # The plugin would wait for ever for the first word of a server that accepts connections and says nothing.
-        hooks=pulumi.ResourceHookBinding(before_create=[_answers]),
+        hooks=pulumi.ResourceHookBinding(before_create=[_is_ready]),
     )
     return pulumi.ResourceOptions.merge(options, own)
 
 
-async def _answers(args: pulumi.ResourceHookArgs) -> None:
-    """Wait for the droplet's SSH server.
+async def _is_ready(args: pulumi.ResourceHookArgs) -> None:
+    """Wait for the droplet's SSH server, and put the scripts there once its host key is known.
 
     Raises:
-        UserError: it has not answered in time; what it does instead.
+        UserError: it is not ready in time; what it does instead.
     """
     connection = await pulumi.Output.from_input((args.new_inputs or {})["connection"]).future() or {}
-    host, port = connection["host"], int(connection["port"])
     clock = asyncio.get_running_loop()
     deadline = clock.time() + (_PATIENCE if connection.get("hostKey") else _FIRST_PATIENCE)
-    while (wrong := await _what_is_wrong(host, port)) is not None:
+    while (wrong := await _what_is_wrong(connection)) is not None:
         if clock.time() > deadline:
-            raise UserError(f"{wrong}. Look at the droplet in DigitalOcean's console, then run this again")
+            raise UserError(f"{wrong}. {_HINT}, then run this again")
         await asyncio.sleep(_PAUSE)
 
 
-async def _what_is_wrong(host: str, port: int) -> str | None:
+async def _what_is_wrong(connection: Mapping[str, Any]) -> str | None:
+    """Why a droplet cannot run a script; None if it can."""
+    host, port, host_key = connection["host"], int(connection["port"]), connection.get("hostKey")
+    wrong = await _does_not_answer(host, port)
+    if wrong is not None or host_key is None or (host, port, host_key) in _put:
+        return wrong
+    wrong = await _not_put(host, port, host_key, SecretStr(connection["privateKey"]))
+    if wrong is None:
+        _put.add((host, port, host_key))
+    return wrong
+
+
+_put: set[tuple[str, int, str]] = set()
+"""The droplets that have the scripts, as this run knows: by address, port and host key."""
+
+
+async def _not_put(host: str, port: int, host_key: str, private_key: SecretStr) -> str | None:
+    """Put the scripts on a droplet; why that failed, None if it did not."""
+    import asyncssh  # noqa: PLC0415 - a quarter of a second, which a preview has no use for
+
+    from meltanodata.signin import NotSignedIn, sign_in  # noqa: PLC0415 - the same
+
+    where = f"the SSH server at {host}:{port}"
+    try:
+        connection = await sign_in(host, port, private_key, host_key, _DIAL_SECONDS)
+    except NotSignedIn as error:
+        return f"{where} {error}"
+    call = files.call("write_files", files.files_document([files.placed(name) for name in _SCRIPTS]))
+    command = f"mkdir -p {files.SCRIPTS} && timeout --kill-after=5 {_PUTTING_SECONDS} python3 -"
+    try:
+        async with asyncio.timeout(_PUTTING_SECONDS):
+            done = await connection.run(command, input=call, errors="replace")
+    except TimeoutError:
+        return f"{where} does not take the scripts within {_PUTTING_SECONDS} seconds"
+    except (asyncssh.Error, OSError):
+        return f"{where} hangs up while it is given the scripts"
+    finally:
+        connection.abort()
+    if done.exit_status is None:
+        return f"{where} hangs up while it is given the scripts"
+    # All that it was told is public, and so is what it says of that.
+    said = str(done.stderr).strip() or f"exit code {done.exit_status}"
+    return None if done.exit_status == 0 else f"{where} does not take the scripts: {said}"
+
+
+async def _does_not_answer(host: str, port: int) -> str | None:
     """Why a server does not speak SSH; None if it does."""
     where = f"the SSH server at {host}:{port}"
     try:

@@ -185,7 +185,7 @@ class TenantInstance(pulumi.ComponentResource):
             {
                 "version": tenant.meltano_version,
                 "host_name": names.host,
-                "admin_script": files.script("admin"),
+                "admin_script": files.placed("admin").path,
                 "username": ADMIN,
                 "password": admin_password.result,
                 "keep": tenant.keeps_login,

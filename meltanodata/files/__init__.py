@@ -5,6 +5,8 @@ Pure: text in, text out. Where a file has to be and whose it is stands here and 
 
 from __future__ import annotations
 
+import functools
+import hashlib
 import json
 import re
 from dataclasses import asdict, dataclass
@@ -20,6 +22,9 @@ _HERE = Path(__file__).parent
 HOME = "/var/meltano"
 PROJECT = f"{HOME}/project"
 """The Meltano project of every instance, as the guide has it; its virtual environment is beside it."""
+
+SCRIPTS = "/run/meltanodata"
+"""Where scripts wait to be run; gone with a reboot, as what is left of old ones should be."""
 
 
 @dataclass(frozen=True)
@@ -177,13 +182,24 @@ def files_document(files: list[File]) -> dict[str, Any]:
 
 
 def script(name: str) -> str:
-    """The source of a script for droplets: standard library only, Python 3.8 or newer."""
+    """The source of a script for droplets: standard library only, Python 3.8 or newer.
+
+    A script ends in a function `main` that takes a document and raises SystemExit with a message if it fails.
+    """
     return (_HERE / f"{name}.py").read_text(encoding="utf-8")
 
 
 def call(name: str, document: Mapping[str, Any]) -> str:
-    """A script that knows what to do: for `python3 -`, so that neither stands in a command line.
-
-    A script ends in a function `main` that takes the document and raises SystemExit with a message if it fails.
-    """
+    """A script that knows what to do: for `python3 -`, so that neither stands in a command line."""
     return f"{script(name)}\n\nmain(json.loads({json.dumps(document, sort_keys=True)!r}))\n"
+
+
+@functools.cache
+def placed(name: str) -> File:
+    """A script as a file of a droplet, which is told its document by standard input.
+
+    Whoever runs it names it by its path, which is another one for another text. It is nobody's secret.
+    """
+    text = f"{script(name)}\n\nimport sys\n\nmain(json.load(sys.stdin))\n"
+    digest = hashlib.sha256(text.encode()).hexdigest()[:12]
+    return File(f"{SCRIPTS}/{name}-{digest}.py", "root", "root", 0o644, None, text)

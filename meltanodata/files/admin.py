@@ -1,17 +1,30 @@
 """Make or mend the admin user by Meltano's own code. Runs in Meltano's virtual environment, as the user meltano.
 
 What `meltano user add` does, which takes the password as an argument, where every process can see it, and which
-fails for a user that exists. Told on standard input: a JSON object of `username`, `password`, and `keep`, whether a
-user that exists keeps the password it has.
+fails for a user that exists.
 """
 
 from __future__ import annotations
 
-import json
+import json  # noqa: F401 - the call that is put behind this text reads its argument with it
 import logging
-import sys
+from typing import Any
 
 ROLE = "admin"
+
+
+def main(document: dict[str, Any]) -> None:
+    """Say what was done.
+
+    Args:
+        document: `username`, `password`, and `keep`, whether a user that exists keeps the password it has.
+    """
+    logging.disable(logging.WARNING)
+    try:
+        print(ensure(**document))
+    except Exception as error:  # noqa: BLE001 - a traceback's further lines may quote what was on its way to the database
+        said = str(error).splitlines()[0] if str(error) else ""
+        raise SystemExit(f"{type(error).__name__}: {said}") from None
 
 
 def ensure(username: str, password: str, *, keep: bool) -> str:
@@ -41,11 +54,3 @@ def ensure(username: str, password: str, *, keep: bool) -> str:
         user.roles = [role]
         users.db.session.commit()
     return f"set {username}"
-
-
-if __name__ == "__main__":
-    logging.disable(logging.WARNING)
-    try:
-        print(ensure(**json.load(sys.stdin)))
-    except Exception as error:  # noqa: BLE001 - a traceback's further lines may quote what was on its way to the database
-        sys.exit(f"{type(error).__name__}: {str(error).splitlines()[0] if str(error) else ''}")

@@ -33,7 +33,7 @@ def main(document: dict[str, Any]) -> None:
     """Set the version, if one is wanted, then the admin user.
 
     Args:
-        document: `version` or None; `host_name`; `admin_script`, the text of admin.py, and what that is told:
+        document: `version` or None; `host_name`; `admin_script`, the path of admin.py, and what that is told:
             `username`, `password`, `keep`.
     """
     undo()
@@ -41,7 +41,7 @@ def main(document: dict[str, Any]) -> None:
         set_version(document["version"], document["host_name"])
     told = json.dumps({name: document[name] for name in ("username", "password", "keep")})
     try:
-        print(python("-c", document["admin_script"], told=told))
+        print(python(document["admin_script"], told=told))
     except Failed as failed:
         raise SystemExit(f"the admin user is not set: {failed}") from None
 

@@ -1,4 +1,7 @@
-"""Waiting for a droplet's SSH server, before the plugin dials, which would wait for its first word for ever."""
+"""What comes before a Command: its droplet's SSH server answers, and has the scripts.
+
+The plugin would wait for a server's first word for ever.
+"""
 
 from __future__ import annotations
 
@@ -9,11 +12,12 @@ from typing import TYPE_CHECKING, Any
 import pulumi
 import pytest
 
-from meltanodata import remote
+from meltanodata import files, remote
 from meltanodata.errors import UserError
+from tests.sandbox.ssh_server import SshServer
 
 if TYPE_CHECKING:
-    from collections.abc import AsyncIterator
+    from collections.abc import AsyncIterator, Iterator
 
 
 @pytest.fixture(autouse=True)
@@ -22,6 +26,7 @@ def impatient(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(remote, "_FIRST_PATIENCE", 0)
     monkeypatch.setattr(remote, "_DIAL_SECONDS", 0.2)
     monkeypatch.setattr(remote, "_PAUSE", 0.01)
+    monkeypatch.setattr(remote, "_put", set())
 
 
 @contextlib.asynccontextmanager
@@ -44,10 +49,11 @@ async def server(*lines: bytes | None) -> AsyncIterator[int]:
         yield running.sockets[0].getsockname()[1]
 
 
-async def answers(port: int, host_key: str | None = "ssh-ed25519 AAAA") -> None:
-    connection = {"host": "127.0.0.1", "port": float(port), **({"hostKey": host_key} if host_key else {})}
+async def answers(port: int, host_key: str | None = None, private_key: str = "") -> None:
+    connection = {"host": "127.0.0.1", "port": float(port), "privateKey": private_key}
+    connection |= {"hostKey": host_key} if host_key else {}
     inputs: dict[str, Any] = {"connection": pulumi.Output.secret(connection)}
-    await remote._answers(pulumi.ResourceHookArgs("urn", "", "acme-files", "command:remote:Command", inputs))
+    await remote._is_ready(pulumi.ResourceHookArgs("urn", "", "acme-files", "command:remote:Command", inputs))
 
 
 @pytest.mark.parametrize("lines", [(b"SSH-2.0-OpenSSH_9.2\r\n",), (b"Welcome\r\n", b"SSH-2.0-x\r\n")])
@@ -98,3 +104,57 @@ def test_a_server_that_is_not_up_yet_is_waited_for(
     monkeypatch.setattr(remote, "_what_is_wrong", what_is_wrong)
     asyncio.run(answers(22, host_key))
     assert not found
+
+
+@pytest.fixture
+def droplet() -> Iterator[SshServer]:
+    with SshServer() as server:
+        yield server
+
+
+def ready(droplet: SshServer, **other: str) -> None:
+    login = {"host_key": droplet.public_key, "private_key": droplet.private_key, **other}
+    asyncio.run(answers(droplet.port, **login))
+
+
+def test_the_scripts_are_put_there_once_a_run(droplet: SshServer, monkeypatch: pytest.MonkeyPatch) -> None:
+    ready(droplet)
+    ready(droplet)
+    (run,) = droplet.runs
+    assert run.command == "mkdir -p /run/meltanodata && timeout --kill-after=5 60 python3 -"
+    scripts = [files.placed(name) for name in ("write_files", "meltano", "admin", "verify", "wipe")]
+    assert run.stdin == files.call("write_files", files.files_document(scripts))
+    assert droplet.connections == 0
+    # Another droplet at the same address.
+    droplet_key = SshServer().public_key
+    monkeypatch.setattr(remote, "_put", {("127.0.0.1", droplet.port, droplet_key)})
+    ready(droplet)
+    assert len(droplet.runs) == 2
+
+
+def test_nothing_is_put_where_the_host_key_is_not_known_yet(droplet: SshServer) -> None:
+    asyncio.run(answers(droplet.port, private_key=droplet.private_key))
+    assert droplet.runs == []
+
+
+@pytest.mark.parametrize(
+    ("other", "instead", "wrong"),
+    [
+        ({"host_key": SshServer().public_key}, None, r"has another host key, SHA256:\S+\. Ask"),
+        ({"private_key": SshServer().private_key}, None, r"the stack's key is not accepted\. Ask"),
+        ({}, "fail 7", r"does not take the scripts: went wrong\. Ask"),
+        ({}, "break", r"hangs up while it is given the scripts\. Ask"),
+        ({}, "hang", r"does not take the scripts within 1 seconds\. Ask"),
+    ],
+)
+def test_a_droplet_that_does_not_take_the_scripts(
+    droplet: SshServer, monkeypatch: pytest.MonkeyPatch, other: dict[str, str], instead: str | None, wrong: str
+) -> None:
+    monkeypatch.setattr(remote, "_DIAL_SECONDS", 10)
+    monkeypatch.setattr(remote, "_PUTTING_SECONDS", 1)
+    droplet.instead = instead
+    with pytest.raises(UserError, match=f"the SSH server at 127.0.0.1:{droplet.port} {wrong}"):
+        ready(droplet, **other)
+    droplet.instead = None
+    ready(droplet)
+    assert droplet.connections == 0

@@ -37,6 +37,8 @@ class SshServer:
         self.client_key = asyncssh.generate_private_key("ssh-ed25519")
         self.accepted: set[str] = set()
         """Environment variables that clients may set."""
+        self.instead: str | None = None
+        """What is done for every command, if that is not what it says."""
         self.runs: list[Run] = []
         self.dials = 0
         self._open: set[asyncssh.SSHServerConnection] = set()
@@ -93,7 +95,7 @@ class SshServer:
             stdin = await process.stdin.read()
             environment = {str(name): str(value) for name, value in process.env.items()}
             self.runs.append(Run(command, stdin, environment))
-            name, _, argument = command.partition(" ")
+            name, _, argument = (self.instead or command).partition(" ")
             if name == "hang":
                 await asyncio.Event().wait()
             elif name == "break":

@@ -43,10 +43,10 @@ def test_a_dead_droplet_costs_its_own_time_limit_only(tmp_path: Path) -> None:
         after = told(sandbox)
         assert before.keys() == after.keys()
         assert {key for key in after if after[key] == before[key]} == {"tenant-007"}, failure.value
-        # All of them in one run: files, and the verification after them.
-        assert {after[key] - before[key] for key in after} == {0, 2}
+        # All of them in one run: the scripts, the files, and the verification after them.
+        assert {after[key] - before[key] for key in after} == {0, 3}
 
         sandbox.control.set_droplet_fault(dead.id, None)
         ours.up(changed, "--continue-on-error")
         healed = told(sandbox)
-        assert {key: healed[key] - after[key] for key in after if healed[key] != after[key]} == {"tenant-007": 2}
+        assert {key: healed[key] - after[key] for key in after if healed[key] != after[key]} == {"tenant-007": 3}

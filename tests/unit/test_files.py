@@ -7,6 +7,9 @@ import grp
 import json
 import os
 import pwd
+import re
+import subprocess
+import sys
 from pathlib import Path
 from typing import Any
 
@@ -154,6 +157,29 @@ def test_a_script_is_told_any_document_whole(told: dict[str, Any]) -> None:
     heard: list[dict[str, Any]] = []
     exec(program.removeprefix(files.script("verify")), {"main": heard.append, "json": json})
     assert heard == [told]
+
+
+@pytest.mark.parametrize("name", ["write_files", "meltano", "admin", "verify", "wipe"])
+def test_a_placed_script_reads_what_it_is_told(name: str, tmp_path: Path) -> None:
+    """As far as its first look at the document, which lacks everything."""
+    placed = files.placed(name)
+    (tmp_path / "it.py").write_text(placed.content or "")
+    done = subprocess.run(
+        [sys.executable, "-I", tmp_path / "it.py"], input='{"extra": 1}', capture_output=True, text=True, check=False
+    )
+    assert done.returncode == 1
+    assert "NameError" not in done.stderr
+    assert "JSON" not in done.stderr
+    assert (placed.owner, placed.group, placed.mode, placed.service) == ("root", "root", 0o644, None)
+
+
+def test_a_script_of_another_text_is_another_file(monkeypatch: pytest.MonkeyPatch) -> None:
+    path = files.placed("wipe").path
+    assert re.fullmatch(r"/run/meltanodata/wipe-[0-9a-f]{12}\.py", path)
+    files.placed.cache_clear()
+    monkeypatch.setattr(files, "script", lambda name: f"# another {name}")
+    assert files.placed("wipe").path != path
+    files.placed.cache_clear()
 
 
 # What the script does there
