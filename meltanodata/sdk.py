@@ -6,6 +6,8 @@ import asyncio
 from typing import TYPE_CHECKING, Any
 
 import pulumi
+from pulumi.runtime import resource
+from pulumi.runtime.proto.source_pb2 import StackTrace
 from pulumi.runtime.settings import SETTINGS
 from pulumi.runtime.stack import ResourceRegistrationFailed
 
@@ -21,8 +23,10 @@ def go_easy() -> None:
     Until a program ends, `wait_for_rpcs` waits for the first of all outputs that are left, and begins anew whenever
     one is there: the square of their number, of which sixty tenants have thousands. And for every call and every
     output it sends the engine a line for debugging, and waits for the answer. A fault of our own is found without.
+    So it is without the stack of calls that declared each resource, which is a quarter of the state.
     """
     pulumi.log.debug = lambda *_, **__: None
+    resource._get_stack_trace = StackTrace  # noqa: SLF001 - there is no option for it
     outstanding = Outstanding()
     for output in set(SETTINGS.outputs):
         outstanding.add(output)

@@ -1,14 +1,19 @@
-"""The SDK's wait for all outputs, as for one thing."""
+"""What the SDK is spared: its wait for all outputs, as for one thing, and what a resource's declaration takes along."""
 
 from __future__ import annotations
 
 import asyncio
+import inspect
 from typing import Any
 
+import pulumi
 import pytest
+from pulumi.runtime import resource
+from pulumi.runtime.proto.source_pb2 import StackTrace
+from pulumi.runtime.settings import SETTINGS
 from pulumi.runtime.stack import ResourceRegistrationFailed
 
-from meltanodata.sdk import Outstanding
+from meltanodata.sdk import Outstanding, go_easy
 
 SECONDS = 60
 
@@ -72,3 +77,13 @@ def test_what_was_told_otherwise_or_is_somebody_elses_holds_up_nobody() -> None:
         assert recovered.exception() is not None
 
     asyncio.run(run())
+
+
+def test_what_is_replaced_is_what_the_sdk_uses(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(resource, "_get_stack_trace", resource._get_stack_trace)  # all of it is undone
+    monkeypatch.setattr(pulumi.log, "debug", pulumi.log.debug)
+    monkeypatch.setattr(SETTINGS, "outputs", set())
+    assert "stack_trace = _get_stack_trace()\n" in inspect.getsource(resource.register_resource)
+    go_easy()
+    assert resource._get_stack_trace() == StackTrace()
+    assert isinstance(SETTINGS.outputs, Outstanding)
