@@ -82,6 +82,7 @@ def run(
     seconds: int,
     options: pulumi.ResourceOptions,
     after: Sequence[remote.Command] = (),
+    public: bool = False,
 ) -> remote.Command:
     """Run one of the scripts in `files` as root, and again whenever anything about it changes.
 
@@ -89,15 +90,16 @@ def run(
         name: the resource's.
         host: where, with its host key.
         script: the file's name without `.py`.
-        document: what the script is told; as secret as the rest of standard input.
+        document: what the script is told; secret, unless it is public.
         seconds: after which it is ended on the droplet, whatever it is doing.
         options: the resource's.
         after: Commands after each of whose runs this one runs again.
+        public: nothing in the document is a secret. The engine encrypts many secrets anew for every one that it meets.
     """
     return remote.Command(
         name,
         create=_command(seconds, "python3", script),
-        stdin=_stdin(document),
+        stdin=_stdin(document, secret=not public),
         # A new droplet may have the address of the old one. A Command that ran again is a new one, with another id.
         triggers=[host.droplet_id, *(command.id for command in after)],
         **_common(host),
@@ -135,7 +137,7 @@ def run_once_for(
     return remote.Command(
         name,
         create="true" if value is None else _command(seconds, f"runuser --user meltano -- {_MELTANOS_PYTHON}", script),
-        stdin=None if value is None else _stdin(document),
+        stdin=None if value is None else _stdin(document, secret=True),
         triggers=[value or ""],
         **_common(host),
         opts=_options(pulumi.ResourceOptions.merge(options, only_new_values), secret_outputs=["stdout", "stderr"]),
@@ -146,8 +148,9 @@ def _command(seconds: int, python: str, script: str) -> str:
     return f"{_ONE_AT_A_TIME} timeout --kill-after=10 {seconds} {python} {files.placed(script).path}"
 
 
-def _stdin(document: pulumi.Input[Mapping[str, Any]]) -> pulumi.Output[str]:
-    return pulumi.Output.secret(pulumi.Output.json_dumps(document, sort_keys=True))
+def _stdin(document: pulumi.Input[Mapping[str, Any]], *, secret: bool) -> pulumi.Output[str]:
+    text = pulumi.Output.json_dumps(document, sort_keys=True)
+    return pulumi.Output.secret(text) if secret else text
 
 
 def _common(host: Host) -> dict[str, Any]:

@@ -209,6 +209,7 @@ class TenantInstance(pulumi.ComponentResource):
             seconds=180,
             options=ours,
             after=[written, login],
+            public=True,
         )
 
         # Maintaining: Wipe database in Meltano demo instance

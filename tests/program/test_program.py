@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import cProfile
 import json
 import runpy
 import time
@@ -102,6 +103,20 @@ def test_a_tenant_has_at_most_fourteen_resources(run: Callable[..., Recording]) 
     for key in ("acme", "demo"):
         mine = [name for name in recording.resources if name == key or name.startswith(f"{key}-")]
         assert len(mine) <= 14
+
+
+def test_its_work_grows_with_the_tenants_and_not_with_their_square(run: Callable[..., Recording]) -> None:
+    """Of calls every run has as many, however busy the machine is: 1.0 is linear, and 3 would be the square."""
+
+    def calls(tenants: int) -> int:
+        entries = "".join(f"tenant{number}:\n  database_team: {TEAM_1}\n" for number in range(tenants))
+        with cProfile.Profile() as profile:
+            run(tenants=entries)
+        return sum(found.callcount for found in profile.getstats())
+
+    calls(1)  # what is done once
+    few, some, many = calls(3), calls(9), calls(27)
+    assert (many - some) / 18 < 1.1 * (some - few) / 6
 
 
 def test_a_new_droplet_is_made_from_what_the_accounts_offer(run: Callable[..., Recording]) -> None:
