@@ -17,6 +17,7 @@ from meltanodata.tenant import TenantArgs, TenantInstance
 
 def main() -> None:
     """Declare every tenant, or nothing at all and say why."""
+    go_easy()
     settings, secrets = from_pulumi(datetime.now(UTC))
     fleet, problems = load(Path(settings.tenants_file))
     root = Path(pulumi.get_root_directory())
@@ -42,7 +43,6 @@ def main() -> None:
         raise UserError("\n".join(lacking))
 
     isolate_failures()
-    go_easy()
     providers = teams.providers(settings, secrets)
     instances = {
         tenant.key: TenantInstance(

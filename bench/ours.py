@@ -122,6 +122,11 @@ class Ours:
         self._stacks[stack.name] = stack
         self._write_fleet()
 
+    def state_bytes(self, stack: Stack) -> int:
+        """How large the stack's state is, as the backend keeps it."""
+        (file,) = self._folder.glob(f"state/.pulumi/stacks/*/{stack.name}.json")
+        return file.stat().st_size
+
     def preview(self, stack: Stack) -> Cost:
         """What a pull request's check runs."""
         return self._run(self._command, "plan", "--stack", stack.name, "--allow", "guard:data-loss")

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import gc
 from typing import TYPE_CHECKING, Any
 
 import pulumi
@@ -23,8 +24,10 @@ def go_easy() -> None:
     Until a program ends, `wait_for_rpcs` waits for the first of all outputs that are left, and begins anew whenever
     one is there: the square of their number, of which sixty tenants have thousands. And for every call and every
     output it sends the engine a line for debugging, and waits for the answer. A fault of our own is found without.
-    So it is without the stack of calls that declared each resource, which is a quarter of the state.
+    So it is without the stack of calls that declared each resource, which is a quarter of the state. And Python looks
+    for garbage again and again among what is all in use until the end.
     """
+    gc.disable()
     pulumi.log.debug = lambda *_, **__: None
     resource._get_stack_trace = StackTrace  # noqa: SLF001 - there is no option for it
     outstanding = Outstanding()

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import cProfile
+import gc
 import json
 import runpy
 import time
@@ -74,7 +75,10 @@ def run(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Callable[..., Record
         exported = {"version": 3, "deployment": {"resources": resources or []}}
         states = {("organization/meltanodata/test", tmp_path): exported}
         monkeypatch.setattr(engine, "export", lambda *asked: states[asked])
-        return record(lambda: runpy.run_path(str(MAIN)), settings or config(), failing)
+        try:
+            return record(lambda: runpy.run_path(str(MAIN)), settings or config(), failing)
+        finally:
+            gc.enable()  # a run of the program does without, but these are many in one process
 
     return run_
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import gc
 import inspect
 from typing import Any
 
@@ -87,3 +88,5 @@ def test_what_is_replaced_is_what_the_sdk_uses(monkeypatch: pytest.MonkeyPatch) 
     go_easy()
     assert resource._get_stack_trace() == StackTrace()
     assert isinstance(SETTINGS.outputs, Outstanding)
+    assert not gc.isenabled()
+    gc.enable()

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+import time
 from typing import TYPE_CHECKING
 
 import pytest
@@ -14,42 +14,31 @@ from bench.world import world
 if TYPE_CHECKING:
     from pathlib import Path
 
-
-@dataclass(frozen=True)
-class Growth:
-    """Of one operation."""
-
-    sizes: tuple[int, int, int]
-    """Tenants; the first stands for what every run costs."""
-    worst: float
-    """By how much the cost of one tenant more may grow from the second size to the third; 1 is linear."""
-
-
-GROWTH = {
-    # The square would be 4.1.
-    "preview-first": Growth((1, 15, 60), 1.8),
-    # The square would be 2.8, as for a create, which has 1.8 by the engine: the state is written at every step.
-    "preview-unchanged": Growth((1, 8, 24), 1.8),
-    "create": Growth((1, 8, 24), 2.5),
-}
+FEW, MANY = 8, 24
 
 
 @pytest.mark.timeout(1200)
 def test_a_stack_costs_in_proportion_to_its_tenants(tmp_path: Path) -> None:
-    """Processor time within one run on one machine: that says the same however busy the machine is."""
-    costs: dict[str, dict[int, float]] = {operation: {} for operation in GROWTH}
+    """Processor time within one run on one machine; what every run costs, whatever its tenants, is the leeway.
+
+    That is a third to a half of what few tenants cost, so that a machine which is busy with other tests at the wrong
+    moment fails nobody. Of our own program's work, test_program.py asks for more: there it is counted, not timed.
+    """
+    cpu: dict[str, dict[int, float]] = {"preview-first": {}, "create": {}, "preview-unchanged": {}}
+    state, requests = {}, {}
     with world(tmp_path, "stand-in") as sandbox:
-        for size in sorted({size for growth in GROWTH.values() for size in growth.sizes}):
+        for size in (FEW, MANY):
             sandbox.empty()
             (stack,) = fleets.stacks(size)
             # As fast as the API allows for so few: the waits are not what is measured.
             ours = Ours(sandbox, [stack], requests_per_second=100)
-            if size in GROWTH["preview-first"].sizes:
-                costs["preview-first"][size] = min(ours.preview(stack).cpu_seconds for _ in range(2))
-            if size in GROWTH["create"].sizes:
-                costs["create"][size] = ours.up(stack).cpu_seconds
-                costs["preview-unchanged"][size] = min(ours.preview(stack).cpu_seconds for _ in range(2))
-    for operation, growth in GROWTH.items():
-        cpu, (one, few, many) = costs[operation], growth.sizes
-        before, after = ((cpu[size] - cpu[one]) / (size - one) for size in (few, many))
-        assert after < growth.worst * before, (operation, cpu)
+            cpu["preview-first"][size] = min(ours.preview(stack).cpu_seconds for _ in range(2))
+            began = time.time()
+            cpu["create"][size] = ours.up(stack).cpu_seconds
+            requests[size] = sandbox.requests(began).total
+            cpu["preview-unchanged"][size] = min(ours.preview(stack).cpu_seconds for _ in range(2))
+            state[size] = ours.state_bytes(stack)
+    for operation, seconds in cpu.items():
+        assert seconds[MANY] < seconds[FEW] * MANY / FEW, (operation, cpu)
+    assert state[MANY] < 1.05 * state[FEW] * MANY / FEW, state
+    assert requests[MANY] < 1.05 * requests[FEW] * MANY / FEW, requests
