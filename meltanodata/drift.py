@@ -45,6 +45,15 @@ class Expiring:
 
 
 @dataclass(frozen=True)
+class Unseen:
+    """A stack that could not be looked at."""
+
+    stack: str
+    why: str
+    """For a person; a line or more."""
+
+
+@dataclass(frozen=True)
 class Drift:
     """Of a whole fleet."""
 
@@ -52,11 +61,12 @@ class Drift:
     """What the next up would mend, one a stack."""
     orphans: Sequence[Orphan]
     expiring: Sequence[Expiring]
+    unseen: Sequence[Unseen] = ()
 
     @property
     def none(self) -> bool:
-        """Whether all is as it should be."""
-        return all(plan.empty for plan in self.plans) and not self.orphans and not self.expiring
+        """Whether all is as it should be, as far as anybody knows."""
+        return all(plan.empty for plan in self.plans) and not (self.orphans or self.expiring or self.unseen)
 
 
 def known(exported: Iterable[Mapping[str, Any]]) -> frozenset[tuple[str, str]]:

@@ -119,6 +119,10 @@ def _mark(result: Result) -> str:
     return "✅" if result.well else "❌" if result.applied else "⏸️"
 
 
+_UNSEEN_LINES, _UNSEEN_WIDTH = 10, 300
+"""Of what is said of a stack that could not be looked at."""
+
+
 def drift(found: Drift, limit: int = LIMIT) -> str:
     """The sticky issue of what differs although nobody deployed, in GitHub's Markdown."""
     text = ""
@@ -130,6 +134,12 @@ def drift(found: Drift, limit: int = LIMIT) -> str:
 
 
 def _drift(found: Drift, level: _Level) -> Iterator[str]:
+    if found.unseen:
+        yield "## Stacks that could not be looked at"
+        yield "Nothing below is about them, except orphans in accounts that they share with others."
+        for it in found.unseen:
+            lines = it.why.splitlines()[:_UNSEEN_LINES]
+            yield "\n".join([f"{_code(it.stack)}:", "", *(f"    {line[:_UNSEEN_WIDTH]}" for line in lines)])
     changed = [plan for plan in found.plans if not plan.empty]
     if changed:
         yield "## What is not as the repository has it"

@@ -12,6 +12,8 @@ from meltanodata import drift as drifts
 from meltanodata import engine, plan, report
 from meltanodata.commands import DRIFTED
 from meltanodata.commands.here import account
+from meltanodata.drift import Unseen
+from meltanodata.errors import UserError
 from meltanodata.github import GitHub
 from meltanodata.stacks import Project
 
@@ -29,7 +31,9 @@ def drift(stack: str | None, *, post: bool) -> None:
     print(text, end="")
     if post:
         GitHub.from_environment().issue(report.DRIFT_MARKER, TITLE, None if found.none else text)
-    elif not found.none:
+    if found.unseen:
+        raise UserError("\n".join(f"{it.stack} was not looked at: {it.why}" for it in found.unseen))
+    if not post and not found.none:
         raise typer.Exit(DRIFTED)
 
 
@@ -43,8 +47,12 @@ def _find(project: Project, stack: str | None) -> Drift:
     ids = drifts.known(exported)
     orphans: set[Orphan] = set()
     plans: list[Plan] = []
+    unseen: list[Unseen] = []
     for name in names:
-        found = account(name, project)
-        orphans.update(drifts.orphans(found.held, ids, found.settings.droplet_team.name, others))
-        plans.append(plan.read(engine.preview(name, project.root, refresh=True)))
-    return drifts.Drift(plans, sorted(orphans), drifts.expiring(exported, now.date()))
+        try:
+            found = account(name, project)
+            orphans.update(drifts.orphans(found.held, ids, found.settings.droplet_team.name, others))
+            plans.append(plan.read(engine.preview(name, project.root, refresh=True)))
+        except UserError as error:  # a token that expired in one team hides nothing of the others
+            unseen.append(Unseen(name, str(error)))
+    return drifts.Drift(plans, sorted(orphans), drifts.expiring(exported, now.date()), unseen)

@@ -4,13 +4,15 @@ import datetime as dt
 from types import SimpleNamespace
 from typing import TYPE_CHECKING, Any
 
+import pytest
 from typer.testing import CliRunner
 
 from meltanodata import accounts as account_reader
 from meltanodata import drift, engine, plan, report, settings
 from meltanodata.accounts import Accounts, Cluster, Droplet, Record
 from meltanodata.cli import app
-from meltanodata.drift import Drift, Expiring, Orphan
+from meltanodata.drift import Drift, Expiring, Orphan, Unseen
+from meltanodata.errors import UserError
 from tests.fleets import team
 from tests.previews import child, preview
 from tests.program import builders
@@ -20,8 +22,6 @@ from tests.unit.test_stacks import write_stack
 if TYPE_CHECKING:
     from collections.abc import Callable
     from pathlib import Path
-
-    import pytest
 
     from meltanodata.settings import Settings
 
@@ -69,23 +69,50 @@ def test_what_no_stack_knows_is_one() -> None:
     ]
 
 
-def test_what_one_stack_leaves_alone_is_no_orphan_of_another(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+@pytest.fixture
+def held(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> dict[str, Accounts | UserError]:
+    """A project with two stacks; the answers of the accounts by the first token, which says whose it is."""
     (tmp_path / "Pulumi.yaml").write_text("name: meltanodata\nruntime: python\n")
     write_stack(tmp_path, "prod", database_teams=[team("DBs 1")], no_tenants=["controller.meltanodata.com"])
     write_stack(tmp_path, "prod-2", database_teams=[team("DBs 2")])
-    held = accounts(droplets=[Droplet(11, "controller.meltanodata.com", "active", "nyc3", "s-1vcpu-1gb", 25)])
+    answers: dict[str, Accounts | UserError] = {}
     monkeypatch.setattr(engine, "export", lambda *_: state())
     monkeypatch.setattr(engine, "config", lambda *_: {})
     monkeypatch.setattr(engine, "preview", lambda *_, **__: preview())
 
     def from_config(_: object, stack: str, __: object) -> tuple[Settings, SimpleNamespace]:
-        return settings.read(tmp_path / f"Pulumi.{stack}.yaml"), SimpleNamespace(tokens={})
+        return settings.read(tmp_path / f"Pulumi.{stack}.yaml"), SimpleNamespace(tokens={"of": stack})
+
+    def read(*asked: Any) -> Accounts:
+        (answer,) = (answers[it["of"]] for it in asked if isinstance(it, dict) and "of" in it)
+        if isinstance(answer, UserError):
+            raise answer
+        return answer
 
     monkeypatch.setattr(settings, "from_config", from_config)
-    monkeypatch.setattr(account_reader, "read", lambda *_: held)
+    monkeypatch.setattr(account_reader, "read", read)
     monkeypatch.chdir(tmp_path)
+    return answers
+
+
+CONTROLLER = Droplet(11, "controller.meltanodata.com", "active", "nyc3", "s-1vcpu-1gb", 25)
+STRAY = Droplet(12, "stray.meltanodata.com", "active", "nyc3", "s-1vcpu-1gb", 25)
+
+
+def test_what_one_stack_leaves_alone_is_no_orphan_of_another(held: dict[str, Accounts | UserError]) -> None:
+    held["prod"] = held["prod-2"] = accounts(droplets=[CONTROLLER])
     result = CliRunner().invoke(app, ["drift"])
     assert (result.exit_code, "controller" in result.stdout) == (0, False), result.output
+
+
+def test_a_stack_that_cannot_be_looked_at_hides_nothing_of_the_others(held: dict[str, Accounts | UserError]) -> None:
+    held["prod"] = UserError("the token of DBs 1 is refused\nset another one")
+    held["prod-2"] = accounts(droplets=[CONTROLLER, STRAY])
+    result = CliRunner().invoke(app, ["drift"])
+    assert "stray.meltanodata.com" in result.stdout
+    assert "`prod`:\n\n    the token of DBs 1 is refused\n    set another one\n" in result.stdout
+    assert isinstance(result.exception, UserError)
+    assert str(result.exception).startswith("prod was not looked at: the token of DBs 1 is refused")
 
 
 def test_a_second_object_of_a_tenants_name_is_one() -> None:
@@ -143,6 +170,7 @@ def test_each_kind_of_drift_is_some() -> None:
     assert not Drift([mended()], [], []).none
     assert not Drift([], [Orphan("record", "x", "1", "Meltano", "198.51.100.7")], []).none
     assert not Drift([], [], [Expiring(TODAY, ("acme",))]).none
+    assert not Drift([], [], [], [Unseen("prod", "the token is refused")]).none
 
 
 def test_the_issue_of_a_large_fleet_fits() -> None:
