@@ -5,7 +5,7 @@ from pathlib import Path
 
 import pulumi
 
-from meltanodata import deployment, engine, names, offers, owners, rules, stacks, teams
+from meltanodata import deployment, engine, names, offers, owners, patience, rules, stacks, teams
 from meltanodata.errors import ProblemsError, UserError
 from meltanodata.fleet import load
 from meltanodata.isolation import isolate_failures
@@ -44,6 +44,7 @@ def main() -> None:
 
     isolate_failures()
     providers = teams.providers(settings, secrets)
+    wait_for_name = patience.for_the_name()
     instances = {
         tenant.key: TenantInstance(
             tenant.key,
@@ -57,6 +58,7 @@ def main() -> None:
                 image=offers.image(tenant, held, settings.snapshot) or "",
                 ssh_keys=held.ssh_keys,
                 existing=existing[tenant.key],
+                wait_for_name=wait_for_name,
             ),
         )
         for tenant in tenants

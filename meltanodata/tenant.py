@@ -54,6 +54,8 @@ class TenantArgs:
     ssh_keys: Sequence[str]
     """The ids of the keys that a new droplet lets in."""
     existing: Existing
+    wait_for_name: pulumi.ErrorHook
+    """See `patience`."""
 
 
 class TenantInstance(pulumi.ComponentResource):
@@ -134,6 +136,7 @@ class TenantInstance(pulumi.ComponentResource):
                 # DigitalOcean's forced upgrades must not become downgrades.
                 ignore_changes=_NEVER_BY_US if upgrades(tenant, existing) else [*_NEVER_BY_US, "version"],
                 custom_timeouts=pulumi.CustomTimeouts(create="60m"),
+                hooks=pulumi.ResourceHookBinding(on_error=[args.wait_for_name]),
             ),
         )
         firewall = digitalocean.DatabaseFirewall(

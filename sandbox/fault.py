@@ -37,6 +37,7 @@ def add(  # noqa: PLR0917 (typer's: all but the first are options)
     times: Annotated[int, typer.Option(help="How many requests; 0: all until it is cleared.", min=0)] = 1,
     after_work: Annotated[bool, typer.Option("--after-work", help="The request does its work first.")] = False,
     status: Annotated[int, typer.Option(help="For the effect status.")] = 500,
+    message: Annotated[str, typer.Option(help="Of that answer.")] = "a fault on order",
     retry_after: Annotated[int | None, typer.Option(help="Seconds, as a header of the answer.")] = None,
     delay: Annotated[float, typer.Option(help="Seconds before anything else.")] = 0.0,
 ) -> None:
@@ -53,6 +54,7 @@ def add(  # noqa: PLR0917 (typer's: all but the first are options)
             times=times or None,
             after_work=after_work,
             status=status,
+            message=message,
             retry_after=retry_after,
             delay=delay,
         )
@@ -91,9 +93,10 @@ def droplet(
     ] = None,
     status: Annotated[int, typer.Option(help="For exit.")] = 1,
     text: Annotated[str, typer.Option(help="For exit: what the command says on standard error.")] = "",
+    command: Annotated[str, typer.Option(help="Only commands that have this in them.")] = "",
 ) -> None:
     """Let a light droplet's SSH server misbehave."""
-    fault = None if kind is None else DropletFault(kind=kind, status=status, text=text)
+    fault = None if kind is None else DropletFault(kind=kind, status=status, text=text, command=command)
     control = _control()
     numbers = [droplet.id for droplet in control.droplets() if droplet.name == name]
     if not numbers:

@@ -99,7 +99,7 @@ async def _executions(request: Request) -> Response:
 async def _set_droplet_fault(request: Request) -> Response:
     backend, number = _light(request)
     fault = await _body(request, DropletFault)
-    backend.set_fault(number, light.Fault(light.FaultKind(fault.kind), fault.status, fault.text))
+    backend.set_fault(number, light.Fault(light.FaultKind(fault.kind), fault.status, fault.text, fault.command))
     return JSONResponse({})
 
 

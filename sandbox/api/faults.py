@@ -25,6 +25,8 @@ class Fault(BaseModel):
     after_work: bool = False
     """The request does its work first: an error answer to a create that did create."""
     status: int = Field(default=500, ge=400, le=599)
+    message: str = "a fault on order"
+    """Of the answer with the status."""
     retry_after: int | None = Field(default=None, ge=0)
     """Seconds, sent as `Retry-After` with the status."""
     delay: float = Field(default=0.0, ge=0)

@@ -122,7 +122,7 @@ class Gate:
             if fault.retry_after is not None:
                 answer.headers["retry-after"] = str(fault.retry_after)
             status = HTTPStatus(fault.status)
-            raise ApiError(status, status.phrase.lower().replace(" ", "_"), f"{status.phrase} (a fault on order)")
+            raise ApiError(status, status.phrase.lower().replace(" ", "_"), f"{status.phrase} ({fault.message})")
         if fault.effect == "reset":
             _reset(scope["state"]["transport"])
         while (await receive())["type"] != "http.disconnect":

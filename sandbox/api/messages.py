@@ -65,6 +65,7 @@ class DropletFault(BaseModel):
     kind: Misbehaviour
     status: int = 1
     text: str = ""
+    command: str = ""
 
 
 class Status(BaseModel):

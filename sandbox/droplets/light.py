@@ -59,6 +59,8 @@ class Fault:
     status: int = 1
     text: str = ""
     """Written to standard error; for `exit` only, as `status`."""
+    command: str = ""
+    """Of commands, only those that have this in them misbehave; the others are well."""
 
 
 @dataclass
@@ -278,7 +280,11 @@ class _Server:
             ):
                 execution.stdin += chunk[: KEPT_INPUT - len(execution.stdin)]
         fault = self.fault
-        if fault is None or fault.kind not in {FaultKind.HANG, FaultKind.BREAK, FaultKind.EXIT}:
+        if (
+            fault is None
+            or fault.command not in command
+            or fault.kind not in {FaultKind.HANG, FaultKind.BREAK, FaultKind.EXIT}
+        ):
             process.stdout.write(self.manner.prints(command, execution.stdin, self.disk))
             execution.status = 0
             process.exit(0)

@@ -50,6 +50,7 @@ class Registered:
     protect: bool
     before_create: tuple[str, ...]
     """The names of hooks, see `Recording.hooks`."""
+    on_error: tuple[str, ...]
 
 
 @dataclass
@@ -62,7 +63,7 @@ class Recording:
     """Of components, by their names; secrets as `{"secret": value}`."""
     exports: dict[str, Any] = field(default_factory=dict)
     """Of the stack; secrets as above."""
-    hooks: dict[str, pulumi.ResourceHook] = field(default_factory=dict)
+    hooks: dict[str, pulumi.ResourceHook | pulumi.ErrorHook] = field(default_factory=dict)
     """By their names."""
     error: str | None = None
     """What the program ended with, where something failed."""
@@ -131,6 +132,7 @@ class _Recorder(MockMonitor):
             timeouts={kind: limit for kind, limit in timeouts.items() if limit},
             protect=request.protect,
             before_create=tuple(request.hooks.before_create),
+            on_error=tuple(request.hooks.on_error),
         )
         if name in self._failing:
             urn = self.make_urn(request.parent, request.type, name)
@@ -185,14 +187,17 @@ def _record(program: Callable[[], object], config: Mapping[str, str], failing: C
         assert isinstance(stack, Stack)
         return pulumi.Output.from_input(_seen(stack.outputs)).apply(monitor.recording.exports.update)
 
-    def register(hook: pulumi.ResourceHook) -> asyncio.Future[None]:
+    def register(hook: pulumi.ResourceHook | pulumi.ErrorHook) -> asyncio.Future[None]:
         monitor.recording.hooks[hook.name] = hook
         done: asyncio.Future[None] = asyncio.get_running_loop().create_future()
         done.set_result(None)
         return done
 
     # The mocks have no server for what the engine would call back.
-    with patch("pulumi.resource_hooks.register_resource_hook", register):
+    with (
+        patch("pulumi.resource_hooks.register_resource_hook", register),
+        patch("pulumi.resource_hooks.register_error_hook", register),
+    ):
         try:
             pulumi.runtime.test(body)()  # type: ignore[no-untyped-call]  # the SDK's
         except pulumi.RunError as error:

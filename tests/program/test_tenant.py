@@ -8,7 +8,7 @@ from typing import Any
 
 import pytest
 
-from meltanodata import files, remote, teams
+from meltanodata import files, patience, remote, teams
 from meltanodata.names import CLUSTER, DROPLET, RECORD, Existing
 from meltanodata.tenant import TenantArgs, TenantInstance
 from tests.program import builders
@@ -37,6 +37,7 @@ def declared(existing: Existing | None = None, settings: dict[str, Any] | None =
                 image="301",
                 ssh_keys=["41", "42"],
                 existing=existing or Existing(),
+                wait_for_name=patience.for_the_name(),
             ),
         )
 
@@ -316,6 +317,11 @@ def test_no_secret_in_the_open(acme: Recording) -> None:
     for resource in acme.resources.values():
         open_inputs = {path: value for path, value in resource.inputs.items() if path not in resource.secrets}
         assert not [text for text in secret_texts if text in str(open_inputs)], resource.name
+
+
+def test_a_cluster_waits_for_its_name(acme: Recording) -> None:
+    (hook,) = acme["acme-database"].on_error
+    assert acme.hooks[hook].callback == patience._again
 
 
 def test_what_exists_is_imported() -> None:

@@ -258,6 +258,11 @@ async def test_failing(world: World) -> None:
     result = await world.tell(machine, "install /dev/stdin /etc/x")
     assert (result.exit_status, result.stderr) == (3, "disk full\n")
     assert world.droplets.fault(machine.id) == Fault(FaultKind.EXIT, 3, "disk full\n")
+
+    world.droplets.set_fault(machine.id, Fault(FaultKind.EXIT, status=3, command="/etc/x"))
+    assert (await world.tell(machine, "install /dev/stdin /etc/x")).exit_status == 3
+    assert (await world.tell(machine, "install /dev/stdin /etc/y")).exit_status == 0
+    world.droplets.set_fault(machine.id, Fault(FaultKind.EXIT, 3, "disk full\n"))
     world.droplets.set_fault(machine.id, None)
     assert (await world.tell(machine, "install /dev/stdin /etc/x")).exit_status == 0
 

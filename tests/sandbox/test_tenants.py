@@ -10,6 +10,7 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+import asyncssh
 import pytest
 
 from meltanodata.isolation import LEFT_OUT
@@ -274,11 +275,39 @@ def test_a_token_that_is_missing_or_refused_is_said_and_harms_nobody(settled: Fl
     assert settled.world.everything() == before
 
 
+def test_a_cluster_waits_for_a_name_that_was_used_a_moment_ago(fleet: Fleet) -> None:
+    number = fleet.control.add_fault(
+        Fault(
+            effect="status",
+            status=422,
+            message="cluster name is not available",
+            method="POST",
+            path="/v2/databases",
+            times=3,
+        )
+    )
+    fleet.tenants(acme=ACME)
+    said = fleet.up()
+    assert "acme-database waits for its name" in said
+    assert number not in fleet.control.faults()
+    fleet.unchanged()
+    # Where the hook has nothing to say, neither has it when the last tenant goes.
+    fault = Fault(effect="status", status=422, message="not now", method="DELETE", path="/v2/databases/*", times=None)
+    number = fleet.control.add_fault(fault)
+    fleet.tenants()
+    assert "not now" in fleet.up(code=1)
+    fleet.control.remove_fault(number)
+    fleet.up()
+    assert fleet.world.everything() == NOTHING
+
+
 @pytest.mark.parametrize(
     ("fault", "words"),
     [
-        (DropletFault(kind="break"), "acme-files"),
-        (DropletFault(kind="exit", status=9, text="the disk is full"), "the disk is full"),
+        (DropletFault(kind="break"), "hangs up while it is given the scripts"),
+        (DropletFault(kind="exit", status=9, text="the disk is full"), "does not take the scripts: the disk is full"),
+        (DropletFault(kind="break", command="write_files"), "acme-files"),
+        (DropletFault(kind="exit", status=9, text="no such user", command="write_files"), "no such user"),
     ],
 )
 def test_a_droplet_that_fails_is_said_and_finished_by_the_next_run(
@@ -319,9 +348,9 @@ def test_a_tenant_that_fails_loses_nothing_and_nobody_is_removed_meanwhile(settl
 def test_a_droplet_that_hangs_can_be_interrupted(settled: Fleet) -> None:
     droplets, told = settled.world.droplets(), settled.told("acme")
     with _something_to_do(settled):
-        settled.control.set_droplet_fault(droplets["acme"], DropletFault(kind="hang"))
+        settled.control.set_droplet_fault(droplets["acme"], DropletFault(kind="hang", command="write_files"))
         with settled.starting_up() as process:
-            eventually(lambda: settled.told("acme") > told, SECONDS)
+            eventually(lambda: settled.told("acme") > told + 1, SECONDS)  # the first puts the scripts there
             # The first time the engine ends what it has begun, and this has no end; the second time it ends itself.
             process.send_signal(signal.SIGINT)
             assert any("^C received; cancelling" in line for line in process.stdout or ())
@@ -332,6 +361,27 @@ def test_a_droplet_that_hangs_can_be_interrupted(settled: Fleet) -> None:
         settled.up()
         settled.unchanged()
     assert settled.world.droplets() == droplets
+
+
+def test_another_ssh_key_runs_nothing_and_is_used_from_then_on(settled: Fleet) -> None:
+    """Changed as an operator does: on the droplets, then in the settings."""
+    ids, before = (
+        settled.ids("acme"),
+        Keys.ensure(settled.home, settled.world.running.domain).ssh_private_key.read_text(),
+    )
+    key = asyncssh.generate_private_key("ssh-ed25519")
+    keys = settled.home.path / f"droplets/{settled.world.droplets()['acme']}/authorized_keys"
+    old = keys.read_text()
+    keys.write_bytes(key.export_public_key())
+    settled.secret("ssh_private_key", key.export_private_key().decode())
+    settled.unchanged()
+    assert settled.ids("acme") == ids
+    with _something_to_do(settled):
+        settled.up()
+        settled.unchanged()
+    keys.write_text(old)
+    settled.secret("ssh_private_key", before)
+    settled.unchanged()
 
 
 @contextmanager
