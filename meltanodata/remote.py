@@ -39,7 +39,6 @@ _DIAL_SECONDS = 10
 """For one attempt."""
 _PAUSE = 1
 """Seconds between attempts."""
-_HINT = "Ask `meltanodata doctor`, or look at the droplet in DigitalOcean's console"
 _PUTTING_SECONDS = 60
 """For the scripts, once we are signed in."""
 _MELTANOS_PYTHON = f"{files.HOME}/.venv/bin/python"
@@ -191,7 +190,9 @@ async def _is_ready(args: pulumi.ResourceHookArgs) -> None:
     deadline = clock.time() + (_PATIENCE if connection.get("hostKey") else _FIRST_PATIENCE)
     while (wrong := await _what_is_wrong(connection)) is not None:
         if clock.time() > deadline:
-            raise UserError(f"{wrong}. {_HINT}, then run this again")
+            where = f"the SSH server at {connection['host']}:{int(connection['port'])}"
+            hint = "Ask `meltanodata doctor`, or look at the droplet in DigitalOcean's console"
+            raise UserError(f"{where} {wrong}. {hint}, then run this again")
         await asyncio.sleep(_PAUSE)
 
 
@@ -217,32 +218,30 @@ async def _not_put(host: str, port: int, host_key: str, private_key: SecretStr) 
 
     from meltanodata.signin import NotSignedIn, sign_in  # noqa: PLC0415 - the same
 
-    where = f"the SSH server at {host}:{port}"
     try:
         connection = await sign_in(host, port, private_key, host_key, _DIAL_SECONDS)
     except NotSignedIn as error:
-        return f"{where} {error}"
+        return str(error)
     call = files.call("write_files", files.files_document([files.placed(name) for name in _SCRIPTS]))
     command = f"mkdir -p {files.SCRIPTS} && timeout --kill-after=5 {_PUTTING_SECONDS} python3 -"
     try:
         async with asyncio.timeout(_PUTTING_SECONDS):
             done = await connection.run(command, input=call, errors="replace")
     except TimeoutError:
-        return f"{where} does not take the scripts within {_PUTTING_SECONDS} seconds"
+        return f"does not take the scripts within {_PUTTING_SECONDS} seconds"
     except (asyncssh.Error, OSError):
-        return f"{where} hangs up while it is given the scripts"
+        done = None
     finally:
         connection.abort()
-    if done.exit_status is None:
-        return f"{where} hangs up while it is given the scripts"
+    if done is None or done.exit_status is None:
+        return "hangs up while it is given the scripts"
     # All that it was told is public, and so is what it says of that.
     said = str(done.stderr).strip() or f"exit code {done.exit_status}"
-    return None if done.exit_status == 0 else f"{where} does not take the scripts: {said}"
+    return None if done.exit_status == 0 else f"does not take the scripts: {said}"
 
 
 async def _does_not_answer(host: str, port: int) -> str | None:
     """Why a server does not speak SSH; None if it does."""
-    where = f"the SSH server at {host}:{port}"
     try:
         async with asyncio.timeout(_DIAL_SECONDS):
             reader, writer = await asyncio.open_connection(host, port)
@@ -255,9 +254,9 @@ async def _does_not_answer(host: str, port: int) -> str | None:
                 writer.close()
                 await writer.wait_closed()
     except TimeoutError:
-        return f"{where} says nothing"
+        return "says nothing"
     except ValueError:  # a line without end
-        return f"{where} does not speak SSH"
+        return "does not speak SSH"
     except OSError as error:
-        return f"{where} cannot be reached ({os.strerror(error.errno) if error.errno else error})"
-    return f"{where} hangs up"
+        return f"cannot be reached ({os.strerror(error.errno) if error.errno else error})"
+    return "hangs up"

@@ -365,10 +365,8 @@ def test_a_droplet_that_hangs_can_be_interrupted(settled: Fleet) -> None:
 
 def test_another_ssh_key_runs_nothing_and_is_used_from_then_on(settled: Fleet) -> None:
     """Changed as an operator does: on the droplets, then in the settings."""
-    ids, before = (
-        settled.ids("acme"),
-        Keys.ensure(settled.home, settled.world.running.domain).ssh_private_key.read_text(),
-    )
+    ids = settled.ids("acme")
+    before = Keys.ensure(settled.home, settled.world.running.domain).ssh_private_key.read_text()
     key = asyncssh.generate_private_key("ssh-ed25519")
     keys = settled.home.path / f"droplets/{settled.world.droplets()['acme']}/authorized_keys"
     old = keys.read_text()
