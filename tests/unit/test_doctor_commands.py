@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import os
 from typing import TYPE_CHECKING, Any
 
 import pytest
@@ -81,6 +82,10 @@ def world(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> World:
     made = World(tmp_path)
     monkeypatch.chdir(tmp_path)
     monkeypatch.delenv("PULUMI_STACK", raising=False)
+    # Not every machine has one; nothing is run of it here.
+    (tmp_path / "programs").mkdir()
+    (tmp_path / "programs/ping").touch(0o755)
+    monkeypatch.setenv("PATH", str(tmp_path / "programs"), prepend=os.pathsep)
     monkeypatch.setattr(engine, "export", made.export)
     monkeypatch.setattr(engine, "config", lambda *_: {})
     monkeypatch.setattr(settings, "ssh_private_key", lambda *_: SecretStr("key"))
