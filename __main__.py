@@ -5,14 +5,14 @@ from pathlib import Path
 
 import pulumi
 
-from meltanodata import deployment, engine, names, offers, owners, patience, rules, stacks, teams
+from meltanodata import deployment, engine, names, offers, owners, patience, remote, rules, stacks, teams
 from meltanodata.errors import ProblemsError, UserError
 from meltanodata.fleet import load
 from meltanodata.isolation import isolate_failures
 from meltanodata.sdk import go_easy
 from meltanodata.settings import from_pulumi
 from meltanodata.survey import survey
-from meltanodata.tenant import TenantArgs, TenantInstance
+from meltanodata.tenant import TenantArgs, TenantInstance, common
 
 
 def main() -> None:
@@ -44,7 +44,9 @@ def main() -> None:
 
     isolate_failures()
     providers = teams.providers(settings, secrets)
+    alike = common(settings, secrets)
     wait_for_name = patience.for_the_name()
+    made_ready = remote.readiness(list(alike.values()))
     instances = {
         tenant.key: TenantInstance(
             tenant.key,
@@ -58,7 +60,9 @@ def main() -> None:
                 image=offers.image(tenant, held, settings.snapshot) or "",
                 ssh_keys=held.ssh_keys,
                 existing=existing[tenant.key],
+                common=alike,
                 wait_for_name=wait_for_name,
+                made_ready=made_ready,
             ),
         )
         for tenant in tenants

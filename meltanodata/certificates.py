@@ -5,12 +5,19 @@ Nothing of a key, nor the library's own words, which might quote it, is in a mes
 
 from __future__ import annotations
 
+import functools
 from typing import TYPE_CHECKING
 
 from cryptography import x509
 from cryptography.exceptions import UnsupportedAlgorithm
 from cryptography.hazmat.primitives import hashes
-from cryptography.hazmat.primitives.serialization import load_pem_private_key, load_ssh_private_key
+from cryptography.hazmat.primitives.serialization import (
+    Encoding,
+    NoEncryption,
+    PrivateFormat,
+    load_pem_private_key,
+    load_ssh_private_key,
+)
 
 from meltanodata.wording import listing, show
 
@@ -70,6 +77,18 @@ def ssh_key_problems(key: str | None) -> list[tuple[str, str]]:
     if key is None or _load(key, ssh=True) is not None:
         return []
     return [("ssh_private_key", "is no private key that can be read (OpenSSH or PEM, without passphrase)")]
+
+
+@functools.cache
+def compact(key: str) -> str:
+    """A private key for SSH that has no problems, in its shortest form: PKCS#8 (PEM).
+
+    It stands in the state of every Command.
+    """
+    private = _load(key, ssh=True)
+    if private is None:
+        raise ValueError("a private key with problems")
+    return private.private_bytes(Encoding.PEM, PrivateFormat.PKCS8, NoEncryption()).decode()
 
 
 def _leaf(certificate: str) -> x509.Certificate:

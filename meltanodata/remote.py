@@ -4,8 +4,9 @@ Pulumi's remote Command dials from wherever the program runs. What holds for all
 
 - Nothing stands in the command's text but an interpreter, a time limit and a script's path; what the script is told
   comes by standard input. A failing Command shows its text and its output, so neither may have a secret.
-- The scripts are on the droplet before one of them is run there, put there by this program and not by the plugin: as a
-  resource's input each would stand in the state of each tenant, twice, and that is written anew at every step.
+- The scripts, and what is alike for all droplets, are there before a script is run, brought by this program and not by
+  the plugin: as a resource's input they would stand in the state of each tenant, twice, and that is written anew at
+  every step.
 - Any change replaces the Command, which runs it again; to destroy one does nothing. An update in place would use the
   private key of the state, since that is ignored below, and not the one of the settings.
 - Nothing is dialled on teardown: there is no `delete`.
@@ -24,7 +25,7 @@ import pulumi
 from pulumi_command import remote
 from pydantic import SecretStr
 
-from meltanodata import files
+from meltanodata import certificates, files
 from meltanodata.errors import UserError
 
 if TYPE_CHECKING:
@@ -39,11 +40,9 @@ _DIAL_SECONDS = 10
 """For one attempt."""
 _PAUSE = 1
 """Seconds between attempts."""
-_PUTTING_SECONDS = 60
-"""For the scripts, once we are signed in."""
+_BRINGING_SECONDS = 60
+"""Once we are signed in."""
 _MELTANOS_PYTHON = f"{files.HOME}/.venv/bin/python"
-_SCRIPTS = ("write_files", "meltano", "admin", "verify", "wipe")
-"""All that a Command runs."""
 _ONE_AT_A_TIME = "flock --close --timeout 1500 /run/meltanodata.lock"
 """Waits for longer than any of our scripts may take."""
 
@@ -57,6 +56,8 @@ class Host:
     port: int
     private_key: SecretStr
     """Root's, OpenSSH or PEM."""
+    ready: pulumi.ResourceHook
+    """See `readiness`."""
     host_key: pulumi.Output[str] | None = None
     """The server's key, such as `ssh-ed25519 AAAA…`; None before the first contact."""
 
@@ -69,7 +70,7 @@ def first_contact(name: str, host: Host, options: pulumi.ResourceOptions) -> pul
     # cloud-init makes the host keys; until it has ended they may change. Where it is missing, so be it.
     create = f"timeout 300 sh -c 'cloud-init status --wait >/dev/null 2>&1; exec cut -d \" \" -f 1,2 {_HOST_KEY}'"
     triggers = [host.droplet_id]
-    return remote.Command(name, create=create, triggers=triggers, **_common(host), opts=_options(options)).stdout
+    return remote.Command(name, create=create, triggers=triggers, **_common(host), opts=_options(options, host)).stdout
 
 
 def run(
@@ -89,7 +90,7 @@ def run(
         name: the resource's.
         host: where, with its host key.
         script: the file's name without `.py`.
-        document: what the script is told; secret, unless it is public.
+        document: what the script is told; secret, unless it is public, as what it says then is too.
         seconds: after which it is ended on the droplet, whatever it is doing.
         options: the resource's.
         after: Commands after each of whose runs this one runs again.
@@ -102,8 +103,8 @@ def run(
         # A new droplet may have the address of the old one. A Command that ran again is a new one, with another id.
         triggers=[host.droplet_id, *(command.id for command in after)],
         **_common(host),
-        # What a script says is no secret, but nobody has to rely on that.
-        opts=_options(options, secret_outputs=["stdout", "stderr"]),
+        # What a script says is no secret, but nobody has to rely on that where it was told one.
+        opts=_options(options, host, secret_outputs=[] if public else ["stdout", "stderr"]),
     )
 
 
@@ -139,7 +140,9 @@ def run_once_for(
         stdin=None if value is None else _stdin(document, secret=True),
         triggers=[value or ""],
         **_common(host),
-        opts=_options(pulumi.ResourceOptions.merge(options, only_new_values), secret_outputs=["stdout", "stderr"]),
+        opts=_options(
+            pulumi.ResourceOptions.merge(options, only_new_values), host, secret_outputs=["stdout", "stderr"]
+        ),
     )
 
 
@@ -158,7 +161,7 @@ def _common(host: Host) -> dict[str, Any]:
             host=host.address,
             port=host.port,
             user="root",
-            private_key=pulumi.Output.secret(host.private_key.get_secret_value()),
+            private_key=pulumi.Output.secret(certificates.compact(host.private_key.get_secret_value())),
             host_key=host.host_key,
             per_dial_timeout=_DIAL_SECONDS,
         ),
@@ -167,53 +170,67 @@ def _common(host: Host) -> dict[str, Any]:
     }
 
 
-def _options(options: pulumi.ResourceOptions, secret_outputs: list[str] | None = None) -> pulumi.ResourceOptions:
+def _options(options: pulumi.ResourceOptions, host: Host, secret_outputs: Sequence[str] = ()) -> pulumi.ResourceOptions:
     own = pulumi.ResourceOptions(
         # A new key in the settings is no reason to run everything on every droplet.
         ignore_changes=["connection.privateKey"],
         replace_on_changes=["*"],
-        additional_secret_outputs=secret_outputs,
-        # The plugin would wait for ever for the first word of a server that accepts connections and says nothing.
-        hooks=pulumi.ResourceHookBinding(before_create=[_is_ready]),
+        additional_secret_outputs=list(secret_outputs),
+        hooks=pulumi.ResourceHookBinding(before_create=[host.ready]),
     )
     return pulumi.ResourceOptions.merge(options, own)
 
 
-async def _is_ready(args: pulumi.ResourceHookArgs) -> None:
-    """Wait for the droplet's SSH server, and put the scripts there once its host key is known.
+def readiness(common: Sequence[files.File]) -> pulumi.ResourceHook:
+    """The hook with which a Command waits for its droplet to be ready for it.
 
-    Raises:
-        UserError: it is not ready in time; what it does instead.
+    The plugin would wait for ever for the first word of a server that accepts connections and says nothing. Call it
+    once a run: a hook has to be known by its name.
+
+    Args:
+        common: documents that a script finds on the droplet beside itself.
     """
-    connection = await pulumi.Output.from_input((args.new_inputs or {})["connection"]).future() or {}
-    clock = asyncio.get_running_loop()
-    deadline = clock.time() + (_PATIENCE if connection.get("hostKey") else _FIRST_PATIENCE)
-    while (wrong := await _what_is_wrong(connection)) is not None:
-        if clock.time() > deadline:
-            where = f"the SSH server at {connection['host']}:{int(connection['port'])}"
-            hint = "Ask `meltanodata doctor`, or look at the droplet in DigitalOcean's console"
-            raise UserError(f"{where} {wrong}. {hint}, then run this again")
-        await asyncio.sleep(_PAUSE)
+    return pulumi.ResourceHook("droplet-ready", _Readiness(files.bringing(common)).wait)
 
 
-async def _what_is_wrong(connection: Mapping[str, Any]) -> str | None:
-    """Why a droplet cannot run a script; None if it can."""
-    host, port, host_key = connection["host"], int(connection["port"]), connection.get("hostKey")
-    wrong = await _does_not_answer(host, port)
-    if wrong is not None or host_key is None or (host, port, host_key) in _put:
+class _Readiness:
+    """Knows which droplets have what a run brings there."""
+
+    def __init__(self, bringing: str) -> None:
+        self._bringing = bringing
+        """A Python program, run there as root."""
+        self._have: set[tuple[str, int, str]] = set()
+        """The droplets where it has been run: by address, port and host key."""
+
+    async def wait(self, args: pulumi.ResourceHookArgs) -> None:
+        """Wait for the droplet's SSH server, and bring what is needed there once its host key is known.
+
+        Raises:
+            UserError: it is not ready in time; what it does instead.
+        """
+        connection = await pulumi.Output.from_input((args.new_inputs or {})["connection"]).future() or {}
+        clock = asyncio.get_running_loop()
+        deadline = clock.time() + (_PATIENCE if connection.get("hostKey") else _FIRST_PATIENCE)
+        while (wrong := await self._what_is_wrong(connection)) is not None:
+            if clock.time() > deadline:
+                where = f"the SSH server at {connection['host']}:{int(connection['port'])}"
+                hint = "Ask `meltanodata doctor`, or look at the droplet in DigitalOcean's console"
+                raise UserError(f"{where} {wrong}. {hint}, then run this again")
+            await asyncio.sleep(_PAUSE)
+
+    async def _what_is_wrong(self, connection: Mapping[str, Any]) -> str | None:
+        """Why a droplet cannot run a script; None if it can."""
+        host, port, host_key = connection["host"], int(connection["port"]), connection.get("hostKey")
+        if host_key is None or (host, port, host_key) in self._have:
+            return await _does_not_answer(host, port)
+        wrong = await _not_brought(self._bringing, host, port, host_key, SecretStr(connection["privateKey"]))
+        if wrong is None:
+            self._have.add((host, port, host_key))
         return wrong
-    wrong = await _not_put(host, port, host_key, SecretStr(connection["privateKey"]))
-    if wrong is None:
-        _put.add((host, port, host_key))
-    return wrong
 
 
-_put: set[tuple[str, int, str]] = set()
-"""The droplets that have the scripts, as this run knows: by address, port and host key."""
-
-
-async def _not_put(host: str, port: int, host_key: str, private_key: SecretStr) -> str | None:
-    """Put the scripts on a droplet; why that failed, None if it did not."""
+async def _not_brought(bringing: str, host: str, port: int, host_key: str, private_key: SecretStr) -> str | None:
+    """Run the program that brings things there; why that failed, None if it did not."""
     import asyncssh  # noqa: PLC0415 - a quarter of a second, which a preview has no use for
 
     from meltanodata.signin import NotSignedIn, sign_in  # noqa: PLC0415 - the same
@@ -222,22 +239,23 @@ async def _not_put(host: str, port: int, host_key: str, private_key: SecretStr) 
         connection = await sign_in(host, port, private_key, host_key, _DIAL_SECONDS)
     except NotSignedIn as error:
         return str(error)
-    call = files.call("write_files", files.files_document([files.placed(name) for name in _SCRIPTS]))
-    command = f"mkdir -p {files.SCRIPTS} && timeout --kill-after=5 {_PUTTING_SECONDS} python3 -"
+    command = f"mkdir -p {files.BROUGHT} && timeout --kill-after=5 {_BRINGING_SECONDS} python3 -"
     try:
-        async with asyncio.timeout(_PUTTING_SECONDS):
-            done = await connection.run(command, input=call, errors="replace")
+        async with asyncio.timeout(_BRINGING_SECONDS):
+            done = await connection.run(command, input=bringing, errors="replace")
     except TimeoutError:
-        return f"does not take the scripts within {_PUTTING_SECONDS} seconds"
+        return f"does not take the scripts within {_BRINGING_SECONDS} seconds"
     except (asyncssh.Error, OSError):
         done = None
     finally:
         connection.abort()
     if done is None or done.exit_status is None:
         return "hangs up while it is given the scripts"
-    # All that it was told is public, and so is what it says of that.
-    said = str(done.stderr).strip() or f"exit code {done.exit_status}"
-    return None if done.exit_status == 0 else f"does not take the scripts: {said}"
+    if done.exit_status == 0:
+        return None
+    # The last line has the error; those before it may quote the program, which has the certificate's key in it.
+    *_, said = [f"exit code {done.exit_status}", *str(done.stderr).splitlines()]
+    return f"does not take the scripts: {said}"
 
 
 async def _does_not_answer(host: str, port: int) -> str | None:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, replace
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, get_args
 
 import pulumi
 import pulumi_digitalocean as digitalocean
@@ -54,8 +54,26 @@ class TenantArgs:
     ssh_keys: Sequence[str]
     """The ids of the keys that a new droplet lets in."""
     existing: Existing
+    common: Mapping[files.Tls, files.File]
+    """See `common`."""
     wait_for_name: pulumi.ErrorHook
     """See `patience`."""
+    made_ready: pulumi.ResourceHook
+    """See `remote.readiness`."""
+
+
+def common(settings: Settings, secrets: Secrets) -> dict[files.Tls, files.File]:
+    """What the droplets of a stack have alike, by the certificate that is served: documents for `remote.readiness`."""
+    certificate = files.Certificate(secrets.certificate.get_secret_value(), secrets.certificate_key.get_secret_value())
+    kinds: tuple[files.Tls, ...] = get_args(files.Tls)
+    return {
+        tls: files.common_document(
+            files.common_files(
+                domain=settings.domain, caddy_version=settings.caddy_version, tls=tls, certificate=certificate
+            )
+        )
+        for tls in kinds
+    }
 
 
 class TenantInstance(pulumi.ComponentResource):
@@ -166,7 +184,9 @@ class TenantInstance(pulumi.ComponentResource):
             "user": cluster.user,
             "password": cluster.password,
         }
-        unknown = remote.Host(droplet.id, droplet.ipv4_address, settings.ssh_port, secrets.ssh_private_key)
+        unknown = remote.Host(
+            droplet.id, droplet.ipv4_address, settings.ssh_port, secrets.ssh_private_key, args.made_ready
+        )
         host_key = remote.first_contact(f"{key}-host-key", unknown, ours)
         host = replace(unknown, host_key=host_key)
         written = remote.run(
@@ -257,16 +277,11 @@ def _files(
     return files.files_document(
         files.tenant_files(
             host_name=host_name,
-            domain=args.settings.domain,
-            caddy_version=args.settings.caddy_version,
-            tls=args.tenant.tls,
-            certificate=files.Certificate(
-                args.secrets.certificate.get_secret_value(), args.secrets.certificate_key.get_secret_value()
-            ),
             login=files.Login(**login),
             keep_login=args.tenant.keeps_login,
             database=files.Database(**database),
-        )
+        ),
+        args.common[args.tenant.tls],
     )
 
 

@@ -12,10 +12,13 @@ import re
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from string import Template
-from typing import TYPE_CHECKING, Any, Literal
+from typing import TYPE_CHECKING, Any, Literal, TypeAlias
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
+    from collections.abc import Iterable, Mapping
+
+Tls: TypeAlias = Literal["wildcard", "self_signed"]
+"""Which certificate is served."""
 
 _HERE = Path(__file__).parent
 
@@ -23,8 +26,8 @@ HOME = "/var/meltano"
 PROJECT = f"{HOME}/project"
 """The Meltano project of every instance, as the guide has it; its virtual environment is beside it."""
 
-SCRIPTS = "/run/meltanodata"
-"""Where scripts wait to be run; gone with a reboot, as what is left of old ones should be."""
+BROUGHT = "/run/meltanodata"
+"""Where scripts wait to be run, and what they are all told alike; gone with a reboot, as old ones should be."""
 
 
 @dataclass(frozen=True)
@@ -35,7 +38,7 @@ class File:
     owner: str
     group: str
     mode: int
-    service: Literal["caddy", "meltano"] | None
+    service: Literal["caddy", "meltano"] | None = None
     """Restarted when the file's content changes, because it reads the file at its start only."""
     content: str | None = None
     """The whole file; None where `lines` says some of it."""
@@ -72,30 +75,16 @@ class Certificate:
     key: str
 
 
-def tenant_files(
-    *,
-    host_name: str,
-    domain: str,
-    caddy_version: Literal[1, 2],
-    tls: Literal["wildcard", "self_signed"],
-    certificate: Certificate,
-    login: Login,
-    keep_login: bool,
-    database: Database,
-) -> list[File]:
-    """Every file of a tenant's droplet, with owners and modes of the guide's steps 4 and 5.
+def common_files(*, domain: str, caddy_version: Literal[1, 2], tls: Tls, certificate: Certificate) -> list[File]:
+    """The files that all droplets have alike, with owners and modes of the guide's step 4.
 
     The certificate is there whatever `tls` says: to go back to it is then a change of the Caddyfile alone.
 
     Args:
-        host_name: the instance's.
         domain: the certificate's.
         caddy_version: its major version, which decides the dialect.
         tls: which certificate is served.
         certificate: the wildcard certificate.
-        login: the secrets of the logins.
-        keep_login: whether those that an instance made by hand has stay: with others no password would fit any more.
-        database: the tenant's.
     """
     # The guide's com.meltanodata for meltanodata.com.
     stem = "/etc/caddy/" + ".".join(reversed(domain.split(".")))
@@ -104,6 +93,22 @@ def tenant_files(
         File(f"{stem}.crt", "root", "root", 0o644, "caddy", certificate.certificate),
         File(f"{stem}.key", "root", "caddy", 0o640, "caddy", certificate.key),
         File("/etc/caddy/Caddyfile", "root", "root", 0o644, "caddy", caddyfile(caddy_version, tls, stem)),
+        # Meltano 3 has no UI: whoever types `meltano upgrade`, or clicks it, must not get it.
+        File(constraints, "root", "root", 0o644, None, "meltano<3\n"),
+        File(f"{HOME}/.venv/pip.conf", "root", "root", 0o644, None, f"[install]\nconstraint = {constraints}\n"),
+    ]
+
+
+def tenant_files(*, host_name: str, login: Login, keep_login: bool, database: Database) -> list[File]:
+    """The files of a tenant's own, with owners and modes of the guide's steps 4 and 5.
+
+    Args:
+        host_name: the instance's.
+        login: the secrets of the logins.
+        keep_login: whether those that an instance made by hand has stay: with others no password would fit any more.
+        database: the tenant's.
+    """
+    return [
         File("/etc/caddy/environment", "root", "root", 0o644, "caddy", f"HOSTNAME={host_name}\n"),
         File(
             f"{PROJECT}/ui.cfg",
@@ -113,9 +118,6 @@ def tenant_files(
         ),
         # The group writes it over FTP and cannot read it. Meltano keeps its plugins' settings there too.
         File(f"{PROJECT}/.env", "meltano", "meltano", 0o620, "meltano", lines=env_lines(database)),
-        # Meltano 3 has no UI: whoever types `meltano upgrade`, or clicks it, must not get it.
-        File(constraints, "root", "root", 0o644, None, "meltano<3\n"),
-        File(f"{HOME}/.venv/pip.conf", "root", "root", 0o644, None, f"[install]\nconstraint = {constraints}\n"),
     ]
 
 
@@ -125,7 +127,7 @@ class _Caddyfile(Template):
     delimiter = "%"
 
 
-def caddyfile(version: Literal[1, 2], tls: Literal["wildcard", "self_signed"], stem: str) -> str:
+def caddyfile(version: Literal[1, 2], tls: Tls, stem: str) -> str:
     """The guide's Caddyfile, or the same in Caddy 2's dialect; the kind of certificate not in use is a comment.
 
     Args:
@@ -176,9 +178,18 @@ def _env_quoted(value: str) -> str:
     return f"'{escaped}'"
 
 
-def files_document(files: list[File]) -> dict[str, Any]:
-    """What `write_files.py` is told."""
-    return {"files": [asdict(file) for file in files]}
+def files_document(files: Iterable[File], common: File | None = None) -> dict[str, Any]:
+    """What `write_files.py` is told; with what is in a document that is on the droplet, where one is named."""
+    told = [{name: value for name, value in asdict(file).items() if value not in (None, ())} for file in files]
+    return {"files": told, **({"common": common.path} if common else {})}
+
+
+def common_document(files: Iterable[File]) -> File:
+    """The document of the files that all droplets have alike, as a file of a droplet: for `files_document` to name.
+
+    So it is not in the state of every tenant, but its path is, which is another one for another content. Root's alone.
+    """
+    return _brought("common", ".json", 0o600, json.dumps(files_document(files), sort_keys=True))
 
 
 def script(name: str) -> str:
@@ -200,6 +211,18 @@ def placed(name: str) -> File:
 
     Whoever runs it names it by its path, which is another one for another text. It is nobody's secret.
     """
-    text = f"{script(name)}\n\nimport sys\n\nmain(json.load(sys.stdin))\n"
+    return _brought(name, ".py", 0o644, f"{script(name)}\n\nimport sys\n\nmain(json.load(sys.stdin))\n")
+
+
+def _brought(stem: str, suffix: str, mode: int, text: str) -> File:
     digest = hashlib.sha256(text.encode()).hexdigest()[:12]
-    return File(f"{SCRIPTS}/{name}-{digest}.py", "root", "root", 0o644, None, text)
+    return File(f"{BROUGHT}/{stem}-{digest}{suffix}", "root", "root", mode, content=text)
+
+
+_SCRIPTS = ("write_files", "meltano", "admin", "verify", "wipe")
+"""All that a Command runs."""
+
+
+def bringing(common: Iterable[File]) -> str:
+    """The program for `python3 -` that puts on a droplet what Commands find there: the scripts, and these documents."""
+    return call("write_files", files_document([*map(placed, _SCRIPTS), *common]))

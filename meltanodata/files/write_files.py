@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import contextlib
 import grp
-import json  # noqa: F401 - the call that is put behind this text reads its argument with it
+import json
 import os
 import pwd
 import re
@@ -25,14 +25,17 @@ def main(document: dict[str, Any], root: Path = Path("/"), systemctl: str = "sys
     """Write what differs, then restart what has to be.
 
     Args:
-        document: `files`, each with path, owner, group, mode, service, and content, or lines and which of them are
-            kept.
+        document: `files`, each with path, owner, group, mode, service if there is one, and content, or lines and which
+            of them are kept, if any; `common`, if there are more of them in a document on the disk, its path.
         root: the machine's root folder; another one in tests.
         systemctl: the program; another one in tests.
     """
-    for file in document["files"]:
+    files = document["files"]
+    if "common" in document:
+        files = [*json.loads((root / document["common"].lstrip("/")).read_text(encoding="utf-8"))["files"], *files]
+    for file in files:
         write(file, root)
-    services = dict.fromkeys(file["service"] for file in document["files"] if file["service"])
+    services = dict.fromkeys(file["service"] for file in files if "service" in file)
     failures = [restart(service, root / TO_RESTART / service, systemctl) for service in services]
     if any(failures):
         raise SystemExit("\n".join(filter(None, failures)))
@@ -42,7 +45,7 @@ def write(file: dict[str, Any], root: Path) -> None:
     """Replace the file in one step if its content differs; else mend no more than its owner and mode."""
     path = root / file["path"].lstrip("/")
     old = read(path)
-    new = with_lines(old or b"", file["lines"], file["kept"]) if file["lines"] else file["content"].encode()
+    new = with_lines(old or b"", file["lines"], file.get("kept", [])) if "lines" in file else file["content"].encode()
     owner, group = pwd.getpwnam(file["owner"]).pw_uid, grp.getgrnam(file["group"]).gr_gid
     if new == old:
         status = path.stat()
@@ -51,7 +54,7 @@ def write(file: dict[str, Any], root: Path) -> None:
             path.chmod(file["mode"])
             print("mended owner and mode of", file["path"])
         return
-    if file["service"]:
+    if "service" in file:
         note = root / TO_RESTART / file["service"]
         note.parent.mkdir(parents=True, exist_ok=True)
         note.touch()

@@ -59,13 +59,21 @@ def fingerprint() -> str:
     return x509.load_pem_x509_certificate(certificate()[0].encode()).fingerprint(hashes.SHA256()).hex()
 
 
+@cache
+def ssh_key() -> str:
+    """A private key for SSH, in the form that Commands are given."""
+    made = Ed25519PrivateKey.generate()
+    pem, pkcs8 = serialization.Encoding.PEM, serialization.PrivateFormat.PKCS8
+    return made.private_bytes(pem, pkcs8, serialization.NoEncryption()).decode()
+
+
 def secrets() -> Secrets:
     """Recognisable wherever they turn up."""
     crt, key = certificate()
     tokens = {team: SecretStr(f"token of {team}") for team in settings().teams}
     return Secrets(
         tokens=tokens,
-        ssh_private_key=SecretStr("the SSH private key\n"),
+        ssh_private_key=SecretStr(ssh_key()),
         certificate=SecretStr(crt),
         certificate_key=SecretStr(key),
     )

@@ -1,7 +1,4 @@
-"""What comes before a Command: its droplet's SSH server answers, and has the scripts.
-
-The plugin would wait for a server's first word for ever.
-"""
+"""What comes before a Command: its droplet's SSH server answers, and the droplet has what is brought there."""
 
 from __future__ import annotations
 
@@ -27,7 +24,6 @@ def impatient(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(remote, "_FIRST_PATIENCE", 0)
     monkeypatch.setattr(remote, "_DIAL_SECONDS", 0.2)
     monkeypatch.setattr(remote, "_PAUSE", 0.01)
-    monkeypatch.setattr(remote, "_put", set())
 
 
 @contextlib.asynccontextmanager
@@ -50,18 +46,27 @@ async def server(*lines: bytes | None) -> AsyncIterator[int]:
         yield running.sockets[0].getsockname()[1]
 
 
-async def answers(port: int, host_key: str | None = None, private_key: str = "") -> None:
+COMMON = files.File("/run/meltanodata/common-1.json", "root", "root", 0o600, content="what all have")
+
+
+@pytest.fixture
+def readiness() -> remote._Readiness:
+    """Of one run."""
+    return remote._Readiness(files.bringing([COMMON]))
+
+
+async def answers(readiness: remote._Readiness, port: int, host_key: str | None = None, private_key: str = "") -> None:
     connection = {"host": "127.0.0.1", "port": float(port), "privateKey": private_key}
     connection |= {"hostKey": host_key} if host_key else {}
     inputs: dict[str, Any] = {"connection": pulumi.Output.secret(connection)}
-    await remote._is_ready(pulumi.ResourceHookArgs("urn", "", "acme-files", "command:remote:Command", inputs))
+    await readiness.wait(pulumi.ResourceHookArgs("urn", "", "acme-files", "command:remote:Command", inputs))
 
 
 @pytest.mark.parametrize("lines", [(b"SSH-2.0-OpenSSH_9.2\r\n",), (b"Welcome\r\n", b"SSH-2.0-x\r\n")])
-def test_a_server_that_speaks_ssh(lines: tuple[bytes, ...]) -> None:
+def test_a_server_that_speaks_ssh(readiness: remote._Readiness, lines: tuple[bytes, ...]) -> None:
     async def run() -> None:
         async with server(*lines) as port:
-            await answers(port)
+            await answers(readiness, port)
 
     asyncio.run(run())
 
@@ -75,11 +80,11 @@ def test_a_server_that_speaks_ssh(lines: tuple[bytes, ...]) -> None:
         ((b"x" * 99999,), "does not speak SSH"),
     ],
 )
-def test_a_server_that_does_not(lines: tuple[bytes | None, ...], wrong: str) -> None:
+def test_a_server_that_does_not(readiness: remote._Readiness, lines: tuple[bytes | None, ...], wrong: str) -> None:
     async def run() -> str:
         async with server(*lines) as port:
             with pytest.raises(UserError) as caught:
-                await answers(port)
+                await answers(readiness, port)
             return str(caught.value).replace(str(port), "PORT")
 
     said = asyncio.run(run())
@@ -87,14 +92,14 @@ def test_a_server_that_does_not(lines: tuple[bytes | None, ...], wrong: str) -> 
     assert "DigitalOcean's console" in said
 
 
-def test_no_server_at_all() -> None:
+def test_no_server_at_all(readiness: remote._Readiness) -> None:
     with pytest.raises(UserError, match=r"cannot be reached \(Connection refused\)"):
-        asyncio.run(answers(1))
+        asyncio.run(answers(readiness, 1))
 
 
 @pytest.mark.parametrize(("host_key", "patience"), [(None, "_FIRST_PATIENCE"), ("ssh-ed25519 AAAA", "_PATIENCE")])
 def test_a_server_that_is_not_up_yet_is_waited_for(
-    monkeypatch: pytest.MonkeyPatch, host_key: str | None, patience: str
+    readiness: remote._Readiness, monkeypatch: pytest.MonkeyPatch, host_key: str | None, patience: str
 ) -> None:
     monkeypatch.setattr(remote, patience, 30)
     found = ["says nothing", "says nothing", None]
@@ -102,8 +107,8 @@ def test_a_server_that_is_not_up_yet_is_waited_for(
     async def what_is_wrong(*_: object) -> str | None:
         return found.pop(0)
 
-    monkeypatch.setattr(remote, "_what_is_wrong", what_is_wrong)
-    asyncio.run(answers(22, host_key))
+    monkeypatch.setattr(readiness, "_what_is_wrong", what_is_wrong)
+    asyncio.run(answers(readiness, 22, host_key))
     assert not found
 
 
@@ -113,28 +118,34 @@ def droplet() -> Iterator[SshServer]:
         yield server
 
 
-def ready(droplet: SshServer, **other: str) -> None:
+def ready(readiness: remote._Readiness, droplet: SshServer, **other: str) -> None:
     login = {"host_key": droplet.public_key, "private_key": droplet.private_key, **other}
-    asyncio.run(answers(droplet.port, **login))
+    asyncio.run(answers(readiness, droplet.port, **login))
 
 
-def test_the_scripts_are_put_there_once_a_run(droplet: SshServer, monkeypatch: pytest.MonkeyPatch) -> None:
-    ready(droplet)
-    ready(droplet)
+def test_what_is_needed_is_brought_there_once_a_run(readiness: remote._Readiness, droplet: SshServer) -> None:
+    ready(readiness, droplet)
+    assert droplet.dials == 1
+    ready(readiness, droplet)
     (run,) = droplet.runs
     assert run.command == "mkdir -p /run/meltanodata && timeout --kill-after=5 60 python3 -"
     scripts = [files.placed(name) for name in ("write_files", "meltano", "admin", "verify", "wipe")]
-    assert run.stdin == files.call("write_files", files.files_document(scripts))
+    assert run.stdin == files.call("write_files", files.files_document([*scripts, COMMON]))
     eventually(lambda: droplet.connections == 0)
-    # Another droplet at the same address.
-    droplet_key = SshServer().public_key
-    monkeypatch.setattr(remote, "_put", {("127.0.0.1", droplet.port, droplet_key)})
-    ready(droplet)
+    ready(remote._Readiness(files.bringing([])), droplet)
     assert len(droplet.runs) == 2
 
 
-def test_nothing_is_put_where_the_host_key_is_not_known_yet(droplet: SshServer) -> None:
-    asyncio.run(answers(droplet.port, private_key=droplet.private_key))
+def test_it_is_brought_to_another_droplet_at_the_same_address(readiness: remote._Readiness, droplet: SshServer) -> None:
+    readiness._have.add(("127.0.0.1", droplet.port, SshServer().public_key))
+    ready(readiness, droplet)
+    assert len(droplet.runs) == 1
+
+
+def test_nothing_is_brought_where_the_host_key_is_not_known_yet(
+    readiness: remote._Readiness, droplet: SshServer
+) -> None:
+    asyncio.run(answers(readiness, droplet.port, private_key=droplet.private_key))
     assert droplet.runs == []
 
 
@@ -144,6 +155,7 @@ def test_nothing_is_put_where_the_host_key_is_not_known_yet(droplet: SshServer) 
         ({"host_key": SshServer().public_key}, None, r"has another host key, SHA256:\S+\. Ask"),
         ({"private_key": SshServer().private_key}, None, r"the stack's key is not accepted\. Ask"),
         ({}, "fail 7", r"does not take the scripts: went wrong\. Ask"),
+        ({}, "quote 1", r"does not take the scripts: ValueError: wrong\. Ask"),
         ({}, "break", r"hangs up while it is given the scripts\. Ask"),
         ({}, "hang", r"does not take the scripts within 1 seconds\. Ask"),
     ],
@@ -152,10 +164,11 @@ def test_a_droplet_that_does_not_take_the_scripts(
     droplet: SshServer, monkeypatch: pytest.MonkeyPatch, other: dict[str, str], instead: str | None, wrong: str
 ) -> None:
     monkeypatch.setattr(remote, "_DIAL_SECONDS", 10)
-    monkeypatch.setattr(remote, "_PUTTING_SECONDS", 1)
+    monkeypatch.setattr(remote, "_BRINGING_SECONDS", 1)
+    readiness = remote._Readiness("a program")
     droplet.instead = instead
     with pytest.raises(UserError, match=f"the SSH server at 127.0.0.1:{droplet.port} {wrong}"):
-        ready(droplet, **other)
+        ready(readiness, droplet, **other)
     droplet.instead = None
-    ready(droplet)
+    ready(readiness, droplet)
     eventually(lambda: droplet.connections == 0)

@@ -4,13 +4,14 @@ from __future__ import annotations
 
 import datetime as dt
 import json
+from types import MethodType
 from typing import Any
 
 import pytest
 
 from meltanodata import files, patience, remote, teams
 from meltanodata.names import CLUSTER, DROPLET, RECORD, Existing
-from meltanodata.tenant import TenantArgs, TenantInstance
+from meltanodata.tenant import TenantArgs, TenantInstance, common
 from tests.program import builders
 from tests.program.builders import TEAM_1, TEAM_2
 from tests.program.recording import HOST_KEY, PASSWORD, Recording, record
@@ -25,6 +26,7 @@ def declared(existing: Existing | None = None, settings: dict[str, Any] | None =
         stack, secrets = builders.settings(**(settings or {})), builders.secrets()
         tenant = builders.tenant(**options)
         providers = teams.providers(stack, secrets)
+        alike = common(stack, secrets)
         TenantInstance(
             tenant.key,
             TenantArgs(
@@ -37,7 +39,9 @@ def declared(existing: Existing | None = None, settings: dict[str, Any] | None =
                 image="301",
                 ssh_keys=["41", "42"],
                 existing=existing or Existing(),
+                common=alike,
                 wait_for_name=patience.for_the_name(),
+                made_ready=remote.readiness(list(alike.values())),
             ),
         )
 
@@ -195,7 +199,7 @@ def test_the_first_contact(acme: Recording) -> None:
             "host": ADDRESS,
             "port": 22,
             "user": "root",
-            "privateKey": "the SSH private key\n",
+            "privateKey": builders.ssh_key(),
             "dialErrorLimit": 10,
             "perDialTimeout": 10,
         },
@@ -225,7 +229,7 @@ def test_the_other_commands(acme: Recording, name: str, script: str, seconds: in
             "host": ADDRESS,
             "port": 22,
             "user": "root",
-            "privateKey": "the SSH private key\n",
+            "privateKey": builders.ssh_key(),
             "hostKey": HOST_KEY,
             "dialErrorLimit": 10,
             "perDialTimeout": 10,
@@ -238,7 +242,8 @@ def test_the_other_commands(acme: Recording, name: str, script: str, seconds: in
     }
     # The verification is told nothing that a visitor could not find out.
     assert command.secrets == {"connection", "stdin"} - ({"stdin"} if name == "verify" else set())
-    assert command.secret_outputs == {"connection", "stdout", "stderr"}
+    said = set() if name == "verify" else {"stdout", "stderr"}
+    assert command.secret_outputs == {"connection"} | said
 
 
 @pytest.mark.parametrize("name", ["host-key", "files", "meltano", "verify"])
@@ -246,7 +251,7 @@ def test_every_command(acme: Recording, name: str) -> None:
     command = acme[f"acme-{name}"]
     assert command.ignore_changes == {"connection.privateKey"}
     assert command.replace_on_changes == {"*", "triggers[*]"}  # the second one is the SDK's own
-    assert [acme.hooks[hook].callback for hook in command.before_create] == [remote._is_ready]
+    assert command.before_create == ("droplet-ready",)
     assert "delete" not in command.inputs  # nothing is dialled on teardown
     assert "update" not in command.inputs
     assert not command.delete_before_replace
@@ -259,25 +264,35 @@ def test_commands_follow_each_other(acme: Recording) -> None:
 
 
 def test_the_files(acme: Recording) -> None:
-    crt, key = builders.certificate()
     assert told(acme, "acme-files") == json.loads(
         json.dumps(
             files.files_document(
                 files.tenant_files(
                     host_name="acme.meltanodata.com",
-                    domain="meltanodata.com",
-                    caddy_version=1,
-                    tls="wildcard",
-                    certificate=files.Certificate(crt, key),
                     login=files.Login("result of acme-secret-key", "result of acme-password-salt"),
                     keep_login=False,
                     database=files.Database(
                         "db-postgresql-nyc3-11799-acme.db", 25060, "defaultdb", "doadmin", PASSWORD
                     ),
-                )
+                ),
+                common(builders.settings(), builders.secrets())["wildcard"],
             )
         )
     )
+
+
+def test_what_all_have_alike_is_brought_whichever_certificate_is_served(acme: Recording) -> None:
+    crt, key = builders.certificate()
+    alike = common(builders.settings(), builders.secrets())
+    for tls, document in alike.items():
+        expected = files.common_files(
+            domain="meltanodata.com", caddy_version=1, tls=tls, certificate=files.Certificate(crt, key)
+        )
+        assert document == files.common_document(expected)
+    hook = acme.hooks["droplet-ready"].callback
+    assert isinstance(hook, MethodType)
+    assert isinstance(hook.__self__, remote._Readiness)
+    assert hook.__self__._bringing == files.bringing(list(alike.values()))
 
 
 def test_the_admin(acme: Recording) -> None:
@@ -313,7 +328,7 @@ def test_the_outputs(acme: Recording) -> None:
 
 
 def test_no_secret_in_the_open(acme: Recording) -> None:
-    secret_texts = ["the SSH private key", builders.certificate()[1], PASSWORD, "result of acme-"]
+    secret_texts = [builders.ssh_key(), builders.certificate()[1], PASSWORD, "result of acme-"]
     for resource in acme.resources.values():
         open_inputs = {path: value for path, value in resource.inputs.items() if path not in resource.secrets}
         assert not [text for text in secret_texts if text in str(open_inputs)], resource.name
@@ -449,16 +464,17 @@ def test_a_new_password_generation_makes_a_new_password() -> None:
 def test_a_self_signed_certificate_is_not_compared() -> None:
     recording = declared(tls="self_signed")
     assert told(recording, "acme-verify")["fingerprint"] is None
-    caddyfile = told(recording, "acme-files")["files"][2]["content"]
-    assert "\ntls self_signed\n" in caddyfile
-    assert "\n# tls /etc/caddy/com.meltanodata.crt" in caddyfile
+    alike = common(builders.settings(), builders.secrets())
+    assert told(recording, "acme-files")["common"] == alike["self_signed"].path
 
 
 def test_the_stacks_port_and_dialect_are_used() -> None:
     recording = declared(settings={"ssh_port": 2222, "caddy_version": 2})
     ports = {it.inputs["connection"]["port"] for it in recording.resources.values() if "connection" in it.inputs}
     assert ports == {2222}
-    assert "reverse_proxy localhost:5000" in told(recording, "acme-files")["files"][2]["content"]
+    alike = common(builders.settings(caddy_version=2), builders.secrets())
+    assert "reverse_proxy localhost:5000" in (alike["wildcard"].content or "")
+    assert told(recording, "acme-files")["common"] == alike["wildcard"].path
 
 
 def test_every_team_of_the_stack_has_its_provider() -> None:

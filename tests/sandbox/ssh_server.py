@@ -29,7 +29,8 @@ class SshServer:
     """Serves in a thread of its own, as a context manager.
 
     Commands: `cat` prints its input, `env NAME` a variable, `print TEXT` the text, `fail STATUS` prints to stdout and
-    stderr and exits, `hang` never ends, `break` breaks the connection off.
+    stderr and exits, `quote STATUS` too, with its input as a traceback would have it, `hang` never ends, `break` breaks
+    the connection off.
     """
 
     def __init__(self) -> None:
@@ -104,9 +105,11 @@ class SshServer:
             elif name == "fail":
                 process.stdout.write("said before\n")
                 process.stderr.write("went wrong\n")
+            elif name == "quote":
+                process.stderr.write(f"{stdin}\nValueError: wrong\n")
             else:
                 process.stdout.write({"cat": stdin, "print": f"{argument}\n"}.get(name, environment.get(argument, "")))
-            process.exit(int(argument) if name == "fail" else 0)
+            process.exit(int(argument) if name in {"fail", "quote"} else 0)
 
         return run
 

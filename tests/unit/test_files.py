@@ -27,17 +27,21 @@ DATABASE = files.Database("db.example.com", 25060, "defaultdb", "doadmin", "AVNS
 
 
 def tenant_files(**overrides: Any) -> dict[str, files.File]:
-    given_: dict[str, Any] = {
-        "host_name": "acme.meltanodata.com",
+    """Those of the tenant's own and those that all have."""
+    common: dict[str, Any] = {
         "domain": "meltanodata.com",
         "caddy_version": 1,
         "tls": "wildcard",
         "certificate": files.Certificate("CERTIFICATE\n", "KEY\n"),
+    }
+    own: dict[str, Any] = {
+        "host_name": "acme.meltanodata.com",
         "login": files.Login("s3cret", "s4lt"),
         "keep_login": False,
         "database": DATABASE,
     }
-    return {file.path: file for file in files.tenant_files(**{**given_, **overrides})}
+    common |= {name: overrides.pop(name) for name in list(overrides) if name in common}
+    return {file.path: file for file in [*files.common_files(**common), *files.tenant_files(**{**own, **overrides})]}
 
 
 # What goes to the droplet
@@ -182,6 +186,41 @@ def test_a_script_of_another_text_is_another_file(monkeypatch: pytest.MonkeyPatc
     files.placed.cache_clear()
 
 
+def common_document(**overrides: Any) -> files.File:
+    certificate = files.Certificate("CERTIFICATE\n", "KEY\n")
+    given_: dict[str, Any] = {"domain": "meltanodata.com", "caddy_version": 1, "tls": "wildcard"}
+    return files.common_document(files.common_files(**{**given_, "certificate": certificate, **overrides}))
+
+
+def test_what_all_droplets_have_alike_is_one_document_there_for_root_alone() -> None:
+    common = common_document()
+    assert re.fullmatch(r"/run/meltanodata/common-[0-9a-f]{12}\.json", common.path)
+    assert (common.owner, common.group, common.mode, common.service) == ("root", "root", 0o600, None)
+    assert [file["path"] for file in json.loads(common.content or "")["files"]] == [
+        "/etc/caddy/com.meltanodata.crt",
+        "/etc/caddy/com.meltanodata.key",
+        "/etc/caddy/Caddyfile",
+        "/var/meltano/constraints.txt",
+        "/var/meltano/.venv/pip.conf",
+    ]
+    assert common_document() == common
+    assert common_document(certificate=files.Certificate("RENEWED\n", "KEY\n")).path != common.path
+
+
+def test_the_state_of_a_tenant_has_the_documents_path_and_nothing_of_it() -> None:
+    common = common_document()
+    login = files.Login("s3cret", "s4lt")
+    own = files.tenant_files(host_name="acme.x.org", login=login, keep_login=False, database=DATABASE)
+    told = files.files_document(own, common)
+    assert told["common"] == common.path
+    assert [file["path"] for file in told["files"]] == [
+        "/etc/caddy/environment",
+        "/var/meltano/project/ui.cfg",
+        "/var/meltano/project/.env",
+    ]
+    assert "KEY" not in json.dumps(told).replace("SECRET_KEY", "")
+
+
 # What the script does there
 
 
@@ -223,6 +262,17 @@ def run(droplet: Path, told: dict[str, Any]) -> list[str]:
 
 def everything(**overrides: Any) -> dict[str, Any]:
     return document(*tenant_files(**overrides).values())
+
+
+def test_files_come_from_the_document_on_the_disk_too(droplet: Path) -> None:
+    alike, own = everything()["files"][:5], everything()["files"][5:]
+    (droplet / "run/meltanodata").mkdir(parents=True)
+    (droplet / "run/meltanodata/common-1.json").write_text(json.dumps({"files": alike}))
+    told = {"files": own, "common": "/run/meltanodata/common-1.json"}
+    assert run(droplet, told) == ["caddy", "meltano"]
+    assert (droplet / "etc/caddy/com.meltanodata.crt").read_text() == "CERTIFICATE\n"
+    assert (droplet / "etc/caddy/environment").read_text() == "HOSTNAME=acme.meltanodata.com\n"
+    assert run(droplet, everything()) == []
 
 
 def test_a_new_droplet_gets_all_files_and_both_services_are_restarted(droplet: Path) -> None:

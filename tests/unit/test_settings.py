@@ -12,11 +12,11 @@ import pulumi
 import pytest
 from cryptography import x509
 from cryptography.hazmat.primitives import hashes, serialization
-from cryptography.hazmat.primitives.asymmetric import ec, ed25519
+from cryptography.hazmat.primitives.asymmetric import ec, ed25519, rsa
 from cryptography.x509.oid import NameOID
 from pulumi.runtime import set_all_config
 
-from meltanodata import settings, stacks
+from meltanodata import certificates, settings, stacks
 from meltanodata.errors import ProblemsError
 from meltanodata.settings import Secrets, Settings
 
@@ -535,3 +535,14 @@ def test_every_setting_is_titled_and_described_with_an_example() -> None:
             assert field.title, name
             assert field.description, name
             assert field.examples, name
+
+
+@pytest.mark.parametrize("key", [SSH_KEY, KEY, rsa.generate_private_key(65537, 2048)])
+@pytest.mark.parametrize("ssh", [True, False])
+def test_a_key_for_ssh_is_handed_on_in_its_shortest_form(key: Any, ssh: bool) -> None:
+    given = pem(key, ssh=ssh)
+    compact = certificates.compact(given)
+    read = serialization.load_pem_private_key(compact.encode(), password=None)
+    assert read.public_key() == key.public_key()
+    assert len(compact) <= len(given)
+    assert certificates.ssh_key_problems(compact) == []
