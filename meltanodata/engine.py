@@ -86,9 +86,13 @@ PARALLEL = 48
 """Operations at a time, if PULUMI_PARALLEL does not say otherwise. They wait: for droplets, for clusters, for SSH. The
 engine's own four a core made tenants stand in a queue for those waits; requests have their limit in the settings."""
 
+MEMORY = "420MiB"
+"""What the engine may have of memory before Go collects garbage sooner, if GOMEMLIMIT does not say otherwise. A full
+stack made at once has 360 MiB in use at the end, and by Go's own rule its heap may then be twice as large."""
+
 
 def _environment() -> dict[str, str]:
-    return {"PULUMI_PARALLEL": str(PARALLEL), **os.environ}
+    return {"PULUMI_PARALLEL": str(PARALLEL), "GOMEMLIMIT": MEMORY, **os.environ}
 
 
 def _started(command: Sequence[str], folder: Path, stderr: IO[str]) -> subprocess.Popen[str]:

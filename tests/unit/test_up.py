@@ -34,7 +34,7 @@ elif args[:1] == ["refresh"] and (folder / "broken").exists():
     sys.exit("error: the token is refused")
 elif args[:1] == ["up"]:
     print("up in", pathlib.Path.cwd())
-    (folder / "parallel").write_text(os.environ["PULUMI_PARALLEL"])
+    (folder / "environment").write_text(json.dumps(dict(os.environ)))
     sys.exit(7)
 """
 
@@ -110,13 +110,18 @@ def test_it_becomes_pulumi_up(world: World) -> None:
     assert (done.returncode, done.stdout) == (7, f"up in {world.project}\n")
 
 
-def test_it_waits_for_many_tenants_at_a_time(world: World, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.delenv("PULUMI_PARALLEL", raising=False)
+@pytest.mark.parametrize(
+    ("name", "ours", "theirs"), [("PULUMI_PARALLEL", str(engine.PARALLEL), "3"), ("GOMEMLIMIT", engine.MEMORY, "2GiB")]
+)
+def test_what_the_engine_works_with_is_ours_unless_somebody_says_otherwise(
+    world: World, monkeypatch: pytest.MonkeyPatch, name: str, ours: str, theirs: str
+) -> None:
+    monkeypatch.delenv(name, raising=False)
     world.up()
-    assert int((world.folder / "parallel").read_text()) == engine.PARALLEL
-    monkeypatch.setenv("PULUMI_PARALLEL", "3")
+    assert json.loads((world.folder / "environment").read_text())[name] == ours
+    monkeypatch.setenv(name, theirs)
     world.up()
-    assert (world.folder / "parallel").read_text() == "3"
+    assert json.loads((world.folder / "environment").read_text())[name] == theirs
 
 
 def test_the_stack_can_be_named(world: World) -> None:
