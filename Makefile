@@ -40,6 +40,7 @@ bench: setup ## what fleets cost, beside what one would pick instead; ARGS="--fl
 	@$(BIN)/python -m bench $(ARGS)
 
 test: check ## everything that CI runs
+	@command -v ping >/dev/null || { apt-get update --quiet && apt-get install --yes --quiet iputils-ping; }  # the doctor's
 	$(BIN)/pytest -n 3 --dist loadfile  # most of it waits: for droplets, clusters, the engine
 
 parity: setup ## the stand-in plugins beside official ones (in MELTANODATA_OFFICIAL_PLUGINS), and the engine's tests with those
