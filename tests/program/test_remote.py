@@ -113,7 +113,8 @@ def test_a_server_that_is_not_up_yet_is_waited_for(
 
 
 @pytest.fixture
-def droplet() -> Iterator[SshServer]:
+def droplet(monkeypatch: pytest.MonkeyPatch) -> Iterator[SshServer]:
+    monkeypatch.setattr(remote, "_DIAL_SECONDS", 10)  # to sign in takes longer on a busy machine than to say nothing
     with SshServer() as server:
         yield server
 
@@ -163,7 +164,6 @@ def test_nothing_is_brought_where_the_host_key_is_not_known_yet(
 def test_a_droplet_that_does_not_take_the_scripts(
     droplet: SshServer, monkeypatch: pytest.MonkeyPatch, other: dict[str, str], instead: str | None, wrong: str
 ) -> None:
-    monkeypatch.setattr(remote, "_DIAL_SECONDS", 10)
     monkeypatch.setattr(remote, "_BRINGING_SECONDS", 1)
     readiness = remote._Readiness("a program")
     droplet.instead = instead
