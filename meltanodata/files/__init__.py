@@ -28,6 +28,8 @@ PROJECT = f"{HOME}/project"
 
 BROUGHT = "/run/meltanodata"
 """Where scripts wait to be run, and what they are all told alike; gone with a reboot, as old ones should be."""
+_SCRIPTS = ("write_files", "meltano", "admin", "verify", "wipe")
+"""All that a Command runs."""
 
 
 @dataclass(frozen=True)
@@ -217,10 +219,6 @@ def placed(name: str) -> File:
 def _brought(stem: str, suffix: str, mode: int, text: str) -> File:
     digest = hashlib.sha256(text.encode()).hexdigest()[:12]
     return File(f"{BROUGHT}/{stem}-{digest}{suffix}", "root", "root", mode, content=text)
-
-
-_SCRIPTS = ("write_files", "meltano", "admin", "verify", "wipe")
-"""All that a Command runs."""
 
 
 def bringing(common: Iterable[File]) -> str:

@@ -46,12 +46,12 @@ def certificate(host: str = "*.meltanodata.com") -> tuple[str, str]:
         .add_extension(x509.SubjectAlternativeName([x509.DNSName(host)]), critical=True)
         .sign(key, None)
     )
-    pem, pkcs8, no_password = (
-        serialization.Encoding.PEM,
-        serialization.PrivateFormat.PKCS8,
-        serialization.NoEncryption(),
-    )
-    return made.public_bytes(pem).decode(), key.private_bytes(pem, pkcs8, no_password).decode()
+    return made.public_bytes(serialization.Encoding.PEM).decode(), _pem(key)
+
+
+def _pem(key: Ed25519PrivateKey) -> str:
+    pem, pkcs8 = serialization.Encoding.PEM, serialization.PrivateFormat.PKCS8
+    return key.private_bytes(pem, pkcs8, serialization.NoEncryption()).decode()
 
 
 def fingerprint() -> str:
@@ -62,9 +62,7 @@ def fingerprint() -> str:
 @cache
 def ssh_key() -> str:
     """A private key for SSH, in the form that Commands are given."""
-    made = Ed25519PrivateKey.generate()
-    pem, pkcs8 = serialization.Encoding.PEM, serialization.PrivateFormat.PKCS8
-    return made.private_bytes(pem, pkcs8, serialization.NoEncryption()).decode()
+    return _pem(Ed25519PrivateKey.generate())
 
 
 def secrets() -> Secrets:

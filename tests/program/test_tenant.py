@@ -466,6 +466,9 @@ def test_a_self_signed_certificate_is_not_compared() -> None:
     assert told(recording, "acme-verify")["fingerprint"] is None
     alike = common(builders.settings(), builders.secrets())
     assert told(recording, "acme-files")["common"] == alike["self_signed"].path
+    caddyfile = json.loads(alike["self_signed"].content or "")["files"][2]["content"]
+    assert "\ntls self_signed\n" in caddyfile
+    assert "\n# tls /etc/caddy/com.meltanodata.crt" in caddyfile
 
 
 def test_the_stacks_port_and_dialect_are_used() -> None:
@@ -473,7 +476,7 @@ def test_the_stacks_port_and_dialect_are_used() -> None:
     ports = {it.inputs["connection"]["port"] for it in recording.resources.values() if "connection" in it.inputs}
     assert ports == {2222}
     alike = common(builders.settings(caddy_version=2), builders.secrets())
-    assert "reverse_proxy localhost:5000" in (alike["wildcard"].content or "")
+    assert "reverse_proxy localhost:5000" in json.loads(alike["wildcard"].content or "")["files"][2]["content"]
     assert told(recording, "acme-files")["common"] == alike["wildcard"].path
 
 

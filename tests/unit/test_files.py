@@ -23,24 +23,24 @@ from meltanodata import files
 from meltanodata.files import write_files
 
 ME, MY_GROUP = pwd.getpwuid(os.getuid()).pw_name, grp.getgrgid(os.getgid()).gr_name
+COMMON: dict[str, Any] = {
+    "domain": "meltanodata.com",
+    "caddy_version": 1,
+    "tls": "wildcard",
+    "certificate": files.Certificate("CERTIFICATE\n", "KEY\n"),
+}
 DATABASE = files.Database("db.example.com", 25060, "defaultdb", "doadmin", "AVNS_x")
 
 
 def tenant_files(**overrides: Any) -> dict[str, files.File]:
     """Those of the tenant's own and those that all have."""
-    common: dict[str, Any] = {
-        "domain": "meltanodata.com",
-        "caddy_version": 1,
-        "tls": "wildcard",
-        "certificate": files.Certificate("CERTIFICATE\n", "KEY\n"),
-    }
     own: dict[str, Any] = {
         "host_name": "acme.meltanodata.com",
         "login": files.Login("s3cret", "s4lt"),
         "keep_login": False,
         "database": DATABASE,
     }
-    common |= {name: overrides.pop(name) for name in list(overrides) if name in common}
+    common = {name: overrides.pop(name, value) for name, value in COMMON.items()}
     return {file.path: file for file in [*files.common_files(**common), *files.tenant_files(**{**own, **overrides})]}
 
 
@@ -187,9 +187,7 @@ def test_a_script_of_another_text_is_another_file(monkeypatch: pytest.MonkeyPatc
 
 
 def common_document(**overrides: Any) -> files.File:
-    certificate = files.Certificate("CERTIFICATE\n", "KEY\n")
-    given_: dict[str, Any] = {"domain": "meltanodata.com", "caddy_version": 1, "tls": "wildcard"}
-    return files.common_document(files.common_files(**{**given_, "certificate": certificate, **overrides}))
+    return files.common_document(files.common_files(**{**COMMON, **overrides}))
 
 
 def test_what_all_droplets_have_alike_is_one_document_there_for_root_alone() -> None:
