@@ -11,7 +11,7 @@ import sys
 import time
 from collections import Counter
 from pathlib import Path  # noqa: TC003 -- typer reads the annotations
-from typing import TYPE_CHECKING, Annotated, Literal, Protocol
+from typing import TYPE_CHECKING, Annotated, Literal, NamedTuple, Protocol
 
 import typer
 
@@ -25,7 +25,7 @@ from sandbox.engine.official import why_not_official
 from sandbox.home import Home, cache
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Collection, Sequence
+    from collections.abc import Callable, Collection, Mapping, Sequence
 
     from bench.fleets import Stack
     from bench.world import World
@@ -33,12 +33,15 @@ if TYPE_CHECKING:
 
     Measured = Callable[[str, Callable[[Stack], Cost], Sequence[Stack]], None]
 
-FLEETS = (1, 10, 60, 200, 500)
 OURS, PEER = "ours", "peer"
-_CYCLES = {1: 3, 10: 3, 60: 2}
-"""How often a fleet is created and destroyed, if not once."""
-_REPEATS = 3
-"""How often a fleet that is there is previewed, and changed."""
+_TIMES = {
+    OURS: {1: (3, 3), 10: (3, 3), 60: (2, 3), 200: (1, 1), 500: (1, 2)},
+    PEER: {1: (3, 3), 10: (2, 2), 60: (1, 1)},
+}
+"""How often a fleet is created and destroyed, and how often it is previewed and changed meanwhile: what two and a half
+hours allow. The peer with 200 and 500 tenants would take three hours more, and only say that its stacks are made, read
+and destroyed one after the other, as an edit is one of a stack."""
+FLEETS = tuple(_TIMES[OURS])
 _EDITS = tuple(f"{act}-one-{edit}" for edit in ("added", "changed", "removed") for act in ("preview", "up"))
 _ONCE_A_CYCLE = ("preview-first", "create", "refresh", "destroy")
 _ROOM = 60
@@ -68,20 +71,27 @@ class Subject(Protocol):
         """Remove everything."""
 
 
+class Kind(NamedTuple):
+    """A subject that can be had."""
+
+    name: str
+    make: Callable[[World, Sequence[Stack]], Subject]
+    times: Mapping[int, tuple[int, int]]
+
+
 class Bench:
     """Takes subjects through all operations on a sandbox."""
 
-    def __init__(self, world: World, runs: Runs, wanted: Collection[str], repeats: int | None) -> None:
+    def __init__(self, world: World, runs: Runs, wanted: Collection[str]) -> None:
         self._world = world
         self._runs = runs
         self._wanted = wanted
         """Operations."""
-        self._repeats = repeats
 
-    def fleet(self, size: int, make: Callable[[World, Sequence[Stack]], Subject], name: str) -> None:
-        """Measure what is missing of a fleet."""
-        cycles = self._repeats or _CYCLES.get(size, 1)
-        repeats = self._repeats or _REPEATS
+    def fleet(self, size: int, subject: Kind, times: tuple[int, int]) -> None:
+        """Measure what is missing of a fleet: so many cycles, and so many edits."""
+        cycles, repeats = times
+        name = subject.name
         planned = {it: cycles if it in _ONCE_A_CYCLE else repeats for it in OPERATIONS}
         for number in range(1, cycles + 1):
             have = Counter(run.operation for run in self._runs.all() if (run.fleet, run.subject) == (size, name))
@@ -91,7 +101,7 @@ class Bench:
             _say(f"{name}, {size} tenants, cycle {number} of {cycles}: {', '.join(left)}")
             self._world.empty()
             stacks = fleets.stacks(size)
-            self._cycle(size, make(self._world, stacks), stacks, left)
+            self._cycle(size, subject.make(self._world, stacks), stacks, left)
 
     def _cycle(self, size: int, subject: Subject, stacks: Sequence[Stack], left: dict[str, int]) -> None:
         """From nothing to nothing."""
@@ -157,10 +167,14 @@ def _edited(subject: Subject, stack: Stack, new: str, measured: Measured) -> Sta
 
 @app.command()
 def main(
-    fleet: Annotated[list[int] | None, typer.Option(help=f"Tenants; default: {', '.join(map(str, FLEETS))}.")] = None,
+    fleet: Annotated[
+        list[int] | None, typer.Option(help=f"Tenants; default: {', '.join(map(str, FLEETS))}, the peer up to 60.")
+    ] = None,
     operation: Annotated[list[str] | None, typer.Option(help=f"Default: all of {', '.join(OPERATIONS)}.")] = None,
     subject: Annotated[list[str] | None, typer.Option(help="ours, peer; default: both.")] = None,
-    repeats: Annotated[int | None, typer.Option(min=1, help="Of everything; default: fewer for large fleets.")] = None,
+    repeats: Annotated[
+        int | None, typer.Option(min=1, help="Of everything; default: fewer for large fleets, and of the peer.")
+    ] = None,
     plugins: Annotated[Literal["auto", "official", "stand-in"], typer.Option(help="Pulumi's plugins.")] = "auto",
     home: Annotated[Path | None, typer.Option(help="Where the sandbox and the runs are; on a disk.")] = None,
     again: Annotated[bool, typer.Option("--again", help="Measure what is there already anew.")] = False,
@@ -177,31 +191,34 @@ def main(
         report.write(runs.all(), peer_missing=None)
         return
     subjects, missing = _subjects(subject or [OURS, PEER])
-    sizes = fleet or list(FLEETS)
+    sizes = fleet or FLEETS
     if again:
-        runs.forget((size, it, name) for size in sizes for it in wanted for name in subjects)
+        runs.forget((size, operation, it.name) for size in sizes for operation in wanted for it in subjects)
     measure.adopt_orphans()
     own = Home(folder / "sandbox")
     with world(own.path, _plugins(own, plugins)) as it:
-        bench = Bench(it, runs, wanted, repeats)
+        bench = Bench(it, runs, wanted)
         for size in sizes:
-            for name, make in list(subjects.items()):
-                try:
-                    bench.fleet(size, make, name)
-                except peer.MissingError as error:
-                    missing = str(error)
-                    del subjects[name]
+            for kind in subjects:
+                # A fleet that is asked for is measured with both.
+                if fleet or size in kind.times:
+                    times = (repeats, repeats) if repeats else kind.times.get(size, (1, 1))
+                    try:
+                        bench.fleet(size, kind, times)
+                    except peer.MissingError as error:
+                        missing = str(error)
+                        subjects = [other for other in subjects if other is not kind]
             report.write(runs.all(), peer_missing=missing)
     if missing:
         _say(f"left out: the comparison, since {missing}")
 
 
-def _subjects(wanted: Collection[str]) -> tuple[dict[str, Callable[[World, Sequence[Stack]], Subject]], str | None]:
-    """What makes each, by its name; and why the peer is not among them, if it should be."""
-    subjects: dict[str, Callable[[World, Sequence[Stack]], Subject]] = {OURS: Ours} if OURS in wanted else {}
+def _subjects(wanted: Collection[str]) -> tuple[list[Kind], str | None]:
+    """Those that can be had; and why the peer is not among them, if it should be."""
+    subjects = [Kind(OURS, Ours, _TIMES[OURS])] if OURS in wanted else []
     if PEER in wanted:
         try:
-            subjects[peer.name()] = peer.Peer
+            subjects.append(Kind(peer.name(), peer.Peer, _TIMES[PEER]))
         except peer.MissingError as error:
             return subjects, str(error)
     return subjects, None

@@ -49,6 +49,10 @@ class Stack:
         """Without one tenant."""
         return replace(self, tenants=tuple(it for it in self.tenants if it.key != key))
 
+    def emptied(self) -> Stack:
+        """Without tenants."""
+        return replace(self, tenants=())
+
 
 def stacks(fleet: int) -> tuple[Stack, ...]:
     """A fleet of so many tenants, split by team."""

@@ -137,14 +137,13 @@ class Ours:
         return self._run(self._command, "up", "--stack", stack.name, *flags)
 
     def refresh(self, stack: Stack) -> Cost:
-        """Read everything there is anew."""
-        flags = ("--yes", "--skip-preview", "--non-interactive", "--color", "never", "--run-program")
-        return self._run("pulumi", "refresh", "--stack", stack.name, *flags)
+        """Read everything there is anew, and make it as the files have it."""
+        return self.up(stack, "--refresh", "--run-program")
 
     def destroy(self, stack: Stack) -> Cost:
-        """Remove everything."""
-        flags = ("--yes", "--skip-preview", "--non-interactive", "--color", "never")
-        return self._run("pulumi", "destroy", "--stack", stack.name, *flags)
+        """Remove all tenants, as one is removed: their entries go."""
+        self.edit(stack.emptied())
+        return self.up(stack)
 
     def _run(self, *argv: str) -> Cost:
         beside = self._world.plugins()

@@ -70,12 +70,13 @@ def _tables(cells: Sequence[dict[str, Any]], peer_missing: str | None) -> Iterat
     subjects = sorted({cell["subject"] for cell in cells}, key=lambda name: (name != _OURS, name))
     found = {(cell["fleet"], cell["operation"], cell["subject"]): cell for cell in cells}
     for size in sorted({cell["fleet"] for cell in cells}):
+        there = [name for name in subjects if any(cell["fleet"] == size and cell["subject"] == name for cell in cells)]
         yield f"\n### {size} tenant{'s' if size > 1 else ''}{_split(size)}\n"
-        heads = [f"{name}: {what}" for name in subjects for what in ("seconds", "MiB", "requests", "MB written")]
+        heads = [f"{name}: {what}" for name in there for what in ("seconds", "MiB", "requests", "MB written")]
         yield f"| operation | {' | '.join(heads)} |"
         yield f"|---|{'--:|' * len(heads)}"
         for operation in OPERATIONS:
-            row = [found.get((size, operation, name)) for name in subjects]
+            row = [found.get((size, operation, name)) for name in there]
             if any(row):
                 yield f"| {operation} | {' | '.join(text for cell in row for text in _texts(cell))} |"
     yield "\n### Growth\n"

@@ -33,6 +33,7 @@ def test_an_edit_touches_one_tenant() -> None:
     assert stack.changed(first.key).tenants == (replace(first, tls="self_signed"), second)
     assert stack.changed(first.key).changed(first.key) == stack
     assert stack.removed(first.key).tenants == (second,)
+    assert stack.emptied() == replace(stack, tenants=())
 
 
 def test_a_cell_is_a_median_with_its_spread() -> None:
