@@ -35,7 +35,7 @@ if TYPE_CHECKING:
 
 OURS, PEER = "ours", "peer"
 _TIMES = {
-    OURS: {1: (3, 3), 10: (3, 3), 60: (2, 3), 200: (1, 1), 500: (1, 2)},
+    OURS: {1: (3, 3), 10: (3, 3), 60: (2, 3), 200: (1, 1), 500: (1, 1)},
     PEER: {1: (3, 3), 10: (2, 2), 60: (1, 1)},
 }
 """How often a fleet is created and destroyed, and how often it is previewed and changed meanwhile: what two and a half

@@ -90,9 +90,15 @@ MEMORY = "420MiB"
 """What the engine may have of memory before Go collects garbage sooner, if GOMEMLIMIT does not say otherwise. A full
 stack made at once has 360 MiB in use at the end, and by Go's own rule its heap may then be twice as large."""
 
+REFRESH_MEMORY = "800MiB"
+"""The same for what refreshes: the engine then has each resource as it was beside as it is."""
 
-def _environment() -> dict[str, str]:
-    return {"PULUMI_PARALLEL": str(PARALLEL), "GOMEMLIMIT": MEMORY, **os.environ}
+
+def _environment(command: Sequence[str]) -> dict[str, str]:
+    """That of the CLI with these arguments."""
+    refreshes = command[0] == "refresh" or any(argument.startswith("--refresh") for argument in command)
+    memory = REFRESH_MEMORY if refreshes else MEMORY
+    return {"PULUMI_PARALLEL": str(PARALLEL), "GOMEMLIMIT": memory, **os.environ}
 
 
 def _started(command: Sequence[str], folder: Path, stderr: IO[str]) -> subprocess.Popen[str]:
@@ -100,7 +106,7 @@ def _started(command: Sequence[str], folder: Path, stderr: IO[str]) -> subproces
         return subprocess.Popen(
             ["pulumi", *command],
             cwd=folder,
-            env=_environment(),
+            env=_environment(command),
             stdout=subprocess.PIPE,
             stderr=stderr,
             text=True,
@@ -214,8 +220,8 @@ def cancel(stack: str, folder: Path) -> None:
 def become_up(stack: str, folder: Path, args: Sequence[str]) -> NoReturn:
     """Go on as `pulumi up`: terminal, signals and exit code are its own from here on."""
     os.chdir(folder)
-    argv = ["pulumi", "up", "--stack", stack, *args]
-    os.execvpe("pulumi", argv, _environment())  # noqa: S606 - nothing in it needs a shell
+    command = ["up", "--stack", stack, *args]
+    os.execvpe("pulumi", ["pulumi", *command], _environment(command))  # noqa: S606 - nothing in it needs a shell
 
 
 def _call(command: Sequence[str], folder: Path, stdin: str | None = None, passphrase_file: Path | None = None) -> str:
@@ -228,7 +234,7 @@ def _call(command: Sequence[str], folder: Path, stdin: str | None = None, passph
 def _run(
     command: Sequence[str], folder: Path, stdin: str | None = None, passphrase_file: Path | None = None
 ) -> subprocess.CompletedProcess[str]:
-    environment = _environment()
+    environment = _environment(command)
     if passphrase_file is not None:
         environment.pop("PULUMI_CONFIG_PASSPHRASE", None)
         environment["PULUMI_CONFIG_PASSPHRASE_FILE"] = str(passphrase_file.absolute())

@@ -124,6 +124,15 @@ def test_what_the_engine_works_with_is_ours_unless_somebody_says_otherwise(
     assert json.loads((world.folder / "environment").read_text())[name] == theirs
 
 
+@pytest.mark.parametrize(
+    ("args", "memory"), [(["--yes"], engine.MEMORY), (["--refresh", "--run-program"], engine.REFRESH_MEMORY)]
+)
+def test_a_refresh_has_more_memory(world: World, monkeypatch: pytest.MonkeyPatch, args: list[str], memory: str) -> None:
+    monkeypatch.delenv("GOMEMLIMIT", raising=False)
+    world.up(*args)
+    assert json.loads((world.folder / "environment").read_text())["GOMEMLIMIT"] == memory
+
+
 def test_the_stack_can_be_named(world: World) -> None:
     world.up("--stack", "dev", stack=None)
     assert world.calls() == ["up --stack dev"]
