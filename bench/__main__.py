@@ -107,6 +107,7 @@ class Bench:
         """From nothing to nothing."""
 
         def measured(operation: str, work: Callable[[Stack], Cost], touched: Sequence[Stack]) -> None:
+            self._world.new_hour()
             began, cost = time.time(), Cost()
             for stack in touched:
                 wait_for_room(self._world, next(iter(self._world.running.teams)), _ROOM)

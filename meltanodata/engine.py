@@ -91,7 +91,7 @@ MEMORY = "420MiB"
 stack made at once has 360 MiB in use at the end, and by Go's own rule its heap may then be twice as large."""
 
 REFRESH_MEMORY = "800MiB"
-"""The same for what refreshes: the engine then has each resource as it was beside as it is."""
+"""The same for what refreshes: the engine then has more in use, and with less than this it mostly collects garbage."""
 
 
 def _environment(command: Sequence[str]) -> dict[str, str]:

@@ -80,6 +80,10 @@ class Control:
         else:
             self._call("PUT", path, fault.model_dump())
 
+    def new_hour(self) -> None:
+        """Let every token have all requests of an hour again, as if it had made none; those of the minute stay."""
+        self._call("POST", "/hour")
+
     def reset(self) -> None:
         """Destroy every droplet and cluster; the accounts hold what they held at first. Tokens stay."""
         self._call("POST", "/reset")

@@ -119,6 +119,12 @@ def _light(request: Request) -> tuple[light.LightDroplets, int]:
     return cloud.droplets, number
 
 
+async def _new_hour(request: Request) -> Response:
+    for limits in _cloud(request).limits.values():
+        limits.hour.times.clear()
+    return JSONResponse({})
+
+
 async def _reset(request: Request) -> Response:
     """Machines and clusters go first, so that nothing of them is left."""
     cloud = _cloud(request)
@@ -159,5 +165,6 @@ routes = [
     Route("/_sandbox/droplets/{id:int}/executions", _executions),
     Route("/_sandbox/droplets/{id:int}/fault", _set_droplet_fault, methods=["PUT"]),
     Route("/_sandbox/droplets/{id:int}/fault", _clear_droplet_fault, methods=["DELETE"]),
+    Route("/_sandbox/hour", _new_hour, methods=["POST"]),
     Route("/_sandbox/reset", _reset, methods=["POST"]),
 ]

@@ -232,6 +232,16 @@ def test_faults_are_listed_and_taken_back(meltano: Client, control: Control) -> 
         control.remove_fault(first)
 
 
+def test_a_new_hour_has_all_its_requests(meltano: Client, control: Control) -> None:
+    def left() -> int:
+        return int(meltano.request("GET", "/v2/account").headers["ratelimit-remaining"])
+
+    before = left()
+    assert left() == before - 1
+    control.new_hour()
+    assert left() == 4999
+
+
 def test_a_reset_leaves_nothing(meltano: Client, control: Control) -> None:
     first = meltano.get("/v2/account/keys")["ssh_keys"]
     meltano.post("/v2/droplets", new_droplet(meltano), 202)
