@@ -169,7 +169,8 @@ def _edited(subject: Subject, stack: Stack, new: str, measured: Measured) -> Sta
 @app.command()
 def main(
     fleet: Annotated[
-        list[int] | None, typer.Option(help=f"Tenants; default: {', '.join(map(str, FLEETS))}, the peer up to 60.")
+        list[int] | None,
+        typer.Option(help=f"Tenants; default: {', '.join(map(str, FLEETS))}, the peer up to {max(_TIMES[PEER])}."),
     ] = None,
     operation: Annotated[list[str] | None, typer.Option(help=f"Default: all of {', '.join(OPERATIONS)}.")] = None,
     subject: Annotated[list[str] | None, typer.Option(help="ours, peer; default: both.")] = None,

@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any
 
 import psutil
 
+from bench.fleets import TEAM_SIZE
 from bench.results import OPERATIONS, exponent, line, summarize
 
 if TYPE_CHECKING:
@@ -20,7 +21,6 @@ if TYPE_CHECKING:
 _HERE = Path(__file__).parent
 _BEGIN, _END = "<!-- written by python -m bench: begin -->\n", "<!-- end -->\n"
 _OURS = "ours"
-_PER_STACK = 60
 _GROWTH = ("preview-first", "create", "preview-unchanged", "refresh", "destroy")
 
 
@@ -70,7 +70,7 @@ def _tables(cells: Sequence[dict[str, Any]], peer_missing: str | None) -> Iterat
     subjects = sorted({cell["subject"] for cell in cells}, key=lambda name: (name != _OURS, name))
     found = {(cell["fleet"], cell["operation"], cell["subject"]): cell for cell in cells}
     for size in sorted({cell["fleet"] for cell in cells}):
-        there = [name for name in subjects if any(cell["fleet"] == size and cell["subject"] == name for cell in cells)]
+        there = [name for name in subjects if any((size, operation, name) in found for operation in OPERATIONS)]
         yield f"\n### {size} tenant{'s' if size > 1 else ''}{_split(size)}\n"
         heads = [f"{name}: {what}" for name in there for what in ("seconds", "MiB", "requests", "MB written")]
         yield f"| operation | {' | '.join(heads)} |"
@@ -80,14 +80,14 @@ def _tables(cells: Sequence[dict[str, Any]], peer_missing: str | None) -> Iterat
             if any(row):
                 yield f"| {operation} | {' | '.join(text for cell in row for text in _texts(cell))} |"
     yield "\n### Growth\n"
-    yield f"Up to {_PER_STACK} tenants, which is one stack: seconds = a + b · tenants, and k of seconds ~ tenants^k"
+    yield f"Up to {TEAM_SIZE} tenants, which is one stack: seconds = a + b · tenants, and k of seconds ~ tenants^k"
     yield "between 10 and 60; 1 is linear.\n"
     yield "| operation | subject | a, seconds | b, seconds a tenant | k |"
     yield "|---|---|--:|--:|--:|"
     for operation in _GROWTH:
         for name in subjects:
             points = [(c["fleet"], c["seconds"]) for c in cells if c["operation"] == operation and c["subject"] == name]
-            points = [(x, y) for x, y in points if x <= _PER_STACK]
+            points = [(x, y) for x, y in points if x <= TEAM_SIZE]
             if len(points) > 1:
                 start, slope = line(points)
                 tail = [(x, y) for x, y in points if x > 1]
@@ -96,7 +96,7 @@ def _tables(cells: Sequence[dict[str, Any]], peer_missing: str | None) -> Iterat
 
 
 def _split(size: int) -> str:
-    count = -(-size // _PER_STACK)
+    count = -(-size // TEAM_SIZE)
     return f", in {count} stacks" if count > 1 else ""
 
 
