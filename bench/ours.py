@@ -17,7 +17,7 @@ from sandbox.home import PROJECT
 from sandbox.keys import Keys
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Mapping, Sequence
 
     from bench.fleets import Stack
     from bench.measure import Cost
@@ -32,12 +32,15 @@ class Ours:
 
     name = NAME
 
-    def __init__(self, world: World, stacks: Sequence[Stack], **settings: object) -> None:
+    def __init__(
+        self, world: World, stacks: Sequence[Stack], environment: Mapping[str, str] | None = None, **settings: object
+    ) -> None:
         """Make the project and its stacks, anew.
 
         Args:
             world: where.
             stacks: their tenants at first.
+            environment: what the commands' own has beside the sandbox's.
             settings: what every stack's are beside the sandbox's own.
         """
         self._world = world
@@ -52,6 +55,7 @@ class Ours:
             **pulumi.environment(world.home, world.running, engine),
             # As the sandbox has it.
             "PULUMI_BACKEND_URL": f"file://{world.home.folder(f'{NAME}/state')}?metadata=skip",
+            **(environment or {}),
         }
         self._environment.pop("PULUMI_STACK")
         self._command = str(Path(sys.executable).with_name("meltanodata"))

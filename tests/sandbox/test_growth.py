@@ -14,15 +14,20 @@ from bench.world import world
 if TYPE_CHECKING:
     from pathlib import Path
 
-FEW, MANY = 8, 24
+FEW, MANY = 8, 32
 
 
 @pytest.mark.timeout(1200)
 def test_a_stack_costs_in_proportion_to_its_tenants(tmp_path: Path) -> None:
     """Processor time within one run on one machine; what every run costs, whatever its tenants, is the leeway.
 
-    That is a third to a half of what few tenants cost, so that a machine which is busy with other tests at the wrong
-    moment fails nobody. Of our own program's work, test_program.py asks for more: there it is counted, not timed.
+    That is most of what few tenants take: many take about half of what they may, so that a machine which is busy with
+    other tests at the wrong moment fails nobody. Of our own program's work, test_program.py asks for more: there it is
+    counted, not timed.
+
+    The engine's checkpoints are left out. There are two an operation, of the whole state, and so they cost the square
+    of the tenants by the engine's design (docs/decisions/where-the-time-goes.md): more than half of a create of 24, in
+    which anything else would be lost. What they are made of, the state, is measured by itself.
     """
     cpu: dict[str, dict[int, float]] = {"preview-first": {}, "create": {}, "preview-unchanged": {}}
     state, requests = {}, {}
@@ -31,7 +36,7 @@ def test_a_stack_costs_in_proportion_to_its_tenants(tmp_path: Path) -> None:
             sandbox.empty()
             (stack,) = fleets.stacks(size)
             # As fast as the API allows for so few: the waits are not what is measured.
-            ours = Ours(sandbox, [stack], requests_per_second=100)
+            ours = Ours(sandbox, [stack], {"PULUMI_SKIP_CHECKPOINTS": "true"}, requests_per_second=100)
             cpu["preview-first"][size] = min(ours.preview(stack).cpu_seconds for _ in range(2))
             began = time.time()
             cpu["create"][size] = ours.up(stack).cpu_seconds
