@@ -96,7 +96,7 @@ REFRESH_MEMORY = "800MiB"
 
 def _environment(command: Sequence[str]) -> dict[str, str]:
     """That of the CLI with these arguments."""
-    refreshes = command[0] == "refresh" or any(argument.startswith("--refresh") for argument in command)
+    refreshes = command[0] == "refresh" or any(argument.startswith(("--refresh", "-r")) for argument in command)
     memory = REFRESH_MEMORY if refreshes else MEMORY
     return {"PULUMI_PARALLEL": str(PARALLEL), "GOMEMLIMIT": memory, **os.environ}
 

@@ -125,7 +125,12 @@ def test_what_the_engine_works_with_is_ours_unless_somebody_says_otherwise(
 
 
 @pytest.mark.parametrize(
-    ("args", "memory"), [(["--yes"], engine.MEMORY), (["--refresh", "--run-program"], engine.REFRESH_MEMORY)]
+    ("args", "memory"),
+    [
+        (["--yes"], engine.MEMORY),
+        (["--refresh", "--run-program"], engine.REFRESH_MEMORY),
+        (["-r"], engine.REFRESH_MEMORY),
+    ],
 )
 def test_a_refresh_has_more_memory(world: World, monkeypatch: pytest.MonkeyPatch, args: list[str], memory: str) -> None:
     monkeypatch.delenv("GOMEMLIMIT", raising=False)
