@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import signal
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -19,6 +20,11 @@ _CREDENTIALS = ("DIGITALOCEAN_", "PULUMI_", "SPACES_", "OP_", "GITHUB_TOKEN", "M
 for _name in [name for name in os.environ if name.startswith(_CREDENTIALS)]:
     del os.environ[_name]
 os.environ.pop("SSH_AUTH_SOCK", None)
+
+# In the background of a shell script interrupts are ignored, and what is started there inherits it: those of the tests
+# that interrupt something would wait for what does not come.
+if signal.getsignal(signal.SIGINT) == signal.SIG_IGN:
+    signal.signal(signal.SIGINT, signal.default_int_handler)
 
 # A machine that builds an engine beside the tests is slow at times; that is no failure of theirs.
 settings.register_profile("meltanodata", deadline=None)
