@@ -151,7 +151,7 @@ def _command(seconds: int, python: str, script: str) -> str:
 
 
 def _stdin(document: pulumi.Input[Mapping[str, Any]], *, secret: bool) -> pulumi.Output[str]:
-    text = pulumi.Output.json_dumps(document, sort_keys=True)
+    text = pulumi.Output.json_dumps(document, sort_keys=True, separators=(",", ":"))
     return pulumi.Output.secret(text) if secret else text
 
 

@@ -68,7 +68,7 @@ def common(settings: Settings, secrets: Secrets) -> dict[files.Tls, files.File]:
     kinds: tuple[files.Tls, ...] = get_args(files.Tls)
     return {
         tls: files.common_document(
-            files.common_files(
+            files.droplet_files(
                 domain=settings.domain, caddy_version=settings.caddy_version, tls=tls, certificate=certificate
             )
         )
@@ -274,14 +274,10 @@ def _files(
     args: TenantArgs, host_name: str, *, login: Mapping[str, str], database: Mapping[str, Any]
 ) -> Mapping[str, Any]:
     """The document of the files' Command, once the cluster and the passwords are there."""
-    return files.files_document(
-        files.tenant_files(
-            host_name=host_name,
-            login=files.Login(**login),
-            keep_login=args.tenant.keeps_login,
-            database=files.Database(**database),
-        ),
+    return files.tenant_document(
         args.common[args.tenant.tls],
+        files.tenant_values(host_name=host_name, login=files.Login(**login), database=files.Database(**database)),
+        keep_login=args.tenant.keeps_login,
     )
 
 

@@ -46,8 +46,8 @@ class File:
     """The whole file; None where `lines` says some of it."""
     lines: Mapping[str, str] | None = None
     """Lines of a file that others write to as well, by the name that each one sets."""
-    kept: tuple[str, ...] = ()
-    """Names whose line stays as it is where there is one."""
+    template: bool = False
+    """Each `${NAME}` in it is one of `tenant_values`."""
 
 
 @dataclass(frozen=True)
@@ -77,8 +77,8 @@ class Certificate:
     key: str
 
 
-def common_files(*, domain: str, caddy_version: Literal[1, 2], tls: Tls, certificate: Certificate) -> list[File]:
-    """The files that all droplets have alike, with owners and modes of the guide's step 4.
+def droplet_files(*, domain: str, caddy_version: Literal[1, 2], tls: Tls, certificate: Certificate) -> list[File]:
+    """The files of a droplet, with owners and modes of the guide's steps 4 and 5, but for the tenant's own values.
 
     The certificate is there whatever `tls` says: to go back to it is then a change of the Caddyfile alone.
 
@@ -98,29 +98,55 @@ def common_files(*, domain: str, caddy_version: Literal[1, 2], tls: Tls, certifi
         # Meltano 3 has no UI: whoever types `meltano upgrade`, or clicks it, must not get it.
         File(constraints, "root", "root", 0o644, None, "meltano<3\n"),
         File(f"{HOME}/.venv/pip.conf", "root", "root", 0o644, None, f"[install]\nconstraint = {constraints}\n"),
+        File("/etc/caddy/environment", "root", "root", 0o644, "caddy", "HOSTNAME=${HOSTNAME}\n", template=True),
+        # Meltano reads it as a .env file, whose double quotes are those of JSON.
+        File(
+            f"{PROJECT}/ui.cfg",
+            *("meltano", "meltano", 0o640, "meltano"),
+            lines={
+                "SERVER_NAME": 'SERVER_NAME = "${HOSTNAME}"',
+                "SECRET_KEY": 'SECRET_KEY = "${SECRET_KEY}"',
+                "SECURITY_PASSWORD_SALT": 'SECURITY_PASSWORD_SALT = "${SECURITY_PASSWORD_SALT}"',
+            },
+            template=True,
+        ),
+        # The group writes it over FTP and cannot read it. Meltano keeps its plugins' settings there too.
+        File(
+            f"{PROJECT}/.env",
+            *("meltano", "meltano", 0o620, "meltano"),
+            lines={
+                "PG_USERNAME": "PG_USERNAME=${PG_USERNAME}",
+                "PG_PASSWORD": "PG_PASSWORD=${PG_PASSWORD}",
+                "PG_ADDRESS": "PG_ADDRESS=${PG_ADDRESS}",
+                "PG_PORT": "PG_PORT=${PG_PORT}",
+                "PG_DATABASE": "PG_DATABASE=${PG_DATABASE}",
+            },
+            template=True,
+        ),
     ]
 
 
-def tenant_files(*, host_name: str, login: Login, keep_login: bool, database: Database) -> list[File]:
-    """The files of a tenant's own, with owners and modes of the guide's steps 4 and 5.
+def tenant_values(*, host_name: str, login: Login, database: Database) -> dict[str, str]:
+    """What the files of a droplet have of its tenant's own, by name, each as it stands there.
 
     Args:
         host_name: the instance's.
         login: the secrets of the logins.
-        keep_login: whether those that an instance made by hand has stay: with others no password would fit any more.
         database: the tenant's.
+
+    Raises:
+        ValueError: see `_env_quoted`.
     """
-    return [
-        File("/etc/caddy/environment", "root", "root", 0o644, "caddy", f"HOSTNAME={host_name}\n"),
-        File(
-            f"{PROJECT}/ui.cfg",
-            *("meltano", "meltano", 0o640, "meltano"),
-            lines=ui_lines(host_name, login),
-            kept=("SECRET_KEY", "SECURITY_PASSWORD_SALT") if keep_login else (),
-        ),
-        # The group writes it over FTP and cannot read it. Meltano keeps its plugins' settings there too.
-        File(f"{PROJECT}/.env", "meltano", "meltano", 0o620, "meltano", lines=env_lines(database)),
-    ]
+    return {
+        "HOSTNAME": host_name,
+        "SECRET_KEY": json.dumps(login.secret_key)[1:-1],
+        "SECURITY_PASSWORD_SALT": json.dumps(login.password_salt)[1:-1],
+        "PG_USERNAME": _env_quoted(database.user),
+        "PG_PASSWORD": _env_quoted(database.password),
+        "PG_ADDRESS": _env_quoted(database.host),
+        "PG_PORT": str(database.port),
+        "PG_DATABASE": _env_quoted(database.database),
+    }
 
 
 class _Caddyfile(Template):
@@ -145,24 +171,6 @@ def caddyfile(version: Literal[1, 2], tls: Tls, stem: str) -> str:
     )
 
 
-def ui_lines(host_name: str, login: Login) -> dict[str, str]:
-    """The guide's `ui.cfg`; Meltano reads it as a .env file, whose quotes are those of JSON."""
-    values = {"SERVER_NAME": host_name, "SECRET_KEY": login.secret_key, "SECURITY_PASSWORD_SALT": login.password_salt}
-    return {name: f"{name} = {json.dumps(value)}" for name, value in values.items()}
-
-
-def env_lines(database: Database) -> dict[str, str]:
-    """The guide's five variables for target-postgres, each as its line of `.env`."""
-    values = {
-        "PG_USERNAME": database.user,
-        "PG_PASSWORD": database.password,
-        "PG_ADDRESS": database.host,
-        "PG_PORT": str(database.port),
-        "PG_DATABASE": database.database,
-    }
-    return {name: f"{name}={_env_quoted(value)}" for name, value in values.items()}
-
-
 def _env_quoted(value: str) -> str:
     """A value as python-dotenv, and so Meltano, reads it back.
 
@@ -180,18 +188,31 @@ def _env_quoted(value: str) -> str:
     return f"'{escaped}'"
 
 
-def files_document(files: Iterable[File], common: File | None = None) -> dict[str, Any]:
-    """What `write_files.py` is told; with what is in a document that is on the droplet, where one is named."""
-    told = [{name: value for name, value in asdict(file).items() if value not in (None, ())} for file in files]
-    return {"files": told, **({"common": common.path} if common else {})}
+def files_document(files: Iterable[File]) -> dict[str, Any]:
+    """What `write_files.py` is told, the files whole."""
+    told = [{name: value for name, value in asdict(file).items() if value not in (None, False)} for file in files]
+    return {"files": told}
 
 
 def common_document(files: Iterable[File]) -> File:
-    """The document of the files that all droplets have alike, as a file of a droplet: for `files_document` to name.
+    """The document of the files that all droplets have alike, as a file of a droplet: for `tenant_document` to name.
 
     So it is not in the state of every tenant, but its path is, which is another one for another content. Root's alone.
     """
     return _brought("common", ".json", 0o600, json.dumps(files_document(files), sort_keys=True))
+
+
+def tenant_document(common: File, values: Mapping[str, str], *, keep_login: bool) -> dict[str, Any]:
+    """What `write_files.py` is told of a tenant: no more than is its own, since the state has it several times.
+
+    Args:
+        common: the document that is on the droplet, see `common_document`.
+        values: see `tenant_values`.
+        keep_login: whether the secrets of the logins stay that an instance made by hand has.
+    """
+    # With others no password of the instance's logins would fit any more.
+    kept = ["SECRET_KEY", "SECURITY_PASSWORD_SALT"] if keep_login else []
+    return {"common": common.path, "values": values, "kept": kept}
 
 
 def script(name: str) -> str:

@@ -15,6 +15,7 @@ import re
 import subprocess
 import tempfile
 from pathlib import Path
+from string import Template
 from typing import Any
 
 TO_RESTART = "var/lib/meltanodata/restart"
@@ -25,27 +26,39 @@ def main(document: dict[str, Any], root: Path = Path("/"), systemctl: str = "sys
     """Write what differs, then restart what has to be.
 
     Args:
-        document: `files`, each with path, owner, group, mode, service if there is one, and content, or lines and which
-            of them are kept, if any; `common`, if there are more of them in a document on the disk, its path.
+        document: `files`, each with path, owner, group, mode, service if there is one, and content or lines; or
+            `common`, the path of such a document on the disk, with the `values` for its templates, by name, and the
+            names `kept`, whose lines stay as they are where there are any.
         root: the machine's root folder; another one in tests.
         systemctl: the program; another one in tests.
     """
-    files = document["files"]
     if "common" in document:
-        files = [*json.loads((root / document["common"].lstrip("/")).read_text(encoding="utf-8"))["files"], *files]
+        common = json.loads((root / document["common"].lstrip("/")).read_text(encoding="utf-8"))
+        files = [filled(file, document["values"]) for file in common["files"]]
+    else:
+        files = document["files"]
     for file in files:
-        write(file, root)
+        write(file, root, document.get("kept", []))
     services = dict.fromkeys(file["service"] for file in files if "service" in file)
     failures = [restart(service, root / TO_RESTART / service, systemctl) for service in services]
     if any(failures):
         raise SystemExit("\n".join(filter(None, failures)))
 
 
-def write(file: dict[str, Any], root: Path) -> None:
+def filled(file: dict[str, Any], values: dict[str, str]) -> dict[str, Any]:
+    """The file with the values in the place of their names, if it is a template."""
+    if not file.get("template"):
+        return file
+    if "lines" in file:
+        return {**file, "lines": {name: Template(line).substitute(values) for name, line in file["lines"].items()}}
+    return {**file, "content": Template(file["content"]).substitute(values)}
+
+
+def write(file: dict[str, Any], root: Path, kept: list[str]) -> None:
     """Replace the file in one step if its content differs; else mend no more than its owner and mode."""
     path = root / file["path"].lstrip("/")
     old = read(path)
-    new = with_lines(old or b"", file["lines"], file.get("kept", [])) if "lines" in file else file["content"].encode()
+    new = with_lines(old or b"", file["lines"], kept) if "lines" in file else file["content"].encode()
     owner, group = pwd.getpwnam(file["owner"]).pw_uid, grp.getgrnam(file["group"]).gr_gid
     if new == old:
         status = path.stat()

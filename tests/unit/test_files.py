@@ -32,16 +32,21 @@ COMMON: dict[str, Any] = {
 DATABASE = files.Database("db.example.com", 25060, "defaultdb", "doadmin", "AVNS_x")
 
 
-def tenant_files(**overrides: Any) -> dict[str, files.File]:
-    """Those of the tenant's own and those that all have."""
+def values(**overrides: Any) -> dict[str, str]:
+    """Those of the tenant acme."""
     own: dict[str, Any] = {
         "host_name": "acme.meltanodata.com",
         "login": files.Login("s3cret", "s4lt"),
-        "keep_login": False,
         "database": DATABASE,
     }
+    return files.tenant_values(**{**own, **overrides})
+
+
+def droplet_files(**overrides: Any) -> dict[str, dict[str, Any]]:
+    """Those of acme's droplet, by path, as the script there writes them."""
     common = {name: overrides.pop(name, value) for name, value in COMMON.items()}
-    return {file.path: file for file in [*files.common_files(**common), *files.tenant_files(**{**own, **overrides})]}
+    told = json.loads(json.dumps(files.files_document(files.droplet_files(**common))))["files"]
+    return {file["path"]: write_files.filled(file, values(**overrides)) for file in told}
 
 
 # What goes to the droplet
@@ -61,9 +66,9 @@ def tenant_files(**overrides: Any) -> dict[str, files.File]:
     ],
 )
 def test_owners_modes_and_services(path: str, owner: str, group: str, mode: int, service: str | None) -> None:
-    file = tenant_files()[path]
-    assert (file.owner, file.group, file.mode, file.service) == (owner, group, mode, service)
-    assert len(tenant_files()) == 8
+    file = droplet_files()[path]
+    assert (file["owner"], file["group"], file["mode"], file.get("service")) == (owner, group, mode, service)
+    assert len(droplet_files()) == 8
 
 
 GUIDE = """\
@@ -92,21 +97,21 @@ gzip
 
 
 def test_the_guides_caddyfile() -> None:
-    assert tenant_files()["/etc/caddy/Caddyfile"].content == GUIDE
+    assert droplet_files()["/etc/caddy/Caddyfile"]["content"] == GUIDE
 
 
 def test_the_guides_self_signed_fallback() -> None:
-    fallback = tenant_files(tls="self_signed")
+    fallback = droplet_files(tls="self_signed")
     lines = "\ntls /etc/caddy/com.meltanodata.crt /etc/caddy/com.meltanodata.key\n"
     expected = GUIDE.replace("# tls self_signed", "tls self_signed").replace(lines, f"\n# {lines.strip()}\n")
-    assert fallback["/etc/caddy/Caddyfile"].content == expected
-    unlike = [path for path, file in tenant_files().items() if fallback[path] != file]
+    assert fallback["/etc/caddy/Caddyfile"]["content"] == expected
+    unlike = [path for path, file in droplet_files().items() if fallback[path] != file]
     assert unlike == ["/etc/caddy/Caddyfile"]
 
 
 def test_caddy_2_is_told_the_same() -> None:
     wildcard, fallback = (
-        str(tenant_files(caddy_version=2, tls=tls)["/etc/caddy/Caddyfile"].content).splitlines()
+        droplet_files(caddy_version=2, tls=tls)["/etc/caddy/Caddyfile"]["content"].splitlines()
         for tls in ("wildcard", "self_signed")
     )
     assert "\ttls /etc/caddy/com.meltanodata.crt /etc/caddy/com.meltanodata.key" in wildcard
@@ -117,19 +122,18 @@ def test_caddy_2_is_told_the_same() -> None:
 
 
 def test_the_other_files() -> None:
-    made = tenant_files()
-    assert made["/etc/caddy/com.meltanodata.crt"].content == "CERTIFICATE\n"
-    assert made["/etc/caddy/com.meltanodata.key"].content == "KEY\n"
-    assert made["/etc/caddy/environment"].content == "HOSTNAME=acme.meltanodata.com\n"
-    assert made["/var/meltano/project/ui.cfg"].lines == {
+    made = droplet_files()
+    assert made["/etc/caddy/com.meltanodata.crt"]["content"] == "CERTIFICATE\n"
+    assert made["/etc/caddy/com.meltanodata.key"]["content"] == "KEY\n"
+    assert made["/etc/caddy/environment"]["content"] == "HOSTNAME=acme.meltanodata.com\n"
+    assert made["/var/meltano/project/ui.cfg"]["lines"] == {
         "SERVER_NAME": 'SERVER_NAME = "acme.meltanodata.com"',
         "SECRET_KEY": 'SECRET_KEY = "s3cret"',
         "SECURITY_PASSWORD_SALT": 'SECURITY_PASSWORD_SALT = "s4lt"',
     }
-    assert made["/var/meltano/project/ui.cfg"].kept == ()
-    assert made["/var/meltano/constraints.txt"].content == "meltano<3\n"
-    assert made["/var/meltano/.venv/pip.conf"].content == "[install]\nconstraint = /var/meltano/constraints.txt\n"
-    assert made["/var/meltano/project/.env"].lines == {
+    assert made["/var/meltano/constraints.txt"]["content"] == "meltano<3\n"
+    assert made["/var/meltano/.venv/pip.conf"]["content"] == "[install]\nconstraint = /var/meltano/constraints.txt\n"
+    assert made["/var/meltano/project/.env"]["lines"] == {
         "PG_USERNAME": "PG_USERNAME=doadmin",
         "PG_PASSWORD": "PG_PASSWORD=AVNS_x",
         "PG_ADDRESS": "PG_ADDRESS=db.example.com",
@@ -141,7 +145,8 @@ def test_the_other_files() -> None:
 @given(st.text(st.characters(exclude_categories=["C", "Zl", "Zp"]), min_size=1))
 @hypothesis(suppress_health_check=[HealthCheck.function_scoped_fixture])
 def test_any_password_is_read_back_from_env(tmp_path: Path, password: str) -> None:
-    lines = files.env_lines(files.Database("h", 1, "d", "u", password))
+    database = files.Database("h", 1, "d", "u", password)
+    lines = droplet_files(database=database)["/var/meltano/project/.env"]["lines"]
     (tmp_path / ".env").write_text("\n".join([*lines.values(), "AFTER=it", ""]), encoding="utf-8")
     values = dotenv.dotenv_values(tmp_path / ".env")
     assert values["PG_PASSWORD"] == password
@@ -151,7 +156,7 @@ def test_any_password_is_read_back_from_env(tmp_path: Path, password: str) -> No
 @pytest.mark.parametrize("password", ["two\nlines", "end\n", "\r", "\x0b", "\u2028"])
 def test_a_password_with_a_line_break_is_refused(password: str) -> None:
     with pytest.raises(ValueError, match="line break"):
-        files.env_lines(files.Database("h", 1, "d", "u", password))
+        values(database=files.Database("h", 1, "d", "u", password))
 
 
 @given(st.dictionaries(st.text(), st.text() | st.integers() | st.none()))
@@ -187,7 +192,7 @@ def test_a_script_of_another_text_is_another_file(monkeypatch: pytest.MonkeyPatc
 
 
 def common_document(**overrides: Any) -> files.File:
-    return files.common_document(files.common_files(**{**COMMON, **overrides}))
+    return files.common_document(files.droplet_files(**{**COMMON, **overrides}))
 
 
 def test_what_all_droplets_have_alike_is_one_document_there_for_root_alone() -> None:
@@ -200,6 +205,9 @@ def test_what_all_droplets_have_alike_is_one_document_there_for_root_alone() -> 
         "/etc/caddy/Caddyfile",
         "/var/meltano/constraints.txt",
         "/var/meltano/.venv/pip.conf",
+        "/etc/caddy/environment",
+        "/var/meltano/project/ui.cfg",
+        "/var/meltano/project/.env",
     ]
     assert common_document() == common
     assert common_document(certificate=files.Certificate("RENEWED\n", "KEY\n")).path != common.path
@@ -207,16 +215,20 @@ def test_what_all_droplets_have_alike_is_one_document_there_for_root_alone() -> 
 
 def test_the_state_of_a_tenant_has_the_documents_path_and_nothing_of_it() -> None:
     common = common_document()
-    login = files.Login("s3cret", "s4lt")
-    own = files.tenant_files(host_name="acme.x.org", login=login, keep_login=False, database=DATABASE)
-    told = files.files_document(own, common)
-    assert told["common"] == common.path
-    assert [file["path"] for file in told["files"]] == [
-        "/etc/caddy/environment",
-        "/var/meltano/project/ui.cfg",
-        "/var/meltano/project/.env",
-    ]
-    assert "KEY" not in json.dumps(told).replace("SECRET_KEY", "")
+    assert files.tenant_document(common, values(), keep_login=False) == {
+        "common": common.path,
+        "values": {
+            "HOSTNAME": "acme.meltanodata.com",
+            "SECRET_KEY": "s3cret",
+            "SECURITY_PASSWORD_SALT": "s4lt",
+            "PG_USERNAME": "doadmin",
+            "PG_PASSWORD": "AVNS_x",
+            "PG_ADDRESS": "db.example.com",
+            "PG_PORT": "25060",
+            "PG_DATABASE": "defaultdb",
+        },
+        "kept": [],
+    }
 
 
 # What the script does there
@@ -242,12 +254,9 @@ esac
     return tmp_path
 
 
-def document(*given_: files.File) -> dict[str, Any]:
+def document(*given_: dict[str, Any]) -> dict[str, Any]:
     """The document for these files, all of whoever runs the tests."""
-    told: dict[str, Any] = json.loads(json.dumps(files.files_document(list(given_))))
-    for file in told["files"]:
-        file |= {"owner": ME, "group": MY_GROUP}
-    return told
+    return {"files": [{**file, "owner": ME, "group": MY_GROUP} for file in given_]}
 
 
 def run(droplet: Path, told: dict[str, Any]) -> list[str]:
@@ -259,14 +268,15 @@ def run(droplet: Path, told: dict[str, Any]) -> list[str]:
 
 
 def everything(**overrides: Any) -> dict[str, Any]:
-    return document(*tenant_files(**overrides).values())
+    return document(*droplet_files(**overrides).values())
 
 
-def test_files_come_from_the_document_on_the_disk_too(droplet: Path) -> None:
-    alike, own = everything()["files"][:5], everything()["files"][5:]
+def test_files_come_from_the_document_on_the_disk_and_values_from_the_tenants(droplet: Path) -> None:
+    common = common_document()
+    alike = document(*json.loads(common.content or "")["files"])
     (droplet / "run/meltanodata").mkdir(parents=True)
-    (droplet / "run/meltanodata/common-1.json").write_text(json.dumps({"files": alike}))
-    told = {"files": own, "common": "/run/meltanodata/common-1.json"}
+    (droplet / common.path.lstrip("/")).write_text(json.dumps(alike))
+    told = files.tenant_document(common, values(), keep_login=False)
     assert run(droplet, told) == ["caddy", "meltano"]
     assert (droplet / "etc/caddy/com.meltanodata.crt").read_text() == "CERTIFICATE\n"
     assert (droplet / "etc/caddy/environment").read_text() == "HOSTNAME=acme.meltanodata.com\n"
@@ -327,7 +337,7 @@ def test_owner_and_mode_are_mended_without_a_restart(droplet: Path) -> None:
 def test_a_run_killed_before_the_restart_is_finished_by_the_next(droplet: Path) -> None:
     run(droplet, everything())
     for file in everything(tls="self_signed")["files"]:
-        write_files.write(file, droplet)
+        write_files.write(file, droplet, [])
     assert run(droplet, everything(tls="self_signed")) == ["caddy"]
     assert run(droplet, everything(tls="self_signed")) == []
 
@@ -363,7 +373,7 @@ ENV = "var/meltano/project/.env"
 
 def env_after(droplet: Path, before: str) -> str:
     (droplet / ENV).write_text(before)
-    run(droplet, document(tenant_files()["/var/meltano/project/.env"]))
+    run(droplet, document(droplet_files()["/var/meltano/project/.env"]))
     return (droplet / ENV).read_text()
 
 
@@ -381,7 +391,8 @@ UI = "var/meltano/project/ui.cfg"
 def ui_after(droplet: Path, before: str | None, *, keep: bool) -> dict[str, str | None]:
     if before is not None:
         (droplet / UI).write_text(before)
-    run(droplet, document(tenant_files(keep_login=keep)["/var/meltano/project/ui.cfg"]))
+    kept = files.tenant_document(common_document(), values(), keep_login=keep)["kept"]
+    run(droplet, {**document(droplet_files()["/var/meltano/project/ui.cfg"]), "kept": kept})
     return dotenv.dotenv_values(droplet / UI)
 
 
@@ -432,7 +443,7 @@ def test_a_line_that_says_something_else_is_replaced(droplet: Path, line: str) -
 
 def test_what_is_no_text_survives(droplet: Path) -> None:
     (droplet / ENV).write_bytes(b"LATIN=\xe9\n")
-    run(droplet, document(tenant_files()["/var/meltano/project/.env"]))
+    run(droplet, document(droplet_files()["/var/meltano/project/.env"]))
     assert (droplet / ENV).read_bytes().startswith(b"LATIN=\xe9\nPG_USERNAME=doadmin\n")
 
 
@@ -440,7 +451,7 @@ def test_root_follows_no_link_of_the_tenants(droplet: Path) -> None:
     secret = droplet / "shadow"
     secret.write_text("root:x")
     (droplet / ENV).symlink_to(secret)
-    run(droplet, document(tenant_files()["/var/meltano/project/.env"]))
+    run(droplet, document(droplet_files()["/var/meltano/project/.env"]))
     assert secret.read_text() == "root:x"
     assert "root:x" not in (droplet / ENV).read_text()
     assert not (droplet / ENV).is_symlink()
