@@ -110,7 +110,10 @@ class Manner:
             disk: the droplet's folder.
         """
         del stdin
-        return (disk / f"{HOST_KEY}.pub").read_text() if f"{HOST_KEY}.pub" in command else ""
+        if f"{HOST_KEY}.pub" not in command:
+            return ""
+        key = (disk / f"{HOST_KEY}.pub").read_text()
+        return " ".join(key.split()[:2]) + "\n" if 'cut -d " " -f 1,2' in command else key
 
 
 class LightDroplets:

@@ -137,10 +137,12 @@ async def host_key(world: World, machine: Machine) -> str:
     """The key of the handshake, which must be the one that the droplet prints."""
     async with world.connect(machine) as connection:
         printed = (await run(connection, "cat /etc/ssh/ssh_host_ed25519_key.pub")).stdout
+        without_comment = (await run(connection, 'cut -d " " -f 1,2 /etc/ssh/ssh_host_ed25519_key.pub')).stdout
         used = connection.get_server_host_key()
     assert isinstance(printed, str)
     assert used is not None
     algorithm, blob, *_ = printed.split()
+    assert without_comment == f"{algorithm} {blob}\n"
     assert f"{algorithm} {blob}" == " ".join(used.export_public_key().decode().split()[:2])
     return blob
 
