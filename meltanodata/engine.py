@@ -6,6 +6,7 @@ import json
 import os
 import signal
 import subprocess
+import sys
 import tempfile
 from contextlib import contextmanager
 from typing import IO, TYPE_CHECKING, Any, NoReturn
@@ -220,6 +221,7 @@ def cancel(stack: str, folder: Path) -> None:
 def become_up(stack: str, folder: Path, args: Sequence[str]) -> NoReturn:
     """Go on as `pulumi up`: terminal, signals and exit code are its own from here on."""
     os.chdir(folder)
+    sys.stdout.flush()  # the other program has none of what was not written yet
     command = ["up", "--stack", stack, *args]
     os.execvpe("pulumi", ["pulumi", *command], _environment(command))  # noqa: S606 - nothing in it needs a shell
 

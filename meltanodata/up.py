@@ -56,7 +56,7 @@ def put_in_order(stack: str, project: Project) -> None:
         engine.replace_state(stack, folder, interrupted.mended(exported))
         if uncertain := interrupted.uncertain(exported):
             engine.refresh(stack, folder, uncertain)
-        print("Its notes are cleared; this run goes on with it.", flush=True)
+        print("Its notes are cleared; this run goes on with it.")
 
 
 def unlock(stack: str, project: Project) -> None:

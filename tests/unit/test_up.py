@@ -65,6 +65,7 @@ class World:
         environment = {**os.environ, "PATH": path or f"{self.folder}/bin:{os.environ['PATH']}"}
         environment |= {"PULUMI_STACK": stack} if stack else {}
         environment["PYTHONPATH"] = str(Path(__file__).parents[2])
+        environment.pop("PYTHONUNBUFFERED", None)  # what is said last must not depend on it
         return subprocess.run(
             [sys.executable, "-c", program, "up", *args],
             cwd=self.project,
