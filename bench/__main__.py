@@ -18,7 +18,7 @@ import typer
 from bench import fleets, measure, peer, report
 from bench.measure import CommandError, Cost
 from bench.ours import Ours
-from bench.results import OPERATIONS, Run, Runs
+from bench.results import OPERATIONS, OURS, Run, Runs
 from bench.world import wait_for_room, world
 from sandbox.engine.obtain import obtain
 from sandbox.engine.official import why_not_official
@@ -33,7 +33,7 @@ if TYPE_CHECKING:
 
     Measured = Callable[[str, Callable[[Stack], Cost], Sequence[Stack]], None]
 
-OURS, PEER = "ours", "peer"
+PEER = "peer"
 _TIMES = {
     OURS: {1: (3, 3), 10: (3, 3), 60: (2, 3), 200: (1, 1), 500: (1, 1)},
     PEER: {1: (3, 3), 10: (2, 2), 60: (1, 1)},

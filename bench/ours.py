@@ -11,6 +11,7 @@ import yaml
 
 from bench import measure
 from bench.fleets import MOST, TEAM_SIZE
+from bench.results import OURS
 from sandbox import pulumi
 from sandbox.engine.obtain import obtain
 from sandbox.home import PROJECT
@@ -23,14 +24,13 @@ if TYPE_CHECKING:
     from bench.measure import Cost
     from bench.world import World
 
-NAME = "ours"
 _NAMESPACE = "meltanodata"
 
 
 class Ours:
     """A project with a stack a team."""
 
-    name = NAME
+    name = OURS
 
     def __init__(
         self, world: World, stacks: Sequence[Stack], environment: Mapping[str, str] | None = None, **settings: object
@@ -46,15 +46,15 @@ class Ours:
         self._world = world
         self._settings = settings
         engine = obtain(lambda _: None)
-        shutil.rmtree(world.home.path / NAME, ignore_errors=True)
-        self._folder = world.home.folder(NAME)
+        shutil.rmtree(world.home.path / OURS, ignore_errors=True)
+        self._folder = world.home.folder(OURS)
         self._file = self._folder / "tenants.yaml"
         self._log = self._folder / "output.log"
         pulumi.place_language_host(world.home.folder("pulumi"), engine)
         self._environment = {
             **pulumi.environment(world.home, world.running, engine),
             # As the sandbox has it.
-            "PULUMI_BACKEND_URL": f"file://{world.home.folder(f'{NAME}/state')}?metadata=skip",
+            "PULUMI_BACKEND_URL": f"file://{world.home.folder(f'{OURS}/state')}?metadata=skip",
             **(environment or {}),
         }
         self._environment.pop("PULUMI_STACK")

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any
 import psutil
 
 from bench.fleets import TEAM_SIZE
-from bench.results import OPERATIONS, exponent, line, summarize
+from bench.results import OPERATIONS, OURS, exponent, line, summarize
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
@@ -20,7 +20,6 @@ if TYPE_CHECKING:
 
 _HERE = Path(__file__).parent
 _BEGIN, _END = "<!-- written by python -m bench: begin -->\n", "<!-- end -->\n"
-_OURS = "ours"
 _GROWTH = ("preview-first", "create", "preview-unchanged", "refresh", "destroy")
 
 
@@ -67,7 +66,7 @@ def _tables(cells: Sequence[dict[str, Any]], peer_missing: str | None) -> Iterat
         yield f"Pulumi's plugins: {', '.join(plugins)}."
     if peer_missing:
         yield f"\nThe comparison is left out: {peer_missing}."
-    subjects = sorted({cell["subject"] for cell in cells}, key=lambda name: (name != _OURS, name))
+    subjects = sorted({cell["subject"] for cell in cells}, key=lambda name: (name != OURS, name))
     found = {(cell["fleet"], cell["operation"], cell["subject"]): cell for cell in cells}
     for size in sorted({cell["fleet"] for cell in cells}):
         there = [name for name in subjects if any((size, operation, name) in found for operation in OPERATIONS)]
@@ -117,7 +116,7 @@ def _chart(cells: Sequence[dict[str, Any]]) -> None:
     figure = Figure(figsize=(11, 3.2), layout="constrained")
     axes = figure.subplots(1, len(shown), sharex=True)
     for axis, operation in zip(axes, shown, strict=True):
-        for name in sorted({cell["subject"] for cell in cells}, key=lambda name: (name != _OURS, name)):
+        for name in sorted({cell["subject"] for cell in cells}, key=lambda name: (name != OURS, name)):
             own = [cell for cell in cells if (cell["operation"], cell["subject"]) == (operation, name)]
             axis.errorbar(
                 [cell["fleet"] for cell in own],

@@ -12,6 +12,8 @@ if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping, Sequence
     from pathlib import Path
 
+OURS = "ours"
+"""The subject that this project is."""
 OPERATIONS = (
     "preview-first",
     "create",
