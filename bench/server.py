@@ -10,6 +10,7 @@ import asyncio
 import contextlib
 import logging
 import signal
+import sys
 from typing import get_args
 
 from bench.droplets import AnswersAnsible
@@ -31,6 +32,7 @@ def settings() -> Settings:
 
 async def _run(plugins: PluginKind) -> None:
     ended = asyncio.Event()
+    asyncio.get_running_loop().add_reader(sys.stdin, ended.set)  # at its end: whoever holds the pipe is gone
     for number in (signal.SIGTERM, signal.SIGINT):
         asyncio.get_running_loop().add_signal_handler(number, ended.set)
     modes = Modes(droplets="light", databases="light", plugins=plugins)
@@ -45,7 +47,7 @@ def _say(line: str) -> None:
 
 
 def main() -> None:
-    """Run until SIGTERM."""
+    """Run until SIGTERM, or until whoever started it is gone."""
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--plugins", choices=get_args(PluginKind), required=True)
     logging.basicConfig(level=logging.WARNING)

@@ -116,7 +116,7 @@ def world(folder: Path, plugins: PluginKind) -> Iterator[World]:
     with (
         (home.path / "sandbox.log").open("ab") as log,
         subprocess.Popen(
-            argv, cwd=PROJECT, env=environment, stdin=subprocess.DEVNULL, stdout=subprocess.PIPE, stderr=log, text=True
+            argv, cwd=PROJECT, env=environment, stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=log, text=True
         ) as server,
     ):
         try:
