@@ -135,7 +135,7 @@ def tenant_values(*, host_name: str, login: Login, database: Database) -> dict[s
         database: the tenant's.
 
     Raises:
-        ValueError: see `_env_quoted`.
+        ValueError: a value for `.env` has a line break; no password of DigitalOcean's has one.
     """
     return {
         "HOSTNAME": host_name,
