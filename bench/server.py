@@ -32,7 +32,12 @@ def settings() -> Settings:
 
 async def _run(plugins: PluginKind) -> None:
     ended = asyncio.Event()
-    asyncio.get_running_loop().add_reader(sys.stdin, ended.set)  # at its end: whoever holds the pipe is gone
+
+    def alone() -> None:
+        asyncio.get_running_loop().remove_reader(sys.stdin)  # what is at its end is ready to be read for ever
+        ended.set()
+
+    asyncio.get_running_loop().add_reader(sys.stdin, alone)  # nobody writes: at its end whoever holds the pipe is gone
     for number in (signal.SIGTERM, signal.SIGINT):
         asyncio.get_running_loop().add_signal_handler(number, ended.set)
     modes = Modes(droplets="light", databases="light", plugins=plugins)
