@@ -353,6 +353,11 @@ def _row(file: str, key: str, place: Place, value: Value, problems: list[Problem
         path = ".".join(map(str, finding.path))
         message = finding.message if finding.unknown else f"{path}: {finding.message}"
         problems.append(Problem(file, *where, f"{key}: {message}"))
+    for name, option in given.items():
+        # A date may stand without quotes: every reader takes it for the day that it is.
+        for text in () if name in wrong or name == "wipe_database" else option.misread():
+            message = f"{name}: {text.text} is {text.read_as} to other readers of YAML; {document.quoted(text.text)}"
+            problems.append(Problem(file, *text.place, f"{key}: {message}"))
     options = Options.model_validate({name: option for name, option in plain.items() if name not in wrong})
     return Row(key, options, place, {name: written.place for name, written in value.keys.items()})
 

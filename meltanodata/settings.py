@@ -426,6 +426,10 @@ def parse(source: Document, stack: str) -> Settings:
         if name in _PUBLIC and any(_leaves_encrypted(value)):
             message = "is encrypted, and the commands read this file without its passphrase"
             report.add((name,), message, _public_remedy((name,), Settings.model_fields[name], report))
+    for name, value in given.items():
+        for text in value.misread():
+            message = f"holds {text.text}, which is {text.read_as} to other readers of YAML"
+            report.add((name,), message, f"In {source.file}, {document.quoted(text.text)}")
     # A plain value reaches the program as text whatever its type here; a structured one keeps its types.
     values = {
         name: value.text if isinstance(value.data, str | int | Decimal) else value.plain()
