@@ -6,15 +6,19 @@ import json
 import os
 import socket
 from pathlib import Path
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated, Any
 from urllib.parse import unquote, urlsplit
 
 import typer
 
-from meltanodata import deployment, engine, interrupted
+from meltanodata import deployment, engine, fleet, interrupted, vanished
+from meltanodata.commands.here import account
 from meltanodata.errors import UserError
 from meltanodata.interrupted import Lock
 from meltanodata.stacks import Project
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
 
 app = typer.Typer()
 
@@ -57,6 +61,32 @@ def put_in_order(stack: str, project: Project) -> None:
         if uncertain := interrupted.uncertain(exported):
             engine.refresh(stack, folder, uncertain)
         print("Its notes are cleared; this run goes on with it.")
+    forget_vanished(stack, project, exported)
+
+
+def forget_vanished(stack: str, project: Project, exported: Mapping[str, Any]) -> None:
+    """Let the state forget what the next run would delete and an account has no more, and say what that is.
+
+    Raises:
+        UserError: an account cannot be asked.
+    """
+    own = next((it for it in project.stacks() if it.stack == stack), None)
+    if own is None:
+        return
+    loaded, problems = fleet.load(project.tenants_file(own))
+    going = [] if problems else vanished.going(exported, {row.key for row in loaded.rows})
+    if not going:
+        return  # the usual case costs no request
+    held = account(stack, project).held
+    kept = vanished.without_replaced(exported, held)
+    if deployment.resources(kept) != deployment.resources(exported):
+        engine.replace_state(stack, project.root, kept)
+    urns = vanished.vanished(going, held)
+    if urns:
+        print("Deleted already, by hand or by a run whose answer was lost; the state forgets it:")
+        for urn in urns:
+            print(f"  {deployment.name(urn)}")
+        engine.refresh(stack, project.root, urns)
 
 
 def unlock(stack: str, project: Project) -> None:
