@@ -76,7 +76,10 @@ class DatabaseBackend(Protocol):
         """PostgreSQL's major versions that can be created, the newest last; what GET /v2/databases/options offers."""
 
     async def create(self, cluster: Cluster) -> None:
-        """Make the data directory, start the server, create user and database; returns when it is online."""
+        """Make the data directory, start the server, create user and database; returns when it is online.
+
+        It lets in nobody until it is told whom (`set_trusted_sources`).
+        """
 
     async def start(self, cluster: Cluster) -> None:
         """Start the server on existing data; nothing when it runs."""

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import uuid
+from collections import deque
 from collections.abc import Awaitable, Callable
 from dataclasses import dataclass, field
 from http import HTTPStatus
@@ -23,6 +24,7 @@ if TYPE_CHECKING:
     from starlette.requests import Request
 
     from sandbox.api.limits import TokenLimits
+    from sandbox.api.messages import DatabaseMoment
     from sandbox.api.state import State, Team
     from sandbox.backends import DatabaseBackend, DropletBackend, Network
 
@@ -47,6 +49,8 @@ class Cloud:
     limits: dict[str, TokenLimits] = field(default_factory=dict)
     """By token."""
     traffic: Traffic = field(default_factory=Traffic)
+    moments: deque[DatabaseMoment] = field(default_factory=lambda: deque(maxlen=20_000))
+    """What the database clusters were like since the start, oldest first."""
 
 
 @dataclass(frozen=True)

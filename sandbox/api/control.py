@@ -91,6 +91,11 @@ async def _list_droplets(request: Request) -> Response:
     )
 
 
+async def _moments(request: Request) -> Response:
+    since = float(request.query_params.get("since", "0"))
+    return JSONResponse([moment.model_dump() for moment in _cloud(request).moments if moment.time >= since])
+
+
 async def _executions(request: Request) -> Response:
     backend, number = _light(request)
     return JSONResponse([Execution.model_validate(e).model_dump() for e in backend.executions(number)])
@@ -161,6 +166,7 @@ routes = [
     Route("/_sandbox/minutes", _minutes),
     Route("/_sandbox/requests", _requests),
     Route("/_sandbox/snapshots", _add_snapshot, methods=["POST"]),
+    Route("/_sandbox/databases/moments", _moments),
     Route("/_sandbox/droplets", _list_droplets),
     Route("/_sandbox/droplets/{id:int}/executions", _executions),
     Route("/_sandbox/droplets/{id:int}/fault", _set_droplet_fault, methods=["PUT"]),

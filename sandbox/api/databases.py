@@ -8,6 +8,7 @@ import ipaddress
 import re
 import secrets
 import string
+import time
 from functools import partial
 from http import HTTPStatus
 from typing import TYPE_CHECKING
@@ -20,13 +21,14 @@ from sandbox.api.catalog import DATABASE_SIZES, END_OF_LIFE, REGIONS, versions
 from sandbox.api.cloud import JSON, Call, Cloud, new_uuid, no_content, route
 from sandbox.api.droplets import default_vpc
 from sandbox.api.errors import not_found, unprocessable
+from sandbox.api.messages import DatabaseMoment
 from sandbox.api.projects import assign, default_project, unassign
 from sandbox.api.state import Database, Rule, User, timestamp
 from sandbox.api.tags import ensure_tags
 from sandbox.backends import Cluster
 
 if TYPE_CHECKING:
-    from collections.abc import Awaitable, Callable
+    from collections.abc import Awaitable, Callable, Sequence
 
 PORT = 25060
 NAME_HELD = 10.0
@@ -37,6 +39,7 @@ _LABEL = 63
 _ZONE = "db.ondigitalocean.com"
 _USER = "doadmin"
 _DATABASE = "defaultdb"
+_MOST_RULES = 100
 _DAYS = {"monday", "tuesday", "wednesday", "thursday", "friday", "saturday", "sunday"}
 
 
@@ -90,6 +93,21 @@ def destroy_all(cloud: Cloud) -> None:
 async def _start(cloud: Cloud, database: Database) -> None:
     await cloud.databases.start(cluster(database))
     await cloud.databases.set_trusted_sources(cluster(database), _sources(cloud, database))
+
+
+def _keep(cloud: Cloud, database: Database) -> None:
+    """Remember a cluster as it is now, and that it was so."""
+    cloud.state.databases.put(database)
+    cloud.moments.append(
+        DatabaseMoment(
+            time=time.time(),
+            id=database.id,
+            team=database.team,
+            name=database.name,
+            status="deleted" if database.deleted else database.status,
+            rules=tuple(f"{rule.type}:{rule.value}" for rule in database.rules),
+        )
+    )
 
 
 def _sources(cloud: Cloud, database: Database) -> frozenset[str] | None:
@@ -170,6 +188,12 @@ def _rule_json(database: Database, rule: Rule) -> JSON:
     }
 
 
+class _NewRule(BaseModel):
+    type: str
+    value: str
+    description: str | None = None
+
+
 class _NewDatabase(BaseModel):
     name: str
     engine: str
@@ -182,6 +206,7 @@ class _NewDatabase(BaseModel):
     project_id: str | None = None
     storage_size_mib: int | None = None
     backup_restore: dict[str, object] | None = None
+    rules: list[_NewRule] | None = None
 
 
 class _Resize(BaseModel):
@@ -202,12 +227,6 @@ class _Upgrade(BaseModel):
 class _Maintenance(BaseModel):
     day: str
     hour: str
-
-
-class _NewRule(BaseModel):
-    type: str
-    value: str
-    description: str | None = None
 
 
 class _Rules(BaseModel):
@@ -234,6 +253,7 @@ async def _create(call: Call) -> Response:
     body = await call.body(_NewDatabase)
     version = body.version or versions(call.cloud)[-1]
     _check(call, body, version)
+    rules = _rules(call, body.rules, ())
     project = body.project_id or default_project(call.state, call.team.name).id
     number = int(call.team.uuid[:6], 16)
     database = Database(
@@ -253,9 +273,10 @@ async def _create(call: Call) -> Response:
         tags=ensure_tags(call.state, call.team.name, body.tags or []),
         users=[User(_USER, _password(), "primary")],
         db_names=[_DATABASE],
+        rules=rules,
         stuck=call.stuck,
     )
-    call.state.databases.put(database)
+    _keep(call.cloud, database)
     assign(call.state, urn(database), project)
     _create_cluster(call.cloud, database)
     return JSONResponse({"database": _json(call, database)}, status_code=HTTPStatus.CREATED)
@@ -328,6 +349,8 @@ def _create_cluster(cloud: Cloud, database: Database, *, anew: bool = False) -> 
         if anew:
             await cloud.databases.destroy(cluster(database))
         await cloud.databases.create(cluster(database))
+        # What the rules say by now: they can be set before the cluster is online.
+        await cloud.databases.set_trusted_sources(cluster(database), _sources(cloud, database))
 
     if not database.stuck:
         _become(cloud, database, "online", work)
@@ -339,7 +362,7 @@ def _become(cloud: Cloud, database: Database, status: str, work: Callable[[], Aw
     async def run() -> None:
         await work()
         database.status = status
-        cloud.state.databases.put(database)
+        _keep(cloud, database)
         cloud.state.commit()
 
     _work(cloud, database, run)
@@ -348,7 +371,7 @@ def _become(cloud: Cloud, database: Database, status: str, work: Callable[[], Aw
 def _destroy(cloud: Cloud, database: Database, *, held: float) -> None:
     """Take the cluster away in the background; it is no longer shown, its name is not free yet."""
     database.deleted = True
-    cloud.state.databases.put(database)
+    _keep(cloud, database)
     unassign(cloud.state, urn(database))
 
     async def work() -> None:
@@ -446,11 +469,26 @@ async def _set_firewall(call: Call) -> Response:
     """The whole list; empty lets in everybody."""
     database = _database(call)
     body = await call.body(_Rules)
-    known = {(rule.type, rule.value): rule for rule in database.rules}
+    database.rules = _rules(call, body.rules, database.rules)
+    _keep(call.cloud, database)
+
+    async def work() -> None:
+        if not database.deleted and not database.stuck:
+            await call.cloud.databases.set_trusted_sources(cluster(database), _sources(call.cloud, database))
+
+    _work(call.cloud, database, work)
+    return no_content()
+
+
+def _rules(call: Call, wanted: Sequence[_NewRule] | None, known: Sequence[Rule]) -> list[Rule]:
+    """The rules of a request; one that was there already keeps its id and its time."""
+    if wanted and len(wanted) > _MOST_RULES:
+        raise unprocessable(f"a cluster has at most {_MOST_RULES} firewall rules")
+    there = {(rule.type, rule.value): rule for rule in known}
     rules = []
-    for new in body.rules or []:
+    for new in wanted or []:
         _check_rule(call, new)
-        old = known.get((new.type, new.value))
+        old = there.get((new.type, new.value))
         rules.append(
             Rule(
                 uuid=old.uuid if old else new_uuid(),
@@ -460,15 +498,7 @@ async def _set_firewall(call: Call) -> Response:
                 description=new.description or "",
             )
         )
-    database.rules = rules
-    call.state.databases.put(database)
-
-    async def work() -> None:
-        if not database.deleted and not database.stuck:
-            await call.cloud.databases.set_trusted_sources(cluster(database), _sources(call.cloud, database))
-
-    _work(call.cloud, database, work)
-    return no_content()
+    return rules
 
 
 def _check_rule(call: Call, rule: _NewRule) -> None:

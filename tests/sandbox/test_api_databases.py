@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import base64
 import threading
+import time
 from typing import TYPE_CHECKING, Any
 
 import pytest
@@ -149,7 +150,7 @@ def test_trusted_sources(dbs: Client, monkeypatch: pytest.MonkeyPatch) -> None:
     (rule,) = dbs.get(path)["rules"]
     assert (rule["type"], rule["value"], rule["cluster_uuid"]) == ("ip_addr", "198.18.0.16", cluster)
     assert len(rule["uuid"]) == 36
-    eventually(lambda: let_in == [frozenset({"198.18.0.16"})])
+    eventually(lambda: let_in == [None, frozenset({"198.18.0.16"})])
     dbs.put(path, {"rules": [as_the_provider_sends_it, {"type": "ip_addr", "value": "198.18.1.0/24"}]}, 204)
     assert dbs.get(path)["rules"][0] == rule
     eventually(lambda: let_in[-1] == frozenset({"198.18.0.16", "198.18.1.0/24"}))
@@ -157,15 +158,60 @@ def test_trusted_sources(dbs: Client, monkeypatch: pytest.MonkeyPatch) -> None:
     eventually(lambda: let_in[-1] is None)
 
 
+def test_trusted_sources_that_come_with_the_creation_hold_before_it_is_online(
+    dbs: Client, control: Control, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    status_when_let_in = list[tuple[str, frozenset[str] | None]]()
+
+    async def note(_: LightDatabases, cluster: Cluster, addresses: frozenset[str] | None) -> None:
+        shown = await asyncio.to_thread(show, dbs, cluster.id)
+        status_when_let_in.append((shown["status"], addresses))
+
+    monkeypatch.setattr(LightDatabases, "set_trusted_sources", note)
+    rule = {"type": "ip_addr", "value": "198.18.0.16"}
+    started = time.time()
+    cluster = dbs.post("/v2/databases", new_database(rules=[rule]))["database"]
+    assert [(it["type"], it["value"]) for it in cluster["rules"]] == [("ip_addr", "198.18.0.16")]
+    eventually(lambda: show(dbs, cluster["id"])["status"] == "online")
+    assert status_when_let_in == [("creating", frozenset({"198.18.0.16"}))]
+    (kept,) = dbs.get(f"/v2/databases/{cluster['id']}/firewall")["rules"]
+    assert kept == cluster["rules"][0]
+    moments = [(it.status, it.rules) for it in control.database_moments(started)]
+    assert moments == [("creating", ("ip_addr:198.18.0.16",)), ("online", ("ip_addr:198.18.0.16",))]
+
+
+def test_whether_a_cluster_was_open_is_remembered(dbs: Client, control: Control) -> None:
+    started = time.time()
+    cluster = create(dbs)
+    dbs.put(f"/v2/databases/{cluster}/firewall", {"rules": [{"type": "ip_addr", "value": "198.18.0.16"}]}, 204)
+    dbs.delete(f"/v2/databases/{cluster}")
+    moments = [it for it in control.database_moments(started) if it.id == cluster]
+    assert [(it.status, it.open) for it in moments] == [
+        ("creating", False),
+        ("online", True),
+        ("online", False),
+        ("deleted", False),
+    ]
+
+
+BAD_RULES = [
+    {"type": "ip_addr", "value": "acme"},
+    {"type": "ip_addr", "value": "2001:db8::1"},
+    {"type": "droplet", "value": "1"},
+    {"type": "planet", "value": "mars"},
+    {"type": "ip_addr"},
+]
+
+
 @pytest.mark.parametrize(
-    "rule",
-    [
-        {"type": "ip_addr", "value": "acme"},
-        {"type": "ip_addr", "value": "2001:db8::1"},
-        {"type": "droplet", "value": "1"},
-        {"type": "planet", "value": "mars"},
-    ],
+    "rules", [*([rule] for rule in BAD_RULES), [{"type": "ip_addr", "value": "198.18.0.16"}] * 101]
 )
+def test_a_cluster_with_a_bad_rule_is_not_made(dbs: Client, rules: list[dict[str, str]]) -> None:
+    dbs.post("/v2/databases", new_database(rules=rules), 422)
+    assert dbs.get("/v2/databases")["databases"] == []
+
+
+@pytest.mark.parametrize("rule", BAD_RULES)
 def test_a_bad_rule_changes_nothing(dbs: Client, rule: dict[str, str]) -> None:
     path = f"/v2/databases/{create(dbs)}/firewall"
     dbs.put(path, {"rules": [{"type": "ip_addr", "value": "198.18.0.16"}]}, 204)
