@@ -1,4 +1,6 @@
-"""What the stack's DigitalOcean accounts hold, asked once before anything is declared. Reads only.
+"""What the stack's DigitalOcean accounts hold, asked once before anything is declared.
+
+Reads only, but for the trusted sources of a database (`let_in`), which cannot wait for the provider.
 
 The same answers as the plugin's functions (getSshKeys, getDropletSnapshot …) without a provider's process a team,
 and with the objects that bear a tenant's name already. API: https://docs.digitalocean.com/reference/api/.
@@ -20,6 +22,7 @@ from requests.adapters import HTTPAdapter
 from urllib3.util import Retry
 
 from meltanodata.errors import UserError
+from meltanodata.wording import show
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Iterator, Mapping
@@ -54,6 +57,8 @@ class Droplet:
     """GB; larger than its size's where it was resized without its disk."""
     address: str | None = None
     """Public, IPv4; None until it has one."""
+    created_at: str = ""
+    """RFC 3339."""
 
 
 @dataclass(frozen=True)
@@ -89,6 +94,8 @@ class Cluster:
     size: str
     version: str
     """PostgreSQL's major version."""
+    created_at: str = ""
+    """RFC 3339."""
 
 
 @dataclass(frozen=True)
@@ -185,6 +192,16 @@ class Source:
     value: str
     """An address, an id, a tag's name."""
 
+    def __str__(self) -> str:
+        """For a person."""
+        return f"nobody ({self.value})" if self == NOBODY else f"{self.value} ({self.kind})"
+
+    def is_droplet(self, id_: str, address: str | None) -> bool:
+        """Whether it is this droplet: by address, or by id in a team of its own."""
+        if self.kind == "droplet":
+            return self.value == id_
+        return self.kind == "ip_addr" and address is not None and self.value.removesuffix("/32") == address
+
 
 def trusted_sources(
     settings: Settings, tokens: Mapping[str, SecretStr], clusters: Iterable[Cluster]
@@ -196,15 +213,76 @@ def trusted_sources(
     """
 
     def ask(cluster: Cluster) -> frozenset[Source]:
-        team = _Team(cluster.team, tokens[cluster.team], settings)
-        return team.one(
-            f"/v2/databases/{cluster.id}/firewall",
-            lambda answer: frozenset(Source(rule["type"], rule["value"]) for rule in answer["rules"] or ()),
-        )
+        return trusted_by(settings, tokens, cluster.team, cluster.id)
 
     wanted = list(clusters)
     with ThreadPoolExecutor(max_workers=8) as pool:
         return {cluster.id: found for cluster, found in zip(wanted, pool.map(ask, wanted), strict=True)}
+
+
+def trusted_by(settings: Settings, tokens: Mapping[str, SecretStr], team: str, cluster: str) -> frozenset[Source]:
+    """Whom one cluster lets in, by its team and its id; nobody listed means everybody.
+
+    Raises:
+        UserError: see `read`.
+    """
+    return _Team(team, tokens[team], settings).one(
+        f"/v2/databases/{cluster}/firewall",
+        lambda answer: frozenset(Source(rule["type"], rule["value"]) for rule in answer["rules"] or ()),
+    )
+
+
+NOBODY = Source("ip_addr", "192.0.2.1")
+"""Lets in nobody: docs/decisions/databases-are-never-open.md. An empty list of sources lets in everybody."""
+
+
+def let_in(settings: Settings, tokens: Mapping[str, SecretStr], team: str, cluster: str, source: Source) -> bool:
+    """Let one source into a cluster, and nobody else any more.
+
+    Args:
+        settings: the stack's.
+        tokens: by the team's name.
+        team: the cluster's.
+        cluster: its id.
+        source: the only one.
+
+    Returns:
+        False where there is no such cluster (any more).
+
+    Raises:
+        UserError: DigitalOcean did not do it, and what it says.
+    """
+    rules = {"rules": [{"type": source.kind, "value": source.value}]}
+    return _Team(team, tokens[team], settings).put(f"/v2/databases/{cluster}/firewall", rules)
+
+
+def droplets_now(settings: Settings, tokens: Mapping[str, SecretStr]) -> tuple[Droplet, ...]:
+    """The droplet team's droplets as they are now.
+
+    Raises:
+        UserError: see `read`.
+    """
+    team = settings.droplet_team.name
+    return _droplets(_Team(team, tokens[team], settings))
+
+
+def records_now(settings: Settings, tokens: Mapping[str, SecretStr]) -> tuple[Record, ...]:
+    """The domain's A records as they are now.
+
+    Raises:
+        UserError: see `read`.
+    """
+    team = settings.droplet_team.name
+    return _records(_Team(team, tokens[team], settings), settings.domain)
+
+
+def clusters_now(settings: Settings, tokens: Mapping[str, SecretStr], team: str) -> tuple[Cluster, ...]:
+    """A database team's PostgreSQL clusters as they are now.
+
+    Raises:
+        UserError: see `read`.
+    """
+    return tuple(cluster for cluster in _clusters(_Team(team, tokens[team], settings)) if cluster)
 
 
 class _Bearer(requests.auth.AuthBase):
@@ -247,6 +325,23 @@ class _Team:
                         break
         return tuple(made)
 
+    def put(self, path: str, body: Mapping[str, Any]) -> bool:
+        """Set what is at a path; False where there is nothing."""
+        try:
+            with self._session() as session:
+                answer = session.put(f"{self._root}{path}", json=body, timeout=TIMEOUT, allow_redirects=False)
+        except requests.RequestException as error:
+            raise self._error(f"{self._root} cannot be reached: {_reason(error)}") from None
+        if answer.status_code == HTTPStatus.NOT_FOUND:
+            return False
+        if answer.status_code == HTTPStatus.UNAUTHORIZED:
+            raise self._error(f"the token is refused (401). {self._set_token()}")
+        if answer.status_code == HTTPStatus.FORBIDDEN:
+            raise self._error(f"the token may not write {path} (403). Make one with full access. {self._set_token()}")
+        if not answer.ok:
+            raise self._error(f"PUT {path} is answered with {answer.status_code}{_said(answer)}")
+        return True
+
     def one(self, path: str, make: Callable[[Any], _T]) -> _T:
         """What `make` makes of a single answer."""
         with self._session() as session:
@@ -270,7 +365,7 @@ class _Team:
         retry = Retry(
             4,
             status_forcelist=[429, 500, 502, 503, 504],
-            allowed_methods=["GET"],
+            allowed_methods=["GET", "PUT"],
             backoff_factor=BACKOFF,
             raise_on_status=False,
             retry_after_max=LONGEST_WAIT,
@@ -321,12 +416,21 @@ def _reason(error: BaseException) -> str:
     return (error.strerror if isinstance(error, OSError) else None) or type(error).__name__
 
 
+def _said(answer: requests.Response) -> str:
+    """What DigitalOcean says to a request that it refuses: a line, and not a long one."""
+    try:
+        message = answer.json()["message"]
+    except (ValueError, KeyError, TypeError):
+        return ""
+    return f": {show(message)}"
+
+
 def _droplets(team: _Team) -> tuple[Droplet, ...]:
     def make(it: Any) -> Droplet:
         public = [network["ip_address"] for network in it["networks"]["v4"] if network["type"] == "public"]
         address = public[0] if public else None
         size, region = it["size_slug"], it["region"]["slug"]
-        return Droplet(it["id"], it["name"], it["status"], region, size, it["disk"], address)
+        return Droplet(it["id"], it["name"], it["status"], region, size, it["disk"], address, it.get("created_at", ""))
 
     return team.items("/v2/droplets", "droplets", make)
 
@@ -344,7 +448,8 @@ def _clusters(team: _Team) -> tuple[Cluster | None, ...]:
     def make(it: Any) -> Cluster | None:
         if it["engine"] != "pg":
             return None
-        return Cluster(it["id"], it["name"], team.name, it["status"], it["region"], it["size"], it["version"])
+        place, made = (it["region"], it["size"], it["version"]), it.get("created_at", "")
+        return Cluster(it["id"], it["name"], team.name, it["status"], *place, made)
 
     return team.items("/v2/databases", "databases", make)
 

@@ -9,6 +9,7 @@ import hashlib
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, TypeVar
 
+from meltanodata import strays
 from meltanodata.fleet import cluster_name, tenant_of_cluster
 
 if TYPE_CHECKING:
@@ -115,7 +116,7 @@ def identify(
     for tenant in tenants:
         names = names_of(tenant, domain)
         mine = _Mine(droplets.get(names.droplet, []), records.get(names.record, []), clusters(tenant.key, tenant))
-        reasons = [*_twice(mine), *_other_than_known(mine, tenant.key, state)]
+        reasons = [*_twice(mine, tenant.key, domain, state), *_other_than_known(mine, tenant.key, state)]
         problems += [f"{tenant.key}: {reason}" for reason in reasons]
         existing[tenant.key] = _existing(mine, tenant.key, domain, state)
     return existing, problems
@@ -157,8 +158,13 @@ def _grouped(objects: Iterable[_T], by: Callable[[_T], str | None]) -> dict[str 
 
 def clusters_of(accounts: Accounts) -> Callable[[str, Options], list[Cluster]]:
     """Looks up the clusters of a tenant: by the name to adopt, else by the tenant's in theirs."""
-    named = _grouped(accounts.clusters, lambda cluster: cluster.name)
-    for_tenant = _grouped(accounts.clusters, lambda cluster: tenant_of_cluster(cluster.name))
+    return _clusters_by_tenant(accounts.clusters)
+
+
+def _clusters_by_tenant(clusters: Iterable[Cluster]) -> Callable[[str, Options], list[Cluster]]:
+    there = list(clusters)
+    named = _grouped(there, lambda cluster: cluster.name)
+    for_tenant = _grouped(there, lambda cluster: tenant_of_cluster(cluster.name))
 
     def find(key: str, options: Options) -> list[Cluster]:
         adopted = options.adopt and options.adopt.database
@@ -167,21 +173,34 @@ def clusters_of(accounts: Accounts) -> Callable[[str, Options], list[Cluster]]:
     return find
 
 
-def _twice(mine: _Mine) -> Iterator[str]:
-    remedy = "Find out which one is in use, and destroy the other or give it another name"
+def _twice(mine: _Mine, key: str, domain: str, state: Mapping[tuple[str, str], str]) -> Iterator[str]:
     if len(mine.droplets) > 1:
-        each = _listed(it.id for it in mine.droplets)
-        yield f"the droplets {each} all have the name {mine.droplets[0].name}. {remedy}"
+        yield strays.droplets(mine.droplets, _known(DROPLET, key, state))
     if len(mine.records) > 1:
-        each = _listed(f"{it.id} ({it.address})" for it in mine.records)
-        yield f"the A records {each} all have the name {mine.records[0].name}. Delete the one that is wrong"
+        yield strays.records(mine.records, _known(RECORD, key, state), domain)
     if len(mine.clusters) > 1:
-        each = _listed(f"{it.name} ({it.id}, team {it.team})" for it in mine.clusters)
-        yield f"the database clusters {each} all have the tenant's name. {remedy}"
+        yield strays.clusters(mine.clusters, _known(CLUSTER, key, state))
 
 
-def _listed(words: Iterable[object]) -> str:
-    return " and ".join(map(str, words))
+def twice(
+    tenants: Iterable[Tenant],
+    droplets: Iterable[Droplet],
+    records: Iterable[Record],
+    clusters: Iterable[Cluster],
+    *,
+    domain: str,
+    state: Mapping[tuple[str, str], str],
+) -> list[str]:
+    """Where more than one object bears a tenant's name, which of them is the stack's; see `identify`."""
+    droplets_of = _grouped(droplets, lambda droplet: droplet.name)
+    records_of = _grouped(records, lambda record: record.name)
+    find = _clusters_by_tenant(clusters)
+    found = []
+    for tenant in tenants:
+        names = names_of(tenant, domain)
+        mine = _Mine(droplets_of.get(names.droplet, []), records_of.get(names.record, []), find(tenant.key, tenant))
+        found += [f"{tenant.key}: {reason}" for reason in _twice(mine, tenant.key, domain, state)]
+    return found
 
 
 def _other_than_known(mine: _Mine, key: str, state: Mapping[tuple[str, str], str]) -> Iterator[str]:

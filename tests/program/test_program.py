@@ -185,7 +185,7 @@ def test_everything_that_the_accounts_lack_is_named_at_once(run: Callable[..., R
     )
     said = "\n".join(refusal(run, held=[held]))
     for expected in (
-        "the droplets 7 and 9",
+        "acme: 2 droplets have the name acme.meltanodata.com",
         "there is no project 'Meltano'",
         "the team has no SSH key",
         "demo: there is no snapshot",
