@@ -5,7 +5,20 @@ from pathlib import Path
 
 import pulumi
 
-from meltanodata import deployment, engine, names, offers, owners, patience, remote, rules, stacks, teams
+from meltanodata import (
+    afterwards,
+    deployment,
+    engine,
+    names,
+    offers,
+    owners,
+    patience,
+    remote,
+    rules,
+    stacks,
+    teams,
+    trust,
+)
 from meltanodata.errors import ProblemsError, UserError
 from meltanodata.fleet import load
 from meltanodata.isolation import isolate_failures
@@ -45,7 +58,10 @@ def main() -> None:
     isolate_failures()
     providers = teams.providers(settings, secrets)
     alike = common(settings, secrets)
-    wait_for_name = patience.for_the_name()
+    trusted = trust.Trust(tenants, settings, secrets.tokens, found, deployment.databases(exported))
+    trust_hooks = trusted.hooks()
+    wait_for_name = patience.for_the_name(trusted.made_by_us)
+    end = afterwards.Afterwards(tenants, settings, secrets.tokens)
     made_ready = remote.readiness(list(alike.values()))
     instances = {
         tenant.key: TenantInstance(
@@ -63,10 +79,13 @@ def main() -> None:
                 common=alike,
                 wait_for_name=wait_for_name,
                 made_ready=made_ready,
+                trust=trust_hooks,
+                creating=end.creating,
             ),
         )
         for tenant in tenants
     }
+    end.look({key: instance.made for key, instance in instances.items()})
     pulumi.export("tenants", {key: instance.outputs() for key, instance in instances.items()})
 
 

@@ -10,7 +10,7 @@ import pulumi_digitalocean as digitalocean
 import pulumi_random as random
 
 from meltanodata import certificates, files, remote
-from meltanodata.names import names_of
+from meltanodata.names import CLUSTER, DROPLET, RECORD, names_of
 from meltanodata.offers import upgrades
 
 if TYPE_CHECKING:
@@ -19,6 +19,7 @@ if TYPE_CHECKING:
     from meltanodata.fleet import Tenant
     from meltanodata.names import Existing
     from meltanodata.settings import Secrets, Settings
+    from meltanodata.trust import Hooks
 
 ADMIN = "meltano"
 """The login's user name, as the guide has it."""
@@ -60,6 +61,10 @@ class TenantArgs:
     """See `patience`."""
     made_ready: pulumi.ResourceHook
     """See `remote.readiness`."""
+    trust: Hooks
+    """See `trust`."""
+    creating: pulumi.ResourceHook
+    """See `afterwards`."""
 
 
 def common(settings: Settings, secrets: Secrets) -> dict[files.Tls, files.File]:
@@ -116,6 +121,11 @@ class TenantInstance(pulumi.ComponentResource):
                 # Two droplets of one name are an error, by our own rule.
                 delete_before_replace=True,
                 custom_timeouts=pulumi.CustomTimeouts(delete="10m"),  # the plugin's 60 s are too short at times
+                hooks=pulumi.ResourceHookBinding(
+                    before_create=[args.creating, args.trust.trust_nobody],
+                    after_create=[args.trust.trust_droplet],
+                    before_delete=[args.trust.trust_nobody],
+                ),
             ),
         )
         digitalocean.ProjectResources(
@@ -127,14 +137,18 @@ class TenantInstance(pulumi.ComponentResource):
         )
 
         # Step 2: Configure Network
-        digitalocean.DnsRecord(
+        record = digitalocean.DnsRecord(
             f"{key}-record",
             domain=settings.domain,
             type="A",
             name=names.record,
             value=droplet.ipv4_address,
             ttl=3600,
-            opts=in_team(args.droplet_team, import_=existing.import_record),
+            opts=in_team(
+                args.droplet_team,
+                import_=existing.import_record,
+                hooks=pulumi.ResourceHookBinding(before_create=[args.creating]),
+            ),
         )
 
         # Step 3: Create Database Cluster. Without a project, like the guide: it is the team's default, and to set it
@@ -154,7 +168,11 @@ class TenantInstance(pulumi.ComponentResource):
                 # DigitalOcean's forced upgrades must not become downgrades.
                 ignore_changes=_NEVER_BY_US if upgrades(tenant, existing) else [*_NEVER_BY_US, "version"],
                 custom_timeouts=pulumi.CustomTimeouts(create="60m"),
-                hooks=pulumi.ResourceHookBinding(on_error=[args.wait_for_name]),
+                hooks=pulumi.ResourceHookBinding(
+                    before_create=[args.creating, args.trust.watch_cluster],
+                    after_create=[args.trust.close_cluster],
+                    on_error=[args.wait_for_name],
+                ),
             ),
         )
         firewall = digitalocean.DatabaseFirewall(
@@ -247,6 +265,12 @@ class TenantInstance(pulumi.ComponentResource):
                 options=pulumi.ResourceOptions(parent=self, depends_on=[written]),
             )
 
+        self.made: Mapping[tuple[str, str], pulumi.CustomResource] = {
+            DROPLET: droplet,
+            RECORD: record,
+            CLUSTER: cluster,
+        }
+        """What can be made twice, by kind."""
         self.url = pulumi.Output.from_input(f"https://{names.host}")
         self.address = droplet.ipv4_address
         self.host_key = host_key

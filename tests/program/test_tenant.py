@@ -10,8 +10,11 @@ from typing import Any
 import pytest
 
 from meltanodata import files, patience, remote, teams
+from meltanodata.afterwards import Afterwards
 from meltanodata.names import CLUSTER, DROPLET, RECORD, Existing
+from meltanodata.survey import Survey
 from meltanodata.tenant import TenantArgs, TenantInstance, common
+from meltanodata.trust import Trust
 from tests.program import builders
 from tests.program.builders import TEAM_1, TEAM_2
 from tests.program.recording import HOST_KEY, PASSWORD, Recording, record
@@ -27,6 +30,8 @@ def declared(existing: Existing | None = None, settings: dict[str, Any] | None =
         tenant = builders.tenant(**options)
         providers = teams.providers(stack, secrets)
         alike = common(stack, secrets)
+        found = Survey(builders.accounts(), {tenant.key: existing or Existing()}, [])
+        trusted = Trust([tenant], stack, secrets.tokens, found, {})
         TenantInstance(
             tenant.key,
             TenantArgs(
@@ -40,8 +45,10 @@ def declared(existing: Existing | None = None, settings: dict[str, Any] | None =
                 ssh_keys=["41", "42"],
                 existing=existing or Existing(),
                 common=alike,
-                wait_for_name=patience.for_the_name(),
+                wait_for_name=patience.for_the_name(trusted.made_by_us),
                 made_ready=remote.readiness(list(alike.values())),
+                trust=trusted.hooks(),
+                creating=Afterwards([tenant], stack, secrets.tokens).creating,
             ),
         )
 
@@ -329,8 +336,25 @@ def test_no_secret_in_the_open(acme: Recording) -> None:
 
 
 def test_a_cluster_waits_for_its_name(acme: Recording) -> None:
-    (hook,) = acme["acme-database"].on_error
-    assert acme.hooks[hook].callback == patience._again
+    assert acme["acme-database"].on_error == ("cluster-name",)
+
+
+def test_a_cluster_is_watched_while_it_is_created_and_closed_afterwards(acme: Recording) -> None:
+    cluster = acme["acme-database"]
+    assert (cluster.before_create, cluster.after_create) == (("creating", "database-watch"), ("database-close",))
+    assert cluster.before_delete == ()
+
+
+def test_a_droplet_comes_and_goes_while_its_database_trusts_nobody(acme: Recording) -> None:
+    droplet = acme["acme-droplet"]
+    assert droplet.before_create == ("creating", "database-trusts-nobody")
+    assert droplet.after_create == ("database-trusts-droplet",)
+    assert droplet.before_delete == ("database-trusts-nobody",)
+
+
+def test_whatever_can_be_made_twice_is_noted_before_it_is_made(acme: Recording) -> None:
+    noted = {name for name, it in acme.resources.items() if "creating" in it.before_create}
+    assert noted == {"acme-droplet", "acme-record", "acme-database"}
 
 
 def test_what_exists_is_imported() -> None:
