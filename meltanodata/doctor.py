@@ -15,6 +15,7 @@ if TYPE_CHECKING:
     from collections.abc import Collection, Iterator, Mapping, Sequence
     from datetime import datetime
 
+    from meltanodata.accounts import Source
     from meltanodata.instances import Instance
 
 
@@ -36,6 +37,8 @@ class Check(StrEnum):
     """From the droplet, as a pipeline."""
     FIREWALL = "firewall"
     """The database again, from here, where nobody may reach it."""
+    TRUSTED = "trusted"
+    """Whom the database lets in, as DigitalOcean has it."""
     CERTIFICATE = "certificate"
     PAGE = "page"
     """HTTPS from outside, and the login page."""
@@ -133,6 +136,8 @@ class Seen:
     visit: Visit | None = None
     database: Literal["open", "closed", "unknown"] | None = None
     """From here; unknown when its host name is."""
+    trusted: frozenset[Source] | str | None = None
+    """Whom the database lets in, nobody listed for everybody; a text is why that is not known."""
 
 
 SOON = timedelta(days=30)
@@ -147,7 +152,8 @@ def findings(instance: Instance, seen: Seen, now: datetime) -> list[Finding]:
         hint = f"meltanodata up --stack {instance.stack}"
         return [Finding(Check.SSH, Level.WRONG, "the stack has not finished making the droplet", hint)]
     about = _About(instance, seen, now)
-    return [*about.ping(), *about.names(), *about.contact(), *about.droplet(), *about.database(), *about.visit()]
+    outside = [*about.ping(), *about.names(), *about.contact()]
+    return [*outside, *about.droplet(), *about.database(), *about.trusted(), *about.visit()]
 
 
 @dataclass(frozen=True)
@@ -349,6 +355,41 @@ class _About:
         elif self.seen.database == "unknown":
             hint = f"Look whether the cluster is still there: {self._refresh}"
             yield Finding(Check.FIREWALL, Level.WRONG, f"nobody says where {host} is", hint)
+
+    def trusted(self) -> Iterator[Finding]:
+        """The guide's trusted sources, as DigitalOcean has them."""
+        sources = self.seen.trusted
+        if sources is None:
+            return
+        alone = f"Let in the droplet alone: {self._refresh}"
+        if isinstance(sources, str):
+            hint = f"Mend that, and run it again, or look at Network Access: {self._database_console}"
+            yield Finding(Check.TRUSTED, Level.WARNING, f"whom the database lets in is not known: {sources}", hint)
+            return
+        others = sorted(
+            str(it) for it in sources if not it.is_droplet(self.instance.droplet or "", self.instance.address)
+        )
+        if not sources:
+            found = "the database lets in everybody: it has no trusted source"
+            yield Finding(Check.TRUSTED, Level.WRONG, found, alone)
+        elif len(others) == len(sources):
+            found = f"the database lets in {', '.join(others)}, and not its droplet {self.instance.address}"
+            yield Finding(Check.TRUSTED, Level.WRONG, found, f"{self._whose(others)}{alone}")
+        elif others:
+            found = f"the database also lets in {', '.join(others)}"
+            yield Finding(Check.TRUSTED, Level.WRONG, found, f"{self._whose(others)}{alone}")
+        else:
+            yield Finding(Check.TRUSTED, Level.OK, "the database lets in its droplet alone")
+
+    @property
+    def _database_console(self) -> str:
+        return f"https://cloud.digitalocean.com/databases/{self.instance.database}"
+
+    def _whose(self, others: Collection[str]) -> str:
+        """What comes before somebody is shut out."""
+        if all(it.startswith("nobody ") for it in others):
+            return ""
+        return f"Find out first who that is, and whether anybody needs it: {self._database_console}. "
 
     def visit(self) -> Iterator[Finding]:
         """The guide's step 6, and its chapters about the page and the certificate."""

@@ -333,6 +333,16 @@ def from_config(config: Mapping[str, str], stack: str, now: datetime) -> tuple[S
     return of(with_other_tokens(values), stack, now)
 
 
+def tokens(config: Mapping[str, str]) -> dict[str, SecretStr]:
+    """The teams' tokens alone, as far as there are any, for who can do without: what else is wrong does not matter."""
+    prefix = f"{NAMESPACE}:"
+    values = {name.removeprefix(prefix): value for name, value in config.items() if name.startswith(prefix)}
+    found = _from_json(with_other_tokens(values).get("tokens"))
+    if not isinstance(found, dict):
+        return {}
+    return {str(team): SecretStr(token.strip()) for team, token in found.items() if isinstance(token, str)}
+
+
 def ssh_private_key(config: Mapping[str, str], stack: str) -> SecretStr:
     """Root's key alone, for who signs in to droplets, also when another secret has to be mended (see `from_config`).
 

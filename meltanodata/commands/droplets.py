@@ -60,7 +60,8 @@ def look(own: Settings, project: Project, patients: Sequence[Instance]) -> dict[
     """Look at instances of a stack, with progress on the standard error stream."""
     from meltanodata import examination  # noqa: PLC0415 - asyncssh, which the other commands need not wait for
 
-    way = examination.Way.of(own, _key(own, project))
+    config = engine.config(own.stack, project.root)
+    way = examination.Way.of(own, settings.ssh_private_key(config, own.stack), settings.tokens(config))
     if Check.PING in way.checks and shutil.which("ping") is None:
         raise UserError(
             "ping is not on the PATH; install it, or leave that check out: pulumi config set --stack"
