@@ -3,15 +3,13 @@
 from __future__ import annotations
 
 import asyncio
-from typing import TYPE_CHECKING, TypeAlias
+from typing import TYPE_CHECKING, Protocol
 
 import pulumi
 
 from meltanodata.errors import UserError
 
 if TYPE_CHECKING:
-    from collections.abc import Awaitable, Callable
-
     from meltanodata.accounts import Cluster
 
 _TAKEN = "cluster name is not available"
@@ -21,8 +19,12 @@ _PAUSE = 5
 _ATTEMPTS = 60
 """The engine itself ends at 100."""
 
-MadeByUs: TypeAlias = "Callable[[str, str], Awaitable[Cluster | None]]"
-"""See `trust.Trust.made_by_us`."""
+
+class MadeByUs(Protocol):
+    """See `trust.Trust.made_by_us`."""
+
+    async def __call__(self, key: str, name: str, *, last: bool) -> Cluster | None:
+        """Look for it."""
 
 
 def for_the_name(made_by_us: MadeByUs) -> pulumi.ErrorHook:
@@ -56,7 +58,7 @@ async def _again(args: pulumi.ErrorHookArgs, made_by_us: MadeByUs) -> bool:
     waits = _TAKEN in newest and attempts < _ATTEMPTS
     # While it waits for its name: at the attempts 1, 2, 4, 8 …, since what it waits for was made before the first.
     if not waits or attempts & (attempts - 1) == 0:
-        await _not_made_already(args, made_by_us)
+        await _not_made_already(args, made_by_us, last=not waits)
     if not waits:
         return False
     if attempts == 1:
@@ -65,10 +67,10 @@ async def _again(args: pulumi.ErrorHookArgs, made_by_us: MadeByUs) -> bool:
     return True
 
 
-async def _not_made_already(args: pulumi.ErrorHookArgs, made_by_us: MadeByUs) -> None:
+async def _not_made_already(args: pulumi.ErrorHookArgs, made_by_us: MadeByUs, *, last: bool) -> None:
     name = (args.new_inputs or {})["name"]
     try:
-        cluster = await made_by_us(args.name.removesuffix("-database"), name)
+        cluster = await made_by_us(args.name.removesuffix("-database"), name, last=last)
     except UserError as error:
         pulumi.log.warn(f"{args.name}: whether a cluster {name} was made all the same is not known: {error}")
         return
@@ -76,6 +78,6 @@ async def _not_made_already(args: pulumi.ErrorHookArgs, made_by_us: MadeByUs) ->
         said = " ".join(args.errors[0].split())
         raise UserError(
             f"the cluster {name} was made all the same: {cluster.id} (team {cluster.team}, status {cluster.status},"
-            f" created {cluster.created_at}). It lets in nobody yet. Run `meltanodata up` again, which takes it over."
-            f" What the provider said: {said}"
+            f" created {cluster.created_at}). Run `meltanodata up` again, which takes it over. What the provider said:"
+            f" {said}"
         )

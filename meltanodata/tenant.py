@@ -125,6 +125,7 @@ class TenantInstance(pulumi.ComponentResource):
                     before_create=[args.creating, args.trust.trust_nobody],
                     after_create=[args.trust.trust_droplet],
                     before_delete=[args.trust.trust_nobody],
+                    on_error=[args.trust.trust_kept_droplet],
                 ),
             ),
         )

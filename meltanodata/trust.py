@@ -7,6 +7,7 @@ tenant's cluster and droplet:
 - A new cluster lets in nobody as soon as it is listed, while the provider still waits for it to come online.
 - A cluster lets in nobody before its droplet is destroyed, which gives the droplet's address back to DigitalOcean.
 - The same before a droplet is made for a cluster that is there already, whatever that lets in.
+- A droplet that could not be destroyed after all is let in again.
 """
 
 from __future__ import annotations
@@ -41,7 +42,11 @@ _DROPLET, _DATABASE = "-droplet", "-database"
 
 @dataclass(frozen=True)
 class Hooks:
-    """What the engine calls. The state knows them by their names, so they are registered in every run."""
+    """What the engine calls.
+
+    The state has their names, and asks for them when a resource goes: they are registered in every run, and are never
+    renamed.
+    """
 
     watch_cluster: pulumi.ResourceHook
     """Before a cluster is created."""
@@ -51,6 +56,8 @@ class Hooks:
     """Before a droplet is created, and before it is deleted."""
     trust_droplet: pulumi.ResourceHook
     """After a droplet was created."""
+    trust_kept_droplet: pulumi.ErrorHook
+    """When a droplet could not be created or deleted."""
 
 
 class Trust:
@@ -80,7 +87,8 @@ class Trust:
         """The ids of what was there before the run, and is not what it makes."""
         self._awaited: dict[str, dict[str, str]] = {}
         """By team: the names of clusters that are being created, with the status in which one could not be closed."""
-        self._watches: set[asyncio.Task[None]] = set()
+        self._watches: dict[str, asyncio.Task[None]] = {}
+        """By team."""
         self._closed: dict[str, asyncio.Task[bool]] = {}
         """By the id of the cluster."""
 
@@ -91,38 +99,40 @@ class Trust:
             pulumi.ResourceHook("database-close", self._close_cluster),
             pulumi.ResourceHook("database-trusts-nobody", self._trust_nobody),
             pulumi.ResourceHook("database-trusts-droplet", self._trust_droplet),
+            pulumi.ErrorHook("database-trusts-kept-droplet", self._trust_kept_droplet),
         )
 
-    async def made_by_us(self, key: str, name: str) -> Cluster | None:
+    async def made_by_us(self, key: str, name: str, *, last: bool) -> Cluster | None:
         """The cluster of this name that a request of this run has made, closed; None where there is none.
 
         Args:
             key: the tenant's.
             name: the cluster's.
+            last: whether its creation has failed for good.
 
         Raises:
-            UserError: nobody knows, or it cannot be closed.
+            UserError: nobody knows.
         """
         team = self._team_of[key]
-        for cluster in await self._listed(team):
-            if cluster.name == name:
+        if last:
+            self._awaited.get(team, {}).pop(name, None)
+        cluster = next((it for it in await self._listed(team) if it.name == name), None)
+        if cluster is not None:
+            try:
                 await self._close(team, cluster.id)
-                self._awaited.get(team, {}).pop(name, None)
-                return cluster
-        return None
+            except UserError as error:
+                pulumi.log.warn(f"the new database {cluster.id} still lets in everybody: {error}")
+        return cluster
 
     def _watch_cluster(self, args: pulumi.ResourceHookArgs) -> None:
         team = self._team_of[args.name.removesuffix(_DATABASE)]
         awaited = self._awaited.setdefault(team, {})
-        if not awaited:
-            watch = asyncio.ensure_future(self._watch(team, awaited))
-            self._watches.add(watch)
-            watch.add_done_callback(self._watches.discard)
         awaited[(args.new_inputs or {})["name"]] = ""
+        if team not in self._watches or self._watches[team].done():
+            self._watches[team] = asyncio.ensure_future(self._watch(team, awaited))
 
     async def _watch(self, team: str, awaited: dict[str, str]) -> None:
         """Close the clusters that are awaited as soon as they are listed."""
-        await asyncio.sleep(0)  # the first name is noted
         while awaited:
             await asyncio.sleep(_PAUSE)
             try:
@@ -189,7 +199,27 @@ class Trust:
         database = self._known.get(args.name.removesuffix(_DROPLET))
         address = (args.new_outputs or {}).get("ipv4Address")
         if database is not None and address in database.trusted:
-            await self._let_in(database.team, database.cluster, Source("ip_addr", address))
+            await self._reopen(database, address)
+
+    async def _trust_kept_droplet(self, args: pulumi.ErrorHookArgs) -> bool:
+        """After a droplet could not be deleted: it is there, and works with its database. Never tries again."""
+        database = self._known.get(args.name.removesuffix(_DROPLET))
+        if args.failed_operation != "delete" or database is None:
+            return False
+        address = (args.old_outputs or {}).get("ipv4Address")
+        try:
+            droplets = await asyncio.to_thread(accounts.droplets_now, self._settings, self._tokens)
+            if address and any((str(it.id), it.address) == (args.id, address) for it in droplets):
+                await self._reopen(database, address)
+        except UserError as error:
+            remedy = f"meltanodata deploy --stack {self._settings.stack} --refresh"
+            pulumi.log.warn(f"{args.name} is kept, and its database may not let it in: {error}. Mend it by: {remedy}")
+        return False
+
+    async def _reopen(self, database: deployment.Database, address: str) -> None:
+        """Let a droplet into its database again."""
+        self._closed.pop(database.cluster, None)
+        await self._let_in(database.team, database.cluster, Source("ip_addr", address))
 
 
 def _to_be_imported(

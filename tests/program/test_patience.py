@@ -32,9 +32,11 @@ class Looks:
     def __init__(self, found: Cluster | UserError | None = None) -> None:
         self.found = found
         self.asked: list[tuple[str, str]] = []
+        self.last: list[bool] = []
 
-    async def made_by_us(self, key: str, name: str) -> Cluster | None:
+    async def made_by_us(self, key: str, name: str, *, last: bool) -> Cluster | None:
         self.asked.append((key, name))
+        self.last.append(last)
         if isinstance(self.found, UserError):
             raise self.found
         return self.found
@@ -90,7 +92,9 @@ def test_it_is_seldom_asked_for_while_a_name_is_waited_for() -> None:
     looks = Looks()
     for attempts in range(1, 60):
         assert again("create", *[TAKEN] * attempts, looks=looks)
-    assert len(looks.asked) == 6
+    assert looks.last == [False] * 6
+    assert not again("create", *[TAKEN] * 60, looks=looks)
+    assert looks.last == [*[False] * 6, True]
 
 
 def test_a_failure_stays_what_it_is_where_nobody_knows_of_the_cluster(monkeypatch: pytest.MonkeyPatch) -> None:

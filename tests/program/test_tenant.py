@@ -350,6 +350,7 @@ def test_a_droplet_comes_and_goes_while_its_database_trusts_nobody(acme: Recordi
     assert droplet.before_create == ("creating", "database-trusts-nobody")
     assert droplet.after_create == ("database-trusts-droplet",)
     assert droplet.before_delete == ("database-trusts-nobody",)
+    assert droplet.on_error == ("database-trusts-kept-droplet",)
 
 
 def test_whatever_can_be_made_twice_is_noted_before_it_is_made(acme: Recording) -> None:

@@ -141,7 +141,7 @@ def test_two_tenants_live_side_by_side(fleet: Fleet) -> None:
     assert (fleet.ids("demo"), fleet.told("demo")) == (ids, told)
     assert fleet.ids("acme") == {}
     # At no moment did its database stand open.
-    assert not [seen for seen in fleet.control.requests(started) if seen.method == "PUT"]
+    assert not [moment for moment in fleet.control.database_moments(started) if moment.open]
     fleet.unchanged()
 
     # It comes back under its old name at once.

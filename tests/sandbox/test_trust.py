@@ -108,7 +108,7 @@ def test_a_database_trusts_its_own_droplet_or_nobody_at_every_moment(fleet: Flee
     assert {_trusted_at(moments, when) for when in given_back} == {CLOSED}
 
 
-def test_a_droplet_is_not_given_back_while_its_database_cannot_be_closed(fleet: Fleet) -> None:
+def test_a_droplet_and_its_database_go_together_or_stay_together(fleet: Fleet) -> None:
     fleet.tenants(acme=ACME)
     fleet.up()
     _as_an_older_version_wrote_it(fleet)
@@ -122,6 +122,14 @@ def test_a_droplet_is_not_given_back_while_its_database_cannot_be_closed(fleet: 
     assert "acme-droplet is left as it is" in said
     assert "not now" in said
     assert fleet.world.droplets() == droplets
+    fleet.control.remove_fault(number)
+    # A droplet that cannot be destroyed after all works on with its database.
+    number = fleet.control.add_fault(
+        Fault(effect="status", status=403, method="GET", path="/v2/droplets/*", times=None)
+    )
+    fleet.up(code=1)
+    assert fleet.world.droplets() == droplets
+    assert _rules(fleet)[-2:] == [CLOSED, (f"ip_addr:{_address(fleet)}",)]
     fleet.control.remove_fault(number)
     fleet.up()
     assert fleet.world.droplets() != droplets

@@ -9,7 +9,7 @@ import pulumi
 import pytest
 
 from meltanodata import accounts, trust
-from meltanodata.accounts import NOBODY, Cluster, Source
+from meltanodata.accounts import NOBODY, Cluster, Droplet, Source
 from meltanodata.deployment import Database, databases
 from meltanodata.errors import UserError
 from meltanodata.names import CLUSTER, DROPLET, Existing
@@ -37,6 +37,8 @@ class World:
         self.refusals: list[str] = []
         """Of the next such requests."""
         self.trusted: dict[str, frozenset[Source]] = {}
+        self.droplets: tuple[Droplet, ...] = ()
+        monkeypatch.setattr(accounts, "droplets_now", lambda *_: self.droplets)
         monkeypatch.setattr(accounts, "clusters_now", self._clusters)
         monkeypatch.setattr(accounts, "let_in", self._let_in)
         monkeypatch.setattr(accounts, "trusted_sources", lambda *args: {it.id: self.trusted[it.id] for it in args[2]})
@@ -93,7 +95,7 @@ def test_a_new_cluster_is_closed_as_soon_as_it_is_listed_and_once(world: World) 
         world.listed = [builders.cluster(id="old", name=NAME), NEW]
         await until(lambda: world.asked)
         await subject._close_cluster(CREATED)
-        await until(lambda: not subject._watches)
+        await subject._watches[TEAM_1]
 
     run(life())
     assert world.asked == [(TEAM_1, "new", NOBODY)]
@@ -110,7 +112,7 @@ def test_a_cluster_that_cannot_be_closed_while_it_is_made_is_closed_when_its_sta
         assert len(world.asked) == 1
         world.listed = [builders.cluster(id="new", name=NAME, status="online")]
         await until(lambda: len(world.asked) == 2)
-        await until(lambda: not subject._watches)
+        await subject._watches[TEAM_1]
 
     run(life())
     assert world.refusals == []
@@ -127,12 +129,43 @@ def test_a_cluster_that_nobody_saw_is_closed_after_its_creation_or_the_run_fails
 def test_what_a_failed_creation_made_is_found_and_closed(world: World) -> None:
     async def life() -> Cluster | None:
         subject = trusting()
-        assert await subject.made_by_us("acme", NAME) is None
+        subject._watch_cluster(CREATING)
+        assert await subject.made_by_us("acme", NAME, last=False) is None
+        assert subject._awaited == {TEAM_1: {NAME: ""}}
+        assert await subject.made_by_us("acme", NAME, last=True) is None
+        await subject._watches[TEAM_1]  # nobody is looked for any more
         world.listed = [NEW]
-        return await subject.made_by_us("acme", NAME)
+        return await subject.made_by_us("acme", NAME, last=True)
 
     assert asyncio.run(life()) == NEW
     assert world.asked == [(TEAM_1, "new", NOBODY)]
+
+
+def test_what_a_failed_creation_made_and_cannot_be_closed_is_found_all_the_same(
+    world: World, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    warned: list[str] = []
+    monkeypatch.setattr(pulumi.log, "warn", warned.append)
+    world.listed, world.refusals = [NEW], ["not now"]
+    assert asyncio.run(trusting().made_by_us("acme", NAME, last=True)) == NEW
+    assert warned == ["the new database new still lets in everybody: not now"]
+
+
+def test_the_clusters_of_a_team_are_looked_for_by_one_request(world: World) -> None:
+    other = hook_args(CLUSTER, new_inputs={"name": "db-postgresql-nyc3-1-acme"})
+
+    async def life() -> None:
+        subject = trusting()
+        subject._watch_cluster(CREATING)
+        watch = subject._watches[TEAM_1]
+        subject._watch_cluster(other)
+        assert subject._watches == {TEAM_1: watch}
+        world.listed = [NEW, builders.cluster(id="new-2", name="db-postgresql-nyc3-1-acme")]
+        await watch
+
+    run(life())
+    assert world.looks == 1
+    assert {cluster for _, cluster, _ in world.asked} == {"new", "new-2"}
 
 
 def test_before_a_droplet_comes_or_goes_its_database_trusts_nobody(world: World) -> None:
@@ -167,6 +200,45 @@ def test_a_new_droplet_with_the_old_address_is_let_in_though_the_engine_sees_no_
 ) -> None:
     run(trusting({"acme": KNOWN})._trust_droplet(hook_args(DROPLET, "9", new_outputs={"ipv4Address": address})))
     assert world.asked == ([(TEAM_1, "c0ffee", Source("ip_addr", address))] if opened else [])
+
+
+def failed(operation: str) -> pulumi.ErrorHookArgs:
+    outputs = {"ipv4Address": "203.0.113.7"}
+    return pulumi.ErrorHookArgs("urn", "7", "acme-droplet", DROPLET[0], None, None, outputs, operation, ["no"])
+
+
+@pytest.mark.parametrize(
+    ("operation", "there", "opened"),
+    [
+        ("delete", builders.droplet(address="203.0.113.7"), True),
+        ("delete", builders.droplet(id=9, address="203.0.113.7"), False),  # somebody else's by now
+        ("delete", None, False),
+        ("create", builders.droplet(address="203.0.113.7"), False),
+    ],
+)
+def test_a_droplet_that_could_not_be_destroyed_is_let_in_again(
+    world: World, operation: str, there: Droplet | None, *, opened: bool
+) -> None:
+    async def life() -> None:
+        subject = trusting({"acme": KNOWN})
+        world.droplets = (there,) if there else ()
+        await subject._trust_nobody(DROPLET_GOES)
+        assert not await subject._trust_kept_droplet(failed(operation))
+        await subject._trust_nobody(DROPLET_GOES)  # if it is tried once more
+
+    run(life())
+    again = [(TEAM_1, "c0ffee", Source("ip_addr", "203.0.113.7")), (TEAM_1, "c0ffee", NOBODY)]
+    assert world.asked == [(TEAM_1, "c0ffee", NOBODY), *(again if opened else [])]
+
+
+def test_a_droplet_that_cannot_be_let_in_again_is_said(world: World, monkeypatch: pytest.MonkeyPatch) -> None:
+    warned: list[str] = []
+    monkeypatch.setattr(pulumi.log, "warn", warned.append)
+    world.droplets, world.refusals = (builders.droplet(address="203.0.113.7"),), ["down"]
+    run(trusting({"acme": KNOWN})._trust_kept_droplet(failed("delete")))
+    (line,) = warned
+    assert line.startswith("acme-droplet is kept, and its database may not let it in: down.")
+    assert line.endswith("meltanodata deploy --stack test --refresh")
 
 
 def left(cluster: Cluster, **more: Any) -> None:
