@@ -22,10 +22,10 @@ if TYPE_CHECKING:
     from meltanodata.fleet import Tenant
     from meltanodata.settings import Settings
 
-_ADVICE = (
-    "DigitalOcean carried out a request and answered it with an error, so that it was sent again. All else of this run"
-    " is done, but nothing was removed. Until there is one of each name, every further run stops before it changes"
-    " anything"
+_WHY = (
+    "Something was made twice. Most likely DigitalOcean carried out a request and answered it with an error, and the"
+    " provider sent it again. Nothing was removed in this run. Until there is one of each name, every further preview"
+    " and run stops here, and changes nothing"
 )
 
 
@@ -59,12 +59,10 @@ class Afterwards:
             try:
                 twice = await asyncio.to_thread(self._twice, state)
             except UserError as error:
-                raise pulumi.RunError(f"whether anything was made twice is not known: {error}") from None
+                _fail(f"whether anything was made twice is not known: {error}. A preview looks for it again")
+                return
             if twice:
-                message = "\n".join([f"{_ADVICE}:", *twice])
-                if SETTINGS.rpc_manager.unhandled_exception is not None:
-                    pulumi.log.error(message)  # a run that fails anyway tells one error of its program
-                raise pulumi.RunError(message)
+                _fail("\n".join([f"{_WHY}:", *twice]))
 
         # Among what the SDK waits for in any case: after a failure it waits for no output.
         self._look = asyncio.ensure_future(SETTINGS.rpc_manager.do_rpc("look for what was made twice", at_the_end)())
@@ -86,6 +84,14 @@ class Afterwards:
             domain=own.domain,
             state=state,
         )
+
+
+def _fail(message: str) -> None:
+    """Let the program end with this error; beside the one that it ends with already, if there is one."""
+    if SETTINGS.rpc_manager.unhandled_exception is not None:
+        pulumi.log.error(message)
+    else:
+        raise pulumi.RunError(message) from None
 
 
 async def _ids(

@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import re
 import time
 from typing import TYPE_CHECKING, Literal
 
 import pytest
 
+from meltanodata.isolation import LEFT_OUT
 from sandbox.api.faults import Fault
 from sandbox.home import Home
 from tests.sandbox.fleet import Fleet, fleet_on
@@ -30,15 +32,9 @@ def _carried_out(path: str, effect: Literal["status", "reset"]) -> Fault:
     return Fault(effect=effect, method="POST", path=path, after_work=True)
 
 
-def _known(fleet: Fleet, kind: str) -> str:
-    """The id that the state has of acme's."""
-    return next(id_ for urn, id_ in fleet.ids("acme").items() if urn.endswith(f"::acme-{kind}"))
-
-
-def _records(fleet: Fleet) -> set[str]:
-    """The ids of acme's A records."""
-    answer = fleet.world.meltano.get("/v2/domains/meltanodata.com/records?per_page=200&type=A")
-    return {str(it["id"]) for it in answer["domain_records"] if it["name"] == "acme"}
+def _known(fleet: Fleet, key: str, kind: str) -> str:
+    """The id that the state has."""
+    return next(id_ for urn, id_ in fleet.ids(key).items() if urn.endswith(f"::{key}-{kind}"))
 
 
 def test_what_was_made_twice_fails_the_run_and_is_told_apart_from_the_states(fleet: Fleet) -> None:
@@ -50,24 +46,29 @@ def test_what_was_made_twice_fails_the_run_and_is_told_apart_from_the_states(fle
     fleet.control.add_fault(fault)
     said = fleet.up("--continue-on-error", code=1)
     assert "Traceback" not in said
+    assert "Something was made twice" in said
+    assert LEFT_OUT in said
     twice = {droplet.name.split(".")[0] for droplet in fleet.control.droplets()}
     assert twice == {"acme", "demo"}
     assert len(fleet.control.droplets()) == 3
     key = next(name for name in twice if sum(it.name.startswith(f"{name}.") for it in fleet.control.droplets()) == 2)
     droplets = {str(it.id) for it in fleet.control.droplets() if it.name.startswith(f"{key}.")}
-    known = next(id_ for urn, id_ in fleet.ids(key).items() if urn.endswith(f"::{key}-droplet"))
+    known = _known(fleet, key, "droplet")
     (stray,) = droplets - {known}
     told = f"{key}: 2 droplets have the name {key}.meltanodata.com. The stack's state has {known} ("
     deletes = f"doctl compute droplet delete {stray}"
     assert told in said
     assert deletes in said
     assert f"doctl compute droplet delete {known}" not in said
-    assert "A records have the name" in said
+    record = re.search(r"(\w+): 2 A records have the name \1\. The stack's state has (\d+) .*? delete \S+ (\d+)", said)
+    assert record
+    assert record[2] == _known(fleet, record[1], "record")
+    assert record[3] != record[2]
     # The next preview says the same, and nothing is done.
     refused = fleet.preview(code=1)
     assert told in refused
     assert deletes in refused
-    assert "A records have the name" in refused
+    assert record[0] in refused
 
 
 def test_a_run_that_creates_once_asks_for_one_set_of_lists_and_one_that_creates_nothing_for_none(fleet: Fleet) -> None:
