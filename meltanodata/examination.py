@@ -57,7 +57,7 @@ class Limits:
     silence: float = 4
     """After which a database that says nothing to us is closed."""
     page: float = 30
-    """For all that a visitor does."""
+    """For all that a visitor does, and for all that DigitalOcean is asked."""
     script: float = 75
     """For the script on the droplet."""
     together: int = 20
@@ -268,8 +268,12 @@ class _Look:
     async def _trusted(self) -> frozenset[Source] | str | None:
         if self.way.trusted is None:
             return None
+        loop = asyncio.get_running_loop()
         try:
-            return await asyncio.get_running_loop().run_in_executor(self.threads, self.way.trusted, self.instance)
+            async with asyncio.timeout(self.limits.page):
+                return await loop.run_in_executor(self.threads, self.way.trusted, self.instance)
+        except TimeoutError:
+            return f"DigitalOcean does not say it within {self.limits.page:g} seconds"
         except UserError as error:
             return str(error)
 

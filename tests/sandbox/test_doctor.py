@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import threading
 import time
 from dataclasses import replace
 from typing import TYPE_CHECKING
@@ -11,12 +12,13 @@ import asyncssh
 import pytest
 from pydantic import SecretStr
 
+from meltanodata.accounts import Source
 from meltanodata.doctor import Check, Level
 from meltanodata.examination import Limits, Way, examine
 from meltanodata.instances import Instance
 from sandbox.api.messages import DropletFault
 from tests.program.builders import settings
-from tests.sandbox.conftest import eventually, new_database, new_droplet
+from tests.sandbox.conftest import PATIENCE, eventually, new_database, new_droplet
 
 if TYPE_CHECKING:
     from sandbox.control import Control
@@ -190,3 +192,15 @@ def test_whom_a_database_lets_in_is_asked_of_its_team(dbs: Client, running: Runn
     ):
         assert trouble[0] is Level.WARNING
         assert trouble[1].startswith("whom the database lets in is not known: ")
+    # DigitalOcean that says nothing costs its own time.
+    answer = threading.Event()
+
+    def say_nothing(_: Instance) -> frozenset[Source]:
+        answer.wait(PATIENCE)
+        return frozenset()
+
+    silent = replace(Way.of(stack, SecretStr(""), tokens), trusted=say_nothing)
+    (one,) = examine([(acme, silent)], lambda *_: None, Limits(page=0.2))["acme"]
+    answer.set()
+    assert one.level is Level.WARNING
+    assert one.found.endswith("not known: DigitalOcean does not say it within 0.2 seconds")
