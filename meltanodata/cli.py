@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from meltanodata import document, edit, fleet, rules, schema, up
+from meltanodata.changes import Side
 from meltanodata.commands import cli as commands
 from meltanodata.commands import instances
 from meltanodata.commands.here import located, read
@@ -68,7 +69,7 @@ def check(
     meltanodata check --stack sandbox
     """
     stacks, path = located(stack, file)
-    before = None if base is None else _before(base, path)
+    before = None if base is None else _before(base, path, None if file else stacks[0].stack)
     loaded, problems = fleet.load(path)
     problems += rules.problems(loaded, stacks, None if before is None else rules.homes(before), before)
     if problems:
@@ -160,10 +161,19 @@ def write_schema(
     print(f"{document.display(path)} is up to date")
 
 
-def _before(base: str, path: Path) -> Fleet:
-    """What could be read of an older version of the fleet file; without tenants where it did not exist yet."""
+def _before(base: str, path: Path, stack: str | None) -> Fleet:
+    """What could be read of an older version of the fleet file; without tenants where it did not exist yet.
+
+    With a stack, of the file that its settings named then, so that one that was renamed is compared all the same.
+    """
     if Path(base).is_file():
         return fleet.load(Path(base))[0]
+    if stack is not None:
+        root = Project.around(Path.cwd()).root
+        then = Side(Revision.of(base, root), root)
+        own = next((it for it in then.stacks_then() if it.stack == stack), None)
+        if own is not None:
+            return then.fleet_then(then.fleet_file(own))
     old = Revision.of(base, path.absolute().parent).read(path)
     return Fleet(base, ()) if old is None else fleet.parse(document.parse(old, f"{base}:{path.name}"))[0]
 

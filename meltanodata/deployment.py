@@ -26,6 +26,11 @@ def name(urn: str) -> str:
     return urn.rsplit("::", 1)[1]
 
 
+def kind(urn: str) -> str:
+    """A resource's own type, without its parents': the last of `$` in the third part of its URN."""
+    return urn.split("::", 3)[2].rsplit("$", 1)[-1]
+
+
 def ids(exported: Mapping[str, Any]) -> dict[tuple[str, str], str]:
     """The ids that the state knows, by Pulumi's type and the resource's name; without what is only to be deleted."""
     return {

@@ -6,6 +6,7 @@ edits cannot allow it. The thresholds are those of the branch that the request g
 
 from __future__ import annotations
 
+import json
 from typing import TYPE_CHECKING
 
 from pydantic import BaseModel, ConfigDict
@@ -13,11 +14,12 @@ from pydantic import BaseModel, ConfigDict
 from meltanodata.errors import UserError
 from meltanodata.impact import Type
 from meltanodata.plan import Change, Plan
-from meltanodata.wording import listing
+from meltanodata.wording import listing, show
 
 if TYPE_CHECKING:
     from collections.abc import Collection, Iterable, Mapping
 
+    from meltanodata.influence import Influences
     from meltanodata.settings import Guard
 
 PREFIX = "guard:"
@@ -25,7 +27,8 @@ DATA_LOSS = "guard:data-loss"
 MANY_DESTROYED = "guard:many-destroyed"
 DROPLET_REPLACED = "guard:droplet-replaced"
 UNNAMED = "guard:unnamed-tenants"
-LABELS = (DATA_LOSS, MANY_DESTROYED, DROPLET_REPLACED, UNNAMED)
+PROGRAM_CHANGED = "guard:program-changed"
+LABELS = (DATA_LOSS, MANY_DESTROYED, DROPLET_REPLACED, UNNAMED, PROGRAM_CHANGED)
 
 _SHOWN = 10
 """Tenants that a message names before it counts the rest."""
@@ -42,11 +45,16 @@ class Stop(BaseModel):
     allowed: bool
     """Whether the label was given."""
 
+    @property
+    def advice(self) -> str:
+        """How to go on."""
+        if self.allowed:
+            return f"Allowed by the label {self.label}."
+        return f"If that is meant, put the label {self.label} on the pull request."
+
     def __str__(self) -> str:
         """The message, and how to go on."""
-        if self.allowed:
-            return f"{self.message} Allowed by the label {self.label}."
-        return f"{self.message} If that is meant, put the label {self.label} on the pull request."
+        return f"{self.message} {self.advice}"
 
 
 class Review(BaseModel):
@@ -73,6 +81,35 @@ def labels(given: Iterable[str]) -> frozenset[str]:
     if wrong := sorted(ours.difference(LABELS)):
         raise UserError(f"{listing(wrong, 'and')}: the guard knows no such label. It has {listing(LABELS, 'and')}.")
     return frozenset(ours)
+
+
+def labels_in(given: str) -> list[str]:
+    """Labels as a workflow hands them over, in JSON.
+
+    A list is a pull request's labels, any of which may have blanks in it. A string is what somebody typed to allow
+    something: labels of the guard's alone, separated by blanks or commas.
+
+    Raises:
+        UserError: it is neither, or something was typed that is no label of the guard's.
+    """
+    try:
+        found = json.loads(given)
+    except ValueError:
+        found = given if given and set(given.replace(",", " ").split()) <= set(LABELS) else 0
+    if found is None:
+        return []
+    if isinstance(found, list) and all(isinstance(label, str) for label in found):
+        return found
+    if not isinstance(found, str):
+        raise UserError(
+            f'{show(given)}: labels are given as JSON, such as ["{DATA_LOSS}"], so that blanks stay in them'
+        )
+    typed = found.replace(",", " ").split()
+    if wrong := [label for label in typed if label not in LABELS]:
+        raise UserError(
+            f"{listing(map(show, wrong), 'and')}: the guard knows no such label. It has {listing(LABELS, 'and')}."
+        )
+    return typed
 
 
 def review(
@@ -107,6 +144,18 @@ def review(
 def named(base: Mapping[str, object], head: Mapping[str, object]) -> frozenset[str]:
     """The tenants that a pull request names: those whose entries differ between two revisions of the fleet file."""
     return frozenset(key for key in {*base, *head} if (key in base) != (key in head) or base[key] != head[key])
+
+
+def program_changed(influences: Influences, allowed: Collection[str] = ()) -> Stop | None:
+    """What the guard says of a request that changes more than tenants; None where it does not.
+
+    Such a request brings along what its plan is made by and what it is applied with, so no look at the plan can tell
+    what it does: somebody has to read it.
+    """
+    if not influences:
+        return None
+    message = f"More than tenants: the request changes {influences}."
+    return Stop(label=PROGRAM_CHANGED, message=message, allowed=PROGRAM_CHANGED in allowed)
 
 
 def _data_loss(plan: Plan) -> str | None:

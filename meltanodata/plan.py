@@ -21,7 +21,7 @@ from meltanodata.errors import UserError
 from meltanodata.impact import Effect, Operation, Severity, Type
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Iterator, Mapping
+    from collections.abc import Iterable, Iterator, Mapping, Sequence
 
     from meltanodata.rules import Use
 
@@ -247,6 +247,50 @@ def unreviewed(reviewed: Plan, now: Plan) -> list[str]:
     return news
 
 
+def union(plans: Sequence[Plan]) -> Plan:
+    """What several reviewed plans of one stack allow together; at least one.
+
+    Where two of them touch the same resource, the one that does more to it is what was reviewed.
+    """
+    first, *rest = plans
+    rows = {row.tenant: row for row in first.rows}
+    others = {operation.urn: operation for operation in first.others}
+    for plan in rest:
+        for row in plan.rows:
+            rows[row.tenant] = _both(rows[row.tenant], row) if row.tenant in rows else row
+        others = _more(others, plan.others)
+    return first.model_copy(
+        update={
+            "rows": tuple(rows[tenant] for tenant in sorted(rows)),
+            "others": tuple(others[urn] for urn in sorted(others)),
+        }
+    )
+
+
+_DOES_MORE = ("update", "import", "create", "replace", "delete")
+
+
+def _both(one: Row, other: Row) -> Row:
+    operations = _more({operation.urn: operation for operation in one.operations}, other.operations)
+    changes = list(Change)
+    return max(one, other, key=lambda row: changes.index(row.change)).model_copy(
+        update={
+            "operations": tuple(operations[urn] for urn in sorted(operations)),
+            "reasons": tuple(dict.fromkeys([*one.reasons, *other.reasons])),
+        }
+    )
+
+
+def _more(known: Mapping[str, Operation], others: Iterable[Operation]) -> dict[str, Operation]:
+    found = dict(known)
+    for operation in others:
+        old = found.get(operation.urn, operation)
+        most = max(old, operation, key=lambda it: _DOES_MORE.index(it.op))
+        properties = tuple(sorted({*old.properties, *operation.properties}))
+        found[operation.urn] = most.model_copy(update={"properties": properties})
+    return found
+
+
 def describe(reason: Reason) -> str:
     """A reason in words."""
     if reason.before is None and reason.after is None:
@@ -278,8 +322,7 @@ def _fact(operation: Operation) -> list[Any]:
 
 
 def _type(urn: str) -> str:
-    """A resource's own type, without its parents': the last of `$` in the third part of its URN."""
-    return urn.split("::", 3)[2].rsplit("$", 1)[-1]
+    return deployment.kind(urn)
 
 
 def _parent(step: Mapping[str, Any]) -> str | None:
@@ -340,7 +383,7 @@ def _properties(step: Mapping[str, Any]) -> tuple[str, ...]:
 def _row(tenant: str, steps: list[Mapping[str, Any]]) -> Row:
     component = next((step for step in steps if _type(step["urn"]) == TENANT), None)
     operations = _operations(steps, tenant)
-    change = _change(component, operations)
+    change = change_of(None if component is None else component["op"], operations)
     old, new = _inputs(component, "oldState"), _inputs(component, "newState")
     reasons = _reasons(change, old, new, steps, operations)
     options = frozenset(reason.what for reason in reasons if reason.option)
@@ -355,8 +398,8 @@ def _row(tenant: str, steps: list[Mapping[str, Any]]) -> Row:
     )
 
 
-def _change(component: Mapping[str, Any] | None, operations: tuple[Operation, ...]) -> Change:
-    op = None if component is None else component["op"]
+def change_of(op: str | None, operations: tuple[Operation, ...]) -> Change:
+    """What happens to a tenant: what is done with its component, and with its resources."""
     machines = [operation for operation in operations if operation.type in (Type.DROPLET, Type.CLUSTER)]
     if op == "delete":
         return Change.DESTROYED

@@ -2,15 +2,51 @@
 
 from __future__ import annotations
 
+import os
 import subprocess
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Protocol
 
 from meltanodata.errors import UserError
 from meltanodata.wording import show
 
 if TYPE_CHECKING:
     from pathlib import Path
+
+NONE = "0" * 40
+"""What GitHub and git's hooks give for the revision before a branch's first push."""
+
+
+class Tree(Protocol):
+    """The project's files, at a revision or in the working tree."""
+
+    @property
+    def name(self) -> str:
+        """For messages: what stands before a file's name."""
+        ...
+
+    def read(self, path: Path) -> bytes | None:
+        """A file's content; None where it does not exist."""
+        ...
+
+    def stack_files(self, folder: Path) -> list[str]:
+        """The names of the stacks' files, Pulumi.<stack>.yaml, in the project's folder."""
+        ...
+
+
+@dataclass(frozen=True)
+class Worktree:
+    """The files as they are on the disk, committed or not."""
+
+    name: str = ""
+
+    def read(self, path: Path) -> bytes | None:
+        """See `Tree`."""
+        return path.read_bytes() if path.is_file() else None
+
+    def stack_files(self, folder: Path) -> list[str]:
+        """See `Tree`."""
+        return sorted(path.name for path in folder.glob("Pulumi.*.yaml"))
 
 
 @dataclass(frozen=True)
@@ -34,21 +70,45 @@ class Revision:
             raise UserError(f"{show(name)} is no revision that git has; fetch it first if it is one")
         return cls(folder, name, found.decode().strip())
 
-    def fork(self) -> Revision:
-        """Where the branch that is checked out left this one, so that what happened here since is not its doing."""
-        found = _git(self.folder, "merge-base", self.commit, "HEAD")
+    def fork(self, head: str = "HEAD") -> Revision:
+        """Where a branch left this one, so that what happened here since is not its doing."""
+        found = _git(self.folder, "merge-base", self.commit, head)
         return self if found is None else Revision(self.folder, self.name, found.decode().strip())
 
     def read(self, path: Path) -> bytes | None:
-        """A file as it was; None where it did not exist."""
-        return _git(path.absolute().parent, "show", f"{self.commit}:./{path.name}")
+        """A file as it was; None where it did not exist. No symbolic link is followed: its content is its target."""
+        return _git(path.absolute().parent, "cat-file", "blob", f"{self.commit}:./{path.name}")
 
-    def changed(self) -> frozenset[str]:
-        """The files below the folder that are different now, relative to it."""
-        found = _git(self.folder, "diff", "--name-only", "--relative", "--no-renames", "-z", self.commit, "--", ".")
-        if found is None:
+    def stack_files(self, folder: Path) -> list[str]:
+        """See `Tree`."""
+        listed = _git(folder, "ls-tree", "-z", "--name-only", self.commit, "--", "./")
+        if listed is None:
+            raise UserError(f"git cannot list the files of {self.name} in {folder}")
+        names = listed.decode(errors="replace").split("\0")
+        return sorted(name for name in names if name.startswith("Pulumi.") and name.endswith(".yaml"))
+
+    def changed(self, to: Revision | None = None) -> frozenset[str]:
+        """The repository's files that are different now, or at another revision, relative to the folder."""
+        commits = [self.commit] if to is None else [self.commit, to.commit]
+        top = _git(self.folder, "rev-parse", "--show-prefix")
+        found = _git(self.folder, "diff", "--name-only", "--no-renames", "--no-ext-diff", "-z", *commits, "--")
+        if found is None or top is None:
             raise UserError(f"git cannot compare {self.name} with the files in {self.folder}")
-        return frozenset(found.decode().split("\0")) - {""}
+        prefix = top.decode(errors="replace").strip() or "."
+        names = found.decode(errors="replace").split("\0")
+        return frozenset(os.path.relpath(name, prefix) for name in names if name)
+
+    def until(self, to: str) -> list[str]:
+        """A branch's own commits after this one, in their order; not those that came with a merge.
+
+        Raises:
+            UserError: the other one does not come after this one.
+        """
+        known = _git(self.folder, "merge-base", "--is-ancestor", self.commit, to)
+        found = _git(self.folder, "rev-list", "--first-parent", "--reverse", f"{self.commit}..{to}")
+        if known is None or found is None:
+            raise UserError(f"{to} does not come after {self.name}: the branch was rewritten")
+        return found.decode().split()
 
 
 def _git(folder: Path, *arguments: str) -> bytes | None:

@@ -12,21 +12,17 @@ from rich.console import Console
 
 from meltanodata import deploy as deployments
 from meltanodata import engine, report, up
-from meltanodata.commands import FAILED, droplets
+from meltanodata.commands import FAILED, NOT_REVIEWED, droplets
 from meltanodata.commands.here import Here, width
 from meltanodata.commands.plan import judge, review, reviewed, show
-from meltanodata.errors import UserError
-from meltanodata.github import GitHub
-from meltanodata.guard import Review
+from meltanodata.commands.pushed import SKIP, Request, of_push
+from meltanodata.errors import NotReviewedError
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping, Sequence
     from pathlib import Path
 
     from meltanodata.plan import Plan
-
-SKIP = "skip-deploy"
-"""The label of a pull request whose merge deploys nothing."""
 
 
 def deploy(
@@ -41,9 +37,13 @@ def deploy(
 ) -> None:
     """See `cli.deploy`."""
     here = Here(stack)
-    request = _Request(base, tuple(labels), None if expect is None else reviewed(expect).plan)
+    request = Request(base, tuple(labels), None if expect is None else reviewed(expect).plan)
     if merged is not None:
-        request = _of_merge(stack, merged, base or f"{merged}^")
+        try:
+            request = of_push(here, merged, base or f"{merged}^")
+        except NotReviewedError as error:
+            typer.echo(str(error), err=True)
+            raise typer.Exit(NOT_REVIEWED) from None
     if SKIP in request.labels:
         print(f"{stack}: nothing is deployed, since the pull request has the label {SKIP}")
         return
@@ -76,40 +76,6 @@ def _apply(here: Here, plan: Plan, pulumi: _Pulumi, summary: Path | None) -> Non
                 file.write(report.outcome(here.settings.stack, results, time.monotonic() - started))
     if not all(result.well for result in results):
         raise typer.Exit(FAILED)
-
-
-@dataclass(frozen=True)
-class _Request:
-    """What is known of the pull request behind a deployment."""
-
-    base: str | None
-    labels: tuple[str, ...]
-    reviewed: Plan | None
-    """None where nothing has to be reviewed."""
-
-
-def _of_merge(stack: str, commit: str, base: str) -> _Request:
-    """The pull request that a commit of the main branch came from, with the plan that it showed last.
-
-    Raises:
-        UserError: it had no plan to show: one from a fork, or one whose preview is too old.
-    """
-    repository = GitHub.from_environment()
-    request = repository.pull_request_of(commit)
-    if request is None:
-        print(f"{commit} came from no pull request: nothing was reviewed, and the guard alone decides.")
-        return _Request(base, (), None)
-    print(f"Pull request {request.number}, labels: {', '.join(request.labels) or 'none'}")
-    if SKIP in request.labels:
-        return _Request(base, request.labels, None)
-    kept = repository.artifact(f"plan-{stack}", request.head)
-    if kept is None:
-        raise UserError(
-            f"The plan of {stack} that pull request {request.number} showed cannot be had: its preview did not run (a"
-            " fork's has no access), or is older than artifacts are kept. Look at the plan (meltanodata plan --stack"
-            f" {stack}), then run the deploy workflow by hand."
-        )
-    return _Request(base, request.labels, Review.model_validate_json(kept).plan)
 
 
 @dataclass(frozen=True)
