@@ -2,6 +2,7 @@ from __future__ import annotations
 
 import io
 import time
+import tracemalloc
 import zipfile
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Any
@@ -206,10 +207,15 @@ def test_an_archive_with_other_files_is_refused(names: list[str]) -> None:
 
 def test_a_zip_bomb_is_not_unpacked(server: Server, client: GitHub) -> None:
     run = server.run("def")
-    server.upload(run, "plan-prod", bytes(artifact.LARGEST + 1))
-    assert server.artifacts[-1]["size_in_bytes"] < 100_000
-    with pytest.raises(UserError, match="more than 16777216 bytes"):
-        client.artifact_of_run(run, "plan-prod")
+    server.upload(run, "plan-prod", bytes(8 * artifact.LARGEST))
+    assert server.artifacts[-1]["size_in_bytes"] < 200_000
+    tracemalloc.start()
+    try:
+        with pytest.raises(UserError, match="more than 16777216 bytes"):
+            client.artifact_of_run(run, "plan-prod")
+        assert tracemalloc.get_traced_memory()[1] < 4 * artifact.LARGEST
+    finally:
+        tracemalloc.stop()
 
 
 def test_a_large_artifact_is_not_even_fetched(server: Server, client: GitHub) -> None:
