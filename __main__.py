@@ -1,5 +1,6 @@
 """The tenants of one stack: load, check, list what there is, declare, export."""
 
+import os
 from datetime import UTC, datetime
 from pathlib import Path
 
@@ -7,6 +8,7 @@ import pulumi
 
 from meltanodata import (
     afterwards,
+    deletions,
     deployment,
     engine,
     names,
@@ -42,6 +44,10 @@ def main() -> None:
     prefix = f"{pulumi.get_organization()}/{pulumi.get_project()}/"
     exported = engine.export(prefix + settings.stack, root)
     state = deployment.ids(exported)
+    may_go = deletions.named(os.environ)
+    going = set(deletions.unguarded(exported, [tenant.key for tenant in tenants])) - may_go
+    if going and not pulumi.runtime.is_dry_run():
+        raise UserError(deletions.refusal(going))
     wait = None if pulumi.runtime.is_dry_run() else lambda what: pulumi.log.info(f"waiting for {what}")
     found = survey(tenants, settings, secrets.tokens, state, wait)
     held, existing = found.accounts, found.existing
@@ -63,6 +69,7 @@ def main() -> None:
     wait_for_name = patience.for_the_name(trusted.made_by_us)
     end = afterwards.Afterwards(tenants, settings, secrets.tokens)
     made_ready = remote.readiness(list(alike.values()))
+    keeper = deletions.Keeper(may_go)
     instances = {
         tenant.key: TenantInstance(
             tenant.key,
@@ -81,6 +88,7 @@ def main() -> None:
                 made_ready=made_ready,
                 trust=trust_hooks,
                 creating=end.creating,
+                keeper=keeper,
             ),
         )
         for tenant in tenants

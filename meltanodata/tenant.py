@@ -16,6 +16,7 @@ from meltanodata.offers import upgrades
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
 
+    from meltanodata.deletions import Keeper
     from meltanodata.fleet import Tenant
     from meltanodata.names import Existing
     from meltanodata.settings import Secrets, Settings
@@ -65,6 +66,8 @@ class TenantArgs:
     """See `trust`."""
     creating: pulumi.ResourceHook
     """See `afterwards`."""
+    keeper: Keeper
+    """See `deletions`."""
 
 
 def common(settings: Settings, secrets: Secrets) -> dict[files.Tls, files.File]:
@@ -100,6 +103,7 @@ class TenantInstance(pulumi.ComponentResource):
         tenant, settings, secrets, existing = args.tenant, args.settings, args.secrets, args.existing
         names = names_of(tenant, settings.domain)
         ours = pulumi.ResourceOptions(parent=self)
+        kept = args.keeper.binding
 
         def in_team(team: digitalocean.Provider, **options: Any) -> pulumi.ResourceOptions:
             return pulumi.ResourceOptions(parent=self, provider=team, **options)
@@ -148,7 +152,7 @@ class TenantInstance(pulumi.ComponentResource):
             opts=in_team(
                 args.droplet_team,
                 import_=existing.import_record,
-                hooks=pulumi.ResourceHookBinding(before_create=[args.creating]),
+                hooks=pulumi.ResourceHookBinding.merge(kept, pulumi.ResourceHookBinding(before_create=[args.creating])),
             ),
         )
 
@@ -169,10 +173,13 @@ class TenantInstance(pulumi.ComponentResource):
                 # DigitalOcean's forced upgrades must not become downgrades.
                 ignore_changes=_NEVER_BY_US if upgrades(tenant, existing) else [*_NEVER_BY_US, "version"],
                 custom_timeouts=pulumi.CustomTimeouts(create="60m"),
-                hooks=pulumi.ResourceHookBinding(
-                    before_create=[args.creating, args.trust.watch_cluster],
-                    after_create=[args.trust.close_cluster],
-                    on_error=[args.wait_for_name],
+                hooks=pulumi.ResourceHookBinding.merge(
+                    kept,
+                    pulumi.ResourceHookBinding(
+                        before_create=[args.creating, args.trust.watch_cluster],
+                        after_create=[args.trust.close_cluster],
+                        on_error=[args.wait_for_name],
+                    ),
                 ),
             ),
         )
@@ -237,7 +244,7 @@ class TenantInstance(pulumi.ComponentResource):
         )
 
         # Step 6: Validate Meltano UI
-        remote.run(
+        verified = remote.run(
             f"{key}-verify",
             host,
             "verify",
@@ -249,22 +256,24 @@ class TenantInstance(pulumi.ComponentResource):
                 "seconds": 120,
             },
             seconds=180,
-            options=ours,
+            options=pulumi.ResourceOptions(parent=self, hooks=kept),
             after=[written, login],
             public=True,
         )
+        args.keeper.declares(record, cluster, verified)
 
         # Maintaining: Wipe database in Meltano demo instance
         if tenant.demo:
-            remote.run_once_for(
+            wiped = remote.run_once_for(
                 str(tenant.wipe_database) if tenant.wipe_database else None,
                 f"{key}-wipe",
                 host,
                 "wipe",
                 connection,
                 seconds=300,
-                options=pulumi.ResourceOptions(parent=self, depends_on=[written]),
+                options=pulumi.ResourceOptions(parent=self, depends_on=[written], hooks=kept),
             )
+            args.keeper.declares(wiped)
 
         self.made: Mapping[tuple[str, str], pulumi.CustomResource] = {
             DROPLET: droplet,

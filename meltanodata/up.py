@@ -1,4 +1,4 @@
-"""`meltanodata up`: `pulumi up`, after putting in order what a run that was killed left behind."""
+"""`meltanodata up` as the shell sees it, and how what a run that was killed left behind is put in order."""
 
 from __future__ import annotations
 
@@ -15,10 +15,11 @@ from meltanodata import deployment, engine, fleet, interrupted, vanished
 from meltanodata.commands.here import account
 from meltanodata.errors import UserError
 from meltanodata.interrupted import Lock
-from meltanodata.stacks import Project
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
+
+    from meltanodata.stacks import Project
 
 app = typer.Typer()
 
@@ -26,19 +27,26 @@ app = typer.Typer()
 @app.command(context_settings={"allow_extra_args": True, "ignore_unknown_options": True})
 def up(
     context: typer.Context,
-    stack: Annotated[str, typer.Option(envvar="PULUMI_STACK", help="The stack.")],
+    stack: Annotated[str, typer.Option("--stack", "-s", envvar="PULUMI_STACK", help="The stack.")],
+    allow: Annotated[
+        list[str] | None,
+        typer.Option(metavar="LABEL", help="What the guard stops and you mean, such as guard:data-loss. Repeatable."),
+    ] = None,
 ) -> None:
     """Make the world match tenants.yaml.
 
-    As `pulumi up`, which gets every other option; and it finishes what a run that was killed had begun.
+    It finishes what a run that was killed had begun, shows what will happen to whom, and asks. Every other option is
+    one of `pulumi up`: --yes does not ask, --continue-on-error lets a tenant that fails hold up nobody. Exit code 3:
+    the guard stops the plan, and nothing was changed.
 
     \b
     meltanodata up --stack prod
     meltanodata up --stack prod --yes --continue-on-error
+    meltanodata up --stack prod --allow guard:data-loss
     """
-    project = Project.around(Path.cwd())
-    put_in_order(stack, project)
-    engine.become_up(stack, project.root, context.args)
+    from meltanodata.commands import up  # noqa: PLC0415 - rich and others, which most commands need not load
+
+    up.up(stack, context.args, allow or [])
 
 
 def put_in_order(stack: str, project: Project) -> None:

@@ -3,15 +3,15 @@
 from __future__ import annotations
 
 import time
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import partial
 from typing import TYPE_CHECKING, Any
 
 import typer
 from rich.console import Console
 
+from meltanodata import deletions, engine, report, up
 from meltanodata import deploy as deployments
-from meltanodata import engine, report, up
 from meltanodata.commands import FAILED, NOT_REVIEWED, droplets
 from meltanodata.commands.here import Here, width
 from meltanodata.commands.plan import judge, review, reviewed, show
@@ -53,7 +53,7 @@ def deploy(
     show(found)
     judge(found, request.reviewed)
     if not found.plan.empty:
-        _apply(here, found.plan, pulumi, summary)
+        _apply(here, found.plan, replace(pulumi, may_go=deletions.planned(found.plan)), summary)
 
 
 def _apply(here: Here, plan: Plan, pulumi: _Pulumi, summary: Path | None) -> None:
@@ -85,12 +85,14 @@ class _Pulumi:
     stack: str
     folder: Path
     refresh: bool
+    may_go: frozenset[str] = frozenset()
+    """The tenants whose databases may be deleted: those of the plan that was judged."""
 
     def preview(self) -> Mapping[str, Any]:
         return engine.preview(self.stack, self.folder, refresh=self.refresh)
 
     def up(self, targets: Sequence[str] | None) -> Iterator[Mapping[str, Any]]:
-        return engine.up(self.stack, self.folder, targets, refresh=self.refresh)
+        return engine.up(self.stack, self.folder, targets, refresh=self.refresh, may_go=self.may_go)
 
 
 class _Say:

@@ -111,7 +111,7 @@ def judge(found: Review, reviewed_plan: Plan | None) -> None:
     """
     if found.stopped:
         for stop in found.stopped:
-            typer.echo(str(stop), err=True)
+            typer.echo(f"{stop} In a shell, add --allow {stop.label}.", err=True)
         raise typer.Exit(STOPPED)
     if reviewed_plan is not None and (news := plans.unreviewed(reviewed_plan, found.plan)):
         typer.echo("This is not the plan that was reviewed. What is new:", err=True)

@@ -13,10 +13,10 @@ from typing import TYPE_CHECKING, Any
 import pulumi
 import pytest
 
-from meltanodata import accounts, engine, survey
+from meltanodata import accounts, deletions, engine, survey
 from meltanodata.errors import UserError
 from meltanodata.isolation import LEFT_OUT
-from meltanodata.names import DROPLET
+from meltanodata.names import CLUSTER, DROPLET
 from tests.program import builders
 from tests.program.builders import TEAM_1, TEAM_2
 from tests.program.recording import HOST_KEY, Recording, record
@@ -156,6 +156,18 @@ def test_what_is_never_made_is_said(run: Callable[..., Recording], monkeypatch: 
     assert refusal(run, held=[creating]) == [
         "not made within an hour: the database of acme. Look at it in DigitalOcean's control panel"
     ]
+
+
+def test_a_database_that_an_older_state_has_and_the_file_has_not_is_not_deleted(
+    run: Callable[..., Recording], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    urn = f"urn:pulumi:test::meltanodata::meltanodata:index:Tenant${CLUSTER[0]}::gone-database"
+    resources = [{"urn": urn, "type": CLUSTER[0], "id": "9"}]
+    said = refusal(run, resources=resources)
+    assert said[0].startswith("gone: this run would delete its database")
+    assert said[-1].endswith("MELTANODATA_DELETE_DATABASES=gone")
+    monkeypatch.setenv(deletions.VARIABLE, "gone")
+    assert "acme-database" in run(resources=resources).resources
 
 
 def test_every_setting_that_is_missing_is_named(run: Callable[..., Recording]) -> None:

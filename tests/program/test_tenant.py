@@ -5,12 +5,14 @@ from __future__ import annotations
 import datetime as dt
 import json
 from types import MethodType
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
+import pulumi
 import pytest
 
-from meltanodata import files, patience, remote, teams
+from meltanodata import deletions, files, patience, remote, teams
 from meltanodata.afterwards import Afterwards
+from meltanodata.errors import UserError
 from meltanodata.names import CLUSTER, DROPLET, RECORD, Existing
 from meltanodata.survey import Survey
 from meltanodata.tenant import TenantArgs, TenantInstance, common
@@ -19,10 +21,18 @@ from tests.program import builders
 from tests.program.builders import TEAM_1, TEAM_2
 from tests.program.recording import HOST_KEY, PASSWORD, Recording, record
 
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
 ADDRESS = "address of acme-droplet"
 
 
-def declared(existing: Existing | None = None, settings: dict[str, Any] | None = None, **options: Any) -> Recording:
+def declared(
+    existing: Existing | None = None,
+    settings: dict[str, Any] | None = None,
+    keeper: Callable[[], deletions.Keeper] = lambda: deletions.Keeper([]),
+    **options: Any,
+) -> Recording:
     """The tenant acme on the mocks."""
 
     def program() -> None:
@@ -49,6 +59,7 @@ def declared(existing: Existing | None = None, settings: dict[str, Any] | None =
                 made_ready=remote.readiness(list(alike.values())),
                 trust=trusted.hooks(),
                 creating=Afterwards([tenant], stack, secrets.tokens).creating,
+                keeper=keeper(),
             ),
         )
 
@@ -507,3 +518,63 @@ def test_every_team_of_the_stack_has_its_provider() -> None:
         assert provider.secrets == {"token"}
         assert provider.inputs["apiEndpoint"] == "http://127.0.0.1:1"
         assert float(provider.inputs["requestsPerSecond"]) == 2
+
+
+def test_nothing_of_a_tenant_is_deleted_before_the_hook_was_asked() -> None:
+    """What nothing depends on is deleted first: the hook is there, or what is deleted is in the state alone."""
+    recording = declared(demo=True)
+    mine = {name: it for name, it in recording.resources.items() if it.parent == "acme"}
+    needed = {name for it in mine.values() for name in it.depends_on}
+    first = {name for name, it in mine.items() if name not in needed and not it.deleted_with}
+    guarded = {name for name, it in mine.items() if it.before_delete}
+    assert first <= guarded
+    assert guarded == {"acme-record", "acme-database", "acme-verify", "acme-wipe"}
+    assert {it.before_delete for it in mine.values()} == {(), (deletions.HOOK,)}
+    assert recording["acme-verify"].before_create == ("droplet-ready",)
+    assert len(recording["acme-database"].on_error) == 1
+
+
+def args(name: str, type_: str, id_: str) -> pulumi.ResourceHookArgs:
+    """What the engine calls the hook with."""
+    return pulumi.ResourceHookArgs(urn=f"urn::{name}", id=id_, name=name, type=type_)
+
+
+@pytest.mark.parametrize("allowed", [[], ["acm"], ["acme-2"]])
+def test_the_hook_lets_only_what_was_replaced_go(allowed: list[str]) -> None:
+    keepers: list[deletions.Keeper] = []
+
+    def keeper() -> deletions.Keeper:
+        keepers.append(deletions.Keeper(allowed))
+        return keepers[0]
+
+    declared(demo=True, keeper=keeper)
+    judge = keepers[0]._judge
+    command = "command:remote:Command"
+    # Declared, and what the engine deletes is another object than the one it answered with: the predecessor.
+    judge(args("acme-verify", command, "the old one's"))
+    judge(args("acme-record", RECORD[0], "the old one's"))
+    # `pulumi destroy`: the very object that it answered with. A tenant without an entry: nothing was declared.
+    for name, type_ in (("acme-verify", command), ("acme-wipe", command), ("acme-record", RECORD[0])):
+        with pytest.raises(UserError, match="MELTANODATA_DELETE_DATABASES=acme"):
+            judge(args(name, type_, f"{name}-id"))
+        with pytest.raises(UserError, match="MELTANODATA_DELETE_DATABASES=core-2"):
+            judge(args(name.replace("acme", "core-2"), type_, "7"))
+    # A database has no successor that would have its data.
+    for id_ in ("the old one's", "acme-database-id"):
+        with pytest.raises(UserError, match="acme: this run would delete its database"):
+            judge(args("acme-database", CLUSTER[0], id_))
+
+
+def test_the_hook_lets_a_named_tenant_go() -> None:
+    keeper = record_keeper(["acme"])
+    for name, type_ in (("acme-verify", "command:remote:Command"), ("acme-database", CLUSTER[0])):
+        keeper._judge(args(name, type_, "7"))
+    with pytest.raises(UserError):
+        keeper._judge(args("acme-2-database", CLUSTER[0], "7"))
+
+
+def record_keeper(allowed: list[str]) -> deletions.Keeper:
+    """One in a program that declares nothing."""
+    keepers: list[deletions.Keeper] = []
+    record(lambda: keepers.append(deletions.Keeper(allowed)))
+    return keepers[0]

@@ -12,7 +12,6 @@ import asyncssh
 import pytest
 from pydantic import SecretStr
 
-from meltanodata.accounts import Source
 from meltanodata.doctor import Check, Level
 from meltanodata.examination import Limits, Way, examine
 from meltanodata.instances import Instance
@@ -21,6 +20,7 @@ from tests.program.builders import settings
 from tests.sandbox.conftest import PATIENCE, eventually, new_database, new_droplet
 
 if TYPE_CHECKING:
+    from meltanodata.accounts import Source
     from sandbox.control import Control
     from sandbox.running import Running
     from tests.sandbox.conftest import Client
