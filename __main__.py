@@ -12,6 +12,7 @@ from meltanodata import (
     deployment,
     engine,
     names,
+    news,
     offers,
     owners,
     patience,
@@ -94,6 +95,7 @@ def main() -> None:
         for tenant in tenants
     }
     end.look({key: instance.made for key, instance in instances.items()})
+    news.tell(instances, state)
     pulumi.export("tenants", {key: instance.outputs() for key, instance in instances.items()})
 
 

@@ -97,6 +97,10 @@ class TenantInstance(pulumi.ComponentResource):
     admin_user: pulumi.Output[str]
     admin_password: pulumi.Output[str | None]
     """Secret; None where an adopted instance keeps the one it had."""
+    verified: pulumi.Output[str]
+    """Known once everything is done and was looked at; not one of the outputs."""
+    wiped: pulumi.Output[list[str]] | None
+    """The wiping Command's id, and what it says; None where there is nothing to wipe. Not one of the outputs."""
 
     def __init__(self, key: str, args: TenantArgs) -> None:
         super().__init__("meltanodata:index:Tenant", key, _described(args))
@@ -263,6 +267,7 @@ class TenantInstance(pulumi.ComponentResource):
         args.keeper.declares(record, cluster, verified)
 
         # Maintaining: Wipe database in Meltano demo instance
+        self.wiped = None
         if tenant.demo:
             wiped = remote.run_once_for(
                 str(tenant.wipe_database) if tenant.wipe_database else None,
@@ -274,6 +279,8 @@ class TenantInstance(pulumi.ComponentResource):
                 options=pulumi.ResourceOptions(parent=self, depends_on=[written], hooks=kept),
             )
             args.keeper.declares(wiped)
+            if tenant.wipe_database:
+                self.wiped = pulumi.Output.unsecret(pulumi.Output.all(wiped.id, wiped.stdout))
 
         self.made: Mapping[tuple[str, str], pulumi.CustomResource] = {
             DROPLET: droplet,
@@ -281,6 +288,7 @@ class TenantInstance(pulumi.ComponentResource):
             CLUSTER: cluster,
         }
         """What can be made twice, by kind."""
+        self.verified = verified.id
         self.url = pulumi.Output.from_input(f"https://{names.host}")
         self.address = droplet.ipv4_address
         self.host_key = host_key

@@ -170,6 +170,29 @@ def test_a_database_that_an_older_state_has_and_the_file_has_not_is_not_deleted(
     assert "acme-database" in run(resources=resources).resources
 
 
+def test_a_tenant_is_ready_once_and_a_wipe_is_told_once(
+    run: Callable[..., Recording], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    lines: list[str] = []
+    monkeypatch.setattr(pulumi.log, "info", lambda line, *_: lines.append(line))
+    tenants = TENANTS + "  wipe_database: 2026-11-20\n"
+    run(tenants=tenants)
+    assert sorted(lines) == [
+        "acme is ready: https://acme.meltanodata.com. The admin's login: meltanodata credentials acme",
+        "demo is ready: https://demo.meltanodata.com. The admin's login: meltanodata credentials demo",
+        "demo: its database was wiped: it does not say which schemas went",
+    ]
+    lines.clear()
+    command = "command:remote:Command"
+    names = ("acme-verify", "demo-verify", "demo-wipe")
+    known = [{"urn": f"urn::x::{name}", "type": command, "id": f"{name}-id"} for name in names]
+    run(tenants=tenants, resources=known)
+    assert lines == []
+    run(tenants=tenants, resources=known, failing=("acme-meltano",))
+    run(tenants=tenants, failing=("acme-meltano", "demo-files"))
+    assert lines == []
+
+
 def test_every_setting_that_is_missing_is_named(run: Callable[..., Recording]) -> None:
     said = refusal(run, settings=config(domain=None, project=None, tokens=None))
     assert len(said) == 5
