@@ -70,7 +70,7 @@ def main() -> None:
     wait_for_name = patience.for_the_name(trusted.made_by_us)
     end = afterwards.Afterwards(tenants, settings, secrets.tokens)
     made_ready = remote.readiness(list(alike.values()))
-    keeper = deletions.Keeper(may_go)
+    keeper = deletions.Keeper(may_go, deletions.held(exported))
     instances = {
         tenant.key: TenantInstance(
             tenant.key,

@@ -43,6 +43,15 @@ def variable(tenants: Iterable[str]) -> dict[str, str]:
     return {VARIABLE: ",".join(sorted(tenants))}
 
 
+def held(exported: Mapping[str, Any]) -> frozenset[str]:
+    """The tenants whose databases a state has; to make such a database is to replace it."""
+    return frozenset(
+        _tenant(name(resource["urn"]))
+        for resource in resources(exported)
+        if resource["type"] == CLUSTER[0] and not resource.get("delete") and not resource.get("pendingReplacement")
+    )
+
+
 def planned(plan: Plan) -> frozenset[str]:
     """The tenants whose databases a plan deletes or replaces."""
     return frozenset(
@@ -97,18 +106,24 @@ def refusal(tenants: Iterable[str]) -> str:
 class Keeper:
     """Lets the engine delete nothing of a tenant whose database may not be deleted."""
 
-    def __init__(self, allowed: Collection[str]) -> None:
-        """Register the hook: once a run, and in each, since the engine refuses what it does not know by name.
+    def __init__(self, allowed: Collection[str], held: Collection[str]) -> None:
+        """Register the hooks: once a run, and in each, since the engine refuses what it does not know by name.
 
         Args:
             allowed: the tenants whose databases may be deleted.
+            held: see there.
         """
         import pulumi  # noqa: PLC0415 - half a second that the commands need not wait for
 
-        self._allowed = frozenset(allowed)
+        self._allowed, self._held = frozenset(allowed), frozenset(held)
         self._ids: dict[str, str | None] = {}
         self.binding = pulumi.ResourceHookBinding(before_delete=[pulumi.ResourceHook(HOOK, self._judge)])
         """For the options of the resources in `_GUARDED`."""
+        first = pulumi.ResourceHook(f"{HOOK}-replaced", self._judge_successor)
+        self.of_database = pulumi.ResourceHookBinding.merge(
+            self.binding, pulumi.ResourceHookBinding(before_create=[first])
+        )
+        """For a database's: the engine makes the new, empty one first, and lets the tenant work with it."""
 
     def declares(self, *declared: pulumi.CustomResource) -> None:
         """Know the resources that have the hook, so that the predecessor of one that was replaced may go."""
@@ -132,6 +147,16 @@ class Keeper:
         """
         tenant = _tenant(args.name)
         if tenant not in self._allowed and not self._was_replaced(args):
+            raise UserError(refusal([tenant]))
+
+    def _judge_successor(self, args: pulumi.ResourceHookArgs) -> None:
+        """Called by the engine before it makes a database.
+
+        Raises:
+            UserError: there is one that has to stay.
+        """
+        tenant = _tenant(args.name)
+        if tenant in self._held - self._allowed:
             raise UserError(refusal([tenant]))
 
     def _was_replaced(self, args: pulumi.ResourceHookArgs) -> bool:

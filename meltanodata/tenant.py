@@ -178,7 +178,7 @@ class TenantInstance(pulumi.ComponentResource):
                 ignore_changes=_NEVER_BY_US if upgrades(tenant, existing) else [*_NEVER_BY_US, "version"],
                 custom_timeouts=pulumi.CustomTimeouts(create="60m"),
                 hooks=pulumi.ResourceHookBinding.merge(
-                    kept,
+                    args.keeper.of_database,
                     pulumi.ResourceHookBinding(
                         before_create=[args.creating, args.trust.watch_cluster],
                         after_create=[args.trust.close_cluster],

@@ -30,7 +30,7 @@ ADDRESS = "address of acme-droplet"
 def declared(
     existing: Existing | None = None,
     settings: dict[str, Any] | None = None,
-    keeper: Callable[[], deletions.Keeper] = lambda: deletions.Keeper([]),
+    keeper: Callable[[], deletions.Keeper] = lambda: deletions.Keeper([], []),
     **options: Any,
 ) -> Recording:
     """The tenant acme on the mocks."""
@@ -544,7 +544,7 @@ def test_the_hook_lets_only_what_was_replaced_go(allowed: list[str]) -> None:
     keepers: list[deletions.Keeper] = []
 
     def keeper() -> deletions.Keeper:
-        keepers.append(deletions.Keeper(allowed))
+        keepers.append(deletions.Keeper(allowed, ["acme", "core-2"]))
         return keepers[0]
 
     declared(demo=True, keeper=keeper)
@@ -573,8 +573,17 @@ def test_the_hook_lets_a_named_tenant_go() -> None:
         keeper._judge(args("acme-2-database", CLUSTER[0], "7"))
 
 
+def test_a_database_that_the_state_has_is_not_made_once_more() -> None:
+    keeper = record_keeper(["acme"])
+    for tenant in ("acme", "a-new-one"):
+        keeper._judge_successor(args(f"{tenant}-database", CLUSTER[0], ""))
+    with pytest.raises(UserError, match="core-2: this run would delete its database"):
+        keeper._judge_successor(args("core-2-database", CLUSTER[0], ""))
+    assert declared()["acme-database"].before_create == (f"{deletions.HOOK}-replaced",)
+
+
 def record_keeper(allowed: list[str]) -> deletions.Keeper:
     """One in a program that declares nothing."""
     keepers: list[deletions.Keeper] = []
-    record(lambda: keepers.append(deletions.Keeper(allowed)))
+    record(lambda: keepers.append(deletions.Keeper(allowed, ["acme", "core-2"])))
     return keepers[0]

@@ -12,7 +12,7 @@ import yaml
 from sandbox.home import Home
 from tests import onepassword as connect
 from tests.sandbox.conftest import Client, eventually, new_database, new_droplet
-from tests.sandbox.fleet import Fleet, fleet_on
+from tests.sandbox.fleet import REMOVES, Fleet, fleet_on
 from tests.sandbox.programs import SECONDS
 
 if TYPE_CHECKING:
@@ -180,6 +180,6 @@ def _keep_in_the_vault(fleet: Fleet) -> None:
         assert "3 logins are as they should be" in say(fleet, *keep)
         entries = yaml.safe_load(fleet.file.read_text())
         fleet.tenants(**{key: options for key, options in entries.items() if key != "bolt"})
-        fleet.up()
+        fleet.up(*REMOVES)
         say(fleet, *keep)
         assert server.items(vault) == {}

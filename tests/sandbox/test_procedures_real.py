@@ -29,7 +29,7 @@ from sandbox.droplets import snapshot
 from sandbox.home import Home
 from sandbox.keys import Keys, issue_wildcard, load_ca
 from tests.sandbox.conftest import eventually, new_database, new_droplet
-from tests.sandbox.fleet import Fleet, fleet_on
+from tests.sandbox.fleet import REMOVES, Fleet, fleet_on
 from tests.sandbox.programs import SECONDS
 
 if TYPE_CHECKING:
@@ -590,7 +590,7 @@ def test_removed_and_added_again_right_away(world: World) -> None:
     acme, demo = world.works("acme"), world.fleet.ids("demo")
     world.fleet.tenants(**{key: entry for key, entry in world.entries.items() if key != "acme"})
     assert set(world.fleet.steps().values()) == {"delete"}
-    world.fleet.up()
+    world.fleet.up(*REMOVES)
     for check in checks.gone(world.person, acme):
         check.look()
     world.fleet.tenants(**world.entries)

@@ -19,7 +19,7 @@ from sandbox.api.messages import DropletFault, NewSnapshot
 from sandbox.home import Home
 from sandbox.keys import Keys
 from tests.sandbox.conftest import eventually
-from tests.sandbox.fleet import Fleet, fleet_on
+from tests.sandbox.fleet import REMOVES, Fleet, fleet_on
 from tests.sandbox.programs import SECONDS
 
 if TYPE_CHECKING:
@@ -92,7 +92,14 @@ def _text(files: Iterable[Path]) -> str:
 def test_two_tenants_live_side_by_side(fleet: Fleet) -> None:
     fleet.tenants(demo=DEMO, acme=ACME)
     with _process_list() as processes:
-        said = fleet.preview("--diff") + fleet.up()
+        said = fleet.preview("--diff")
+        made = fleet.up()
+    said += made
+    for key in ("demo", "acme"):
+        assert (
+            f"{key} is ready: https://{key}.meltanodata.com. The admin's login: meltanodata credentials {key}" in made
+        )
+    assert "database_team" not in made
     droplets, records, clusters = fleet.world.everything()
     assert set(droplets) == records == set(clusters) == {"demo", "acme"}
     said += fleet.preview("--expect-no-changes", "--diff") + fleet.pulumi("stack", "output")
@@ -136,7 +143,7 @@ def test_two_tenants_live_side_by_side(fleet: Fleet) -> None:
     ids, told = fleet.ids("demo"), fleet.told("demo")
     started = time.time()
     fleet.tenants(demo=DEMO)
-    fleet.up()
+    fleet.up(*REMOVES)
     assert fleet.world.everything() == ({"demo": droplets["demo"]}, {"demo"}, {"demo": clusters["demo"]})
     assert (fleet.ids("demo"), fleet.told("demo")) == (ids, told)
     assert fleet.ids("acme") == {}
@@ -178,7 +185,7 @@ def test_a_run_that_is_killed_while_it_creates_is_finished_by_the_next(fleet: Fl
     assert (droplets, records, found) == ({"acme": made["droplet"]}, {"acme"}, {"acme": made["cluster"]}), said
     fleet.unchanged()
     fleet.tenants()
-    fleet.up()
+    fleet.up(*REMOVES)
     assert fleet.world.everything() == NOTHING
 
 
@@ -195,8 +202,8 @@ def test_a_run_that_is_killed_while_it_removes_is_finished_by_the_next(fleet: Fl
         started = time.time()
         if place == "/v2/databases/" and "acme" not in fleet.world.clusters():
             continue  # the run before got so far
-        fleet.killed_when(lambda method=method, place=place: asked(method, place))  # type: ignore[misc]
-    fleet.up()
+        fleet.killed_when(lambda method=method, place=place: asked(method, place), *REMOVES)  # type: ignore[misc]
+    fleet.up(*REMOVES)
     assert fleet.world.everything() == ({"demo": kept}, {"demo"}, {"demo": fleet.world.clusters()["demo"]})
     assert (fleet.ids("demo"), fleet.told("demo")) == (ids, told)
     assert fleet.ids("acme") == {}
@@ -295,9 +302,9 @@ def test_a_cluster_waits_for_a_name_that_was_used_a_moment_ago(fleet: Fleet) -> 
     fault = Fault(effect="status", status=422, message="not now", method="DELETE", path="/v2/databases/*", times=None)
     number = fleet.control.add_fault(fault)
     fleet.tenants()
-    assert "not now" in fleet.up(code=1)
+    assert "not now" in fleet.up(*REMOVES, code=1)
     fleet.control.remove_fault(number)
-    fleet.up()
+    fleet.up(*REMOVES)
     assert fleet.world.everything() == NOTHING
 
 
@@ -355,8 +362,10 @@ def test_a_droplet_that_hangs_can_be_interrupted(settled: Fleet) -> None:
             process.send_signal(signal.SIGINT)
             assert any("^C received; cancelling" in line for line in process.stdout or ())
             process.send_signal(signal.SIGINT)
-            process.communicate(timeout=SECONDS)
+            said, _ = process.communicate(timeout=SECONDS)
         assert process.returncode != 0
+        # The engine's outputs would look as if every tenant had been deleted.
+        assert "database_team" not in said
         settled.control.set_droplet_fault(droplets["acme"], None)
         settled.up()
         settled.unchanged()

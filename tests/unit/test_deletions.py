@@ -52,6 +52,12 @@ def test_a_plan_names_those_whose_databases_it_deletes_or_replaces() -> None:
     assert deletions.planned(plan.read(preview(*steps, lone))) == {"acme", "bolt-2", "fay"}
 
 
+def test_the_databases_that_a_state_has() -> None:
+    deleted, *_ = tenant("core", delete=True)
+    gone, *_ = tenant("dax", pendingReplacement=True)
+    assert deletions.held(state(*tenant("acme"), *tenant("bolt-2", GUARDED), deleted, gone)) == {"acme", "bolt-2"}
+
+
 def test_a_state_of_an_older_version_has_nobody_asked() -> None:
     assert deletions.unguarded(state(*tenant("acme"), *tenant("bolt")), ["bolt"]) == ["acme"]
     assert deletions.unguarded(state(*tenant("acme", {"OnError": ["cluster-name"]})), []) == ["acme"]
