@@ -33,6 +33,7 @@ class Team:
     def __init__(self, fleet: Fleet, name: str) -> None:
         running = fleet.world.running
         self.client = Client(running.api_url, running.teams[name].token)
+        self.moments = fleet.control.database_moments
 
     def droplet(self, name: str, **more: Any) -> tuple[str, str]:
         """A droplet's id and address, once it is active."""
@@ -56,7 +57,8 @@ class Team:
         """A cluster's id, once it is online."""
         id_ = self.client.post("/v2/databases", new_database(name=name, **more))["database"]["id"]
         rules = [{"type": "ip_addr", "value": address} for address in trusted]
-        eventually(lambda: self.client.get(f"/v2/databases/{id_}")["database"]["status"] == "online", SECONDS)
+        # Not of the API, which has so many answers a minute.
+        eventually(lambda: "online" in {it.status for it in self.moments() if it.id == id_}, SECONDS)
         self.client.put(f"/v2/databases/{id_}/firewall", {"rules": rules}, 204)
         return str(id_)
 
