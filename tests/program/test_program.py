@@ -162,7 +162,8 @@ def test_a_database_that_an_older_state_has_and_the_file_has_not_is_not_deleted(
     run: Callable[..., Recording], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     urn = f"urn:pulumi:test::meltanodata::meltanodata:index:Tenant${CLUSTER[0]}::gone-database"
-    resources = [{"urn": urn, "type": CLUSTER[0], "id": "9"}]
+    provider = f"urn:pulumi:test::meltanodata::pulumi:providers:digitalocean::{TEAM_1}::7"
+    resources = [{"urn": urn, "type": CLUSTER[0], "id": "9", "provider": provider}]
     said = refusal(run, resources=resources)
     assert said[0].startswith("gone: this run would delete its database")
     assert said[-1].endswith("MELTANODATA_DELETE_DATABASES=gone")

@@ -352,8 +352,9 @@ def test_a_cluster_waits_for_its_name(acme: Recording) -> None:
 
 def test_a_cluster_is_watched_while_it_is_created_and_closed_afterwards(acme: Recording) -> None:
     cluster = acme["acme-database"]
-    assert (cluster.before_create, cluster.after_create) == (("creating", "database-watch"), ("database-close",))
-    assert cluster.before_delete == ()
+    assert cluster.before_create == (f"{deletions.HOOK}-replaced", "creating", "database-watch")
+    assert cluster.after_create == ("database-close",)
+    assert cluster.before_delete == (deletions.HOOK,)
 
 
 def test_a_droplet_comes_and_goes_while_its_database_trusts_nobody(acme: Recording) -> None:
@@ -526,10 +527,10 @@ def test_nothing_of_a_tenant_is_deleted_before_the_hook_was_asked() -> None:
     mine = {name: it for name, it in recording.resources.items() if it.parent == "acme"}
     needed = {name for it in mine.values() for name in it.depends_on}
     first = {name for name, it in mine.items() if name not in needed and not it.deleted_with}
-    guarded = {name for name, it in mine.items() if it.before_delete}
+    guarded = {name for name, it in mine.items() if deletions.HOOK in it.before_delete}
     assert first <= guarded
     assert guarded == {"acme-record", "acme-database", "acme-verify", "acme-wipe"}
-    assert {it.before_delete for it in mine.values()} == {(), (deletions.HOOK,)}
+    assert {mine[name].before_delete for name in guarded} == {(deletions.HOOK,)}
     assert recording["acme-verify"].before_create == ("droplet-ready",)
     assert len(recording["acme-database"].on_error) == 1
 
@@ -579,7 +580,8 @@ def test_a_database_that_the_state_has_is_not_made_once_more() -> None:
         keeper._judge_successor(args(f"{tenant}-database", CLUSTER[0], ""))
     with pytest.raises(UserError, match="core-2: this run would delete its database"):
         keeper._judge_successor(args("core-2-database", CLUSTER[0], ""))
-    assert declared()["acme-database"].before_create == (f"{deletions.HOOK}-replaced",)
+    # Before anything that has to do with making one.
+    assert declared()["acme-database"].before_create[0] == f"{deletions.HOOK}-replaced"
 
 
 def record_keeper(allowed: list[str]) -> deletions.Keeper:

@@ -358,9 +358,11 @@ def test_without_pulumi(world: World) -> None:
 
 
 def test_what_a_killed_run_left_is_put_in_order_first(world: World) -> None:
-    known = {"urn": RECORD, "id": "8", "dependencies": [DROPLET]}
+    known = {"urn": RECORD, "type": "record", "id": "8", "dependencies": [DROPLET]}
     world.has_state(
-        [{"urn": DROPLET, "id": "7", "pendingReplacement": True}, known], ("creating", DROPLET), ("deleting", RECORD)
+        [{"urn": DROPLET, "type": "droplet", "id": "7", "pendingReplacement": True}, known],
+        ("creating", DROPLET),
+        ("deleting", RECORD),
     )
     done = world.up("--yes")
     assert done.stdout.splitlines()[:5] == [
