@@ -8,6 +8,8 @@ and with the objects that bear a tenant's name already. API: https://docs.digita
 
 from __future__ import annotations
 
+import os
+import re
 import shlex
 from concurrent.futures import Future, ThreadPoolExecutor
 from contextlib import contextmanager
@@ -22,10 +24,11 @@ from requests.adapters import HTTPAdapter
 from urllib3.util import Retry
 
 from meltanodata.errors import UserError
+from meltanodata.settings import TOKENS
 from meltanodata.wording import show
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterable, Iterator, Mapping
+    from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 
     from pydantic import SecretStr
 
@@ -141,16 +144,17 @@ class Accounts:
 
 
 def read(settings: Settings, tokens: Mapping[str, SecretStr]) -> Accounts:
-    """Ask every team at the same time.
+    """Ask every team at the same time, once it is sure that each token is of the team that it is given for.
 
     Args:
         settings: the stack's.
         tokens: by the team's name.
 
     Raises:
-        UserError: what each team that could not be asked said, and what to do.
+        UserError: which tokens are of other teams; what each team that could not be asked said; and what to do.
     """
     teams = {name: _Team(name, tokens[name], settings) for name in settings.teams}
+    _refuse_mixed_up(list(teams.values()), settings)
     home = teams[settings.droplet_team.name]
     homes_of_databases = [teams[team.name] for team in settings.database_teams]
     with ThreadPoolExecutor(max_workers=len(homes_of_databases) + 7) as pool:
@@ -162,12 +166,7 @@ def read(settings: Settings, tokens: Mapping[str, SecretStr]) -> Accounts:
         sizes = pool.submit(_droplet_sizes, home)
         database = pool.submit(_database_offer, homes_of_databases[0])
         clusters = [pool.submit(_clusters, team) for team in homes_of_databases]
-    questions: list[Future[Any]] = [droplets, records, snapshots, ssh_keys, projects, sizes, database, *clusters]
-    errors = [question.exception() for question in questions]
-    if unforeseen := next((error for error in errors if error and not isinstance(error, UserError)), None):
-        raise unforeseen
-    if any(errors):
-        raise UserError("\n".join(dict.fromkeys(str(error) for error in errors if error)))
+    _raise_all([droplets, records, snapshots, ssh_keys, projects, sizes, database, *clusters])
     return Accounts(
         droplets=droplets.result(),
         records=records.result(),
@@ -181,6 +180,37 @@ def read(settings: Settings, tokens: Mapping[str, SecretStr]) -> Accounts:
         droplet_sizes=sizes.result(),
         database=database.result(),
     )
+
+
+def _raise_all(questions: Sequence[Future[Any]]) -> None:
+    """Nothing where every question was answered.
+
+    Raises:
+        UserError: what is wrong with each of the others.
+    """
+    errors = [question.exception() for question in questions]
+    if unforeseen := next((error for error in errors if error and not isinstance(error, UserError)), None):
+        raise unforeseen
+    if any(errors):
+        raise UserError("\n".join(dict.fromkeys(str(error) for error in errors if error)))
+
+
+def _refuse_mixed_up(teams: Sequence[_Team], settings: Settings) -> None:
+    """Nothing where each token is of its team.
+
+    Raises:
+        UserError: the others, with what to do; also where DigitalOcean does not say whose a token is.
+    """
+    known = settings.names_at_digitalocean
+
+    def ask(team: _Team) -> None:
+        wrong = team.mixed_up(known)
+        if wrong is not None:
+            raise wrong
+
+    with ThreadPoolExecutor(max_workers=len(teams)) as pool:
+        questions = [pool.submit(ask, team) for team in teams]
+    _raise_all(questions)
 
 
 @dataclass(frozen=True)
@@ -296,6 +326,15 @@ class _Bearer(requests.auth.AuthBase):
         return request
 
 
+_ACCOUNT = "/v2/account"
+_ACCOUNT_SCOPE = "; one with scopes of its own needs account:read, which tells whose token it is"
+
+
+def _without_mark(name: str) -> str:
+    """A team's name without the mark that the guide puts behind it when it is full."""
+    return re.sub(r"\s*\(full\)$", "", name.strip(), flags=re.IGNORECASE)
+
+
 class _Team:
     """A team's account. Every error names the team, and none the token."""
 
@@ -304,6 +343,7 @@ class _Team:
         self._auth = _Bearer(token)
         self._root = settings.api_url
         self._stack = settings.stack
+        self._setting = settings.name_setting(name)
 
     def items(self, path: str, key: str, make: Callable[[Any], _T], **query: str) -> tuple[_T, ...]:
         """A list from all its pages: https://docs.digitalocean.com/reference/api/#pagination.
@@ -349,6 +389,46 @@ class _Team:
         with self._understanding(path):
             return make(answer)
 
+    def mixed_up(self, names: Mapping[str, str]) -> UserError | None:
+        """That the token is of another team, or that nobody can say; None if it is of this one.
+
+        Args:
+            names: what DigitalOcean calls the stack's teams, by their names in the settings.
+
+        Raises:
+            UserError: the question could not be asked.
+        """
+        # https://docs.digitalocean.com/reference/api/digitalocean/#operation/account_get
+        said = self.one(_ACCOUNT, lambda answer: (answer["account"].get("team") or {}).get("name"))
+        if not isinstance(said, str) or not said.strip():
+            return self._error(
+                "DigitalOcean does not say which team the token is of. Make one in the control panel of this team."
+                f" {self._set_token()}"
+            )
+        name = _without_mark(said)
+        if name == names[self.name]:
+            return None
+        others = [other for other, called in names.items() if called == name]
+        if others:
+            return self._error(
+                f"the token is of the team {others[0]}, where everything of {self.name} would be looked for and made."
+                f" {self._set_token()}"
+            )
+        return self._error(
+            f"the token is of a team that DigitalOcean calls {show(name)}. If it is the wrong one, take a token of"
+            f" {names[self.name]}. {self._set_token()}{self._call_it(name)}"
+        )
+
+    def _call_it(self, name: str) -> str:
+        """How to say that a team has another name at DigitalOcean."""
+        if not name.isprintable():
+            return ""
+        path, name = shlex.quote(self._setting), shlex.quote(name)
+        return (
+            ". If it is the right one, and only its name differs:"
+            f" pulumi config set --stack {self._stack} --path {path} {name}"
+        )
+
     @contextmanager
     def _understanding(self, path: str) -> Iterator[None]:
         try:
@@ -386,7 +466,7 @@ class _Team:
             case HTTPStatus.FORBIDDEN:
                 raise self._error(
                     f"the token may not read {path} (403). Make one with full access, or for previews with read"
-                    f" access. {self._set_token()}"
+                    f" access{_ACCOUNT_SCOPE if path == _ACCOUNT else ''}. {self._set_token()}"
                 )
             case HTTPStatus.NOT_FOUND:
                 raise self._error(f"there is no {path} in this team (404)")
@@ -400,6 +480,8 @@ class _Team:
             raise self._error(f"GET {path} is answered without JSON; is {self._root} DigitalOcean?") from None
 
     def _set_token(self) -> str:
+        if os.environ.get(TOKENS):
+            return f"Set it in the environment variable {TOKENS} (on GitHub: the secret READ_ONLY_TOKENS)"
         path = shlex.quote(f'meltanodata:tokens["{self.name}"]')
         return f"Set it: pulumi config set --stack {self._stack} --secret --path {path} < token.txt"
 

@@ -46,6 +46,18 @@ def _unmarked(name: str) -> str:
 _TeamName = Annotated[str, Field(min_length=1), AfterValidator(_unmarked)]
 
 
+_AtDigitalOcean = Annotated[
+    str | None,
+    Field(
+        min_length=1,
+        title="a team's name at DigitalOcean",
+        description="What DigitalOcean calls the team, without the mark (full), where it is not `name`.",
+        examples=["MeltanoData DBs 1"],
+    ),
+    AfterValidator(lambda name: name and _unmarked(name)),
+]
+
+
 class DatabaseTeam(_Frozen):
     """A DigitalOcean team that holds database clusters."""
 
@@ -63,6 +75,7 @@ class DatabaseTeam(_Frozen):
         description="Takes no more tenants, whatever its limit.",
         examples=[True],
     )
+    account: _AtDigitalOcean = None
 
 
 class DropletTeam(_Frozen):
@@ -76,6 +89,7 @@ class DropletTeam(_Frozen):
         description="DigitalOcean's limit for the team.",
         examples=[500],
     )
+    account: _AtDigitalOcean = None
 
 
 class Guard(_Frozen):
@@ -282,6 +296,19 @@ class Settings(_Frozen):
     def teams(self) -> tuple[str, ...]:
         """The names of all teams whose tokens the program needs: the droplets' first."""
         return tuple(dict.fromkeys([self.droplet_team.name, *(team.name for team in self.database_teams)]))
+
+    @property
+    def names_at_digitalocean(self) -> dict[str, str]:
+        """What DigitalOcean calls each of the teams, without the mark (full), by its name here."""
+        named = {team.name: team.account or team.name for team in self.database_teams}
+        return {**named, self.droplet_team.name: self.droplet_team.account or self.droplet_team.name}
+
+    def name_setting(self, team: str) -> str:
+        """Where a team's name at DigitalOcean is set, in Pulumi's notation."""
+        if team == self.droplet_team.name:
+            return f"{NAMESPACE}:droplet_team.account"
+        index = [known.name for known in self.database_teams].index(team)
+        return f"{NAMESPACE}:database_teams[{index}].account"
 
 
 class Secrets(_Frozen):

@@ -282,6 +282,29 @@ def test_a_token_that_is_missing_or_refused_is_said_and_harms_nobody(settled: Fl
     assert settled.world.everything() == before
 
 
+def test_two_teams_tokens_swapped_are_found_before_anything_else(settled: Fleet) -> None:
+    before = settled.world.everything()
+    teams = ("MeltanoData DBs 1", "MeltanoData DBs 2")
+    tokens = [settled.world.running.teams[team].token for team in teams]
+
+    def give(*given: str) -> None:
+        for team, token in zip(teams, given, strict=True):
+            settled.pulumi("config", "set", "--secret", "--path", f'meltanodata:tokens["{team}"]', token)
+
+    give(*reversed(tokens))
+    started = time.time()
+    for said in (settled.preview(code=1), settled.up(code=1)):
+        for mine, other in (teams, reversed(teams)):
+            assert f"{mine}: the token is of the team {other}" in said
+            assert f"pulumi config set --stack sandbox --secret --path 'meltanodata:tokens[\"{mine}\"]'" in said
+        assert "tenants.yaml" not in said
+        assert not [token for token in tokens if token in said]
+    assert {it.path for it in settled.control.requests(started)} == {"/v2/account"}
+    give(*tokens)
+    settled.unchanged()
+    assert settled.world.everything() == before
+
+
 def test_a_cluster_waits_for_a_name_that_was_used_a_moment_ago(fleet: Fleet) -> None:
     number = fleet.control.add_fault(
         Fault(
