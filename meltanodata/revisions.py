@@ -11,6 +11,7 @@ from meltanodata.errors import UserError
 from meltanodata.wording import show
 
 if TYPE_CHECKING:
+    from collections.abc import Iterator
     from pathlib import Path
 
 NONE = "0" * 40
@@ -49,6 +50,10 @@ class Worktree:
         return sorted(path.name for path in folder.glob("Pulumi.*.yaml"))
 
 
+_VERSIONS = 100
+"""Of a file, that are looked at."""
+
+
 @dataclass(frozen=True)
 class Revision:
     """A commit of the repository that a folder is in."""
@@ -69,6 +74,17 @@ class Revision:
         if found is None:
             raise UserError(f"{show(name)} is no revision that git has; fetch it first if it is one")
         return cls(folder, name, found.decode().strip())
+
+    @classmethod
+    def history(cls, path: Path) -> Iterator[Revision]:
+        """The commits on this branch that changed a file, the newest first; none where git has none."""
+        folder = path.absolute().parent
+        try:
+            found = _git(folder, "log", f"--max-count={_VERSIONS}", "--format=%H", "--", path.name)
+        except UserError:
+            return
+        for commit in (found or b"").decode().split():
+            yield cls(folder, commit, commit)
 
     def fork(self, head: str = "HEAD") -> Revision:
         """Where a branch left this one, so that what happened here since is not its doing."""

@@ -13,14 +13,14 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from meltanodata.errors import Problem
-from meltanodata.fleet import CLUSTER_NAME_LENGTH, cluster_name, tenant_of_cluster
+from meltanodata.fleet import CLUSTER_NAME_LENGTH, Options, cluster_name, tenant_of_cluster
 from meltanodata.settings import NAMESPACE, file_of
 from meltanodata.wording import did_you_mean, listing, show
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping, Sequence
 
-    from meltanodata.fleet import Fleet, Options, Row
+    from meltanodata.fleet import Fleet, Row
     from meltanodata.settings import Settings
 
 
@@ -37,7 +37,7 @@ def problems(
     """
     found = [
         *stacks_agree(stacks),
-        *teams_stated(fleet, stacks),
+        *teams_stated(fleet, stacks, held or {}),
         *teams_known(fleet, stacks),
         *teams_within_limits(fleet, stacks),
         *droplets_within_limit(fleet, stacks),
@@ -152,6 +152,11 @@ def is_missing_team(row: Row) -> bool:
     return row.options.database_team is None and not row.states_wrongly("database_team")
 
 
+def has_unknown_options(row: Row) -> bool:
+    """Whether an entry has options that do not exist."""
+    return not row.places.keys() <= Options.model_fields.keys()
+
+
 def stacks_agree(stacks: Sequence[Settings]) -> Iterator[Problem]:
     """A team belongs to one stack; what tenants share is the same in all stacks of a fleet."""
     owners = defaultdict(list)
@@ -170,14 +175,30 @@ def stacks_agree(stacks: Sequence[Settings]) -> Iterator[Problem]:
                 yield Problem(file_of(stack.stack), 0, 0, f"{message}; stacks of one fleet share it")
 
 
-def teams_stated(fleet: Fleet, stacks: Sequence[Settings]) -> Iterator[Problem]:
-    """Every tenant states its team; the message says which one it would get."""
+def teams_stated(fleet: Fleet, stacks: Sequence[Settings], held: Mapping[str, str]) -> Iterator[Problem]:
+    """Every tenant states its team; the message says which one it has, or which one a new tenant would get.
+
+    Nothing of an entry with an option that does not exist: that has its own problem, and may be the team, misspelt.
+    """
     would_be = placement(fleet, stacks)
+    yield from teams_kept(fleet, held)
     for row in fleet.rows:
-        if row.key in would_be:
+        if row.key in would_be and row.key not in held and not has_unknown_options(row):
             team = would_be[row.key]
-            remedy = f"it would be {show(team)}: run meltanodata assign" if team else no_room(stacks)
-            yield fleet.problem(row, "database_team", f"database_team is missing; {remedy}")
+            remedy = f"a new tenant gets {show(team)} by: meltanodata assign" if team else no_room(stacks)
+            message = (
+                "database_team is missing. If the tenant has a database already, write the team that it is in"
+                f" (git log -p {fleet.file}); {remedy}"
+            )
+            yield fleet.problem(row, "database_team", message)
+
+
+def teams_kept(fleet: Fleet, held: Mapping[str, str]) -> Iterator[Problem]:
+    """No tenant that has a database loses its team."""
+    for row in fleet.rows:
+        if is_missing_team(row) and (home := held.get(row.key)) is not None and not has_unknown_options(row):
+            message = f"database_team is missing, and its database is in {show(home)}; write database_team: {home}"
+            yield fleet.problem(row, "database_team", message)
 
 
 def room_for_all(fleet: Fleet, stacks: Sequence[Settings]) -> Iterator[Problem]:
@@ -250,10 +271,10 @@ def names_used_once(fleet: Fleet, stacks: Sequence[Settings]) -> Iterator[Proble
     """No droplet, record or cluster belongs to two tenants, one of whom would take over the other's."""
     owners: dict[tuple[str, str], str] = {}
     for row in fleet.rows:
-        for kind, name in _names(row, stacks[0].domain):
+        for kind, name in names_of_row(row, stacks[0].domain):
             owners.setdefault((kind, name), row.key)
     for row in fleet.rows:
-        for kind, name in _names(row, stacks[0].domain):
+        for kind, name in names_of_row(row, stacks[0].domain):
             found_by = tenant_of_cluster(name) if kind == "database" else None
             owner = owners.get((kind, found_by or ""), owners[kind, name])
             if owner != row.key:
@@ -261,8 +282,8 @@ def names_used_once(fleet: Fleet, stacks: Sequence[Settings]) -> Iterator[Proble
                 yield fleet.problem(row, "adopt", message)
 
 
-def _names(row: Row, domain: str) -> Iterator[tuple[str, str]]:
-    """What a tenant's objects are found by; a cluster not adopted by its name is by the tenant's."""
+def names_of_row(row: Row, domain: str) -> Iterator[tuple[str, str]]:
+    """What a tenant's objects are found by, kind and name; a cluster not adopted by its name is by the tenant's."""
     adopt = row.options.adopt
     record = (adopt and adopt.record) or row.key
     yield "droplet", (adopt and adopt.droplet) or f"{record}.{domain}"

@@ -9,7 +9,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from meltanodata import rules
+from meltanodata import document, fleet, rules
 from meltanodata.rules import Use
 from tests.fleets import fleet_of, parsed, placed, settings, team
 
@@ -34,17 +34,34 @@ def test_a_missing_team_says_which_one_it_would_get() -> None:
     fleet = fleet_of({"t1": {"database_team": "DBs 1"}, "t2": {"demo": True}, "t3": None})
     stack = settings(database_teams=[team("DBs 1", 2), team("DBs 2")])
     assert broken(fleet, stack) == [
-        "tenants.yaml:3:1: t2: database_team is missing; it would be 'DBs 1': run meltanodata assign",
-        "tenants.yaml:5:1: t3: database_team is missing; it would be 'DBs 2': run meltanodata assign",
+        f"tenants.yaml:{line}:1: {key}: database_team is missing. If the tenant has a database already, write the team"
+        f" that it is in (git log -p tenants.yaml); a new tenant gets {team!r} by: meltanodata assign"
+        for line, key, team in ((3, "t2", "DBs 1"), (5, "t3", "DBs 2"))
     ]
+
+
+def test_a_team_that_was_lost_is_the_one_that_has_the_database() -> None:
+    fleet = fleet_of({"t1": {"database_team": "DBs 1"}, "t2": None, "t3": {"demo": True}})
+    lost, new = broken(fleet, held={"t1": "DBs 1", "t2": "DBs 2"})
+    assert lost == (
+        "tenants.yaml:3:1: t2: database_team is missing, and its database is in 'DBs 2'; write database_team: DBs 2"
+    )
+    assert new.startswith("tenants.yaml:4:1: t3: database_team is missing. If the tenant has")
+
+
+@pytest.mark.parametrize("held", [{}, {"acme": "DBs 2"}])
+def test_a_team_whose_key_is_misspelt_is_a_matter_of_spelling_alone(held: dict[str, str]) -> None:
+    misspelt, problems = fleet.parse(document.parse(b"acme:\n  databse_team: DBs 2\n", "tenants.yaml"))
+    assert "Did you mean 'database_team'?" in str(problems)
+    assert broken(misspelt, held=held) == []
 
 
 def test_a_missing_team_where_none_has_room() -> None:
     stack = settings(database_teams=[team("DBs 1", 1), team("DBs 2", full=True)])
     (problem,) = broken(fleet_of({"t1": {"database_team": "DBs 1"}, "t2": None}), stack)
     assert problem == (
-        "tenants.yaml:3:1: t2: database_team is missing; none of the 2 database teams has room."
-        " meltanodata capacity says what to do"
+        "tenants.yaml:3:1: t2: database_team is missing. If the tenant has a database already, write the team that it"
+        " is in (git log -p tenants.yaml); none of the 2 database teams has room. meltanodata capacity says what to do"
     )
 
 
