@@ -52,11 +52,16 @@ def main() -> None:
     wait = None if pulumi.runtime.is_dry_run() else lambda what: pulumi.log.info(f"waiting for {what}")
     found = survey(tenants, settings, secrets.tokens, state, wait)
     held, existing = found.accounts, found.existing
-    misplaced = rules.problems(fleet, fleet_stacks, names.homes(fleet, settings, held))
-    others = [it.stack for it in fleet_stacks if it.stack != settings.stack] if owners.take_over(existing) else []
+    misplaced = rules.problems(fleet, fleet_stacks, names.homes(fleet, settings, held, state))
+    states = {settings.stack: exported}
+    if owners.take_over(existing):
+        # Those without a file as well: a stack may be younger than the files that are at hand.
+        others = {it.stack for it in fleet_stacks} | set(engine.stacks(root))
+        other_states = {other: engine.export(prefix + other, root) for other in sorted(others - {settings.stack})}
+        states |= {other: it for other, it in other_states.items() if owners.shares_account(it, settings.api_url)}
     not_ours = [
         *owners.strangers(fleet, settings, fleet_stacks, state),
-        *owners.taken(existing, {other: engine.export(prefix + other, root) for other in others}),
+        *owners.taken(existing, states, settings.stack),
     ]
     unfit = offers.problems(tenants, existing, held, settings, deployment.replacement_triggers(exported))
     if lacking := [*not_ours, *map(str, misplaced), *found.unclear, *unfit]:

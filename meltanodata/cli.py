@@ -71,9 +71,7 @@ def check(
     stacks, path = located(stack, file)
     before = None if base is None else _before(base, path, None if file else stacks[0].stack)
     loaded, problems = fleet.load(path)
-    problems += rules.problems(loaded, stacks, None if before is None else rules.homes(before), before)
-    if before is not None:
-        problems += removals.renamed_by_taking_over(loaded, before, stacks[0].domain)
+    problems += rules.problems(loaded, stacks, None if before is None else rules.homes_before(loaded, before), before)
     if problems:
         raise ProblemsError(problems)
     leaving = [] if before is None else list(removals.notes(loaded, before, stacks[0].domain))

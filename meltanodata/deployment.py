@@ -66,6 +66,20 @@ def databases(exported: Mapping[str, Any]) -> dict[str, Database]:
     return found
 
 
+def owner(resource: Mapping[str, Any]) -> str:
+    """Whose a resource is: the name of what it is below, a tenant's component; its own where it is below nothing."""
+    return name(resource.get("parent") or resource["urn"])
+
+
+def inputs(exported: Mapping[str, Any], type_: str) -> dict[str, Mapping[str, Any]]:
+    """What the resources of a type were declared with when they were last applied, by the resource's name."""
+    return {
+        name(resource["urn"]): resource.get("inputs") or {}
+        for resource in resources(exported)
+        if resource["type"] == type_ and not resource.get("delete")
+    }
+
+
 def opened(value: Any) -> Any:
     """A value of a state that was exported with its secrets in the open, with what they hide in their place."""
     match value:

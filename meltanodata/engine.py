@@ -191,6 +191,16 @@ def export(stack: str, folder: Path, *, show_secrets: bool = False) -> dict[str,
     return found
 
 
+def stacks(folder: Path) -> list[str]:
+    """The project's stacks that the backend knows, with a file at hand or without.
+
+    Raises:
+        UserError: as for `export`.
+    """
+    found: list[dict[str, Any]] = json.loads(_call(["stack", "ls", "--json"], folder))
+    return [stack["name"].rpartition("/")[2] for stack in found]
+
+
 def replace_state(stack: str, folder: Path, exported: Mapping[str, Any], passphrase_file: Path | None = None) -> None:
     """Put a state in the place of the stack's, as `pulumi stack import` does; secrets in the open become encrypted.
 

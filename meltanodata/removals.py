@@ -8,12 +8,11 @@ from typing import TYPE_CHECKING
 from meltanodata.fleet import tenant_of_cluster
 from meltanodata.names import droplet_of, record_of
 from meltanodata.rules import names_of_row
-from meltanodata.wording import show
+from meltanodata.wording import listing
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
-    from meltanodata.errors import Problem
     from meltanodata.fleet import Fleet, Row
 
 
@@ -27,14 +26,27 @@ def notes(fleet: Fleet, before: Fleet, domain: str) -> Iterator[str]:
     """For each tenant that goes what is deleted, and who could be the same one under a new name."""
     known = {row.key for row in before.rows}
     new = [row for row in fleet.rows if row.key not in known]
+    named = successors(fleet, before, domain)
     for row in gone(fleet, before):
+        successor, kinds = named.get(row.key, ("", frozenset()))
+        if "database" in kinds:
+            yield (
+                f"{row.key} becomes {successor}, whose entry names its database. The state has to be renamed before this"
+                f" is applied, or the plan is refused: meltanodata rename {row.key} {successor}"
+            )
+            continue
         team = row.options.database_team
         yield (
             f"{row.key} goes: to apply this deletes its droplet {droplet_of(row.key, row.options, domain)}, its record"
             f" {record_of(row.key, row.options)}, its database{f' in {team}' if team else ''} with all data and"
             " backups, and its login."
         )
-        if alike := [other for other in new if _same_options(row, other)]:
+        if kinds:
+            yield (
+                f"  {successor} names its {listing(sorted(kinds), 'and')}: the plan is refused. If it is {row.key} under a"
+                f" new name, put the entry of {row.key} back, and run: meltanodata rename {row.key} {successor}"
+            )
+        elif alike := [other for other in new if _same_options(row, other)]:
             successor = max(alike, key=lambda other: SequenceMatcher(None, row.key, other.key).ratio()).key
             yield (
                 f"  {successor} is new, with the same options. If it is {row.key} under a new name, its data would be"
@@ -46,24 +58,21 @@ def _same_options(one: Row, other: Row) -> bool:
     return one.options.model_copy(update={"adopt": None}) == other.options.model_copy(update={"adopt": None})
 
 
-def renamed_by_taking_over(fleet: Fleet, before: Fleet, domain: str) -> Iterator[Problem]:
-    """Nobody takes over the objects of a tenant whose entry goes in the same edit: they would be deleted with it."""
+def successors(fleet: Fleet, before: Fleet, domain: str) -> dict[str, tuple[str, frozenset[str]]]:
+    """By each tenant that goes and whose objects another entry names: that entry's name, and the kinds of objects."""
     owners = {
         (kind, found_by): row.key
         for row in gone(fleet, before)
         for kind, name in names_of_row(row, domain)
         for found_by in _found_by(kind, name)
     }
+    found: dict[str, tuple[str, frozenset[str]]] = {}
     for row in fleet.rows:
         for kind, name in names_of_row(row, domain):
             owner = next((owners[kind, it] for it in _found_by(kind, name) if (kind, it) in owners), None)
             if owner is not None:
-                message = (
-                    f"the {kind} {show(name)} is that of {owner}, whose entry goes in the same edit: it would be"
-                    f" deleted with {owner}. To give {owner} a new name, put its entry back, and run: meltanodata"
-                    f" rename {owner} {row.key}"
-                )
-                yield fleet.problem(row, "adopt", message)
+                found[owner] = row.key, found.get(owner, ("", frozenset()))[1] | {kind}
+    return found
 
 
 def _found_by(kind: str, name: str) -> list[str]:

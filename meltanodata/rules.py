@@ -147,6 +147,29 @@ def homes(before: Fleet) -> dict[str, str]:
     return {row.key: row.options.database_team for row in before.rows if row.options.database_team is not None}
 
 
+def homes_before(fleet: Fleet, before: Fleet) -> dict[str, str]:
+    """The same for the tenants as they are called now."""
+    held = homes(before)
+    return held | {new: held[old] for new, old in renamed(fleet, before).items() if old in held}
+
+
+def renamed(fleet: Fleet, before: Fleet) -> dict[str, str]:
+    """The tenants that an older version of the file has under another name, by the database that both name."""
+    now, old = {row.key for row in fleet.rows}, {row.key for row in before.rows}
+    gone = {_database_of(row): row.key for row in before.rows if row.key not in now}
+    found = {}
+    for row in fleet.rows:
+        named = row.options.adopt.database if row.options.adopt and row.key not in old else None
+        if named and (key := gone.get(named) or gone.get(tenant_of_cluster(named) or "")):
+            found[row.key] = key
+    return found
+
+
+def _database_of(row: Row) -> str:
+    """By what a tenant's database is found: a name, or the tenant's in it."""
+    return (row.options.adopt and row.options.adopt.database) or row.key
+
+
 def is_missing_team(row: Row) -> bool:
     """Whether an entry has no team yet; one with a wrong value has, and its own problem."""
     return row.options.database_team is None and not row.states_wrongly("database_team")
@@ -288,7 +311,7 @@ def names_of_row(row: Row, domain: str) -> Iterator[tuple[str, str]]:
     record = (adopt and adopt.record) or row.key
     yield "droplet", (adopt and adopt.droplet) or f"{record}.{domain}"
     yield "record", record
-    yield "database", (adopt and adopt.database) or row.key
+    yield "database", _database_of(row)
 
 
 def full_teams_gain_nobody(fleet: Fleet, stacks: Sequence[Settings], held: Mapping[str, str]) -> Iterator[Problem]:
@@ -333,4 +356,5 @@ def postgres_goes_up(fleet: Fleet, before: Fleet) -> Iterator[Problem]:
 
 def _in_both(fleet: Fleet, before: Fleet) -> Iterator[tuple[Row, Options]]:
     old = {row.key: row.options for row in before.rows}
+    old |= {new: old[key] for new, key in renamed(fleet, before).items()}
     return ((row, old[row.key]) for row in fleet.rows if row.key in old)

@@ -11,6 +11,8 @@ from typing import Annotated
 
 import typer
 
+from meltanodata.commands.options import tenant_names
+
 app = typer.Typer()
 
 Stack = Annotated[str, typer.Option(envvar="PULUMI_STACK", help="The stack.")]
@@ -178,6 +180,26 @@ def move(
     from meltanodata.commands import move
 
     move.move(team, to, passphrase_file=to_passphrase_file)
+
+
+@app.command()
+def rename(
+    old: Annotated[str, typer.Argument(metavar="OLD", help="The tenant's name.", autocompletion=tenant_names)],
+    new: Annotated[str, typer.Argument(metavar="NEW", help="The name that it gets.")],
+    stack: AnyStack = None,
+) -> None:
+    """Give a tenant another name.
+
+    Renames it in its stack's state and edits the fleet file; the world stays as it is: host name, droplet and database
+    keep their names, which the entry's `adopt` states from then on. Broken off at any moment, it is finished by running
+    it again.
+
+    \b
+    meltanodata rename acme acme2
+    """
+    from meltanodata.commands import rename
+
+    rename.rename(old, new, stack)
 
 
 @app.command()

@@ -17,6 +17,7 @@ from meltanodata import accounts, deletions, engine, survey
 from meltanodata.errors import UserError
 from meltanodata.isolation import LEFT_OUT
 from meltanodata.names import CLUSTER, DROPLET
+from meltanodata.owners import PROVIDER
 from tests.program import builders
 from tests.program.builders import TEAM_1, TEAM_2
 from tests.program.recording import HOST_KEY, Recording, record
@@ -53,11 +54,13 @@ def run(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Callable[..., Record
     """Runs the program in a folder of its own, with these answers of the accounts and this state."""
 
     def run_(
+        *,
         tenants: str = TENANTS,
         held: list[Accounts | UserError] | None = None,
         resources: list[dict[str, Any]] | None = None,
         settings: dict[str, str] | None = None,
         failing: tuple[str, ...] = (),
+        others: dict[str, Any] | None = None,
     ) -> Recording:
         (tmp_path / "Pulumi.yaml").write_text("name: meltanodata\nruntime: python\n")
         (tmp_path / "tenants.yaml").write_text(tenants)
@@ -74,7 +77,9 @@ def run(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Callable[..., Record
         monkeypatch.setattr(accounts, "read", read)
         exported = {"version": 3, "deployment": {"resources": resources or []}}
         states = {("organization/meltanodata/test", tmp_path): exported}
+        states |= {(name, tmp_path): state for name, state in (others or {}).items()}
         monkeypatch.setattr(engine, "export", lambda *asked: states[asked])
+        monkeypatch.setattr(engine, "stacks", lambda _: [name.rpartition("/")[2] for name, _ in states])
         try:
             return record(lambda: runpy.run_path(str(MAIN)), settings or config(), failing)
         finally:
@@ -139,6 +144,33 @@ def test_what_exists_is_imported_unless_the_state_has_it(run: Callable[..., Reco
     recording = run(held=[held], resources=[{"urn": urn, "type": DROPLET[0], "id": "9"}])
     assert recording["acme-droplet"].import_id == "7"
     assert recording["demo-droplet"].import_id == ""
+
+
+TENANT = "meltanodata:index:Tenant"
+
+
+def test_what_a_tenant_without_an_entry_has_in_the_state_is_not_taken_over(run: Callable[..., Recording]) -> None:
+    urn = f"urn:pulumi:test::meltanodata::{TENANT}${DROPLET[0]}::old-droplet"
+    parent = f"urn:pulumi:test::meltanodata::{TENANT}::old"
+    held = builders.accounts(droplets=(builders.droplet(),))
+    (said,) = refusal(run, held=[held], resources=[{"urn": urn, "type": DROPLET[0], "id": "7", "parent": parent}])
+    assert said.startswith("acme: the droplet 7 is in the state of the stack test, and is not taken over from there.")
+    assert "meltanodata rename old acme" in said
+
+
+def test_a_stack_whose_file_is_not_at_hand_is_asked_as_well(
+    run: Callable[..., Recording],
+) -> None:
+    urn = f"urn:pulumi:newer::meltanodata::{TENANT}${DROPLET[0]}::acme-droplet"
+    connection = {"urn": "urn::x::y::Meltano", "type": PROVIDER, "inputs": {"apiEndpoint": builders.settings().api_url}}
+    found = [connection, {"urn": urn, "type": DROPLET[0], "id": "7", "parent": "urn::x::y::acme"}]
+    held = builders.accounts(droplets=(builders.droplet(),))
+    newer = {"organization/meltanodata/newer": {"deployment": {"resources": found}}}
+    (said,) = refusal(run, held=[held], others=newer)
+    assert said.startswith("acme: the droplet 7 is in the state of the stack newer, and is not taken over from there.")
+    # Of another API its ids mean other objects.
+    connection["inputs"] = {"apiEndpoint": "http://127.0.0.1:1"}
+    assert run(held=[held], others=newer)["acme-droplet"].import_id == "7"
 
 
 def test_what_is_to_be_imported_is_waited_for(run: Callable[..., Recording], monkeypatch: pytest.MonkeyPatch) -> None:

@@ -136,6 +136,39 @@ def test_another_one_than_the_state_knows_stops_everything(kind: tuple[str, str]
     assert existing["acme"] == Existing(droplet(), record(), cluster())
 
 
+@pytest.mark.parametrize("kind", [DROPLET, RECORD, CLUSTER])
+def test_an_object_of_another_tenant_is_said_to_be_that_tenants(kind: tuple[str, str]) -> None:
+    """Two tenants that swap names in the file."""
+    there = {DROPLET: "7", RECORD: "8", CLUSTER: "c0ffee"}[kind]
+    state = {**KNOWN, (kind[0], f"acme-{kind[1]}"): "4", (kind[0], f"bolt-{kind[1]}"): there}
+    _, (problem,) = identified(state, droplets=(droplet(),), records=(record(),), clusters=(cluster(),))
+    assert problem == (
+        f"acme: the {kind[1]} {there}, which its entry names, is that of bolt in the stack's state, and its own is 4."
+        " Put the names in its entry back as they were; to give tenants other names: meltanodata rename"
+    )
+
+
+def test_what_the_state_knows_is_found_by_its_id_whatever_it_is_called() -> None:
+    """So that a change of names in the entry never makes a new database in the place of the old one."""
+    held: dict[str, Any] = {
+        "droplets": (droplet(name="renamed.by.hand"),),
+        "records": (record(name="other"),),
+        "clusters": (cluster(name="reporting"),),
+    }
+    existing, problems = identified(KNOWN, **held)
+    assert (existing["acme"], problems) == (Existing(held["droplets"][0], held["records"][0], held["clusters"][0]), [])
+    assert homes(fleet(acme=TEAM_2), settings(), accounts(**held), KNOWN) == {"acme": TEAM_1}
+
+
+def test_a_database_is_not_given_up_for_another_that_the_entry_names() -> None:
+    adopting = tenant(adopt={"database": "another"})
+    _, (problem,) = identified(KNOWN, tenants=[adopting], clusters=(cluster(),))
+    assert problem == (
+        "acme: adopt: database is another, and its database is db-postgresql-nyc3-52483-acme (c0ffee). Write that name,"
+        " or leave it out"
+    )
+
+
 def test_what_is_gone_from_the_account_is_left_to_the_engine() -> None:
     assert identified(KNOWN) == ({"acme": Existing()}, [])
 
@@ -183,12 +216,12 @@ def fleet(**teams: str | None) -> Fleet:
 
 def test_homes_are_where_the_accounts_say() -> None:
     held = accounts(clusters=(cluster(team=TEAM_2),))
-    assert homes(fleet(acme=TEAM_1, new=TEAM_1, teamless=None), settings(), held) == {"acme": TEAM_2}
+    assert homes(fleet(acme=TEAM_1, new=TEAM_1, teamless=None), settings(), held, {}) == {"acme": TEAM_2}
 
 
 def test_homes_in_another_stacks_teams_are_where_the_file_says() -> None:
     held = accounts(clusters=(cluster(),))
-    assert homes(fleet(acme=TEAM_1, far="MeltanoData DBs 9"), settings(), held) == {
+    assert homes(fleet(acme=TEAM_1, far="MeltanoData DBs 9"), settings(), held, {}) == {
         "acme": TEAM_1,
         "far": "MeltanoData DBs 9",
     }

@@ -301,3 +301,46 @@ def test_uses_count_what_the_file_places() -> None:
 
 def test_homes_are_the_teams_of_an_older_file() -> None:
     assert rules.homes(fleet_of({"a": {"database_team": "DBs 1"}, "b": None})) == {"a": "DBs 1"}
+
+
+BEFORE = fleet_of(
+    {
+        "acme": {"database_team": "DBs 1", "rebuild": 2},
+        "old": {"database_team": "DBs 1", "adopt": {"database": "reporting"}},
+    }
+)
+CLUSTER = "db-postgresql-nyc3-12345-acme"
+
+
+def test_a_renamed_tenant_is_known_by_its_database() -> None:
+    now = fleet_of(
+        {
+            "acme2": {"database_team": "DBs 1", "rebuild": 2, "adopt": {"record": "acme", "database": CLUSTER}},
+            "old2": {"database_team": "DBs 1", "adopt": {"database": "reporting"}},
+        }
+    )
+    assert rules.renamed(now, BEFORE) == {"acme2": "acme", "old2": "old"}
+    # It is not new to a team that is marked full.
+    stack = settings(database_teams=FULL)
+    assert broken(now, stack, held=rules.homes_before(now, BEFORE), before=BEFORE) == []
+
+
+def test_a_rename_is_no_way_to_another_team_or_to_smaller_counts() -> None:
+    now = fleet_of(
+        {"acme2": {"database_team": "DBs 2", "rebuild": 1, "adopt": {"record": "acme", "database": CLUSTER}}}
+    )
+    said = broken(now, held=rules.homes_before(now, BEFORE), before=BEFORE)
+    assert ["its database is in 'DBs 1' and cannot move" in it or "rebuild goes down" in it for it in said] == [
+        True
+    ] * 2
+
+
+def test_who_is_there_still_was_not_renamed() -> None:
+    both = fleet_of(
+        {
+            "acme": {"database_team": "DBs 1"},
+            "acme2": {"database_team": "DBs 2", "adopt": {"database": CLUSTER}},
+            "new": {"database_team": "DBs 2"},
+        }
+    )
+    assert rules.renamed(both, BEFORE) == {}
