@@ -11,6 +11,7 @@ from meltanodata import (
     deletions,
     deployment,
     engine,
+    inherited,
     names,
     news,
     offers,
@@ -25,6 +26,7 @@ from meltanodata import (
 from meltanodata.errors import ProblemsError, UserError
 from meltanodata.fleet import load
 from meltanodata.isolation import isolate_failures
+from meltanodata.plan import TENANT
 from meltanodata.sdk import go_easy
 from meltanodata.settings import from_pulumi
 from meltanodata.survey import survey
@@ -63,10 +65,22 @@ def main() -> None:
         *owners.strangers(fleet, settings, fleet_stacks, state),
         *owners.taken(existing, states, settings.stack),
     ]
-    unfit = offers.problems(tenants, existing, held, settings, deployment.replacement_triggers(exported))
+    triggers = deployment.replacement_triggers(exported)
+    unfit = offers.problems(tenants, existing, held, settings, triggers)
     if lacking := [*not_ours, *map(str, misplaced), *found.unclear, *unfit]:
         raise UserError("\n".join(lacking))
 
+    recorded = deployment.inputs(exported, TENANT)
+    tenants_with_logins = [
+        inherited.settled(
+            tenant,
+            existing[tenant.key],
+            recorded.get(tenant.key),
+            state.get((names.DROPLET[0], f"{tenant.key}-{names.DROPLET[1]}")),
+            triggers.get(f"{tenant.key}-{names.DROPLET[1]}"),
+        )
+        for tenant in tenants
+    ]
     isolate_failures()
     providers = teams.providers(settings, secrets)
     alike = common(settings, secrets)
@@ -95,9 +109,10 @@ def main() -> None:
                 trust=trust_hooks,
                 creating=end.creating,
                 keeper=keeper,
+                login_of_droplet=login_of_droplet,
             ),
         )
-        for tenant in tenants
+        for tenant, login_of_droplet in tenants_with_logins
     }
     end.look({key: instance.made for key, instance in instances.items()})
     news.tell(instances, state)

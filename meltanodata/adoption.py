@@ -198,8 +198,8 @@ class _Match:
         same = [it for it in self._there.clusters if tenant_of_cluster(it.name) == key]
         if same != [cluster]:
             adopt["database"] = cluster.name
-        if self._keep_login:
-            adopt["login"] = "keep"
+        if not self._keep_login:
+            adopt["login"] = "new"
         stated: dict[str, Any] = {"database_team": cluster.team}
         found = {
             "region": (droplet.region, stack.region),

@@ -89,15 +89,33 @@ class Effect(_Frozen):
         return f"{self.text}: {self.about}" if self.about else self.text
 
 
-def effects(change: str, operations: Iterable[Operation], options: frozenset[str]) -> tuple[Effect, ...]:
+class LoginOutcome(StrEnum):
+    """What becomes of the login of a droplet that is, or was, taken over."""
+
+    KEPT = "kept"
+    PASSWORD = "password"  # noqa: S105  an outcome, no password
+    """The admin gets a new password; where the droplet stays, other logins stay too."""
+    ALL_NEW = "all new"
+    """As before, and Meltano's secrets are made anew, so that no password fits any more."""
+    OURS = "ours"
+    """The droplet is one that an earlier run made: its login is the stack's already, or will be."""
+    BEGUN = "begun"
+    """A run that was killed began it; whether it keeps a login was said by that run's plan."""
+
+
+def effects(
+    change: str, operations: Iterable[Operation], options: frozenset[str], login: LoginOutcome | None = None
+) -> tuple[Effect, ...]:
     """What a tenant's operations mean for people, the worst first.
 
     Args:
         change: what happens to the tenant as a whole, a `plan.Change`.
         operations: on its resources.
         options: those of its entry, or settings, that change.
+        login: what becomes of the login that its droplet was taken over with.
     """
     found = {effect for operation in operations for effect in _effects(change, operation, options)}
+    found.update(_LOGINS.get(login, ()) if login else ())
     return tuple(sorted(found, key=lambda effect: (-effect.severity, effect.text)))
 
 
@@ -110,7 +128,7 @@ def _effects(change: str, operation: Operation, options: frozenset[str]) -> Iter
             yield from _cluster(change, operation)
         case Type.FIREWALL if change != "destroyed" and op in ("delete", "replace"):
             yield Effect(text="the database lets everybody in while it has no firewall", severity=Severity.LOSS)
-        case Type.RECORD if op in ("update", "replace") and "value" in operation.properties:
+        case Type.RECORD if op in ("update", "replace", "import") and "value" in operation.properties:
             text = "the host name moves to another address; resolvers keep the old one for up to an hour"
             yield Effect(text=text, severity=Severity.INTERRUPTION)
         case Type.RECORD if op == "delete" and change != "destroyed":
@@ -127,6 +145,19 @@ _PASSWORDS = {
     "admin-password": "a new login password, the old one is refused",
     "secret-key": "everybody is signed out",
     "password-salt": "every login password stops working",
+}
+_NEW_PASSWORD = Effect(text=_PASSWORDS["admin-password"], severity=Severity.INTERRUPTION)
+_LOGINS = {
+    LoginOutcome.KEPT: (Effect(text="keeps its login", severity=Severity.NONE),),
+    LoginOutcome.PASSWORD: (_NEW_PASSWORD,),
+    LoginOutcome.ALL_NEW: (
+        _NEW_PASSWORD,
+        Effect(text="every other login of the instance stops working", severity=Severity.INTERRUPTION),
+    ),
+    LoginOutcome.OURS: (Effect(text="its login is the one that the stack knows", severity=Severity.NONE),),
+    LoginOutcome.BEGUN: (
+        Effect(text="a run that was broken off goes on; its login is as that run's plan said", severity=Severity.NONE),
+    ),
 }
 
 _CADDY = frozenset({"tls", "certificate", "certificate_expires", "caddy_version"})

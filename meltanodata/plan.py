@@ -16,9 +16,9 @@ from typing import TYPE_CHECKING, Any
 
 from pydantic import BaseModel, ConfigDict, JsonValue
 
-from meltanodata import deployment, impact, prices
+from meltanodata import deployment, impact, inherited, prices
 from meltanodata.errors import UserError
-from meltanodata.impact import Effect, Operation, Severity, Type
+from meltanodata.impact import Effect, LoginOutcome, Operation, Severity, Type
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator, Mapping, Sequence
@@ -310,8 +310,9 @@ def _added(reviewed: Iterable[Operation], now: Iterable[Operation]) -> list[Oper
         old = known.get(operation.urn)
         if old is None:
             return False
-        if old.op == operation.op == "update":
-            return set(operation.properties) <= set(old.properties)
+        if operation.op == "update" or old.op == operation.op == "import":
+            # An import may bring an update along, which is left when the run that imported was cut off.
+            return old.op in {"update", "import"} and set(operation.properties) <= set(old.properties)
         return operation.op in _COVERED.get(old.op, {old.op})
 
     return [operation for operation in now if not covered(operation)]
@@ -341,14 +342,17 @@ def _tenant(urn: str | None, parents: Mapping[str, str | None]) -> str | None:
 
 
 def _operations(steps: Iterable[Mapping[str, Any]], tenant: str) -> tuple[Operation, ...]:
-    """One operation a resource: the two or three steps of a replacement are one."""
+    """One operation a resource: the steps of a replacement are one, and an import with the update that follows it."""
     found: dict[str, Operation] = {}
     for step in steps:
         operation = _operation(step, tenant)
         old = found.get(operation.urn)
-        if old is not None and "replace" in (old.op, operation.op):
+        if old is not None:
             properties = tuple(sorted({*old.properties, *operation.properties}))
-            operation = operation.model_copy(update={"op": "replace", "properties": properties})
+            if "replace" in (old.op, operation.op):
+                operation = operation.model_copy(update={"op": "replace", "properties": properties})
+            elif old.op == "import":
+                operation = old.model_copy(update={"properties": properties})
         found[operation.urn] = operation
     return tuple(found[urn] for urn in sorted(found))
 
@@ -391,7 +395,7 @@ def _row(tenant: str, steps: list[Mapping[str, Any]]) -> Row:
         tenant=tenant,
         change=change,
         reasons=reasons,
-        effects=impact.effects(change, operations, options),
+        effects=impact.effects(change, operations, options, _login(component, operations)),
         cost=None if component is None else Cost(before=_cost(_paid(old, new, operations)), after=_cost(new)),
         team=str(team) if (team := (new or old).get("database_team")) else None,
         operations=operations,
@@ -410,6 +414,24 @@ def change_of(op: str | None, operations: tuple[Operation, ...]) -> Change:
     if any(operation.op in ("replace", "create", "delete") for operation in machines):
         return Change.REPLACED
     return Change.CHANGED
+
+
+def _login(component: Mapping[str, Any] | None, operations: Iterable[Operation]) -> LoginOutcome | None:
+    """What becomes of a login that the tenant's droplet was taken over with, or is now; None for any other."""
+    droplet = next((operation.op for operation in operations if operation.type == Type.DROPLET), None)
+    if component is None or component["op"] == "delete":
+        # One that stays as it is is not in the preview: then a run that was killed has declared the tenant.
+        return LoginOutcome.BEGUN if component is None and droplet == "import" else None
+    old, new = _inputs(component, "oldState"), _inputs(component, "newState")
+    if inherited.keeps_login(new):
+        return LoginOutcome.KEPT if droplet == "import" else None
+    if droplet == "import" and component["op"] != "create":
+        return LoginOutcome.OURS
+    if droplet != "import" and not inherited.keeps_secrets(old):
+        return None
+    if inherited.keeps_secrets(new) or droplet not in {None, "import", "update"}:
+        return LoginOutcome.PASSWORD if droplet == "import" or inherited.keeps_login(old) else None
+    return LoginOutcome.ALL_NEW
 
 
 def _inputs(step: Mapping[str, Any] | None, state: str) -> Mapping[str, JsonValue]:
@@ -447,6 +469,7 @@ def _reasons(
         return (Reason(what="takes over " + ", ".join(taken)),)
     if change is Change.CREATED:
         return (Reason(what="a new entry", option=True),)
+    old, new = _options(old), _options(new)
     options = tuple(
         Reason(what=option, before=_text(old.get(option)), after=_text(new.get(option)), option=True)
         for option in sorted({*old, *new})
@@ -455,6 +478,14 @@ def _reasons(
     told = {(reason.before, reason.after) for reason in options}
     found = [reason for reason in _found(steps, explained=bool(options)) if (reason.before, reason.after) not in told]
     return (*options, *found)
+
+
+def _options(inputs: Mapping[str, JsonValue]) -> dict[str, JsonValue]:
+    """A component's inputs without the notes on its login, which the effects tell."""
+    options = {name: value for name, value in inputs.items() if name != inherited.DROPLET}
+    adopt = options.pop("adopt", None)
+    names = {name: value for name, value in adopt.items() if name != "login"} if isinstance(adopt, dict) else {}
+    return {**options, "adopt": names} if names else options
 
 
 def _found(steps: Iterable[Mapping[str, Any]], *, explained: bool) -> Iterator[Reason]:

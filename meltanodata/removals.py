@@ -31,8 +31,8 @@ def notes(fleet: Fleet, before: Fleet, domain: str) -> Iterator[str]:
         successor, kinds = named.get(row.key, ("", frozenset()))
         if "database" in kinds:
             yield (
-                f"{row.key} becomes {successor}, whose entry names its database. The state has to be renamed before this"
-                f" is applied, or the plan is refused: meltanodata rename {row.key} {successor}"
+                f"{row.key} becomes {successor}, whose entry names its database. The state has to be renamed before"
+                f" this is applied, or the plan is refused: meltanodata rename {row.key} {successor}"
             )
             continue
         team = row.options.database_team
@@ -43,8 +43,8 @@ def notes(fleet: Fleet, before: Fleet, domain: str) -> Iterator[str]:
         )
         if kinds:
             yield (
-                f"  {successor} names its {listing(sorted(kinds), 'and')}: the plan is refused. If it is {row.key} under a"
-                f" new name, put the entry of {row.key} back, and run: meltanodata rename {row.key} {successor}"
+                f"  {successor} names its {listing(sorted(kinds), 'and')}: the plan is refused. If it is {row.key} under"
+                f" a new name, put the entry of {row.key} back, and run: meltanodata rename {row.key} {successor}"
             )
         elif alike := [other for other in new if _same_options(row, other)]:
             successor = max(alike, key=lambda other: SequenceMatcher(None, row.key, other.key).ratio()).key

@@ -9,7 +9,7 @@ import pulumi
 import pulumi_digitalocean as digitalocean
 import pulumi_random as random
 
-from meltanodata import certificates, files, remote
+from meltanodata import certificates, files, inherited, remote
 from meltanodata.names import CLUSTER, DROPLET, RECORD, names_of
 from meltanodata.offers import upgrades
 
@@ -68,6 +68,8 @@ class TenantArgs:
     """See `afterwards`."""
     keeper: Keeper
     """See `deletions`."""
+    login_of_droplet: str | None = None
+    """See `inherited.settled`, which has decided the tenant's `adopt.login`."""
 
 
 def common(settings: Settings, secrets: Secrets) -> dict[files.Tls, files.File]:
@@ -319,15 +321,17 @@ def _files(
     return files.tenant_document(
         args.common[args.tenant.tls],
         files.tenant_values(host_name=host_name, login=files.Login(**login), database=files.Database(**database)),
-        keep_login=args.tenant.keeps_login,
+        keep_secrets=args.tenant.keeps_secrets,
     )
 
 
 def _described(args: TenantArgs) -> dict[str, Any]:
     """What the tenant is declared from, in the open: a preview's reasons are what changes of it."""
     certificate = args.secrets.certificate.get_secret_value()
+    taken_over = {inherited.DROPLET: args.login_of_droplet} if args.login_of_droplet else {}
     return {
         **args.tenant.model_dump(mode="json", exclude={"key", "states_database_version"}, exclude_none=True),
+        **taken_over,
         "caddy_version": args.settings.caddy_version,
         "certificate": certificates.fingerprint(certificate)[:16],
         "certificate_expires": certificates.last_day(certificate).isoformat(),

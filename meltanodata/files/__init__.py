@@ -202,16 +202,16 @@ def common_document(files: Iterable[File]) -> File:
     return _brought("common", ".json", 0o600, json.dumps(files_document(files), sort_keys=True))
 
 
-def tenant_document(common: File, values: Mapping[str, str], *, keep_login: bool) -> dict[str, Any]:
+def tenant_document(common: File, values: Mapping[str, str], *, keep_secrets: bool) -> dict[str, Any]:
     """What `write_files.py` is told of a tenant: no more than is its own, since the state has it several times.
 
     Args:
         common: the document that is on the droplet, see `common_document`.
         values: see `tenant_values`.
-        keep_login: whether the secrets of the logins stay that an instance made by hand has.
+        keep_secrets: whether the secrets of the logins stay that an instance made by hand has.
     """
     # With others no password of the instance's logins would fit any more.
-    kept = ["SECRET_KEY", "SECURITY_PASSWORD_SALT"] if keep_login else []
+    kept = ["SECRET_KEY", "SECURITY_PASSWORD_SALT"] if keep_secrets else []
     return {"common": common.path, "values": values, "kept": kept}
 
 

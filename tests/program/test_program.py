@@ -149,6 +149,22 @@ def test_what_exists_is_imported_unless_the_state_has_it(run: Callable[..., Reco
 TENANT = "meltanodata:index:Tenant"
 
 
+def test_a_take_over_keeps_the_login_and_what_a_killed_run_made_gets_the_states(run: Callable[..., Recording]) -> None:
+    """Both droplets are imported; only of the second one's tenant the state has the component already."""
+    demo = {"id": 9, "name": "demo.meltanodata.com"}
+    held = builders.accounts(droplets=(builders.droplet(), builders.droplet(**demo)))
+    component = {"urn": f"urn:pulumi:test::meltanodata::{TENANT}::demo", "type": TENANT, "inputs": {"rebuild": 0}}
+    recording = run(held=[held], resources=[component])
+    told = {key: json.loads(recording[f"{key}-meltano"].inputs["stdin"])["keep"] for key in ("acme", "demo")}
+    assert told == {"acme": True, "demo": False}
+    assert recording["acme"].inputs["adopt"] == {"login": "keep"}
+    assert recording["acme"].inputs["login_of_droplet"] == "7"
+    assert not {"adopt", "login_of_droplet"} & set(recording["demo"].inputs)
+    outputs = recording.exports["tenants"]
+    assert outputs["acme"]["admin_password"] is None
+    assert outputs["demo"]["admin_password"] == {"secret": "result of demo-admin-password"}
+
+
 def test_what_a_tenant_without_an_entry_has_in_the_state_is_not_taken_over(run: Callable[..., Recording]) -> None:
     urn = f"urn:pulumi:test::meltanodata::{TENANT}${DROPLET[0]}::old-droplet"
     parent = f"urn:pulumi:test::meltanodata::{TENANT}::old"

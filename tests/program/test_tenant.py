@@ -289,7 +289,7 @@ def test_the_files(acme: Recording) -> None:
             login=files.Login("result of acme-secret-key", "result of acme-password-salt"),
             database=files.Database("db-postgresql-nyc3-11799-acme.db", 25060, "defaultdb", "doadmin", PASSWORD),
         ),
-        keep_login=False,
+        keep_secrets=False,
     )
 
 

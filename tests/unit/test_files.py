@@ -215,7 +215,7 @@ def test_what_all_droplets_have_alike_is_one_document_there_for_root_alone() -> 
 
 def test_the_state_of_a_tenant_has_the_documents_path_and_nothing_of_it() -> None:
     common = common_document()
-    assert files.tenant_document(common, values(), keep_login=False) == {
+    assert files.tenant_document(common, values(), keep_secrets=False) == {
         "common": common.path,
         "values": {
             "HOSTNAME": "acme.meltanodata.com",
@@ -276,7 +276,7 @@ def test_files_come_from_the_document_on_the_disk_and_values_from_the_tenants(dr
     alike = document(*json.loads(common.content or "")["files"])
     (droplet / "run/meltanodata").mkdir(parents=True)
     (droplet / common.path.lstrip("/")).write_text(json.dumps(alike))
-    told = files.tenant_document(common, values(), keep_login=False)
+    told = files.tenant_document(common, values(), keep_secrets=False)
     assert run(droplet, told) == ["caddy", "meltano"]
     assert (droplet / "etc/caddy/com.meltanodata.crt").read_text() == "CERTIFICATE\n"
     assert (droplet / "etc/caddy/environment").read_text() == "HOSTNAME=acme.meltanodata.com\n"
@@ -391,7 +391,7 @@ UI = "var/meltano/project/ui.cfg"
 def ui_after(droplet: Path, before: str | None, *, keep: bool) -> dict[str, str | None]:
     if before is not None:
         (droplet / UI).write_text(before)
-    kept = files.tenant_document(common_document(), values(), keep_login=keep)["kept"]
+    kept = files.tenant_document(common_document(), values(), keep_secrets=keep)["kept"]
     run(droplet, {**document(droplet_files()["/var/meltano/project/ui.cfg"]), "kept": kept})
     return dotenv.dotenv_values(droplet / UI)
 

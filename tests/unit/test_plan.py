@@ -311,3 +311,73 @@ def test_a_plan_survives_json() -> None:
     again = Plan.model_validate_json(found.model_dump_json())
     assert again == found
     assert again.digest == found.digest
+
+
+KEEP = {"adopt": {"login": "keep"}, "login_of_droplet": "7"}
+PASSWORD = "a new login password, the old one is refused"
+OTHERS = "every other login of the instance stops working"
+
+
+def taken_over(op: str, old: dict[str, object] | None, new: dict[str, object]) -> list[str]:
+    """What is said of a login at a plan that takes over a droplet."""
+    steps = [
+        component(op, "acme", old, new),
+        child("import", "acme", "droplet", None, previews.inputs("acme", "droplet")),
+    ]
+    return words(row(*steps))
+
+
+def test_a_take_over_says_what_becomes_of_the_login() -> None:
+    assert taken_over("create", None, options(**KEEP)) == ["keeps its login"]
+    assert taken_over("create", None, options(adopt={"login": "new"})) == [PASSWORD, OTHERS]
+    assert taken_over("create", None, options(**KEEP, admin_password_generation=2)) == [PASSWORD]
+
+
+def test_the_plan_after_a_kill_says_whose_login_it_is() -> None:
+    assert taken_over("update", options(), options(demo=True)) == ["its login is the one that the stack knows"]
+    assert taken_over("update", options(**KEEP), options(**KEEP, demo=True)) == ["keeps its login"]
+    # The engine leaves out of a preview what stays as it is.
+    unchanged = row(child("import", "acme", "droplet", None, previews.inputs("acme", "droplet")))
+    assert words(unchanged) == ["a run that was broken off goes on; its login is as that run's plan said"]
+
+
+def test_a_new_droplet_has_a_new_login_where_the_old_one_had_its_own() -> None:
+    new = options(rebuild=1, login_of_droplet="7")
+    found = row(component("update", "acme", options(**KEEP), new), replaced("acme", "droplet", "rebuild"))
+    assert PASSWORD in words(found)
+    assert OTHERS not in words(found)
+    assert why(found)[0] == "rebuild: 0 → 1"
+    assert not [reason for reason in why(found) if "adopt" in reason or "login" in reason]
+    ours = row(component("update", "acme", options(), options(rebuild=1)), replaced("acme", "droplet", "rebuild"))
+    assert PASSWORD not in words(ours)
+
+
+def test_a_login_that_is_asked_for_later_is_said_too() -> None:
+    found = row(
+        component("update", "acme", options(**KEEP), options(adopt={"login": "new"})),
+        replaced("acme", "files", "stdin"),
+    )
+    assert words(found) == [PASSWORD, OTHERS, "restart of the services whose files differ (seconds)"]
+
+
+def test_what_is_changed_on_the_way_is_one_operation_with_the_import() -> None:
+    steps = [
+        component("create", "acme", None, options(**KEEP)),
+        child("import", "acme", "droplet", None, previews.inputs("acme", "droplet")),
+        updated("acme", "droplet", "tags"),
+        child("import", "acme", "database", None, previews.inputs("acme", "database")),
+        child("import", "acme", "record", None, {}),
+        updated("acme", "record", "value"),
+    ]
+    found = row(*steps)
+    droplet = next(it for it in found.operations if it.role == "droplet")
+    assert (droplet.op, droplet.properties) == ("import", ("tags",))
+    assert "keeps its login" in words(found)
+    assert "the host name moves to another address; resolvers keep the old one for up to an hour" in words(found)
+    assert found.cost is not None
+    assert found.cost.before == found.cost.after
+    # Reviewed, it covers what is left of it; what was not reviewed is not covered.
+    reviewed = plan.read(preview(*steps))
+    assert plan.unreviewed(reviewed, plan.read(preview(updated("acme", "droplet", "tags")))) == []
+    assert plan.unreviewed(reviewed, plan.read(preview(updated("acme", "droplet", "size")))) != []
+    assert plan.unreviewed(plan.read(preview(*steps[:2])), plan.read(preview(*steps[:3]))) != []
