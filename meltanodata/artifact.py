@@ -115,8 +115,7 @@ def _wrong(plan: Plan) -> str | None:
 def _derived(row: Row) -> Row:
     """A row with what follows from its operations."""
     operations = tuple(_typed(operation, row.tenant) for operation in row.operations)
-    component = next((operation.op for operation in operations if operation.type == plans.TENANT), None)
-    change = plans.change_of(component, operations)
+    change = plans.change_of(operations)
     options = frozenset(reason.what for reason in row.reasons if reason.option)
     return row.model_copy(
         update={

@@ -240,6 +240,31 @@ def refresh(stack: str, folder: Path, urns: Sequence[str]) -> None:
     _call(["refresh", "--yes", "--skip-preview", "--non-interactive", "--stack", stack, *targets], folder)
 
 
+def tags(stack: str, folder: Path) -> dict[str, str]:
+    """The stack's tags, which are no part of its state; needs neither lock nor passphrase.
+
+    Raises:
+        UserError: as for `export`, and when they cannot be read: of that the CLI says `null` and nothing else.
+    """
+    command = ["stack", "tag", "ls", "--json", "--stack", stack]
+    found: dict[str, str] | None = json.loads(_call(command, folder))
+    if found is None:
+        raise UserError(
+            f"the tags of the stack {stack} cannot be read, so nobody knows which commit was deployed to it last."
+            " Look at its file in the backend, .pulumi/stacks/PROJECT/STACK.pulumi-tags, then run this again"
+        )
+    return found
+
+
+def set_tag(stack: str, folder: Path, name: str, value: str) -> None:
+    """Give the stack a tag.
+
+    Raises:
+        UserError: as for `export`, and when the backend may not be written to.
+    """
+    _call(["stack", "tag", "set", name, value, "--stack", stack], folder)
+
+
 def backend(folder: Path) -> str:
     """Where the states are: the URL that somebody logged in to, or that PULUMI_BACKEND_URL names."""
     url: str = json.loads(_call(["whoami", "--verbose", "--json"], folder))["url"]

@@ -66,6 +66,9 @@ class Operation(_Frozen):
     """Its name at DigitalOcean, where it has one."""
     idle: bool = False
     """Whether it is a Command without anything to do, see `remote.run_once_for`."""
+    values: tuple[tuple[str, str], ...] = ()
+    """The properties that an update sets at DigitalOcean, with their new values; without those that are secret or known
+    after the apply only."""
 
     def __str__(self) -> str:
         """In words, as in `update of acme-files (stdin)`."""
@@ -181,7 +184,7 @@ def _droplet(change: str, operation: Operation) -> Iterator[Effect]:
             yield Effect(text=text, severity=Severity.INTERRUPTION)
         case _, "delete":
             yield Effect(text="data loss: the droplet is deleted and its URL gone", severity=Severity.LOSS, about=url)
-        case _, "update" if "size" in operation.properties:
+        case _, ("update" | "import") if "size" in operation.properties:
             text = "downtime of some minutes: the droplet is powered off, resized and powered on"
             yield Effect(text=text, severity=Severity.INTERRUPTION)
 
@@ -197,7 +200,7 @@ def _cluster(change: str, operation: Operation) -> Iterator[Effect]:
             yield Effect(text=text, severity=Severity.LOSS, about=name)
         case (("changed" | "replaced"), "create"):
             yield Effect(text="a new, empty database", severity=Severity.INTERRUPTION)
-        case _, "update" if {"size", "version", "region", "nodeCount"} & set(operation.properties):
+        case _, ("update" | "import") if {"size", "version", "region", "nodeCount"} & set(operation.properties):
             text = "connections to the database break off while it moves to new machines"
             yield Effect(text=text, severity=Severity.INTERRUPTION)
 

@@ -42,9 +42,10 @@ def notes(fleet: Fleet, before: Fleet, domain: str) -> Iterator[str]:
             " backups, and its login."
         )
         if kinds:
+            objects = listing(sorted(kinds), "and")
             yield (
-                f"  {successor} names its {listing(sorted(kinds), 'and')}: the plan is refused. If it is {row.key} under"
-                f" a new name, put the entry of {row.key} back, and run: meltanodata rename {row.key} {successor}"
+                f"  {successor} names its {objects}: the plan is refused. If it is {row.key} under a new name,"
+                f" put the entry of {row.key} back, and run: meltanodata rename {row.key} {successor}"
             )
         elif alike := [other for other in new if _same_options(row, other)]:
             successor = max(alike, key=lambda other: SequenceMatcher(None, row.key, other.key).ratio()).key

@@ -86,6 +86,33 @@ class Revision:
         for commit in (found or b"").decode().split():
             yield cls(folder, commit, commit)
 
+    @classmethod
+    def checked_out_with(cls, file: Path) -> Revision | None:
+        """The commit that is checked out; None where git does not keep this file.
+
+        Files that were edited since do not matter: what the commit has is there as well.
+
+        Raises:
+            UserError: the file is in a repository that git refuses to read.
+        """
+        folder = file.absolute().parent
+        if not any((above / ".git").exists() for above in (folder, *folder.parents)):
+            return None
+        kept = _run(folder, "ls-files", "--error-unmatch", "--", file.name)
+        if kept.returncode > 1:  # it knows neither that the file is kept nor that it is not
+            raise UserError(f"git cannot read the repository of {folder}: {kept.stderr.decode().strip()}")
+        return cls.of("HEAD", folder) if kept.returncode == 0 else None
+
+    def contains(self, commit: str) -> bool | None:
+        """Whether a commit is this one or one before it; None if git has no such commit."""
+        if _git(self.folder, "cat-file", "-e", f"{commit}^{{commit}}") is None:
+            return None
+        return _run(self.folder, "merge-base", "--is-ancestor", commit, self.commit).returncode == 0
+
+    def is_shallow(self) -> bool:
+        """Whether git has the newest commits only."""
+        return _git(self.folder, "rev-parse", "--is-shallow-repository") == b"true\n"
+
     def fork(self, head: str = "HEAD") -> Revision:
         """Where a branch left this one, so that what happened here since is not its doing."""
         found = _git(self.folder, "merge-base", self.commit, head)
@@ -129,8 +156,12 @@ class Revision:
 
 def _git(folder: Path, *arguments: str) -> bytes | None:
     """What git says in a folder, None if it fails."""
+    done = _run(folder, *arguments)
+    return done.stdout if done.returncode == 0 else None
+
+
+def _run(folder: Path, *arguments: str) -> subprocess.CompletedProcess[bytes]:
     try:
-        done = subprocess.run(["git", "-C", str(folder), *arguments], capture_output=True, check=False)
+        return subprocess.run(["git", "-C", str(folder), *arguments], capture_output=True, check=False)
     except FileNotFoundError:
         raise UserError("a revision can be looked up by git only, which is not installed") from None
-    return done.stdout if done.returncode == 0 else None

@@ -116,7 +116,7 @@ def unlock(stack: str, project: Project) -> None:
         raise UserError("\n".join(reasons))
     # Beside each file the backend keeps a note of its type, and truncates it to write it anew. It does without one, but
     # not with an empty one: https://github.com/google/go-cloud/blob/master/blob/fileblob/attrs.go.
-    for note in (*folder.glob("*.attrs"), *(backend / "stacks" / project.name).glob(f"{stack}.json*.attrs")):
+    for note in (*folder.glob("*.attrs"), *(backend / "stacks" / project.name).glob(f"{stack}.[jp]*.attrs")):
         if note.stat().st_size == 0:
             note.unlink()
     for lock in locks:

@@ -225,13 +225,21 @@ def deploy(
             help="Look at the world first, and mend what was changed by hand.",
         ),
     ] = False,
+    go_back_from: Annotated[
+        str | None,
+        typer.Option(
+            envvar="MELTANODATA_GO_BACK_FROM",
+            metavar="COMMIT",
+            help="The last commit that was deployed, to deploy one that is older or does not contain it.",
+        ),
+    ] = None,
     summary: Annotated[Path | None, typer.Option(metavar="FILE", help="Append what came of it, in Markdown.")] = None,
 ) -> None:
     """Apply a plan: canaries first, then batches, each checked before the next one.
 
     What a run that was killed left behind is put in order first. The guard looks at the plan that is applied, not only
-    at the one that was reviewed. Exit code 3: the guard stops it; 4: it is not the plan that was reviewed, or nobody
-    has reviewed one; 5: a tenant failed.
+    at the one that was reviewed. A commit that is older than the last one deployed is refused. Exit code 3: the guard
+    stops it; 4: it is not the plan that was reviewed, or nobody has reviewed one; 5: a tenant failed.
 
     \b
     meltanodata deploy --stack prod
@@ -246,6 +254,7 @@ def deploy(
         expect=expect,
         merged=merged,
         refresh=refresh,
+        back_from=go_back_from,
         summary=summary,
     )
 

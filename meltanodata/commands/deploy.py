@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 import typer
 from rich.console import Console
 
-from meltanodata import deletions, engine, report, up
+from meltanodata import deletions, deployed, engine, report, up
 from meltanodata import deploy as deployments
 from meltanodata.commands import FAILED, NOT_REVIEWED, droplets
 from meltanodata.commands.here import Here, width
@@ -33,6 +33,7 @@ def deploy(
     expect: Path | None,
     merged: str | None,
     refresh: bool,
+    back_from: str | None,
     summary: Path | None,
 ) -> None:
     """See `cli.deploy`."""
@@ -47,11 +48,17 @@ def deploy(
     if SKIP in request.labels:
         print(f"{stack}: nothing is deployed, since the pull request has the label {SKIP}")
         return
+    root = here.project.root
+    up.unlock(stack, here.project)
+    deployed.refuse_older(stack, root, back_from)
     up.put_in_order(stack, here.project)
-    pulumi = _Pulumi(stack, here.project.root, refresh)
-    found = review(here, pulumi.preview(), request.base, request.labels)
+    pulumi = _Pulumi(stack, root, refresh, back_from)
+    exported = engine.export(stack, root)
+    found = review(here, pulumi.preview(), request.base, request.labels, exported)
     show(found)
-    judge(found, request.reviewed)
+    judge(found, request.reviewed, begun=deployed.has_begun(stack, root))
+    # Also where nothing is left to do: an older commit would undo what this one has and an earlier deployment did.
+    deployed.note(stack, root, back_from)
     if not found.plan.empty:
         _apply(here, found.plan, replace(pulumi, may_go=deletions.planned(found.plan)), summary)
 
@@ -85,6 +92,8 @@ class _Pulumi:
     stack: str
     folder: Path
     refresh: bool
+    back_from: str | None
+    """See `deployed.refuse_older`."""
     may_go: frozenset[str] = frozenset()
     """The tenants whose databases may be deleted: those of the plan that was judged."""
 
@@ -92,6 +101,8 @@ class _Pulumi:
         return engine.preview(self.stack, self.folder, refresh=self.refresh)
 
     def up(self, targets: Sequence[str] | None) -> Iterator[Mapping[str, Any]]:
+        # A newer deployment may have begun while this one waited between two stages.
+        deployed.note(self.stack, self.folder, self.back_from)
         return engine.up(self.stack, self.folder, targets, refresh=self.refresh, may_go=self.may_go)
 
 

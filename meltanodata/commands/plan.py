@@ -10,7 +10,7 @@ import typer
 from rich.console import Console
 
 from meltanodata import changes as branch
-from meltanodata import engine, guard, report, rules
+from meltanodata import deployed, engine, guard, report, rules
 from meltanodata import plan as plans
 from meltanodata.changes import Changes
 from meltanodata.commands import NOT_REVIEWED, STOPPED
@@ -38,8 +38,12 @@ def plan(
 ) -> None:
     """See `cli.plan`."""
     here = Here(stack)
-    raw = engine.preview(stack, here.project.root) if preview is None else _read(preview)
-    found = review(here, raw, base, labels) if judged else Review(plan=planned(here, raw))
+    if preview is None:
+        exported = engine.export(stack, here.project.root)
+        raw = engine.preview(stack, here.project.root)
+    else:
+        exported, raw = None, _read(preview)
+    found = review(here, raw, base, labels, exported) if judged else Review(plan=planned(here, raw, exported))
     match style:
         case "json":
             print(found.model_dump_json(indent=1))
@@ -47,7 +51,8 @@ def plan(
             print(report.comment([found]), end="")
         case "table":
             show(found)
-    judge(found, None if expect is None else reviewed(expect).plan)
+    begun = expect is not None and preview is None and deployed.has_begun(stack, here.project.root)
+    judge(found, None if expect is None else reviewed(expect).plan, begun=begun)
 
 
 def stacks(base: str | None, stack: str | None, *, as_json: bool) -> None:
@@ -76,20 +81,26 @@ def _show_stacks(project: Project, stack: str | None, *, as_json: bool) -> None:
     Console(width=width()).print(report.stacks(uses))
 
 
-def review(here: Here, preview: Mapping[str, Any], base: str | None, labels: Iterable[str]) -> Review:
-    """What the guard says of a preview."""
+def review(
+    here: Here,
+    preview: Mapping[str, Any],
+    base: str | None,
+    labels: Iterable[str],
+    exported: Mapping[str, Any] | None = None,
+) -> Review:
+    """What the guard says of a preview, and with it of the state from before it."""
     allowed = guard.labels(labels)
-    found = planned(here, preview)
+    found = planned(here, preview, exported)
     if base is None:
         return guard.review(found, here.settings.guard, named=None, allowed=allowed)
     return verdict(found, Changes.since(base, here.project.root), allowed)
 
 
-def planned(here: Here, preview: Mapping[str, Any]) -> Plan:
+def planned(here: Here, preview: Mapping[str, Any], exported: Mapping[str, Any] | None = None) -> Plan:
     """What a preview would do, with the teams that it fills or empties."""
     head = tenants(here.file)
     uses = [rules.droplet_use(head, here.stacks), *rules.database_uses(head, here.stacks)]
-    return plans.with_capacity(plans.read(preview), uses[0], uses[1:])
+    return plans.with_capacity(plans.read(preview, exported), uses[0], uses[1:])
 
 
 def verdict(plan: Plan, changes: Changes, allowed: Collection[str]) -> Review:
@@ -103,8 +114,13 @@ def verdict(plan: Plan, changes: Changes, allowed: Collection[str]) -> Review:
     return found if program is None else found.model_copy(update={"stops": (program, *found.stops)})
 
 
-def judge(found: Review, reviewed_plan: Plan | None) -> None:
+def judge(found: Review, reviewed_plan: Plan | None, *, begun: bool) -> None:
     """End the command where a plan may not be applied.
+
+    Args:
+        found: what the guard says of it.
+        reviewed_plan: the plan that somebody saw; None where nobody had to.
+        begun: whether a run has begun to apply that one.
 
     Raises:
         typer.Exit: 3 the guard stops it, 4 it does what was not reviewed.
@@ -113,10 +129,11 @@ def judge(found: Review, reviewed_plan: Plan | None) -> None:
         for stop in found.stopped:
             typer.echo(f"{stop} In a shell, add --allow {stop.label}.", err=True)
         raise typer.Exit(STOPPED)
-    if reviewed_plan is not None and (news := plans.unreviewed(reviewed_plan, found.plan)):
+    if reviewed_plan is not None and (news := plans.unreviewed(reviewed_plan, found.plan, begun=begun)):
         typer.echo("This is not the plan that was reviewed. What is new:", err=True)
         for line in news:
             typer.echo(f"- {line}", err=True)
+        typer.echo("If it is meant, start the deploy workflow by hand, with the labels that it asks for.", err=True)
         raise typer.Exit(NOT_REVIEWED)
 
 

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, NoReturn
 import typer
 from rich.console import Console
 
-from meltanodata import deletions, engine, guard, report
+from meltanodata import deletions, deployed, engine, guard, report
 from meltanodata import up as killed_runs
 from meltanodata.commands import STOPPED
 from meltanodata.commands.here import Here, width
@@ -48,6 +48,8 @@ def up(stack: str, arguments: Sequence[str], labels: Sequence[str]) -> NoReturn:
         raise typer.BadParameter(f"--allow: the guard knows no label {listing(wrong)}. It has {listing(guard.LABELS)}.")
     here = Here(stack)
     asks = _asks(arguments)
+    killed_runs.unlock(stack, here.project)
+    deployed.refuse_older(stack, here.project.root)
     killed_runs.put_in_order(stack, here.project)
     print(f"{stack}: looking at what is to be done …", file=sys.stderr, flush=True)
     plan_arguments = for_preview(arguments)

@@ -176,6 +176,7 @@ class Repository:
             "inputs.stack && toJSON(inputs.stack)": "",
             "toJSON(inputs.labels)": "null",
             "inputs.refresh": "",
+            "inputs.go_back_from": "",
         }
 
     def by_hand(self, *, labels: str = "", refresh: str = "") -> dict[str, str]:

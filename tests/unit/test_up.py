@@ -14,7 +14,7 @@ from typing import Any
 
 import pytest
 
-from meltanodata import deletions, engine
+from meltanodata import deletions, deployed, engine
 from meltanodata.commands.up import for_preview, switches
 from meltanodata.guard import DATA_LOSS, DROPLET_REPLACED, MANY_DESTROYED
 from tests.previews import Step, created, destroyed, preview, replaced
@@ -43,6 +43,8 @@ if args[:1] == ["whoami"]:
     print(json.dumps({{"user": "ci", "url": (folder / "backend").read_text()}}))
 elif args[:2] == ["stack", "export"]:
     print((folder / "state.json").read_text())
+elif args[:3] == ["stack", "tag", "ls"]:
+    print((folder / "tags.json").read_text())
 elif args[:2] == ["stack", "import"]:
     (folder / "imported.json").write_text(sys.stdin.read())
 elif args[:1] == ["refresh"] and (folder / "broken").exists():
@@ -434,16 +436,40 @@ def test_the_lock_of_a_run_that_was_killed_and_whose_parent_has_not_noticed_is_r
     assert world.calls() == ["cancel --yes --stack prod", f"{UP} --yes"]
 
 
+def test_an_older_checkout_than_what_was_deployed_is_not_applied(world: World) -> None:
+    def git(*arguments: str) -> str:
+        who = ["-c", "user.name=Operator", "-c", "user.email=operator@meltanodata.com", "-c", "commit.gpgsign=false"]
+        done = subprocess.run(["git", *who, *arguments], cwd=world.project, check=True, capture_output=True, text=True)
+        return done.stdout.strip()
+
+    git("init", "--quiet")
+    git("add", "Pulumi.yaml")
+    git("commit", "--quiet", "--message", "Old")
+    git("commit", "--quiet", "--allow-empty", "--message", "New")
+    (world.folder / "tags.json").write_text(json.dumps({deployed.TAG: git("rev-parse", "HEAD")}))
+    assert world.up().returncode == 7
+    git("checkout", "--quiet", "--detach", "HEAD^")
+    done = world.up()
+    assert done.returncode == 1
+    assert "is not deployed. It is older than" in done.stderr
+    assert "git pull" in done.stderr
+    assert world.calls() == ["stack tag ls --json --stack prod", "up --stack prod", "stack tag ls --json --stack prod"]
+
+
+_NOTES = {"prod.json": "", "prod.json.bak": "{}", "prod.pulumi-tags": "", "prod-2.json": "", "prod-2.pulumi-tags": ""}
+
+
 def test_a_note_that_a_killed_run_left_empty_does_not_keep_the_state_from_being_read(world: World) -> None:
     stacks = world.folder / "backend folder/.pulumi/stacks/meltanodata"
     stacks.mkdir(parents=True)
-    for name, text in {"prod.json": "", "prod.json.bak": "{}", "prod-2.json": ""}.items():
+    for name, text in _NOTES.items():
         (stacks / f"{name}.attrs").write_text(text)
     world.is_locked(gone())
     (world.folder / "backend folder/.pulumi/locks/organization/meltanodata/prod/1.json.attrs").touch()
     world.up("--yes")
     assert sorted(path.name for path in (world.folder / "backend folder").rglob("*.attrs")) == [
         "prod-2.json.attrs",
+        "prod-2.pulumi-tags.attrs",
         "prod.json.bak.attrs",
     ]
     assert world.calls() == ["cancel --yes --stack prod", f"{UP} --yes"]

@@ -121,6 +121,11 @@ def test_checkouts_keep_no_credentials() -> None:
             assert step["with"]["persist-credentials"] is False, where
 
 
+def test_a_deployment_has_the_whole_history_to_know_an_older_commit_by() -> None:
+    checkout, *_ = WORKFLOWS["deploy"]["jobs"]["deploy"]["steps"]
+    assert checkout["with"]["fetch-depth"] == 0
+
+
 def test_every_job_ends() -> None:
     assert all(job["timeout-minutes"] <= 360 for _, _, job in jobs())
 
