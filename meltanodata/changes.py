@@ -181,6 +181,12 @@ class Changes:
         file = self.after.fleet_file(own)
         return guard.named(_entries(self.before.fleet_then(file)), _entries(self.after.fleet(file)))
 
+    def demos(self, stack: str) -> frozenset[str]:
+        """The tenants that are demos on the branch that the change goes to."""
+        own = self.base.settings(stack)
+        rows = () if own is None else self.base.fleet_then(self.base.fleet_file(own)).rows
+        return frozenset(row.key for row in rows if row.options.demo)
+
     def stacks(self, stack: str | None = None) -> tuple[Settings, ...]:
         """The fleet after the change, with those of before whose API has become another one.
 

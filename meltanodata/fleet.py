@@ -192,7 +192,7 @@ class Options(_Strict):
         default=None,
         title="a date",
         description="Each new date drops every schema but `public`, once, at the next up whatever the date."
-        " Needs `demo: true`.",
+        " Needs `demo: true` from an earlier change.",
         examples=["2026-11-20"],
     )
     admin_password_generation: int = Field(

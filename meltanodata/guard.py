@@ -11,14 +11,16 @@ from typing import TYPE_CHECKING
 
 from pydantic import BaseModel, ConfigDict
 
+from meltanodata import impact
 from meltanodata.errors import UserError
-from meltanodata.impact import Type
-from meltanodata.plan import Change, Plan
+from meltanodata.impact import Severity, Type
+from meltanodata.plan import Change, Plan, change_of
 from meltanodata.wording import listing, show
 
 if TYPE_CHECKING:
     from collections.abc import Collection, Iterable, Mapping
 
+    from meltanodata.impact import Effect
     from meltanodata.influence import Influences
     from meltanodata.settings import Guard
 
@@ -39,8 +41,8 @@ class Stop(BaseModel):
 
     model_config = ConfigDict(frozen=True, extra="forbid")
 
-    label: str
-    """The label that allows it."""
+    label: str | None
+    """The label that allows it; None where none does."""
     message: str
     allowed: bool
     """Whether the label was given."""
@@ -50,11 +52,13 @@ class Stop(BaseModel):
         """How to go on."""
         if self.allowed:
             return f"Allowed by the label {self.label}."
+        if self.label is None:
+            return ""
         return f"If that is meant, put the label {self.label} on the pull request."
 
     def __str__(self) -> str:
         """The message, and how to go on."""
-        return f"{self.message} {self.advice}"
+        return f"{self.message} {self.advice}".rstrip()
 
 
 class Review(BaseModel):
@@ -117,6 +121,7 @@ def review(
     thresholds: Guard,
     *,
     named: Collection[str] | None,
+    demos: Collection[str] | None = None,
     allowed: Collection[str] = (),
 ) -> Review:
     """What the guard says of a plan.
@@ -125,13 +130,15 @@ def review(
         plan: what would be done.
         thresholds: of the branch that the pull request goes to.
         named: the tenants that the pull request names, see `named`; None where there is no pull request.
+        demos: the tenants that are demos where the pull request goes to; None where there is no pull request.
         allowed: the labels that are given.
     """
-    found = [
+    found: list[tuple[str | None, str | None]] = [
         (DATA_LOSS, _data_loss(plan)),
         (MANY_DESTROYED, _many_destroyed(plan, thresholds)),
         (DROPLET_REPLACED, _droplet_replaced(plan)),
         (UNNAMED, None if named is None else _unnamed(plan, named)),
+        (None, None if demos is None else _no_demo_wiped(plan, demos)),
     ]
     return Review(
         plan=plan,
@@ -159,18 +166,39 @@ def program_changed(influences: Influences, allowed: Collection[str] = ()) -> St
 
 
 def _data_loss(plan: Plan) -> str | None:
-    lost = [
-        (row.tenant, operation)
+    """Whatever cannot be had back, in the words of `impact`; a sentence for all who lose the same.
+
+    By the operations alone, whatever the plan itself says that they mean.
+    """
+    losers: dict[str, list[str]] = {}
+    for row in plan.rows:
+        if lost := _lost(impact.effects(change_of(row.operations), row.operations, frozenset())):
+            losers.setdefault(lost, []).append(row.tenant)
+    sentences = [f"Data loss for {_some(tenants)}: {lost}." for lost, tenants in losers.items()]
+    if lost := _lost(impact.effects("changed", plan.others, frozenset()), about=True):
+        sentences.append(f"Data loss outside the tenants: {lost}.")
+    return " ".join(sentences) or None
+
+
+def _lost(effects: Iterable[Effect], *, about: bool = False) -> str:
+    lost = [str(effect) if about else effect.text for effect in effects if effect.severity is Severity.LOSS]
+    return "; ".join(text.removeprefix("data loss: ") for text in lost)
+
+
+def _no_demo_wiped(plan: Plan, demos: Collection[str]) -> str | None:
+    wiped = [
+        row.tenant
         for row in plan.rows
-        for operation in row.operations
-        if operation.type == Type.CLUSTER and operation.op in {"delete", "replace"}
+        if row.tenant not in demos
+        and change_of(row.operations) is not Change.CREATED
+        and any(operation.wipes for operation in row.operations)
     ]
-    count = len(lost) + sum(
-        operation.type == Type.CLUSTER and operation.op in {"delete", "replace"} for operation in plan.others
-    )
-    if not count:
+    if not wiped:
         return None
-    return f"Data loss: the plan deletes {_count(count, 'database')} ({_some(tenant for tenant, _ in lost)})."
+    return (
+        f"The database of a tenant that is no demo yet would be wiped: {_some(wiped)}. No label allows that. Merge"
+        " demo: true without wipe_database first; the next pull request may wipe it."
+    )
 
 
 def _many_destroyed(plan: Plan, thresholds: Guard) -> str | None:

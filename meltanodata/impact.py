@@ -6,6 +6,7 @@ decision, and is in the preview already.
 
 from __future__ import annotations
 
+import re
 from enum import IntEnum, StrEnum
 from typing import TYPE_CHECKING
 
@@ -24,6 +25,7 @@ class Type(StrEnum):
     FIREWALL = "digitalocean:index/databaseFirewall:DatabaseFirewall"
     PASSWORD = "random:index/randomPassword:RandomPassword"  # noqa: S105  a type, no password
     COMMAND = "command:remote:Command"
+    MEMBERSHIP = "digitalocean:index/projectResources:ProjectResources"
 
 
 NAMES: dict[str, str] = {
@@ -69,6 +71,12 @@ class Operation(_Frozen):
     values: tuple[tuple[str, str], ...] = ()
     """The properties that an update sets at DigitalOcean, with their new values; without those that are secret or known
     after the apply only."""
+
+    @property
+    def wipes(self) -> bool:
+        """Whether it wipes the tenant's database, which loses nothing only where the plan makes that as well."""
+        changes = self.op in ("create", "update", "replace")
+        return self.type == Type.COMMAND and self.role == "wipe" and changes and not self.idle
 
     def __str__(self) -> str:
         """In words, as in `update of acme-files (stdin)`."""
@@ -140,8 +148,19 @@ def _effects(change: str, operation: Operation, options: frozenset[str]) -> Iter
             yield Effect(text=_PASSWORDS.get(operation.role, "a new password"), severity=Severity.INTERRUPTION)
         case Type.COMMAND if op in ("create", "update", "replace") and change != "created":
             yield from _command(operation, options)
+        case Type.RECORD | Type.FIREWALL | Type.MEMBERSHIP:
+            return
+        case unknown if op in ("delete", "replace") and unknown.startswith("digitalocean:"):
+            # What it holds nobody has said here yet.
+            about = operation.object_name or operation.id or ""
+            yield Effect(text=f"data loss: the {_kind(unknown)} is deleted", severity=Severity.LOSS, about=about)
         case _:
             return
+
+
+def _kind(type_: str) -> str:
+    """What a type is called in a sentence: `domain` of `digitalocean:index/domain:Domain`."""
+    return re.sub(r"(?<=[a-z])(?=[A-Z])", " ", type_.rsplit(":", 1)[-1]).lower()
 
 
 _PASSWORDS = {
@@ -167,12 +186,16 @@ _CADDY = frozenset({"tls", "certificate", "certificate_expires", "caddy_version"
 """What the web server alone is told of."""
 
 
+_DISK = "its disk (Meltano project, uploads)"
+
+
 def _droplet(change: str, operation: Operation) -> Iterator[Effect]:
     url = f"https://{operation.object_name}" if operation.object_name else ""
     match change, operation.op:
         case "created", "create":
             yield Effect(text="new URL", severity=Severity.NONE, about=url)
         case "destroyed", _:
+            yield Effect(text=f"data loss: the droplet is deleted with {_DISK}", severity=Severity.LOSS)
             yield Effect(text="the URL is gone", severity=Severity.INTERRUPTION, about=url)
         case _, "replace":
             text = "data loss: the droplet's disk (Meltano project, uploads) starts anew from the snapshot"
@@ -183,7 +206,8 @@ def _droplet(change: str, operation: Operation) -> Iterator[Effect]:
             text = "a new droplet from the snapshot, at a new address"
             yield Effect(text=text, severity=Severity.INTERRUPTION)
         case _, "delete":
-            yield Effect(text="data loss: the droplet is deleted and its URL gone", severity=Severity.LOSS, about=url)
+            text = f"data loss: the droplet is deleted with {_DISK}, and its URL is gone"
+            yield Effect(text=text, severity=Severity.LOSS, about=url)
         case _, ("update" | "import") if "size" in operation.properties:
             text = "downtime of some minutes: the droplet is powered off, resized and powered on"
             yield Effect(text=text, severity=Severity.INTERRUPTION)
@@ -214,6 +238,6 @@ def _command(operation: Operation, options: frozenset[str]) -> Iterator[Effect]:
             yield Effect(text=text, severity=Severity.INTERRUPTION)
         case "meltano" if "meltano_version" in options:
             yield Effect(text="Meltano is upgraded and restarts (a minute)", severity=Severity.INTERRUPTION)
-        case "wipe" if not operation.idle:
+        case "wipe" if operation.wipes:
             text = "data loss: the demo's database is wiped but for the schema public"
             yield Effect(text=text, severity=Severity.LOSS)

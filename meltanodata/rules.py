@@ -48,7 +48,7 @@ def problems(
     if held is not None:
         found += [*full_teams_gain_nobody(fleet, stacks, held), *nobody_changes_team(fleet, held)]
     if before is not None:
-        found += [*counts_go_up(fleet, before), *postgres_goes_up(fleet, before)]
+        found += [*counts_go_up(fleet, before), *postgres_goes_up(fleet, before), *wiped_were_demos(fleet, before)]
     return sorted(found)
 
 
@@ -287,6 +287,16 @@ def wiped_are_demos(fleet: Fleet) -> Iterator[Problem]:
         options = row.options
         if options.wipe_database is not None and not options.demo and not row.states_wrongly("demo"):
             message = "wipe_database drops the data and is for demos only; remove it, or add demo: true if it is one"
+            yield fleet.problem(row, "wipe_database", message)
+
+
+def wiped_were_demos(fleet: Fleet, before: Fleet) -> Iterator[Problem]:
+    """Only who was a demo already is wiped, so that no single edit makes a customer's database one that may be."""
+    demos = {row.key for row in before.rows if row.options.demo}
+    for row in fleet.rows:
+        options = row.options
+        if options.wipe_database is not None and options.demo and row.key not in demos:
+            message = "wipe_database is for who was a demo before; remove it and merge demo: true first"
             yield fleet.problem(row, "wipe_database", message)
 
 

@@ -26,6 +26,10 @@ if TYPE_CHECKING:
     from meltanodata.plan import Plan
 
 
+_WIDEST = 2_000
+"""Characters that are said of what is new to a tenant."""
+
+
 def plan(
     stack: str,
     *,
@@ -109,7 +113,13 @@ def verdict(plan: Plan, changes: Changes, allowed: Collection[str]) -> Review:
     By the thresholds of the branch that it goes to: the change itself cannot raise them.
     """
     stack = plan.stack
-    found = guard.review(plan, changes.thresholds(stack), named=changes.named(stack), allowed=allowed)
+    found = guard.review(
+        plan,
+        changes.thresholds(stack),
+        named=changes.named(stack),
+        demos=changes.demos(stack),
+        allowed=allowed,
+    )
     program = guard.program_changed(changes.influences(), allowed)
     return found if program is None else found.model_copy(update={"stops": (program, *found.stops)})
 
@@ -127,12 +137,13 @@ def judge(found: Review, reviewed_plan: Plan | None, *, begun: bool) -> None:
     """
     if found.stopped:
         for stop in found.stopped:
-            typer.echo(f"{stop} In a shell, add --allow {stop.label}.", err=True)
+            typer.echo(f"{stop} In a shell, add --allow {stop.label}." if stop.label else stop.message, err=True)
         raise typer.Exit(STOPPED)
     if reviewed_plan is not None and (news := plans.unreviewed(reviewed_plan, found.plan, begun=begun)):
         typer.echo("This is not the plan that was reviewed. What is new:", err=True)
         for line in news:
-            typer.echo(f"- {line}", err=True)
+            # A line of a log each, whatever is in it: the reviewed plan was written by the request's own code.
+            typer.echo(f"- {' '.join(line.split())[:_WIDEST]}", err=True)
         typer.echo("If it is meant, start the deploy workflow by hand, with the labels that it asks for.", err=True)
         raise typer.Exit(NOT_REVIEWED)
 

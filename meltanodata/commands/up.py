@@ -57,7 +57,8 @@ def up(stack: str, arguments: Sequence[str], labels: Sequence[str]) -> NoReturn:
     _show(found, Console(width=width(), stderr="json" in switches(arguments)))
     if found.stopped:
         for stop in found.stopped:
-            typer.echo(f"{stop.message} If that is meant, add --allow {stop.label}.", err=True)
+            advice = f" If that is meant, add --allow {stop.label}." if stop.label else ""
+            typer.echo(f"{stop.message}{advice}", err=True)
         raise typer.Exit(STOPPED)
     if asks and not found.plan.empty:
         shown = _files(here)

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from meltanodata import deployed
+from meltanodata import deployed, files
 from meltanodata.guard import DATA_LOSS
 from tests.sandbox.test_story import STACK, Repository, home, repository, world
 
@@ -39,11 +39,21 @@ def last(repository: Repository) -> str:
     return pulumi(repository, "stack", "tag", "get", deployed.TAG)
 
 
+def stops(repository: Repository) -> str:
+    """The comment as a reader sees it."""
+    return repository.comment().replace("**", "").replace("`", "").replace("\\", "")
+
+
+def wipes(world: World) -> int:
+    """How often acme's droplet was told to wipe its database."""
+    told = world.control.executions(world.droplets()["acme"])
+    return sum(files.placed("wipe").path in execution.command for execution in told)
+
+
 def two_tenants(repository: Repository) -> None:
     entries(repository)
     first = repository.commit()
-    empty = repository.git("commit-tree", "-m", "Nothing", "4b825dc642cb6eb9a060e54bf8d69288fbee4904")
-    repository.runner.run("deploy", "Deploy", repository.push(empty, first))
+    repository.runner.run("deploy", "Deploy", repository.by_hand())
     assert last(repository) == first
 
 
@@ -84,7 +94,64 @@ def the_removal_that_was_approved_is_run_again(repository: Repository, world: Wo
     assert world.everything() == before
 
 
+def a_customer_is_made_a_demo_and_wiped_at_once(repository: Repository, world: World) -> None:
+    """One request with both is refused before the merge by the check, and by the guard whatever the labels."""
+    entries(repository, "  demo: true\n  wipe_database: 2026-11-20\n")
+    repository.number += 1
+    repository.git("switch", "--quiet", "--create", f"change-{repository.number}")
+    head = repository.commit()
+    repository.hub.pull(repository.number, head, [DATA_LOSS])
+    running = repository.hub.run(head, f"change-{repository.number}", conclusion=None)
+    event = {
+        "github.event.pull_request.base.sha": repository.git("rev-parse", "main"),
+        "github.event.pull_request.head.sha": head,
+        "github.event.pull_request.number": str(repository.number),
+        "github.run_id": str(running),
+    }
+    said = repository.runner.run("preview", "Check", event, 1)
+    assert "acme: wipe_database is for who was a demo before; remove it and merge demo: true first" in said
+    repository.runner.run("preview", "Plan", event)
+    plan = repository.folder / f"plan-{STACK}.json"
+    repository.hub.upload(running, plan.stem, plan.read_bytes())
+    plan.unlink()
+    repository.judge(event, 3)
+    assert "tenant that is no demo yet would be wiped: acme" in repository.comment()
+    # Even a run that calls itself well.
+    repository.hub.runs[-1]["conclusion"] = "success"
+    said = repository.runner.run("deploy", "Deploy", repository.merge(DATA_LOSS), 3)
+    assert "No label allows that" in said
+    assert wipes(world) == 0
+    repository.git("revert", "--no-edit", "--mainline", "1", "HEAD")
+
+
+def a_demo_is_wiped(repository: Repository, world: World) -> None:
+    """It takes two merges, and the label for the second."""
+    entries(repository, "  demo: true\n")
+    repository.pull_request()
+    repository.runner.run("deploy", "Deploy", repository.merge())
+    entries(repository, "  demo: true\n  wipe_database: 2026-11-20\n")
+    repository.pull_request(code=3)
+    assert (
+        "Data loss for acme: the demo's database is wiped but for the schema public. If that is meant, put the label"
+        f" {DATA_LOSS} on the pull request."
+    ) in stops(repository)
+    repository.preview(DATA_LOSS)
+    assert wipes(world) == 0
+    repository.runner.run("deploy", "Deploy", repository.merge(DATA_LOSS))
+    assert wipes(world) == 1
+
+
+def a_rebuild_wants_the_label(repository: Repository) -> None:
+    entries(repository, "  demo: true\n  wipe_database: 2026-11-20\n  rebuild: 1\n")
+    repository.pull_request(code=3)
+    assert "Data loss for acme: the droplet's disk (Meltano project, uploads)" in stops(repository)
+    repository.preview(DATA_LOSS)
+
+
 @pytest.mark.timeout(3600)
-def test_an_approval_is_for_what_was_seen(repository: Repository, world: World) -> None:
+def test_an_approval_is_for_what_was_seen_and_every_loss_wants_one(repository: Repository, world: World) -> None:
     two_tenants(repository)
     the_removal_that_was_approved_is_run_again(repository, world)
+    a_customer_is_made_a_demo_and_wiped_at_once(repository, world)
+    a_demo_is_wiped(repository, world)
+    a_rebuild_wants_the_label(repository)

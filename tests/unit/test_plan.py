@@ -9,7 +9,7 @@ from hypothesis import strategies as st
 
 from meltanodata import plan
 from meltanodata.errors import UserError
-from meltanodata.impact import Severity
+from meltanodata.impact import Severity, Type
 from meltanodata.plan import Change, Plan, Row, unreviewed
 from tests import previews
 from tests.previews import (
@@ -68,6 +68,7 @@ def test_a_tenant_removed() -> None:
     assert found.change is Change.DESTROYED
     assert words(found) == [
         "data loss: the database is deleted with its backups: db-postgresql-nyc3-52483-acme",
+        f"data loss: {GONE}",
         "the URL is gone: https://acme.meltanodata.com",
     ]
     assert found.severity is Severity.LOSS
@@ -201,6 +202,17 @@ def test_a_renewed_certificate_restarts_the_web_server_alone() -> None:
     assert words(found) == ["the web server restarts (seconds)"]
 
 
+def unknown_to_us(op: str) -> Step:
+    """A step on a resource of DigitalOcean's of a type of which `impact` says nothing."""
+    kind = "digitalocean:index/volumeAttachment:VolumeAttachment"
+    step = child(op, "acme", "droplet", {})
+    urn = step["urn"].replace(Type.DROPLET, kind).replace("acme-droplet", "acme-volume")
+    return {**step, "urn": urn, "oldState": {**step["oldState"], "id": "id-of-acme-volume"}}
+
+
+GONE = "the droplet is deleted with its disk (Meltano project, uploads)"
+
+
 @pytest.mark.parametrize(
     ("steps", "effect", "severity"),
     [
@@ -210,7 +222,8 @@ def test_a_renewed_certificate_restarts_the_web_server_alone() -> None:
         ([child("delete", "acme", "firewall", {})], "the database lets everybody in while it has no firewall", 2),
         ([child("delete", "acme", "record", {})], "the host name stops working", 1),
         ([child("create", "acme", "database", None, {})], "a new, empty database", 1),
-        ([child("delete", "acme", "droplet", {})], "data loss: the droplet is deleted and its URL gone", 2),
+        ([child("delete", "acme", "droplet", {})], f"data loss: {GONE}, and its URL is gone", 2),
+        ([unknown_to_us("delete")], "data loss: the volume attachment is deleted: id-of-acme-volume", 2),
         ([updated("acme", "files", "stdin")], "restart of the services whose files differ (seconds)", 1),
     ],
 )

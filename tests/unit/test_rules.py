@@ -203,6 +203,33 @@ def test_a_move_into_a_full_team_is_a_change_of_team() -> None:
     assert "cannot move to 'DBs 1'" in problem
 
 
+DEMO = {"database_team": "DBs 1", "demo": True}
+
+
+@pytest.mark.parametrize(
+    "before",
+    [
+        {"acme": {"database_team": "DBs 1"}},  # a customer's
+        {"bolt": DEMO},  # a new entry may take over an instance, under another name too
+        {},
+    ],
+)
+def test_nobody_becomes_a_demo_and_is_wiped_in_one_edit(before: dict[str, Any]) -> None:
+    fleet = fleet_of({"acme": {**DEMO, "wipe_database": "2026-11-20"}})
+    assert broken(fleet, before=fleet_of(before)) == [
+        "tenants.yaml:4:3: acme: wipe_database is for who was a demo before; remove it and merge demo: true first"
+    ]
+    assert broken(fleet) == []
+
+
+def test_who_was_a_demo_may_be_wiped() -> None:
+    for date in ("2026-11-20", "2026-11-23"):
+        fleet = fleet_of({"acme": {**DEMO, "wipe_database": date}})
+        assert broken(fleet, before=fleet_of({"acme": DEMO})) == []
+        assert broken(fleet, before=fleet_of({"acme": {**DEMO, "wipe_database": "2026-11-20"}})) == []
+    assert broken(fleet_of({"acme": DEMO}), before=fleet_of({"acme": {"database_team": "DBs 1"}})) == []
+
+
 @pytest.mark.parametrize(
     ("option", "before", "after", "message"),
     [
