@@ -422,11 +422,12 @@ def _operations(steps: Iterable[Mapping[str, Any]], tenant: str) -> tuple[Operat
         operation = _operation(step, tenant)
         old = found.get(operation.urn)
         both = () if old is None else (old.op, operation.op)
-        if old is not None and "import" in both:
+        if old is not None and "replace" in both:
+            # First, also of what is taken over: it would be deleted.
+            operation = _joined(old, operation).model_copy(update={"op": "replace"})
+        elif old is not None and "import" in both:
             taken = old if old.op == "import" else operation
             operation = _joined(old, operation).model_copy(update={"op": "import", "id": taken.id})
-        elif old is not None and "replace" in both:
-            operation = _joined(old, operation).model_copy(update={"op": "replace"})
         found[operation.urn] = operation
     return tuple(found[urn] for urn in sorted(found))
 

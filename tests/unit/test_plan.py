@@ -292,6 +292,13 @@ def test_what_is_taken_over_and_changed_is_told_as_taken_over() -> None:
     assert WIPED in words(row(*taken_over_and_changed(), wipe))
 
 
+def test_what_would_be_taken_over_and_replaced_is_told_as_lost() -> None:
+    steps = [imported("acme", "database", "4713"), on(replaced("acme", "database", "name"), "4713")]
+    for found in (row(*steps), row(*reversed(steps))):
+        assert [(it.op, it.id) for it in found.operations] == [("replace", "4713")]
+        assert found.severity is Severity.LOSS
+
+
 def test_verifying_and_assigning_to_the_project_mean_nothing_to_people() -> None:
     assert row(updated("acme", "verify", "triggers"), updated("acme", "project", "resources")).effects == ()
 
