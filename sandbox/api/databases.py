@@ -40,6 +40,13 @@ _ZONE = "db.ondigitalocean.com"
 _USER = "doadmin"
 _DATABASE = "defaultdb"
 _MOST_RULES = 100
+_STORAGE_STEP = 10240
+_MOST_STORAGE = 15 * 1024 * 1024
+"""Mebibytes; what a plan has at most is not known."""
+_THRESHOLDS, _DEFAULT_THRESHOLD = range(15, 96), 80
+"""Percent."""
+_INCREMENTS, _DEFAULT_INCREMENT = range(10, 501), 10
+"""Gibibytes."""
 _DAYS = {"monday", "tuesday", "wednesday", "thursday", "friday", "saturday", "sunday"}
 
 
@@ -155,6 +162,8 @@ def _json(call: Call, database: Database) -> JSON:
         },
         "project_id": assignment.project if assignment else "",
         "storage_size_mib": database.storage_size_mib,
+        "autoscale": {"storage": _autoscale(database)},
+        "storage_autoscale": _autoscale(database),
         "version_end_of_life": END_OF_LIFE[database.version],
         "version_end_of_availability": END_OF_LIFE[database.version],
         "metrics_endpoints": [{"host": database.host, "port": 9273}],
@@ -194,6 +203,16 @@ class _NewRule(BaseModel):
     description: str | None = None
 
 
+class _StorageAutoscale(BaseModel):
+    enabled: bool
+    threshold_percent: int | None = None
+    increment_gib: int | None = None
+
+
+class _Autoscale(BaseModel):
+    storage: _StorageAutoscale | None = None
+
+
 class _NewDatabase(BaseModel):
     name: str
     engine: str
@@ -205,8 +224,11 @@ class _NewDatabase(BaseModel):
     private_network_uuid: str | None = None
     project_id: str | None = None
     storage_size_mib: int | None = None
+    autoscale: _Autoscale | None = None
+    storage_autoscale: _StorageAutoscale | None = None
     backup_restore: dict[str, object] | None = None
     rules: list[_NewRule] | None = None
+    do_settings: dict[str, object] | None = None
 
 
 class _Resize(BaseModel):
@@ -231,10 +253,6 @@ class _Maintenance(BaseModel):
 
 class _Rules(BaseModel):
     rules: list[_NewRule] | None = None
-
-
-class _Autoscale(BaseModel):
-    storage: dict[str, object] | None = None
 
 
 def _own(call: Call) -> list[Database]:
@@ -274,6 +292,7 @@ async def _create(call: Call) -> Response:
         users=[User(_USER, _password(), "primary")],
         db_names=[_DATABASE],
         rules=rules,
+        autoscale=_wished_autoscale(body),
         stuck=call.stuck,
     )
     _keep(call.cloud, database)
@@ -293,8 +312,12 @@ def _check(call: Call, body: _NewDatabase, version: str) -> None:
         raise unprocessable("invalid cluster engine version")
     _check_region(body.region)
     _check_size(body.size, body.num_nodes)
+    _check_storage(body.size, body.storage_size_mib)
+    _wished_autoscale(body)
     if body.backup_restore:
         raise unprocessable("The sandbox keeps no backups to restore from")
+    if body.do_settings:
+        raise unprocessable("The sandbox's clusters have no host names but their own: do_settings is not known")
     if body.project_id:
         project = call.state.projects.get(body.project_id)
         if project is None or project.team != call.team.name:
@@ -315,6 +338,37 @@ def _check_size(size: str, num_nodes: int) -> None:
         raise unprocessable("invalid size")
     if not 1 <= num_nodes <= DATABASE_SIZES[size].nodes:
         raise unprocessable(f"invalid number of nodes: {size} clusters have 1 to {DATABASE_SIZES[size].nodes}")
+
+
+def _check_storage(size: str, wanted: int | None) -> None:
+    least = DATABASE_SIZES[size].storage_mib
+    if wanted and not (least <= wanted <= _MOST_STORAGE and (wanted - least) % _STORAGE_STEP == 0):
+        raise unprocessable(
+            f"invalid storage_size_mib {wanted}: {size} clusters have {least} or more, in steps of {_STORAGE_STEP}"
+        )
+
+
+def _wished_autoscale(body: _NewDatabase) -> dict[str, object] | None:
+    """The settings of a new cluster: `storage_autoscale` in the clients, `autoscale.storage` in the specification."""
+    wish = body.storage_autoscale or (body.autoscale and body.autoscale.storage)
+    return _checked_autoscale(wish) if wish else None
+
+
+def _checked_autoscale(wish: _StorageAutoscale) -> dict[str, object]:
+    """As the cluster keeps it; a threshold and a step that are not named are DigitalOcean's defaults.
+
+    Raises:
+        ApiError: 422 for what is out of range.
+    """
+    threshold = _DEFAULT_THRESHOLD if wish.threshold_percent is None else wish.threshold_percent
+    increment = _DEFAULT_INCREMENT if wish.increment_gib is None else wish.increment_gib
+    if not wish.enabled:
+        return {"enabled": False}
+    if threshold not in _THRESHOLDS:
+        raise unprocessable(f"invalid threshold_percent {threshold}: {_THRESHOLDS[0]} to {_THRESHOLDS[-1]}")
+    if increment not in _INCREMENTS:
+        raise unprocessable(f"invalid increment_gib {increment}: {_INCREMENTS[0]} to {_INCREMENTS[-1]}")
+    return {"enabled": True, "threshold_percent": threshold, "increment_gib": increment}
 
 
 def _host(name: str, number: int) -> str:
@@ -411,6 +465,9 @@ async def _resize(call: Call) -> Response:
     database = _online(call)
     body = await call.body(_Resize)
     _check_size(body.size, body.num_nodes)
+    _check_storage(body.size, body.storage_size_mib)
+    if list(DATABASE_SIZES).index(body.size) < list(DATABASE_SIZES).index(database.size):
+        raise unprocessable("cluster nodes cannot be resized to a smaller size")
     storage = body.storage_size_mib or max(database.storage_size_mib, DATABASE_SIZES[body.size].storage_mib)
     if storage < database.storage_size_mib:
         raise unprocessable("storage cannot be made smaller")
@@ -548,12 +605,22 @@ async def _backups(call: Call) -> Response:
 
 
 async def _show_autoscale(call: Call) -> Response:
-    return JSONResponse({"autoscale": _database(call).autoscale or {"storage": {"enabled": False}}})
+    """As the official clients read it: the specification has `autoscale` around it, which they do not know."""
+    return JSONResponse({"storage": _autoscale(_database(call))})
+
+
+def _autoscale(database: Database) -> dict[str, object]:
+    kept = database.autoscale or {"enabled": False}
+    storage = kept.get("storage", kept)  # a sandbox from before kept the body as it came
+    return storage if isinstance(storage, dict) else {"enabled": False}
 
 
 async def _set_autoscale(call: Call) -> Response:
     database = _database(call)
-    database.autoscale = (await call.body(_Autoscale)).model_dump()
+    body = await call.body(_Autoscale)
+    if body.storage is None:
+        raise unprocessable("storage is required")
+    database.autoscale = _checked_autoscale(body.storage)
     call.state.databases.put(database)
     return no_content()
 

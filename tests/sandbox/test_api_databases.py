@@ -86,6 +86,8 @@ def test_all_come_on_one_page(dbs: Client) -> None:
         ({"name": "under_score"}, "invalid cluster name"),
         ({"name": "x" * 64}, "invalid cluster name"),
         ({"engine": "mysql"}, "invalid engine"),
+        ({"do_settings": {"service_cnames": ["db.example.com"]}}, "The sandbox's clusters have no host names but"),
+        ({"backup_restore": {"database_name": "other"}}, "The sandbox keeps no backups to restore from"),
         ({"project_id": "0e2a8a8b-7b5c-4a0f-b8c7-c2f8c4a0a7aa"}, "project not found"),
     ],
 )
@@ -264,8 +266,57 @@ def test_the_rest_of_a_cluster(dbs: Client) -> None:
     assert dbs.get(f"{path}/dbs/defaultdb")["db"]["name"] == "defaultdb"
     dbs.get(f"{path}/dbs/other", 404)
     assert dbs.get(f"{path}/backups")["backups"] == []
-    dbs.put(f"{path}/autoscale", {"storage": {"enabled": True, "threshold_percent": 80, "increment_gib": 10}}, 204)
-    assert dbs.get(f"{path}/autoscale")["autoscale"]["storage"]["enabled"] is True
+
+
+def test_storage_autoscale_is_kept_as_the_clients_send_it_and_answered_as_they_read_it(dbs: Client) -> None:
+    grown = {"enabled": True, "threshold_percent": 90, "increment_gib": 20}
+    cluster = create(dbs, storage_autoscale=grown)
+    path = f"/v2/databases/{cluster}/autoscale"
+    assert dbs.get(path) == {"storage": grown}
+    assert show(dbs, cluster)["storage_autoscale"] == show(dbs, cluster)["autoscale"]["storage"] == grown
+    dbs.put(path, {"storage": {"enabled": True}}, 204)
+    assert dbs.get(path) == {"storage": {"enabled": True, "threshold_percent": 80, "increment_gib": 10}}
+    dbs.put(path, {"storage": {"enabled": False}}, 204)
+    assert dbs.get(path) == {"storage": {"enabled": False}}
+    as_specified = create(dbs, name="db-postgresql-nyc3-52483-other", autoscale={"storage": grown})
+    assert dbs.get(f"/v2/databases/{as_specified}/autoscale") == {"storage": grown}
+
+
+def test_a_cluster_without_a_word_about_autoscale_does_not_grow(dbs: Client) -> None:
+    assert dbs.get(f"/v2/databases/{create(dbs)}/autoscale") == {"storage": {"enabled": False}}
+
+
+@pytest.mark.parametrize(
+    "wrong",
+    [{"threshold_percent": 14}, {"threshold_percent": 96}, {"increment_gib": 9}, {"increment_gib": 501}],
+    ids=str,
+)
+def test_autoscale_out_of_range_is_refused_whenever_it_is_asked_for(dbs: Client, wrong: dict[str, int]) -> None:
+    settings = {"enabled": True, **wrong}
+    (name,) = wrong
+    assert name in dbs.post("/v2/databases", new_database(storage_autoscale=settings), 422)["message"]
+    assert name in dbs.post("/v2/databases", new_database(autoscale={"storage": settings}), 422)["message"]
+    path = f"/v2/databases/{create(dbs)}/autoscale"
+    assert name in dbs.put(path, {"storage": settings}, 422)["message"]
+    assert dbs.put(path, {}, 422)["message"] == "storage is required"
+    assert dbs.get(path) == {"storage": {"enabled": False}}
+
+
+@pytest.mark.parametrize("wrong", [1, 10239, 10241, 15 * 2**20 + 10240])
+def test_storage_is_the_plans_own_or_more_in_steps(dbs: Client, wrong: int) -> None:
+    assert "storage_size_mib" in dbs.post("/v2/databases", new_database(storage_size_mib=wrong), 422)["message"]
+    cluster = create(dbs, storage_size_mib=20480)
+    assert show(dbs, cluster)["storage_size_mib"] == 20480
+    size = {"size": "db-s-1vcpu-1gb", "num_nodes": 1, "storage_size_mib": wrong}
+    assert "storage" in dbs.put(f"/v2/databases/{cluster}/resize", size, 422)["message"]
+    assert show(dbs, cluster)["storage_size_mib"] == 20480
+
+
+def test_nodes_do_not_become_smaller(dbs: Client) -> None:
+    cluster = create(dbs, size="db-s-1vcpu-2gb")
+    smaller = {"size": "db-s-1vcpu-1gb", "num_nodes": 1}
+    assert "smaller size" in dbs.put(f"/v2/databases/{cluster}/resize", smaller, 422)["message"]
+    assert show(dbs, cluster)["size"] == "db-s-1vcpu-2gb"
 
 
 def test_what_it_cannot_do_it_says(dbs: Client) -> None:
