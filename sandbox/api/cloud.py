@@ -105,9 +105,13 @@ class Call:
 
     def page(self, key: str, items: Sequence[JSON]) -> Response:
         """One page of a list, with `links` to the others and the total, as DigitalOcean pages."""
+        return self.shaped_page(items, lambda chosen: {key: chosen})
+
+    def shaped_page(self, items: Sequence[JSON], shape: Callable[[list[JSON]], JSON]) -> Response:
+        """As `page`, where the answer holds the page's items in another shape than a list."""
         number, size, pages = self._paging(len(items))
-        chosen = items[(number - 1) * size : number * size]
-        return JSONResponse({key: list(chosen), "links": self._links(number, pages), "meta": {"total": len(items)}})
+        chosen = list(items[(number - 1) * size : number * size])
+        return JSONResponse(shape(chosen) | {"links": self._links(number, pages), "meta": {"total": len(items)}})
 
     def _paging(self, total: int) -> tuple[int, int, int]:
         def positive(name: str, default: int) -> int:

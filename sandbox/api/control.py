@@ -9,7 +9,7 @@ from pydantic import BaseModel, ValidationError
 from starlette.responses import JSONResponse, Response
 from starlette.routing import Route
 
-from sandbox.api import databases, droplets
+from sandbox.api import databases, droplets, images
 from sandbox.api.errors import not_found, unprocessable
 from sandbox.api.faults import Fault
 from sandbox.api.images import add_snapshot
@@ -139,6 +139,7 @@ async def _reset(request: Request) -> Response:
     await cloud.jobs.cancel()
     droplets.destroy_all(cloud)
     databases.destroy_all(cloud)
+    images.destroy_all(cloud)
     await cloud.jobs.idle()
     cloud.state.clear()
     request.app.state.replant()

@@ -19,12 +19,12 @@ from starlette.responses import JSONResponse, Response
 
 from sandbox.api.catalog import DATABASE_SIZES, END_OF_LIFE, REGIONS, versions
 from sandbox.api.cloud import JSON, Call, Cloud, new_uuid, no_content, route
-from sandbox.api.droplets import default_vpc
 from sandbox.api.errors import not_found, unprocessable
 from sandbox.api.messages import DatabaseMoment
 from sandbox.api.projects import assign, default_project, unassign
 from sandbox.api.state import Database, Rule, User, timestamp
 from sandbox.api.tags import ensure_tags
+from sandbox.api.vpcs import find_vpc
 from sandbox.backends import Cluster
 
 if TYPE_CHECKING:
@@ -129,7 +129,9 @@ def _sources(cloud: Cloud, database: Database) -> frozenset[str] | None:
             addresses |= {
                 droplet.address
                 for droplet in cloud.state.droplets
-                if droplet.team == database.team and (str(droplet.id) == rule.value or rule.value in droplet.tags)
+                if droplet.team == database.team
+                and droplet.public
+                and (str(droplet.id) == rule.value or rule.value in droplet.tags)
             }
     return frozenset(addresses)
 
@@ -287,7 +289,7 @@ async def _create(call: Call) -> Response:
         address=_free_address(call.cloud),
         host=_host(body.name, number),
         created_at=timestamp(),
-        private_network_uuid=body.private_network_uuid or default_vpc(call.team.name, body.region),
+        private_network_uuid=_network(call, body.region, body.private_network_uuid),
         tags=ensure_tags(call.state, call.team.name, body.tags or []),
         users=[User(_USER, _password(), "primary")],
         db_names=[_DATABASE],
@@ -314,6 +316,7 @@ def _check(call: Call, body: _NewDatabase, version: str) -> None:
     _check_size(body.size, body.num_nodes)
     _check_storage(body.size, body.storage_size_mib)
     _wished_autoscale(body)
+    _network(call, body.region, body.private_network_uuid)
     if body.backup_restore:
         raise unprocessable("The sandbox keeps no backups to restore from")
     if body.do_settings:
@@ -346,6 +349,18 @@ def _check_storage(size: str, wanted: int | None) -> None:
         raise unprocessable(
             f"invalid storage_size_mib {wanted}: {size} clusters have {least} or more, in steps of {_STORAGE_STEP}"
         )
+
+
+def _network(call: Call, region: str, wanted: str | None) -> str:
+    """The id of the network that a cluster in a region is in.
+
+    Raises:
+        ApiError: 422 for a network that the team has not in this region.
+    """
+    vpc = find_vpc(call.state, call.team.name, region, wanted)
+    if vpc is None:
+        raise unprocessable(f"invalid private network: no VPC {wanted!r} in {region}")
+    return vpc.id
 
 
 def _wished_autoscale(body: _NewDatabase) -> dict[str, object] | None:
@@ -485,12 +500,13 @@ async def _migrate(call: Call) -> Response:
     database = _online(call)
     body = await call.body(_Migrate)
     _check_region(body.region)
+    network = _network(call, body.region, body.private_network_uuid)
     database.status = "migrating"
     call.state.databases.put(database)
 
     async def work() -> None:
         database.region = body.region
-        database.private_network_uuid = body.private_network_uuid or default_vpc(database.team, body.region)
+        database.private_network_uuid = network
 
     _become(call.cloud, database, "online", work)
     return Response(status_code=HTTPStatus.ACCEPTED)

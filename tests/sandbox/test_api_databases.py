@@ -319,6 +319,21 @@ def test_nodes_do_not_become_smaller(dbs: Client) -> None:
     assert show(dbs, cluster)["size"] == "db-s-1vcpu-2gb"
 
 
+def test_a_cluster_is_in_a_network_of_its_team_and_region(dbs: Client, meltano: Client) -> None:
+    far = dbs.post("/v2/vpcs", {"name": "far", "region": "ams3"})["vpc"]["id"]
+    foreign = meltano.post("/v2/vpcs", {"name": "foreign", "region": "nyc3"})["vpc"]["id"]
+    for wrong in (far, foreign, "5a4981aa-9653-4bd1-bef5-d6bff52042e4"):
+        assert wrong in dbs.post("/v2/databases", new_database(private_network_uuid=wrong), 422)["message"]
+    assert dbs.get("/v2/databases")["databases"] == []
+    near = dbs.post("/v2/vpcs", {"name": "near", "region": "nyc3"})["vpc"]["id"]
+    cluster = create(dbs, private_network_uuid=near)
+    assert show(dbs, cluster)["private_network_uuid"] == near
+    dbs.put(f"/v2/databases/{cluster}/migrate", {"region": "ams3", "private_network_uuid": near}, 422)
+    dbs.put(f"/v2/databases/{cluster}/migrate", {"region": "ams3", "private_network_uuid": far}, 202)
+    eventually(lambda: show(dbs, cluster)["status"] == "online")
+    assert show(dbs, cluster)["private_network_uuid"] == far
+
+
 def test_what_it_cannot_do_it_says(dbs: Client) -> None:
     path = f"/v2/databases/{create(dbs)}"
     assert "one user" in dbs.post(f"{path}/users", {"name": "more"}, 422)["message"]
