@@ -47,10 +47,6 @@ def main() -> None:
     prefix = f"{pulumi.get_organization()}/{pulumi.get_project()}/"
     exported = engine.export(prefix + settings.stack, root)
     state = deployment.ids(exported)
-    may_go = deletions.named(os.environ)
-    going = set(deletions.unguarded(exported, [tenant.key for tenant in tenants])) - may_go
-    if going and not pulumi.runtime.is_dry_run():
-        raise UserError(deletions.refusal(going))
     wait = None if pulumi.runtime.is_dry_run() else lambda what: pulumi.log.info(f"waiting for {what}")
     found = survey(tenants, settings, secrets.tokens, state, wait)
     held, existing = found.accounts, found.existing
@@ -69,6 +65,10 @@ def main() -> None:
     unfit = offers.problems(tenants, existing, held, settings, triggers)
     if lacking := [*not_ours, *map(str, misplaced), *found.unclear, *unfit]:
         raise UserError("\n".join(lacking))
+    may_go = deletions.named(os.environ)
+    going = set(deletions.unguarded(exported, [tenant.key for tenant in tenants])) - may_go
+    if going and not pulumi.runtime.is_dry_run():
+        raise UserError(deletions.refusal(going))
 
     recorded = deployment.inputs(exported, TENANT)
     tenants_with_logins = [

@@ -146,7 +146,7 @@ class Keeper:
             UserError: it has to stay.
         """
         tenant = _tenant(args.name)
-        if tenant not in self._allowed and not self._was_replaced(args):
+        if tenant not in self._allowed and not self._is_done_with(args):
             raise UserError(refusal([tenant]))
 
     def _judge_successor(self, args: pulumi.ResourceHookArgs) -> None:
@@ -159,13 +159,15 @@ class Keeper:
         if tenant in self._held - self._allowed:
             raise UserError(refusal([tenant]))
 
-    def _was_replaced(self, args: pulumi.ResourceHookArgs) -> bool:
-        """Whether it is the predecessor of a resource that stays; never a database, whose data has no successor.
+    def _is_done_with(self, args: pulumi.ResourceHookArgs) -> bool:
+        """Whether a tenant that stays does without it: it was replaced. Never a database, whose data has no successor.
 
         The engine answers a declaration with the new object's id. Where it deletes first, it has not answered yet.
         `pulumi destroy` answers with the id of what it deletes next.
         """
-        return args.type != CLUSTER[0] and args.name in self._ids and self._ids[args.name] != args.id
+        stays = f"{_tenant(args.name)}-{CLUSTER[1]}" in self._ids
+        declared = args.name in self._ids  # the wiping Command is not, where a tenant is no demo any more
+        return stays and args.type != CLUSTER[0] and not (declared and self._ids[args.name] == args.id)
 
 
 def _tenant(resource: str) -> str:

@@ -551,6 +551,15 @@ def test_the_hook_lets_only_what_was_replaced_go(allowed: list[str]) -> None:
     declared(demo=True, keeper=keeper)
     judge = keepers[0]._judge
     command = "command:remote:Command"
+    # No demo any more: the tenant is declared, its wiping Command is not.
+    plain: list[deletions.Keeper] = []
+
+    def keeper_of_plain() -> deletions.Keeper:
+        plain.append(deletions.Keeper(allowed, []))
+        return plain[0]
+
+    declared(keeper=keeper_of_plain)
+    plain[0]._judge(args("acme-wipe", "command:remote:Command", "7"))
     # Declared, and what the engine deletes is another object than the one it answered with: the predecessor.
     judge(args("acme-verify", command, "the old one's"))
     judge(args("acme-record", RECORD[0], "the old one's"))

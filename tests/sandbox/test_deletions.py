@@ -129,6 +129,13 @@ def test_what_is_replaced_in_everyday_life_needs_no_word(kept: Kept) -> None:
     kept.fleet.tenants(demo={**DEMO, "wipe_database": "2026-11-21"}, acme={**ACME, "rebuild": 1})
     kept.fleet.up()
     kept.fleet.unchanged()
+    # Nor does a demo that is none any more, and is one again.
+    kept.fleet.tenants(demo={"database_team": DEMO["database_team"]}, acme={**ACME, "rebuild": 1})
+    assert kept.fleet.steps() == {"demo": "update", "demo-wipe": "delete"}
+    kept.pulumi(*UP)
+    kept.fleet.tenants(demo={**DEMO, "wipe_database": "2026-11-21"}, acme={**ACME, "rebuild": 1})
+    kept.fleet.up()
+    kept.fleet.unchanged()
     assert kept.fleet.world.clusters() == kept.everything[2]
     kept.everything = kept.fleet.world.everything()
 
