@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import sys
 import time
+from functools import cached_property
 from typing import TYPE_CHECKING, Any
 
 import pytest
@@ -36,10 +37,14 @@ class Team:
         self.client = Client(running.api_url, running.teams[name].token)
         self.moments = fleet.control.database_moments
 
+    @cached_property
+    def keys(self) -> list[int]:
+        """The ids of its SSH keys, asked for once: only ten lists a minute are answered."""
+        return [key["id"] for key in self.client.get("/v2/account/keys")["ssh_keys"]]
+
     def droplet(self, name: str, **more: Any) -> tuple[str, str]:
         """A droplet's id and address, once it is active."""
-        keys = [key["id"] for key in self.client.get("/v2/account/keys")["ssh_keys"]]
-        body = new_droplet(self.client, name=name, ssh_keys=keys, **more)
+        body = new_droplet(self.client, name=name, ssh_keys=self.keys, **more)
         id_ = self.client.post("/v2/droplets", body, 202)["droplet"]["id"]
 
         def active() -> Any:
