@@ -302,31 +302,46 @@ class _About:
         path = "/var/meltano/project/.env"
         if env is None:
             return Finding(Check.ENV, Level.WRONG, f"{path} is not there", f"Write it again: {self._again}")
+        if env.get("kind", "file") != "file":
+            return self._odd(Check.ENV, path, env["kind"])
         owner, mode = env["owner"], env["mode"]
         found = f"{path} is {owner} {mode}"
         if owner != "meltano:meltano":
-            hint = self._ssh(f"chown meltano:meltano {path}")
+            # Not by chown: where meltano may write, a path may lead root elsewhere by the time that it acts.
+            hint = f"Let the program mend it: {self._again}"
             return Finding(Check.ENV, Level.WRONG, f"{found}; its owner has to be meltano:meltano", hint)
         if mode == ENV_MODE:
             return Finding(Check.ENV, Level.OK, found)
-        hint = self._ssh(f"chmod {ENV_MODE} {path}")
+        hint = self._ssh(f"runuser -u meltano -- chmod {ENV_MODE} {path}")
         if int(mode, 8) & 0o047:
             return Finding(Check.ENV, Level.WRONG, f"{found}: others than meltano can read its passwords", hint)
         # Meltano itself does so whenever somebody changes a plugin's settings in its UI.
         return Finding(Check.ENV, Level.WARNING, f"{found}, not {ENV_MODE}: it cannot be written over FTP", hint)
+
+    def _odd(self, check: Check, path: str, kind: str) -> Finding:
+        """About a link, say, where a file has to be."""
+        hint = (
+            f"See what it is: {self._ssh(f'ls -ld {path}')}. Move it away, unless somebody needs it there:"
+            f" {self._ssh(f'runuser -u meltano -- mv --no-clobber {path} {path}.odd')}. Then write it again:"
+            f" {self._again}"
+        )
+        what = "a symbolic link, which the program does not follow" if kind == "link" else f"no file or folder ({kind})"
+        return Finding(check, Level.WRONG, f"{path} is {what}", hint)
 
     def _ftp(self, project: Mapping[str, str] | None) -> Finding:
         path = "/var/meltano/project"
         if project is None:
             hint = f"The droplet was not made from Meltano's snapshot; look at it: {self._ssh('ls /var/meltano')}"
             return Finding(Check.FTP, Level.WRONG, f"{path} is not there", hint)
+        if project.get("kind", "folder") != "folder":
+            return self._odd(Check.FTP, path, project["kind"])
         mode = int(project["mode"], 8)
         if who := ("g" if mode & 0o020 else "") + ("o" if mode & 0o002 else ""):
             found = (
                 f"{path} has mode {project['mode']}; who comes by FTP gets: 500 OOPS: vsftpd: refusing to run with"
                 " writable root inside chroot()"
             )
-            return Finding(Check.FTP, Level.WRONG, found, self._ssh(f"chmod {who}-w {path}"))
+            return Finding(Check.FTP, Level.WRONG, found, self._ssh(f"runuser -u meltano -- chmod {who}-w {path}"))
         return Finding(Check.FTP, Level.OK, f"{path} has mode {project['mode']}")
 
     def _reached(self, database: Mapping[str, str | None]) -> Finding:

@@ -216,6 +216,7 @@ class _Look:
             "host_name": self.instance.host,
             "database_host": self.instance.database_host,
             "verify_script": files.script("verify"),
+            "write_files_script": files.script("write_files"),
             "reach_script": files.script("reach"),
         }
         seconds = self.limits.script

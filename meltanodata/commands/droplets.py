@@ -100,7 +100,8 @@ def logs(tenant: str, stack: str | None, *, follow: bool) -> None:
     own, instance = _one(tenant, stack)
     key = _key(own, Project.around(Path.cwd()))
     journal = f"journalctl --unit meltano --unit caddy --no-pager --lines {LOG_LINES}"
-    page = f"tail -v -n {LOG_LINES}"
+    # As the user whose file it is: where that user may write, root could be led elsewhere by a link.
+    page = f"setpriv --reuid=meltano --regid=meltano --init-groups tail -v -n {LOG_LINES}"
     if not follow:
         command = f"{page} {_LOGS}; echo; {journal}"
         raise typer.Exit(openssh.run(instance, own.ssh_port, key, [command], stdin=subprocess.DEVNULL))

@@ -181,11 +181,27 @@ def test_errors_in_a_log_are_worth_a_look() -> None:
     ("env", "level", "hint"),
     [
         (None, Level.WRONG, "Write it again: meltanodata up --stack prod --replace '**::acme-files'"),
-        ({"owner": "root:root", "mode": "620"}, Level.WRONG, "meltanodata ssh acme -- chown meltano:meltano "),
-        ({"owner": "meltano:meltano", "mode": "644"}, Level.WRONG, "meltanodata ssh acme -- chmod 620 "),
-        ({"owner": "meltano:meltano", "mode": "660"}, Level.WRONG, "meltanodata ssh acme -- chmod 620 "),
-        ({"owner": "meltano:meltano", "mode": "622"}, Level.WRONG, "meltanodata ssh acme -- chmod 620 "),
-        ({"owner": "meltano:meltano", "mode": "600"}, Level.WARNING, "meltanodata ssh acme -- chmod 620 "),
+        ({"owner": "root:root", "mode": "620"}, Level.WRONG, "Let the program mend it: meltanodata up --stack"),
+        (
+            {"owner": "meltano:meltano", "mode": "644"},
+            Level.WRONG,
+            "meltanodata ssh acme -- runuser -u meltano -- chmod 620 ",
+        ),
+        (
+            {"owner": "meltano:meltano", "mode": "660"},
+            Level.WRONG,
+            "meltanodata ssh acme -- runuser -u meltano -- chmod 620 ",
+        ),
+        (
+            {"owner": "meltano:meltano", "mode": "622"},
+            Level.WRONG,
+            "meltanodata ssh acme -- runuser -u meltano -- chmod 620 ",
+        ),
+        (
+            {"owner": "meltano:meltano", "mode": "600"},
+            Level.WARNING,
+            "meltanodata ssh acme -- runuser -u meltano -- chmod 620 ",
+        ),
     ],
 )
 def test_the_env_file(env: Mapping[str, str] | None, level: Level, hint: str) -> None:
@@ -198,7 +214,7 @@ def test_the_env_file(env: Mapping[str, str] | None, level: Level, hint: str) ->
 def test_a_root_that_ftp_refuses(mode: str, who: str) -> None:
     found = only(findings(facts=facts(project={"owner": "meltano:meltano", "mode": mode})))
     assert "500 OOPS: vsftpd: refusing to run with writable root inside chroot()" in found.found
-    assert found.hint == f"meltanodata ssh acme -- chmod {who}-w /var/meltano/project"
+    assert found.hint == f"meltanodata ssh acme -- runuser -u meltano -- chmod {who}-w /var/meltano/project"
 
 
 def test_a_droplet_without_a_project() -> None:
