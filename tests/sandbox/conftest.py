@@ -29,11 +29,10 @@ PATIENCE = 60.0
 
 
 class Background:
-    """A sandbox without plugins, in a thread of its own; light unless other modes are named."""
+    """A sandbox without plugins, in a thread of its own; light, unless it is told otherwise."""
 
     def __init__(self, home: Home, modes: Modes = MODES) -> None:
-        self._home = home
-        self._modes = modes
+        self._home, self._modes = home, modes
         self._thread = threading.Thread(target=lambda: asyncio.run(self._run()))
         self._up = threading.Event()
         self._running: Running | None = None

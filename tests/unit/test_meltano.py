@@ -89,6 +89,7 @@ def world(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> World:
     monkeypatch.setattr(meltano, "HOME", it.home)
     monkeypatch.setattr(meltano, "PATIENCE", 0)
     monkeypatch.setattr(meltano, "as_meltano", list)
+    monkeypatch.setattr(meltano, "as_user", lambda step: step())
     monkeypatch.setattr(meltano, "page", it.page)
     return it
 
@@ -251,6 +252,6 @@ def test_as_the_user_meltano(monkeypatch: pytest.MonkeyPatch) -> None:
 
     monkeypatch.setattr(pwd, "getpwnam", {"meltano": Entry}.__getitem__)
     assert " ".join(meltano.as_meltano()) == (
-        "runuser --user meltano -- env -i HOME=/home/meltano PATH=/var/meltano/.venv/bin:/usr/bin:/bin"
-        " LANG=C.UTF-8 NO_COLOR=1"
+        "runuser --user meltano -- env -i --chdir=/var/meltano/project HOME=/home/meltano"
+        " PATH=/var/meltano/.venv/bin:/usr/bin:/bin LANG=C.UTF-8 NO_COLOR=1"
     )
