@@ -48,7 +48,7 @@ def main(document: dict[str, Any]) -> None:
         if document["version"] is not None:
             set_version(document["version"], document["host_name"])
     except Failed as failed:
-        raise SystemExit(f"Meltano's version is not looked after: {failed}") from None
+        raise SystemExit(f"Meltano's version cannot be set: {failed}") from None
     told = json.dumps({name: document[name] for name in ("username", "password", "keep")})
     try:
         print(python(document["admin_script"], told=told))

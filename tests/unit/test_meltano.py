@@ -18,6 +18,7 @@ from meltanodata import files
 from meltanodata.files import meltano
 
 if TYPE_CHECKING:
+    from collections.abc import Callable
     from pathlib import Path
 
 PYTHON = """#!/bin/sh
@@ -227,6 +228,61 @@ def test_an_upgrade_that_was_broken_off_is_undone_first(
     assert world.installed == (wanted or "2.20.0")
     assert world.calls()[:2] == ["systemctl stop meltano", "systemctl start meltano"]
     assert sorted(path.name for path in world.home.glob(".venv*")) == [".venv"]
+
+
+def test_an_undo_that_was_broken_off_before_the_service_was_started_is_finished(
+    world: World, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    broken_off(world, monkeypatch, "restart")
+    put_back = meltano.put_copies_back
+
+    def killed() -> str:
+        put_back()
+        raise KeyboardInterrupt
+
+    with monkeypatch.context() as patch:
+        patch.setattr(meltano, "put_copies_back", killed)
+        with pytest.raises(KeyboardInterrupt):
+            run()
+    assert world.calls() == ["systemctl stop meltano"]
+    run()
+    assert world.calls()[1:] == ["systemctl stop meltano", "systemctl start meltano", "python SCRIPT"]
+    assert world.installed == "2.20.0"
+    assert sorted(path.name for path in world.home.glob(".venv*")) == [".venv"]
+
+
+def test_copies_that_cannot_be_kept_are_said_and_nothing_is_upgraded(
+    world: World, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def fails() -> str:
+        raise meltano.Failed("cp: No space left on device")
+
+    monkeypatch.setattr(meltano, "keep_copies", fails)
+    assert refusal("2.21.0") == "Meltano's version cannot be set: cp: No space left on device"
+    assert world.installed == "2.20.0"
+
+
+@pytest.mark.parametrize(
+    ("step", "said"),
+    [(lambda: "yes", "yes"), (lambda: "", "")],
+)
+def test_a_step_as_the_user_says_what_it_returns(
+    monkeypatch: pytest.MonkeyPatch, step: Callable[[], str], said: str
+) -> None:
+    monkeypatch.setattr(meltano, "drop_privileges", lambda: None)
+    assert meltano.as_user(step) == said
+
+
+def test_a_step_is_not_taken_as_root_if_root_cannot_be_given_up(
+    monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    def fails() -> None:
+        raise PermissionError("no")
+
+    monkeypatch.setattr(meltano, "drop_privileges", fails)
+    with pytest.raises(meltano.Failed, match="PermissionError: no"):
+        meltano.as_user(lambda: str((tmp_path / "done").write_text("")))
+    assert not (tmp_path / "done").exists()
 
 
 def test_half_a_copy_is_not_put_back(world: World) -> None:
