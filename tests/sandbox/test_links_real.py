@@ -102,7 +102,7 @@ class Droplet:
             login=files.Login("s3cret", "s4lt"),
             database=files.Database("db.example.com", 25060, "defaultdb", "doadmin", "AVNS_x"),
         )
-        return files.tenant_document(common, values, keep_login=False)
+        return files.tenant_document(common, values, keep_secrets=False)
 
     def written(self, common: files.File, *, code: int = 0) -> str:
         """Bring the document and run the files' Command, as the program does."""

@@ -201,7 +201,7 @@ def test_a_label_of_one_request_does_not_cover_another_one(main: Main, capsys: p
     main.request(7, main.commit(add="acme"), labels=(DATA_LOSS,), plan=created("acme"))
     main.request(8, main.commit(remove="t1"), plan=destroyed("t1"))
     said = refused(main, capsys)
-    assert "Pull request 8: Data loss: " in said
+    assert "Pull request 8: Data loss for t1: " in said
     assert "Pull request 7:" not in said
 
 

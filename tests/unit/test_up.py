@@ -169,7 +169,8 @@ def test_a_plan_that_deletes_a_database_is_shown_and_not_applied(world: World, a
     assert "data loss" in done.stdout
     assert "acme" in done.stdout
     assert done.stderr.splitlines()[-1] == (
-        "Data loss: the plan deletes 1 database (acme). If that is meant, add --allow guard:data-loss."
+        "Data loss for acme: the database is deleted with its backups; the droplet is deleted with its disk (Meltano"
+        " project, uploads). If that is meant, add --allow guard:data-loss."
     )
     assert world.calls() == []
 
@@ -447,13 +448,13 @@ def test_an_older_checkout_than_what_was_deployed_is_not_applied(world: World) -
     git("commit", "--quiet", "--message", "Old")
     git("commit", "--quiet", "--allow-empty", "--message", "New")
     (world.folder / "tags.json").write_text(json.dumps({deployed.TAG: git("rev-parse", "HEAD")}))
-    assert world.up().returncode == 7
+    assert world.up("--yes").returncode == 7
     git("checkout", "--quiet", "--detach", "HEAD^")
-    done = world.up()
+    done = world.up("--yes")
     assert done.returncode == 1
     assert "is not deployed. It is older than" in done.stderr
     assert "git pull" in done.stderr
-    assert world.calls() == ["stack tag ls --json --stack prod", "up --stack prod", "stack tag ls --json --stack prod"]
+    assert world.calls() == ["stack tag ls --json --stack prod", f"{UP} --yes", "stack tag ls --json --stack prod"]
 
 
 _NOTES = {"prod.json": "", "prod.json.bak": "{}", "prod.pulumi-tags": "", "prod-2.json": "", "prod-2.pulumi-tags": ""}
