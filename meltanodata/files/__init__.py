@@ -109,7 +109,8 @@ def droplet_files(*, domain: str, caddy_version: Literal[1, 2], tls: Tls, certif
         ),
         # Meltano 3 has no UI: whoever types `meltano upgrade`, or clicks it, must not get it.
         File(constraints, "root", "root", 0o644, None, "meltano<3\n"),
-        File(f"{HOME}/.venv/pip.conf", "root", "root", 0o644, None, f"[install]\nconstraint = {constraints}\n"),
+        # The user's, as all of the environment: an upgrade's copy of that is made and put back as the user.
+        File(f"{HOME}/.venv/pip.conf", "meltano", "meltano", 0o644, None, f"[install]\nconstraint = {constraints}\n"),
         File("/etc/caddy/environment", "root", "root", 0o644, "caddy", "HOSTNAME=${HOSTNAME}\n", template=True),
         # Meltano reads it as a .env file, whose double quotes are those of JSON.
         File(

@@ -9,6 +9,7 @@ All that is done in the user's folders is done as the user, so that no link ther
 from __future__ import annotations
 
 import contextlib
+import errno
 import http.client
 import json
 import os
@@ -136,8 +137,8 @@ def put_copies_back() -> str:
     if database_copy.exists():
         database_copy.replace(database)
     remove(failed_venv())
-    with contextlib.suppress(FileNotFoundError):
-        venv.rename(failed_venv())
+    failed_venv().mkdir()
+    move(venv, failed_venv())
     venv_copy.rename(venv)
     return ""
 
@@ -161,9 +162,21 @@ def remove(folder: Path) -> None:
     """Remove a folder, if it is there, and what is left of earlier ones; at once under its name."""
     prefix = ".venv.gone-"
     if folder.exists():
-        folder.rename(Path(tempfile.mkdtemp(prefix=prefix, dir=HOME), folder.name))
+        move(folder, Path(tempfile.mkdtemp(prefix=prefix, dir=HOME), folder.name))
     for gone in HOME.glob(f"{prefix}*"):
         shutil.rmtree(gone, ignore_errors=True)  # somebody may have installed something as root: that stays
+
+
+def move(folder: Path, to: Path) -> None:
+    """Away with a folder, if it is there, in one step; by removing it where it cannot be renamed."""
+    try:
+        folder.rename(to)
+    except FileNotFoundError:
+        return
+    except OSError as error:
+        if error.errno != errno.EXDEV:  # a mount, or of another layer of the disk
+            raise
+        shutil.rmtree(folder)
 
 
 def restart(host_name: str) -> None:

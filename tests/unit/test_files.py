@@ -64,7 +64,7 @@ def droplet_files(**overrides: Any) -> dict[str, dict[str, Any]]:
         ("/var/meltano/project/ui.cfg", "meltano", "meltano", 0o640, "meltano"),
         ("/var/meltano/project/.env", "meltano", "meltano", 0o620, "meltano"),
         ("/var/meltano/constraints.txt", "root", "root", 0o644, None),
-        ("/var/meltano/.venv/pip.conf", "root", "root", 0o644, None),
+        ("/var/meltano/.venv/pip.conf", "meltano", "meltano", 0o644, None),
     ],
 )
 def test_owners_modes_and_services(path: str, owner: str, group: str, mode: int, service: str | None) -> None:

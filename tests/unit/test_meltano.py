@@ -5,7 +5,9 @@ In it `python` is a shell script that keeps a file as the version installed; the
 
 from __future__ import annotations
 
+import errno
 import json
+import pathlib
 import pwd
 import sqlite3
 import sys
@@ -247,6 +249,24 @@ def test_an_undo_that_was_broken_off_before_the_service_was_started_is_finished(
     assert world.calls() == ["systemctl stop meltano"]
     run()
     assert world.calls()[1:] == ["systemctl stop meltano", "systemctl start meltano", "python SCRIPT"]
+    assert world.installed == "2.20.0"
+    assert sorted(path.name for path in world.home.glob(".venv*")) == [".venv"]
+
+
+def test_an_environment_that_cannot_be_renamed_is_replaced_all_the_same(
+    world: World, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A folder of a lower layer or a mount: EXDEV."""
+    rename = pathlib.Path.rename
+
+    def refusing(path: Path, to: Path) -> Path:
+        if path == world.home / ".venv":
+            raise OSError(errno.EXDEV, "Invalid cross-device link")
+        return rename(path, to)
+
+    monkeypatch.setattr(pathlib.Path, "rename", refusing)
+    world.broken = ("2.21.0",)
+    assert "2.20.0 is back" in refusal("2.21.0")
     assert world.installed == "2.20.0"
     assert sorted(path.name for path in world.home.glob(".venv*")) == [".venv"]
 
