@@ -303,7 +303,7 @@ class _About:
         if env is None:
             return Finding(Check.ENV, Level.WRONG, f"{path} is not there", f"Write it again: {self._again}")
         if env.get("kind", "file") != "file":
-            return self._odd(Check.ENV, path, env["kind"])
+            return self._odd(path, env["kind"])
         owner, mode = env["owner"], env["mode"]
         found = f"{path} is {owner} {mode}"
         if owner != "meltano:meltano":
@@ -318,15 +318,15 @@ class _About:
         # Meltano itself does so whenever somebody changes a plugin's settings in its UI.
         return Finding(Check.ENV, Level.WARNING, f"{found}, not {ENV_MODE}: it cannot be written over FTP", hint)
 
-    def _odd(self, check: Check, path: str, kind: str) -> Finding:
-        """About a link, say, where a file has to be."""
+    def _odd(self, path: str, kind: str) -> Finding:
+        """About a link, say, where `.env` has to be."""
         hint = (
             f"See what it is: {self._ssh(f'ls -ld {path}')}. Move it away, unless somebody needs it there:"
             f" {self._ssh(f'runuser -u meltano -- mv --no-clobber {path} {path}.odd')}. Then write it again:"
             f" {self._again}"
         )
-        what = "a symbolic link, which the program does not follow" if kind == "link" else f"no file or folder ({kind})"
-        return Finding(check, Level.WRONG, f"{path} is {what}", hint)
+        what = "a symbolic link, which the program does not follow" if kind == "link" else f"no file ({kind})"
+        return Finding(Check.ENV, Level.WRONG, f"{path} is {what}", hint)
 
     def _ftp(self, project: Mapping[str, str] | None) -> Finding:
         path = "/var/meltano/project"
@@ -334,7 +334,12 @@ class _About:
             hint = f"The droplet was not made from Meltano's snapshot; look at it: {self._ssh('ls /var/meltano')}"
             return Finding(Check.FTP, Level.WRONG, f"{path} is not there", hint)
         if project.get("kind", "folder") != "folder":
-            return self._odd(Check.FTP, path, project["kind"])
+            # Not to be moved away: the instance runs from wherever it leads.
+            hint = (
+                f"See where it leads: {self._ssh(f'ls -ld {path}')}. The program follows no link there: put the folder"
+                " itself in its place, or mount it there (mount --bind)"
+            )
+            return Finding(Check.FTP, Level.WRONG, f"{path} is no folder ({project['kind']})", hint)
         mode = int(project["mode"], 8)
         if who := ("g" if mode & 0o020 else "") + ("o" if mode & 0o002 else ""):
             found = (

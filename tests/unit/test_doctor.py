@@ -177,15 +177,23 @@ def test_errors_in_a_log_are_worth_a_look() -> None:
     assert found.hint == "meltanodata logs acme"
 
 
-@pytest.mark.parametrize("what", ["env", "project"])
-def test_a_link_in_the_place_of_a_file_or_folder(what: str) -> None:
+def test_a_link_in_the_place_of_the_env_file() -> None:
     """No hint lets root act on the path: where the link leads is the tenant's choice."""
     link = {"owner": "meltano:meltano", "mode": "777", "kind": "link"}
-    found = only(findings(facts=facts(**{what: link})))
+    found = only(findings(facts=facts(env=link)))
     assert found.level == Level.WRONG
     assert "is a symbolic link" in found.found
     assert "-- runuser -u meltano -- mv --no-clobber" in found.hint
     assert "chown" not in found.hint
+
+
+def test_a_link_in_the_place_of_the_projects_folder() -> None:
+    """To move it away would take the instance down."""
+    link = {"owner": "meltano:meltano", "mode": "777", "kind": "link"}
+    found = only(findings(facts=facts(project=link)))
+    assert found.found == "/var/meltano/project is no folder (link)"
+    assert "mount --bind" in found.hint
+    assert " mv " not in found.hint
 
 
 @pytest.mark.parametrize(
