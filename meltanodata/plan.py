@@ -585,9 +585,19 @@ def _reasons(
         for option in sorted({*old, *new})
         if old.get(option) != new.get(option)
     )
+    if all(reason.what != "rebuild" for reason in options):
+        options += tuple(_rebuilds(steps))
     told = {(reason.before, reason.after) for reason in options}
     found = [reason for reason in _found(steps, explained=bool(options)) if (reason.before, reason.after) not in told]
     return (*options, *found)
+
+
+def _rebuilds(steps: Iterable[Mapping[str, Any]]) -> Iterator[Reason]:
+    """A rebuild that a run which was killed had begun: the component has the new count, and the droplet not yet."""
+    for step in steps:
+        before, after = ((step.get(state) or {}).get("replacementTrigger") for state in ("oldState", "newState"))
+        if _type(step["urn"]) == Type.DROPLET and None not in (before, after) and before != after:
+            yield Reason(what="rebuild", before=_text(before), after=_text(after), option=True)
 
 
 def _options(inputs: Mapping[str, JsonValue]) -> dict[str, JsonValue]:

@@ -202,6 +202,21 @@ def test_a_renewed_certificate_restarts_the_web_server_alone() -> None:
     assert words(found) == ["the web server restarts (seconds)"]
 
 
+def test_a_rebuild_that_a_killed_run_had_begun_is_one_still() -> None:
+    """The component has the new count already."""
+    step = replaced("acme", "droplet", "image")
+    step["oldState"]["replacementTrigger"], step["newState"]["replacementTrigger"] = 0, 1
+    found = row(step)
+    assert found.option("rebuild")
+    assert why(found)[0] == "rebuild: 0 → 1"
+    edit = component("update", "acme", options(rebuild=0), options(rebuild=1))
+    whole = row(edit, step)
+    assert [reason.what for reason in whole.reasons].count("rebuild") == 1
+    assert unreviewed(read(edit, step), read(step), begun=True) == []
+    step["oldState"]["replacementTrigger"] = 1
+    assert not row(step).option("rebuild")
+
+
 def unknown_to_us(op: str) -> Step:
     """A step on a resource of DigitalOcean's of a type of which `impact` says nothing."""
     kind = "digitalocean:index/volumeAttachment:VolumeAttachment"
