@@ -69,6 +69,7 @@ def put_in_order(stack: str, project: Project) -> None:
         if uncertain := interrupted.uncertain(exported):
             engine.refresh(stack, folder, uncertain)
         print("Its notes are cleared; this run goes on with it.")
+        exported = engine.export(stack, folder)  # a refresh may have forgotten more
     forget_vanished(stack, project, exported)
 
 
