@@ -28,6 +28,8 @@ if TYPE_CHECKING:
     from sandbox.running import Kind
 
 
+LOSES = ("--allow", "guard:data-loss")
+"""What an operator adds who means an edit that cannot be had back: a wipe, a rebuild."""
 REMOVES = ("--allow", "guard:data-loss", "--allow", "guard:many-destroyed")
 """What `meltanodata up` is told where tenants are meant to go."""
 
@@ -76,8 +78,8 @@ class Fleet:
         _said(self.start(*argv, stdin=subprocess.PIPE), 0, value)
 
     def up(self, *args: str, code: int = 0) -> str:
-        """What `meltanodata up` prints."""
-        return _said(self.starting_up(*args), code)
+        """What `meltanodata up` prints: an operator means it, and allows nothing where another exit code is expected."""
+        return _said(self.starting_up(*args, *(LOSES if code == 0 else ())), code)
 
     def preview(self, *args: str, code: int = 0) -> str:
         """What a preview prints."""
@@ -117,7 +119,7 @@ class Fleet:
 
     def killed_when(self, moment: Callable[[], Any], *args: str) -> None:
         """Begin `meltanodata up`, and end its machine at a moment."""
-        with self.starting_up(*args) as process:
+        with self.starting_up(*args, *LOSES) as process:
             eventually(lambda: moment() or process.poll() is not None, SECONDS)
             assert process.poll() is None, process.communicate()[0]
             kill(process)

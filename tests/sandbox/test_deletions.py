@@ -91,7 +91,8 @@ def test_an_empty_file_deletes_nothing(kept: Kept) -> None:
     kept.fleet.tenants()
     said = kept.fleet.up(code=3)
     assert "data loss" in said
-    assert "the plan deletes 2 databases (acme, demo). If that is meant, add --allow guard:data-loss." in said
+    assert "Data loss for acme, demo: the database is deleted with its backups" in said
+    assert "If that is meant, add --allow guard:data-loss." in said
     assert "add --allow guard:many-destroyed." in kept.fleet.up("--allow", "guard:data-loss", code=3)
     said = kept.refused(*UP)
     assert f"{WORD}=acme" in said or f"{WORD}=demo" in said
