@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING, Any
 import yaml
 
 from meltanodata import deployment, plan
+from meltanodata.commands import STOPPED
 from sandbox import pulumi
 from sandbox.engine.obtain import obtain
 from sandbox.home import PROJECT
@@ -78,8 +79,8 @@ class Fleet:
         _said(self.start(*argv, stdin=subprocess.PIPE), 0, value)
 
     def up(self, *args: str, code: int = 0) -> str:
-        """What `meltanodata up` prints: an operator means it, and allows nothing where another exit code is expected."""
-        return _said(self.starting_up(*args, *(LOSES if code == 0 else ())), code)
+        """What `meltanodata up` prints to who means it; where the guard shall stop it, to who allows nothing."""
+        return _said(self.starting_up(*args, *(() if code == STOPPED else LOSES)), code)
 
     def preview(self, *args: str, code: int = 0) -> str:
         """What a preview prints."""
