@@ -362,7 +362,7 @@ def test_a_tenant_that_fails_loses_nothing_and_nobody_is_removed_meanwhile(settl
     )
     started = time.time()
     settled.tenants(acme={**ACME, "database_size": "db-s-1vcpu-2gb"})
-    said = settled.up("--continue-on-error", code=1)
+    said = settled.up("--continue-on-error", *REMOVES, code=1)
     assert LEFT_OUT in said
     assert "Traceback" not in said
     # What depends on the database, its firewall first of all, is as it was.
