@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Any
 
 from meltanodata.deployment import name, resources
 from meltanodata.errors import UserError
+from meltanodata.impact import Type
 from meltanodata.names import CLUSTER, RECORD
 
 if TYPE_CHECKING:
@@ -27,8 +28,7 @@ VARIABLE = "MELTANODATA_DELETE_DATABASES"
 HOOK = f"only-with-{VARIABLE}"
 """What the engine knows the hook by. `pulumi destroy` without the program shows it."""
 
-_COMMAND = "command:remote:Command"
-_GUARDED = {CLUSTER[1]: CLUSTER[0], RECORD[1]: RECORD[0], "verify": _COMMAND, "wipe": _COMMAND}
+_GUARDED = {CLUSTER[1]: CLUSTER[0], RECORD[1]: RECORD[0], "verify": Type.COMMAND, "wipe": Type.COMMAND}
 """The resources that have the hook, type by role. The engine deletes what nothing depends on first, and keeps whatever
 something depends on that it could not delete: with these it deletes nothing of a tenant before its database."""
 

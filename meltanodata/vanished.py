@@ -17,7 +17,7 @@ if TYPE_CHECKING:
 
     from meltanodata.accounts import Accounts
 
-_DEPENDENT = (Type.FIREWALL, "digitalocean:index/projectResources:ProjectResources")
+_DEPENDENT = (Type.FIREWALL, Type.MEMBERSHIP)
 """What DigitalOcean deletes with the object that it belongs to."""
 
 
@@ -40,7 +40,8 @@ def vanished(going: Collection[Mapping[str, Any]], accounts: Accounts) -> list[s
         accounts: what the stack's teams hold.
     """
     current = [it for it in going if not it.get("delete")]
-    lost = {it["urn"] for it in current if _is_lost(it, accounts)}
+    held = _held(accounts)
+    lost = {it["urn"] for it in current if _is_lost(it, held)}
     along = {it["urn"] for it in current if it["type"] in _DEPENDENT and it.get("deletedWith") in lost}
     return sorted(lost | along)
 
@@ -50,14 +51,19 @@ def without_replaced(exported: Mapping[str, Any], accounts: Accounts) -> dict[st
 
     A refresh does not look at it: its URN is its successor's.
     """
-    kept = [it for it in resources(exported) if not (it.get("delete") and _is_lost(it, accounts))]
+    held = _held(accounts)
+    kept = [it for it in resources(exported) if not (it.get("delete") and _is_lost(it, held))]
     return {**exported, "deployment": {**exported["deployment"], "resources": kept}}
 
 
-def _is_lost(resource: Mapping[str, Any], accounts: Accounts) -> bool:
-    held: dict[str, Collection[str]] = {
+def _held(accounts: Accounts) -> dict[str, Collection[str]]:
+    """The ids of what the accounts hold, by Pulumi's type."""
+    return {
         Type.DROPLET: {str(droplet.id) for droplet in accounts.droplets},
         Type.RECORD: {str(record.id) for record in accounts.records},
         Type.CLUSTER: {cluster.id for cluster in accounts.clusters},
     }
+
+
+def _is_lost(resource: Mapping[str, Any], held: Mapping[str, Collection[str]]) -> bool:
     return resource["type"] in held and str(resource.get("id")) not in held[resource["type"]]

@@ -148,9 +148,9 @@ def judge(found: Review, reviewed_plan: Plan | None, *, begun: bool) -> None:
         raise typer.Exit(NOT_REVIEWED)
 
 
-def show(found: Review) -> None:
+def show(found: Review, console: Console | None = None) -> None:
     """Print a plan on the terminal."""
-    console = Console(width=width())
+    console = console or Console(width=width())
     if found.plan.empty:
         console.print(f"{found.plan.stack}: nothing changes")
     else:

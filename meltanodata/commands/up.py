@@ -9,11 +9,11 @@ from typing import TYPE_CHECKING, NoReturn
 import typer
 from rich.console import Console
 
-from meltanodata import deletions, deployed, engine, guard, report
+from meltanodata import deletions, deployed, engine, guard
 from meltanodata import up as killed_runs
 from meltanodata.commands import STOPPED
 from meltanodata.commands.here import Here, width
-from meltanodata.commands.plan import review
+from meltanodata.commands.plan import review, show
 from meltanodata.errors import UserError
 from meltanodata.wording import listing
 
@@ -73,10 +73,7 @@ def up(stack: str, arguments: Sequence[str], labels: Sequence[str]) -> NoReturn:
 
 
 def _show(found: Review, console: Console) -> None:
-    if found.plan.empty:
-        console.print(f"{found.plan.stack}: nothing changes")
-    else:
-        console.print(report.table(found))
+    show(found, console)
     for stop in found.stops:
         if stop.allowed:
             console.print(str(stop), markup=False, highlight=False, soft_wrap=True)
