@@ -146,7 +146,9 @@ class Keeper:
             UserError: it has to stay.
         """
         tenant = _tenant(args.name)
-        if tenant not in self._allowed and not self._is_done_with(args):
+        # Where the database is gone already, whoever deleted it, what is left of the tenant guards nothing.
+        guards = args.type == CLUSTER[0] or tenant in self._held
+        if guards and tenant not in self._allowed and not self._is_done_with(args):
             raise UserError(refusal([tenant]))
 
     def _judge_successor(self, args: pulumi.ResourceHookArgs) -> None:

@@ -583,6 +583,14 @@ def test_the_hook_lets_a_named_tenant_go() -> None:
         keeper._judge(args("acme-2-database", CLUSTER[0], "7"))
 
 
+def test_what_is_left_of_a_tenant_without_a_database_may_go() -> None:
+    keeper = record_keeper([])
+    for name, type_ in (("lost-verify", "command:remote:Command"), ("lost-record", RECORD[0])):
+        keeper._judge(args(name, type_, "7"))
+    with pytest.raises(UserError, match="lost: this run would delete its database"):
+        keeper._judge(args("lost-database", CLUSTER[0], "7"))
+
+
 def test_a_database_that_the_state_has_is_not_made_once_more() -> None:
     keeper = record_keeper(["acme"])
     for tenant in ("acme", "a-new-one"):
