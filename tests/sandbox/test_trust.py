@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 
 import pytest
 
+from meltanodata import deletions
 from meltanodata.accounts import NOBODY
 from sandbox.api.faults import Fault
 from sandbox.home import Home
@@ -136,7 +137,9 @@ def test_a_droplet_and_its_database_go_together_or_stay_together(fleet: Fleet) -
     assert _rules(fleet)[-1] == (f"ip_addr:{_address(fleet)}",)
     # The engine alone cannot do it, and says with what it can.
     assert "You must run with the `--run-program` flag" in fleet.pulumi("destroy", "--yes", "--skip-preview", code=1)
+    fleet.environment[deletions.VARIABLE] = "acme"
     fleet.pulumi("destroy", "--yes", "--skip-preview", "--run-program")
+    del fleet.environment[deletions.VARIABLE]
     assert fleet.world.everything() == ({}, set(), {})
     assert [moment for moment in fleet.control.database_moments() if moment.open] == []
 

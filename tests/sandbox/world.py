@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import os
 import signal
 import subprocess
@@ -61,4 +62,5 @@ def kill(process: subprocess.Popen[str]) -> None:
     while more := {pid for pid, parent in parents.items() if parent in doomed} - doomed:
         doomed |= more
     for pid in sorted(doomed):
-        os.kill(pid, signal.SIGKILL)
+        with contextlib.suppress(ProcessLookupError):  # it ended by itself just now
+            os.kill(pid, signal.SIGKILL)
