@@ -5,7 +5,7 @@ from pathlib import Path
 
 import pulumi
 
-from meltanodata import deployment, engine, names, offers, owners, patience, remote, rules, stacks, teams
+from meltanodata import deployment, engine, names, offers, owners, patience, remote, rules, stacks, teams, terminal
 from meltanodata.errors import ProblemsError, UserError
 from meltanodata.fleet import load
 from meltanodata.isolation import isolate_failures
@@ -73,4 +73,4 @@ def main() -> None:
 try:
     main()
 except UserError as error:
-    raise pulumi.RunError(str(error)) from None
+    raise pulumi.RunError(terminal.plain(error)) from None

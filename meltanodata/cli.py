@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from meltanodata import document, edit, fleet, rules, schema, up
+from meltanodata import document, edit, fleet, rules, schema, terminal, up
 from meltanodata.commands import cli as commands
 from meltanodata.commands import instances
 from meltanodata.commands.here import located, read
@@ -42,6 +42,7 @@ app.add_typer(instances.app)
 
 def main() -> None:
     """Run the command; a user's mistake is shown without a traceback."""
+    terminal.guard()
     try:
         app(prog_name="meltanodata")
     except UserError as error:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import shutil
 import subprocess
 import time
@@ -10,11 +9,9 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 import typer
-from rich.console import Console
 from rich.progress import MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn
 
-from meltanodata import diagnosis, engine, fleet, openssh, settings
-from meltanodata.commands.here import width
+from meltanodata import diagnosis, engine, fleet, openssh, settings, terminal
 from meltanodata.doctor import Check
 from meltanodata.errors import UserError
 from meltanodata.instances import instances
@@ -47,9 +44,9 @@ def doctor(tenants: Sequence[str], stack: str | None, *, as_json: bool) -> None:
     for own in stacks.values():
         found |= look(own, Project.around(Path.cwd()), [it for its, it in known if its is own])
     if as_json:
-        print(json.dumps(diagnosis.plain(found), indent=2, ensure_ascii=False))
+        print(terminal.as_json(diagnosis.plain(found), indent=2))
     else:
-        console = Console(width=width(), highlight=False)
+        console = terminal.console()
         for part in diagnosis.shown(found, {check for own in stacks.values() for check in own.unchecked}):
             console.print(part, soft_wrap=True)
     if not all(map(diagnosis.well, found.values())):
@@ -66,8 +63,8 @@ def look(own: Settings, project: Project, patients: Sequence[Instance]) -> dict[
             "ping is not on the PATH; install it, or leave that check out: pulumi config set --stack"
             f" {own.stack} --path 'meltanodata:unchecked[0]' ping"
         )
-    columns = (TextColumn("looking at {task.description}"), MofNCompleteColumn(), TimeElapsedColumn())
-    with Progress(*columns, console=Console(stderr=True), transient=True) as progress:
+    columns = (TextColumn("looking at {task.description}", markup=False), MofNCompleteColumn(), TimeElapsedColumn())
+    with Progress(*columns, console=terminal.console(err=True), transient=True) as progress:
         task = progress.add_task(own.stack, total=len(patients))
         return examination.examine([(instance, way) for instance in patients], lambda *_: progress.advance(task))
 

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import sys
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from pathlib import Path
@@ -100,8 +99,3 @@ def tenants_before(revision: Revision, file: Path) -> Fleet:
     """What could be read of a fleet file at a revision; without tenants where it did not exist yet."""
     raw, name = revision.read(file), f"{revision.name}:{file.name}"
     return fleet.Fleet(name, ()) if raw is None else fleet.parse(document.parse(raw, name))[0]
-
-
-def width() -> int | None:
-    """Columns for tables: a log has no width of its own, and the usual 80 break most lines."""
-    return None if sys.stdout.isatty() else 160

@@ -7,12 +7,11 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal
 
 import typer
-from rich.console import Console
 
-from meltanodata import engine, guard, report, rules
+from meltanodata import engine, guard, report, rules, terminal
 from meltanodata import plan as plans
 from meltanodata.commands import NOT_REVIEWED, STOPPED
-from meltanodata.commands.here import Here, tenants, tenants_before, width
+from meltanodata.commands.here import Here, tenants, tenants_before
 from meltanodata.errors import UserError
 from meltanodata.github import GitHub
 from meltanodata.guard import Review
@@ -41,7 +40,7 @@ def plan(
     found = review(here, raw, base, labels)
     match style:
         case "json":
-            print(found.model_dump_json(indent=1))
+            print(terminal.as_json(found.model_dump(mode="json"), indent=1))
         case "markdown":
             print(report.comment([found]), end="")
         case "table":
@@ -71,14 +70,14 @@ def stacks(base: str | None, stack: str | None, *, as_json: bool) -> None:
         revision = Revision.of(base, project.root).fork()
         names = touched(fleet_stacks, tenants_before(revision, file), tenants(file), revision.changed())
     if as_json:
-        print(json.dumps(names))
+        print(terminal.as_json(names))
     elif base is not None:
         for name in names:
             print(name)
     else:
         loaded = tenants(file)
         uses = [(found.stack, rules.database_uses(loaded, [found])) for found in fleet_stacks]
-        Console(width=width()).print(report.stacks(uses))
+        terminal.console().print(report.stacks(uses))
 
 
 def review(here: Here, preview: Mapping[str, Any], base: str | None, labels: Iterable[str]) -> Review:
@@ -115,7 +114,7 @@ def judge(found: Review, reviewed_plan: Plan | None) -> None:
 
 def show(found: Review) -> None:
     """Print a plan on the terminal."""
-    console = Console(width=width())
+    console = terminal.console()
     if found.plan.empty:
         console.print(f"{found.plan.stack}: nothing changes")
     else:
