@@ -10,14 +10,14 @@ import subprocess
 import sys
 import tempfile
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import IO, TYPE_CHECKING
 
 from meltanodata.errors import UserError
 from meltanodata.instances import is_host_key
 from meltanodata.wording import show
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Callable, Sequence
     from typing import Self
 
     from pydantic import SecretStr
@@ -26,7 +26,13 @@ if TYPE_CHECKING:
 
 
 def run(
-    instance: Instance, port: int, private_key: SecretStr, command: Sequence[str], *, stdin: int | None = None
+    instance: Instance,
+    port: int,
+    private_key: SecretStr,
+    command: Sequence[str],
+    *,
+    stdin: int | None = None,
+    take: Callable[[str], None] | None = None,
 ) -> int:
     """Run the client with this process's terminal; returns its exit code: the remote command's, or 255 for its own.
 
@@ -37,6 +43,8 @@ def run(
             is killed: see `_Kept`.
         command: what to run there, as ssh takes it; nothing for a shell.
         stdin: as for `subprocess`; None for ours.
+        take: is given what the command prints, errors included, as it comes; at most a line at a time, with its break.
+            None: the terminal gets it as it is.
 
     Raises:
         UserError: there is no droplet yet, or no OpenSSH client here.
@@ -71,11 +79,18 @@ def run(
         arguments = ["ssh", "-F", "none", "-p", str(port), "-E", said]
         arguments += [argument for option, value in options.items() for argument in ("-o", f"{option}={value}")]
         try:
-            client = subprocess.Popen([*arguments, f"root@{instance.address}", *command], stdin=stdin)
+            client = subprocess.Popen(
+                [*arguments, f"root@{instance.address}", *command],
+                stdin=stdin,
+                stdout=subprocess.PIPE if take else None,
+                stderr=subprocess.STDOUT if take else None,
+            )
         except FileNotFoundError:
             raise UserError("ssh, OpenSSH's client, is not on the PATH; install it") from None
         with client:
             signals.handed_to = client
+            if take is not None and client.stdout is not None:
+                _hand_over(client, client.stdout, take)
             code = client.wait()
         words = Path(said).read_text(encoding="utf-8", errors="replace")
     if words.strip() or code == _FAILED:
@@ -83,6 +98,18 @@ def run(
     return code if code >= 0 else 128 - code  # as a shell says of one that a signal ended
 
 
+def _hand_over(client: subprocess.Popen[bytes], stream: IO[bytes], take: Callable[[str], None]) -> None:
+    """Hand over what comes; whoever wants no more of it ends the client."""
+    try:
+        while line := stream.readline(_LONGEST_LINE):
+            take(line.decode(errors="replace"))
+    except BaseException:
+        client.terminate()
+        raise
+
+
+_LONGEST_LINE = 1 << 16
+"""Bytes that are waited for until a line's end."""
 _FAILED = 255
 """The client's own exit code; a command may have the same."""
 _ANOTHER_KEY = re.compile(r"HOST IDENTIFICATION HAS CHANGED|Host key verification failed")
@@ -123,12 +150,13 @@ class _Kept:
 
     def file(self, name: str, text: str = "") -> str:
         """The path of a file with this text."""
-        if sys.platform == "linux":
+        own = Path(f"/proc/{os.getpid()}/fd")
+        if sys.platform == "linux" and own.is_dir():
             number = os.memfd_create(name)
             self._ends.callback(os.close, number)
             os.fchmod(number, 0o600)  # ssh refuses a key that others could read
             os.write(number, text.encode())
-            return f"/proc/{os.getpid()}/fd/{number}"
+            return str(own / str(number))
         folder = self._ends.enter_context(tempfile.TemporaryDirectory(prefix="meltanodata-"))
         path = Path(folder) / name
         with os.fdopen(os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600), "w", encoding="utf-8") as file:

@@ -27,6 +27,7 @@ _LAYOUT = frozenset("\n\t")
 # https://github.com/actions/runner/blob/main/src/Runner.Common/ActionCommand.cs.
 _COMMAND = re.compile(r"^([ \t]*)(?=::)|(?<=##)(?=\[)", re.MULTILINE)
 
+_COLOUR = re.compile(r"\x1b\[[0-9;]*m")
 _LONGEST_LINE = 1000
 
 
@@ -40,6 +41,11 @@ def line(text: object) -> str:
     """The same on one line, and not endless."""
     shown = re.sub(r"[\n\t]", " ", plain(text)).rstrip()
     return shown if len(shown) <= _LONGEST_LINE else f"{shown[:_LONGEST_LINE]}…"
+
+
+def uncoloured(text: str) -> str:
+    """A text without the colours that a program gave it; other control characters stay."""
+    return _COLOUR.sub("", text)
 
 
 def guard() -> None:

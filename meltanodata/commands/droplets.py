@@ -99,10 +99,15 @@ def logs(tenant: str, stack: str | None, *, follow: bool) -> None:
     page = f"tail -v -n {LOG_LINES}"
     if not follow:
         command = f"{page} {_LOGS}; echo; {journal}"
-        raise typer.Exit(openssh.run(instance, own.ssh_port, key, [command], stdin=subprocess.DEVNULL))
+        raise typer.Exit(openssh.run(instance, own.ssh_port, key, [command], stdin=subprocess.DEVNULL, take=_print))
     # What follows on the droplet ends when its standard input does, which is when we end, however that happens.
     command = f"{page} -F {_LOGS} & {journal} --follow & cat >/dev/null; kill $(jobs -p)"
-    openssh.run(instance, own.ssh_port, key, [command], stdin=subprocess.PIPE)
+    openssh.run(instance, own.ssh_port, key, [command], stdin=subprocess.PIPE, take=_print)
+
+
+def _print(text: str) -> None:
+    """Of a log: as text, since whoever writes to it decides what is in it."""
+    print(terminal.plain(terminal.uncoloured(text)), end="", flush=True)
 
 
 def _one(tenant: str, stack: str | None) -> tuple[Settings, Instance]:

@@ -48,6 +48,28 @@ def test_it_signs_in_with_a_key_that_is_in_memory(
     assert list(empty.iterdir()) == []
 
 
+def test_what_a_command_prints_can_be_shown_a_line_at_a_time(droplet: SshServer) -> None:
+    shown: list[str] = []
+    instance = replace(ACME, address="127.0.0.1", host_key=droplet.public_key)
+    key = SecretStr(droplet.private_key)
+    assert openssh.run(instance, droplet.port, key, ["fail 7"], take=shown.append) == 7
+    assert sorted(shown) == ["said before\n", "went wrong\n"]
+
+
+def test_a_line_without_end_is_not_waited_for(droplet: SshServer) -> None:
+    shown: list[int] = []
+
+    def take(text: str) -> None:
+        shown.append(len(text))
+        if len(shown) == 3:
+            raise KeyboardInterrupt
+
+    instance = replace(ACME, address="127.0.0.1", host_key=droplet.public_key)
+    with pytest.raises(KeyboardInterrupt):
+        openssh.run(instance, droplet.port, SecretStr(droplet.private_key), ["flood"], take=take)
+    assert max(shown) <= 1 << 16
+
+
 def test_with_another_host_key_it_signs_in_nowhere_and_ends_with_doctor(
     droplet: SshServer, capfd: pytest.CaptureFixture[str]
 ) -> None:

@@ -21,7 +21,7 @@ from tests.unit.test_commands import SETTINGS
 from tests.unit.test_instances import component, part, state
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Sequence
+    from collections.abc import Callable, Iterable, Sequence
     from pathlib import Path
 
     from typer.testing import Result
@@ -72,8 +72,20 @@ class World:
         self.looks.append(list(found))
         return found
 
-    def run(self, instance: Instance, _: int, __: SecretStr, command: Sequence[str], **___: object) -> int:
+    def run(
+        self,
+        instance: Instance,
+        _: int,
+        __: SecretStr,
+        command: Sequence[str],
+        *,
+        take: Callable[[str], None] | None = None,
+        **___: object,
+    ) -> int:
         self.ssh.append((instance.tenant, command))
+        if take:
+            take("\x1b[32m[info]\x1b[0m \x1b]0;title\x07\n")
+            take("::error::x\n")
         return 7
 
 
@@ -203,6 +215,12 @@ def test_logs(world: World) -> None:
     (_, (once,)), (_, (forever,)) = world.ssh
     assert "--follow" not in once
     assert "--follow" in forever
+
+
+def test_a_log_is_text(world: World, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("GITHUB_ACTIONS", "true")
+    assert run("logs", "acme").stdout == "[info] \\x1b]0;title\\x07\n\\::error::x\n"
+    assert world.ssh[0][0] == "acme"
 
 
 def test_a_deployment_believes_what_it_sees_twice(world: World) -> None:
