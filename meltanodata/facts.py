@@ -6,7 +6,7 @@ endless, or it counts for nothing. Pure.
 
 from __future__ import annotations
 
-from typing import Annotated, Any
+from typing import Annotated, Any, Literal
 
 from pydantic import AfterValidator, BaseModel, ConfigDict, Field, StringConstraints, ValidationError, model_validator
 
@@ -38,6 +38,8 @@ class _Part(BaseModel):
 class _Entry(_Part):
     owner: _Text
     mode: _Mode
+    kind: Literal["file", "folder", "link", "other"] = "file"
+    """Not every version of the script says it."""
 
 
 class _Database(_Part):
@@ -79,7 +81,7 @@ def read(answer: bytes) -> dict[str, Any]:
         NotFacts: it is something else.
     """
     try:
-        return _Facts.model_validate_json(answer).model_dump()
+        return _Facts.model_validate_json(answer).model_dump(exclude_unset=True)
     except ValidationError as failure:
         first = failure.errors(include_url=False, include_context=False, include_input=False)[0]
         part = str(first["loc"][0]) if first["loc"] else ""

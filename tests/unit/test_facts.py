@@ -46,7 +46,10 @@ def told(answer: bytes) -> str:
     return text({"acme": found})
 
 
-@pytest.mark.parametrize("answer", [FACTS, SICK])
+LINKED: dict[str, Any] = {**FACTS, "env": {"owner": "meltano:meltano", "mode": "777", "kind": "link"}}
+
+
+@pytest.mark.parametrize("answer", [FACTS, SICK, LINKED])
 def test_what_the_script_prints_is_taken_as_it_is(answer: Any) -> None:
     assert facts.read(json.dumps(answer).encode()) == answer
 
@@ -123,6 +126,7 @@ def test_a_part_that_is_missing_is_not_taken_for_well(path: tuple[Any, ...]) -> 
         ("env", {"owner": "meltano:meltano", "mode": 620}),
         ("env", {"owner": "meltano:meltano", "mode": "-17"}),
         ("env", []),
+        ("env", {"owner": "meltano:meltano", "mode": "620", "kind": "$(reboot)"}),
         ("project", {"owner": "meltano:meltano", "mode": "7" * 5000}),
         ("database", {"address": None, "error": None}),
         ("database", []),
