@@ -204,7 +204,7 @@ def test_of_a_caddy_that_is_down_its_own_lines_are_told(
     (programs / "caddy").write_text("Caddyfile:1 - Error during parsing\n")
     (programs / "meltano").write_text("all is fine\n")
     document = {"host_name": HOST, "database_host": DATABASE}
-    document |= {f"{name}_script": files.script(name) for name in ("verify", "reach")}
+    document |= {f"{name}_script": files.script(name) for name in ("verify", "write_files", "reach")}
     doctor.main(document, root, programs, ("127.0.0.1", 1))
     found = json.loads(capsys.readouterr().out)
     assert "does not answer" in found["page"]
