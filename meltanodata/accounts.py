@@ -1,4 +1,6 @@
-"""What the stack's DigitalOcean accounts hold, asked once before anything is declared. Reads only.
+"""What the stack's DigitalOcean accounts hold, asked once before anything is declared.
+
+Reads only, but for the trusted sources of a database (`let_in`), which cannot wait for the provider.
 
 The same answers as the plugin's functions (getSshKeys, getDropletSnapshot …) without a provider's process a team,
 and with the objects that bear a tenant's name already. API: https://docs.digitalocean.com/reference/api/.
@@ -6,6 +8,7 @@ and with the objects that bear a tenant's name already. API: https://docs.digita
 
 from __future__ import annotations
 
+import os
 import re
 import shlex
 from concurrent.futures import Future, ThreadPoolExecutor
@@ -21,9 +24,11 @@ from requests.adapters import HTTPAdapter
 from urllib3.util import Retry
 
 from meltanodata.errors import UserError
+from meltanodata.settings import TOKENS
+from meltanodata.wording import show
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterable, Iterator, Mapping
+    from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 
     from pydantic import SecretStr
 
@@ -57,6 +62,8 @@ class Droplet:
     """GB; larger than its size's where it was resized without its disk."""
     address: str | None = None
     """Public, IPv4; None until it has one."""
+    created_at: str = ""
+    """RFC 3339."""
 
 
 @dataclass(frozen=True)
@@ -92,6 +99,8 @@ class Cluster:
     size: str
     version: str
     """PostgreSQL's major version."""
+    created_at: str = ""
+    """RFC 3339."""
 
 
 @dataclass(frozen=True)
@@ -137,16 +146,17 @@ class Accounts:
 
 
 def read(settings: Settings, tokens: Mapping[str, SecretStr]) -> Accounts:
-    """Ask every team at the same time.
+    """Ask every team at the same time, once it is sure that each token is of the team that it is given for.
 
     Args:
         settings: the stack's.
         tokens: by the team's name.
 
     Raises:
-        UserError: what each team that could not be asked said, and what to do.
+        UserError: which tokens are of other teams; what each team that could not be asked said; and what to do.
     """
     teams = {name: _Team(name, tokens[name], settings) for name in settings.teams}
+    _refuse_mixed_up(list(teams.values()), settings)
     home = teams[settings.droplet_team.name]
     homes_of_databases = [teams[team.name] for team in settings.database_teams]
     with ThreadPoolExecutor(max_workers=len(homes_of_databases) + 7) as pool:
@@ -158,12 +168,7 @@ def read(settings: Settings, tokens: Mapping[str, SecretStr]) -> Accounts:
         sizes = pool.submit(_droplet_sizes, home)
         database = pool.submit(_database_offer, homes_of_databases[0])
         clusters = [pool.submit(_clusters, team) for team in homes_of_databases]
-    questions: list[Future[Any]] = [droplets, records, snapshots, ssh_keys, projects, sizes, database, *clusters]
-    errors = [question.exception() for question in questions]
-    if unforeseen := next((error for error in errors if error and not isinstance(error, UserError)), None):
-        raise unforeseen
-    if any(errors):
-        raise UserError("\n".join(dict.fromkeys(str(error) for error in errors if error)))
+    _raise_all([droplets, records, snapshots, ssh_keys, projects, sizes, database, *clusters])
     return Accounts(
         droplets=droplets.result(),
         records=records.result(),
@@ -179,6 +184,37 @@ def read(settings: Settings, tokens: Mapping[str, SecretStr]) -> Accounts:
     )
 
 
+def _raise_all(questions: Sequence[Future[Any]]) -> None:
+    """Nothing where every question was answered.
+
+    Raises:
+        UserError: what is wrong with each of the others.
+    """
+    errors = [question.exception() for question in questions]
+    if unforeseen := next((error for error in errors if error and not isinstance(error, UserError)), None):
+        raise unforeseen
+    if any(errors):
+        raise UserError("\n".join(dict.fromkeys(str(error) for error in errors if error)))
+
+
+def _refuse_mixed_up(teams: Sequence[_Team], settings: Settings) -> None:
+    """Nothing where each token is of its team.
+
+    Raises:
+        UserError: the others, with what to do; also where DigitalOcean does not say whose a token is.
+    """
+    known = settings.names_at_digitalocean
+
+    def ask(team: _Team) -> None:
+        wrong = team.mixed_up(known)
+        if wrong is not None:
+            raise wrong
+
+    with ThreadPoolExecutor(max_workers=len(teams)) as pool:
+        questions = [pool.submit(ask, team) for team in teams]
+    _raise_all(questions)
+
+
 @dataclass(frozen=True)
 class Source:
     """Somebody whom a cluster lets in: https://docs.digitalocean.com/reference/api/#operation/databases_list_firewall_rules."""
@@ -187,6 +223,16 @@ class Source:
     """`ip_addr`, `droplet`, `tag` …"""
     value: str
     """An address, an id, a tag's name."""
+
+    def __str__(self) -> str:
+        """For a person."""
+        return f"nobody ({self.value})" if self == NOBODY else f"{self.value} ({self.kind})"
+
+    def is_droplet(self, id_: str, address: str | None) -> bool:
+        """Whether it is this droplet: by address, or by id in a team of its own."""
+        if self.kind == "droplet":
+            return self.value == id_
+        return self.kind == "ip_addr" and address is not None and self.value.removesuffix("/32") == address
 
 
 def trusted_sources(
@@ -199,15 +245,76 @@ def trusted_sources(
     """
 
     def ask(cluster: Cluster) -> frozenset[Source]:
-        team = _Team(cluster.team, tokens[cluster.team], settings)
-        return team.one(
-            f"/v2/databases/{cluster.id}/firewall",
-            lambda answer: frozenset(Source(rule["type"], rule["value"]) for rule in answer["rules"] or ()),
-        )
+        return trusted_by(settings, tokens, cluster.team, cluster.id)
 
     wanted = list(clusters)
     with ThreadPoolExecutor(max_workers=8) as pool:
         return {cluster.id: found for cluster, found in zip(wanted, pool.map(ask, wanted), strict=True)}
+
+
+def trusted_by(settings: Settings, tokens: Mapping[str, SecretStr], team: str, cluster: str) -> frozenset[Source]:
+    """Whom one cluster lets in, by its team and its id; nobody listed means everybody.
+
+    Raises:
+        UserError: see `read`.
+    """
+    return _Team(team, tokens[team], settings).one(
+        f"/v2/databases/{cluster}/firewall",
+        lambda answer: frozenset(Source(rule["type"], rule["value"]) for rule in answer["rules"] or ()),
+    )
+
+
+NOBODY = Source("ip_addr", "192.0.2.1")
+"""Lets in nobody: docs/decisions/databases-are-never-open.md. An empty list of sources lets in everybody."""
+
+
+def let_in(settings: Settings, tokens: Mapping[str, SecretStr], team: str, cluster: str, source: Source) -> bool:
+    """Let one source into a cluster, and nobody else any more.
+
+    Args:
+        settings: the stack's.
+        tokens: by the team's name.
+        team: the cluster's.
+        cluster: its id.
+        source: the only one.
+
+    Returns:
+        False where there is no such cluster (any more).
+
+    Raises:
+        UserError: DigitalOcean did not do it, and what it says.
+    """
+    rules = {"rules": [{"type": source.kind, "value": source.value}]}
+    return _Team(team, tokens[team], settings).put(f"/v2/databases/{cluster}/firewall", rules)
+
+
+def droplets_now(settings: Settings, tokens: Mapping[str, SecretStr]) -> tuple[Droplet, ...]:
+    """The droplet team's droplets as they are now.
+
+    Raises:
+        UserError: see `read`.
+    """
+    team = settings.droplet_team.name
+    return _droplets(_Team(team, tokens[team], settings))
+
+
+def records_now(settings: Settings, tokens: Mapping[str, SecretStr]) -> tuple[Record, ...]:
+    """The domain's A records as they are now.
+
+    Raises:
+        UserError: see `read`.
+    """
+    team = settings.droplet_team.name
+    return _records(_Team(team, tokens[team], settings), settings.domain)
+
+
+def clusters_now(settings: Settings, tokens: Mapping[str, SecretStr], team: str) -> tuple[Cluster, ...]:
+    """A database team's PostgreSQL clusters as they are now.
+
+    Raises:
+        UserError: see `read`.
+    """
+    return tuple(cluster for cluster in _clusters(_Team(team, tokens[team], settings)) if cluster)
 
 
 class _Bearer(requests.auth.AuthBase):
@@ -221,6 +328,15 @@ class _Bearer(requests.auth.AuthBase):
         return request
 
 
+_ACCOUNT = "/v2/account"
+_ACCOUNT_SCOPE = "; one with scopes of its own needs account:read, which tells whose token it is"
+
+
+def _without_mark(name: str) -> str:
+    """A team's name without the mark that the guide puts behind it when it is full."""
+    return re.sub(r"\s*\(full\)$", "", name.strip(), flags=re.IGNORECASE)
+
+
 class _Team:
     """A team's account. Every error names the team, and none the token."""
 
@@ -229,6 +345,7 @@ class _Team:
         self._auth = _Bearer(token)
         self._root = settings.api_url
         self._stack = settings.stack
+        self._setting = settings.name_setting(name)
 
     def items(self, path: str, key: str, make: Callable[[Any], _T], **query: str) -> tuple[_T, ...]:
         """A list from all its pages: https://docs.digitalocean.com/reference/api/#pagination.
@@ -276,12 +393,69 @@ class _Team:
         # A list of clusters has neither total nor pages.
         return items, totals in ({None}, {len(items)})
 
+    def put(self, path: str, body: Mapping[str, Any]) -> bool:
+        """Set what is at a path; False where there is nothing."""
+        try:
+            with self._session() as session:
+                answer = session.put(f"{self._root}{path}", json=body, timeout=TIMEOUT, allow_redirects=False)
+        except requests.RequestException as error:
+            raise self._error(f"{self._root} cannot be reached: {_reason(error)}") from None
+        if answer.status_code == HTTPStatus.NOT_FOUND:
+            return False
+        if answer.status_code == HTTPStatus.UNAUTHORIZED:
+            raise self._error(f"the token is refused (401). {self._set_token()}")
+        if answer.status_code == HTTPStatus.FORBIDDEN:
+            raise self._error(f"the token may not write {path} (403). Make one with full access. {self._set_token()}")
+        if not answer.ok:
+            raise self._error(f"PUT {path} is answered with {answer.status_code}{_said(answer)}")
+        return True
+
     def one(self, path: str, make: Callable[[Any], _T]) -> _T:
         """What `make` makes of a single answer."""
         with self._session() as session:
             answer = self._get(session, path, {})
         with self._understanding(path):
             return make(answer)
+
+    def mixed_up(self, names: Mapping[str, str]) -> UserError | None:
+        """That the token is of another team, or that nobody can say; None if it is of this one.
+
+        Args:
+            names: what DigitalOcean calls the stack's teams, by their names in the settings.
+
+        Raises:
+            UserError: the question could not be asked.
+        """
+        # https://docs.digitalocean.com/reference/api/digitalocean/#operation/account_get
+        said = self.one(_ACCOUNT, lambda answer: (answer["account"].get("team") or {}).get("name"))
+        if not isinstance(said, str) or not said.strip():
+            return self._error(
+                "DigitalOcean does not say which team the token is of. Make one in the control panel of this team."
+                f" {self._set_token()}"
+            )
+        name = _without_mark(said)
+        if name == names[self.name]:
+            return None
+        others = [other for other, called in names.items() if called == name]
+        if others:
+            return self._error(
+                f"the token is of the team {others[0]}, where everything of {self.name} would be looked for and made."
+                f" {self._set_token()}"
+            )
+        return self._error(
+            f"the token is of a team that DigitalOcean calls {show(name)}. If it is the wrong one, take a token of"
+            f" {names[self.name]}. {self._set_token()}{self._call_it(name)}"
+        )
+
+    def _call_it(self, name: str) -> str:
+        """How to say that a team has another name at DigitalOcean."""
+        if not name.isprintable():
+            return ""
+        path, name = shlex.quote(self._setting), shlex.quote(name)
+        return (
+            ". If it is the right one, and only its name differs:"
+            f" pulumi config set --stack {self._stack} --path {path} {name}"
+        )
 
     @contextmanager
     def _understanding(self, path: str) -> Iterator[None]:
@@ -299,7 +473,7 @@ class _Team:
         retry = Retry(
             4,
             status_forcelist=[429, *range(500, 600)],  # 520 and its kind: of the network before DigitalOcean
-            allowed_methods=["GET"],
+            allowed_methods=["GET", "PUT"],
             backoff_factor=BACKOFF,
             raise_on_status=False,
             retry_after_max=LONGEST_WAIT,
@@ -320,7 +494,7 @@ class _Team:
             case HTTPStatus.FORBIDDEN:
                 raise self._error(
                     f"the token may not read {path} (403). Make one with full access, or for previews with read"
-                    f" access. {self._set_token()}"
+                    f" access{_ACCOUNT_SCOPE if path == _ACCOUNT else ''}. {self._set_token()}"
                 )
             case HTTPStatus.NOT_FOUND:
                 raise self._error(f"there is no {path} in this team (404)")
@@ -334,6 +508,8 @@ class _Team:
             raise self._error(f"GET {path} is answered without JSON; is {self._root} DigitalOcean?") from None
 
     def _set_token(self) -> str:
+        if os.environ.get(TOKENS):
+            return f"Set it in the environment variable {TOKENS} (on GitHub: the secret READ_ONLY_TOKENS)"
         path = shlex.quote(f'meltanodata:tokens["{self.name}"]')
         return f"Set it: pulumi config set --stack {self._stack} --secret --path {path} < token.txt"
 
@@ -413,6 +589,15 @@ def _reason(error: BaseException) -> str:
     return (error.strerror if isinstance(error, OSError) else None) or type(error).__name__
 
 
+def _said(answer: requests.Response) -> str:
+    """What DigitalOcean says to a request that it refuses: a line, and not a long one."""
+    try:
+        message = answer.json()["message"]
+    except (ValueError, KeyError, TypeError):
+        return ""
+    return f": {show(message)}"
+
+
 def _droplets(team: _Team) -> tuple[Droplet, ...]:
     def make(it: Any) -> Droplet:
         networks = (it.get("networks") or {}).get("v4") or ()
@@ -420,7 +605,8 @@ def _droplets(team: _Team) -> tuple[Droplet, ...]:
         address = next((found for found in public if isinstance(found, str) and found), None)
         size, region = _slug(it.get("size_slug") or it.get("size")), _slug(it.get("region"))
         status, disk = _word(it, "status", ""), _gigabytes(it, "disk")
-        return Droplet(int(it["id"]), _word(it, "name"), status, region, size, disk, address)
+        made = _word(it, "created_at", "")
+        return Droplet(int(it["id"]), _word(it, "name"), status, region, size, disk, address, made)
 
     return team.items("/v2/droplets", "droplets", make)
 
@@ -441,7 +627,8 @@ def _clusters(team: _Team) -> tuple[Cluster | None, ...]:
         region, size = _slug(it.get("region")), _slug(it.get("size"))
         major = _word(it, "version", "").partition(".")[0]
         version = major if re.fullmatch("[0-9]{1,4}", major) else ""
-        return Cluster(_id(it), _word(it, "name"), team.name, _word(it, "status", ""), region, size, version)
+        place, made = (region, size, version), _word(it, "created_at", "")
+        return Cluster(_id(it), _word(it, "name"), team.name, _word(it, "status", ""), *place, made)
 
     return team.items("/v2/databases", "databases", make)
 

@@ -6,7 +6,6 @@ the guide gives them; a cluster that has another name goes by its trusted source
 
 from __future__ import annotations
 
-import re
 from collections import defaultdict
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
@@ -199,8 +198,8 @@ class _Match:
         same = [it for it in self._there.clusters if tenant_of_cluster(it.name) == key]
         if same != [cluster]:
             adopt["database"] = cluster.name
-        if self._keep_login:
-            adopt["login"] = "keep"
+        if not self._keep_login:
+            adopt["login"] = "new"
         stated: dict[str, Any] = {"database_team": cluster.team}
         found = {
             "region": (droplet.region, stack.region),
@@ -209,11 +208,11 @@ class _Match:
         }
         stated |= {option: value for option, (value, default) in found.items() if value != default}
         options = {**stated, "adopt": adopt} if adopt else stated
-        also = [it for it in self._trusted[cluster.id] if not _is(it, droplet)]
-        return Instance(key, options, tuple(sorted(f"{it.value} ({it.kind})" for it in also)))
+        also = [it for it in self._trusted[cluster.id] if not it.is_droplet(str(droplet.id), droplet.address)]
+        return Instance(key, options, tuple(sorted(map(str, also))))
 
     def _lets_in(self, cluster: Cluster, droplet: Droplet) -> bool:
-        return any(_is(source, droplet) for source in self._trusted[cluster.id])
+        return any(source.is_droplet(str(droplet.id), droplet.address) for source in self._trusted[cluster.id])
 
     def _rest(self, found: Sequence[Instance]) -> None:
         """Records and clusters that belong to no instance."""
@@ -238,10 +237,3 @@ class _Match:
 
     def _leave(self, droplet: Droplet, why: str) -> None:
         self._left[str(droplet.id)] = Left(f"droplet {droplet.name} ({droplet.id})", why)
-
-
-def _is(source: Source, droplet: Droplet) -> bool:
-    """Whether a trusted source is a droplet: by address, or by id in a team of its own."""
-    if source.kind == "droplet":
-        return source.value == str(droplet.id)
-    return source.kind == "ip_addr" and re.sub(r"/32$", "", source.value) == droplet.address

@@ -12,7 +12,8 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from meltanodata import document, edit, fleet, rules, schema, terminal, up
+from meltanodata import document, edit, fleet, removals, rules, schema, terminal, up
+from meltanodata.changes import Side
 from meltanodata.commands import cli as commands
 from meltanodata.commands import instances
 from meltanodata.commands.here import located, read
@@ -24,7 +25,7 @@ from meltanodata.stacks import Project
 from meltanodata.wording import show
 
 if TYPE_CHECKING:
-    from collections.abc import Sized
+    from collections.abc import Iterable, Sized
 
 
 app = typer.Typer(
@@ -65,17 +66,19 @@ def check(
 
     \b
     meltanodata check
-    meltanodata check --base origin/main    # also: nobody changes team, a full team gains nobody
+    meltanodata check --base origin/main    # also: who goes, nobody changes team, a full team gains nobody
     meltanodata check --stack sandbox
     """
     stacks, path = located(stack, file)
-    before = None if base is None else _before(base, path)
+    before = None if base is None else _before(base, path, None if file else stacks[0].stack)
     loaded, problems = fleet.load(path)
-    problems += rules.problems(loaded, stacks, None if before is None else rules.homes(before), before)
+    problems += rules.problems(loaded, stacks, None if before is None else rules.homes_before(loaded, before), before)
     if problems:
         raise ProblemsError(problems)
-    teams = {row.options.database_team for row in loaded.rows}
-    print(f"{loaded.file}: {_count(loaded.rows, 'tenant')} in {_count(teams, 'team')}, all is well")
+    leaving = [] if before is None else list(removals.notes(loaded, before, stacks[0].domain))
+    print(f"{loaded.file}: {_said_of(loaded)}{'' if leaving or not loaded.rows else ', all is well'}")
+    for note in leaving:
+        print(note)
     if before is not None:
         left = rules.left_teams(loaded, before)
         uses = [use for use in rules.database_uses(loaded, stacks) if use.team in left]
@@ -87,14 +90,20 @@ def check(
 def assign(file: File = None, stack: Stack = None) -> None:
     """Write the database teams that are missing.
 
-    Each is the first that is not full. Nothing else in the file changes.
+    Each is the first that is not full. Nothing else in the file changes. A tenant that had a team in an earlier version
+    of the file, by git, has its database there: it gets no other one.
 
     \b
     meltanodata assign
     """
     stacks, path = located(stack, file)
     source, loaded = read(path)
-    problems = [*rules.stacks_agree(stacks), *rules.room_for_all(loaded, stacks)]
+    homes = _homes(path, [row.key for row in loaded.rows if rules.is_missing_team(row)])
+    problems = [
+        *rules.stacks_agree(stacks),
+        *rules.teams_kept(loaded, homes),
+        *rules.room_for_all(loaded, stacks),
+    ]
     if problems:
         raise ProblemsError(problems)
     teams = rules.placement(loaded, stacks)
@@ -161,12 +170,42 @@ def write_schema(
     print(f"{document.display(path)} is up to date")
 
 
-def _before(base: str, path: Path) -> Fleet:
-    """What could be read of an older version of the fleet file; without tenants where it did not exist yet."""
+def _before(base: str, path: Path, stack: str | None) -> Fleet:
+    """What could be read of an older version of the fleet file; without tenants where it did not exist yet.
+
+    With a stack, of the file that its settings named then, so that one that was renamed is compared all the same.
+    """
     if Path(base).is_file():
         return fleet.load(Path(base))[0]
+    if stack is not None:
+        root = Project.around(Path.cwd()).root
+        then = Side(Revision.of(base, root), root)
+        own = next((it for it in then.stacks_then() if it.stack == stack), None)
+        if own is not None:
+            return then.fleet_then(then.fleet_file(own))
     old = Revision.of(base, path.absolute().parent).read(path)
     return Fleet(base, ()) if old is None else fleet.parse(document.parse(old, f"{base}:{path.name}"))[0]
+
+
+def _homes(path: Path, tenants: Iterable[str]) -> dict[str, str]:
+    """The team that each of these tenants had last, by git; nothing of one that is new, or where there is no git."""
+    searched, homes = set(tenants), dict[str, str]()
+    for revision in Revision.history(path) if searched else ():
+        raw = revision.read(path)
+        before = Fleet(path.name, ()) if raw is None else fleet.parse(document.parse(raw, path.name))[0]
+        homes |= {key: team for key, team in rules.homes(before).items() if key in searched}
+        # One without an entry has come since.
+        searched &= {row.key for row in before.rows} - homes.keys()
+        if not searched:
+            break
+    return homes
+
+
+def _said_of(loaded: Fleet) -> str:
+    if not loaded.rows:
+        return "no tenant at all ({}): to apply it removes every tenant that there is"
+    teams = {row.options.database_team for row in loaded.rows}
+    return f"{_count(loaded.rows, 'tenant')} in {_count(teams, 'team')}"
 
 
 def _count(things: Sized, noun: str) -> str:

@@ -200,7 +200,7 @@ def _unwell(examine: Examine, rows: Iterable[Row], say: Callable[[str], None]) -
 
 def _still_reviewed(plan: Plan, now: Plan) -> Plan:
     """What is left of a plan between two stages, unless it has become another one."""
-    if news := plans.unreviewed(plan, now):
+    if news := plans.unreviewed(plan, now, begun=True):
         lines = "\n".join(f"- {line}" for line in news)
         raise UserError(
             f"While it was applied, the plan has become another one; nothing more is done. What is new:\n{lines}"

@@ -16,6 +16,7 @@ if TYPE_CHECKING:
     from collections.abc import Collection, Iterator, Mapping, Sequence
     from datetime import datetime
 
+    from meltanodata.accounts import Source
     from meltanodata.instances import Instance
 
 
@@ -37,6 +38,8 @@ class Check(StrEnum):
     """From the droplet, as a pipeline."""
     FIREWALL = "firewall"
     """The database again, from here, where nobody may reach it."""
+    TRUSTED = "trusted"
+    """Whom the database lets in, as DigitalOcean has it."""
     CERTIFICATE = "certificate"
     PAGE = "page"
     """HTTPS from outside, and the login page."""
@@ -136,6 +139,8 @@ class Seen:
     visit: Visit | None = None
     database: Literal["open", "closed", "unknown"] | None = None
     """From here; unknown when its host name is."""
+    trusted: frozenset[Source] | str | None = None
+    """Whom the database lets in, nobody listed for everybody; a text is why that is not known."""
 
 
 SOON = timedelta(days=30)
@@ -150,7 +155,8 @@ def findings(instance: Instance, seen: Seen, now: datetime) -> list[Finding]:
         hint = f"meltanodata up --stack {instance.stack}"
         return [Finding(Check.SSH, Level.WRONG, "the stack has not finished making the droplet", hint)]
     about = _About(instance, seen, now)
-    return [*about.ping(), *about.names(), *about.contact(), *about.droplet(), *about.database(), *about.visit()]
+    outside = [*about.ping(), *about.names(), *about.contact()]
+    return [*outside, *about.droplet(), *about.database(), *about.trusted(), *about.visit()]
 
 
 def not_looked_at(instance: Instance, error: Exception) -> Finding:
@@ -323,31 +329,51 @@ class _About:
         path = "/var/meltano/project/.env"
         if env is None:
             return Finding(Check.ENV, Level.WRONG, f"{path} is not there", f"Write it again: {self._again}")
+        if env.get("kind", "file") != "file":
+            return self._odd(path, env["kind"])
         owner, mode = env["owner"], env["mode"]
         found = f"{path} is {owner} {mode}"
         if owner != "meltano:meltano":
-            hint = self._ssh(f"chown meltano:meltano {path}")
+            # Not by chown: where meltano may write, a path may lead root elsewhere by the time that it acts.
+            hint = f"Let the program mend it: {self._again}"
             return Finding(Check.ENV, Level.WRONG, f"{found}; its owner has to be meltano:meltano", hint)
         if mode == ENV_MODE:
             return Finding(Check.ENV, Level.OK, found)
-        hint = self._ssh(f"chmod {ENV_MODE} {path}")
+        hint = self._ssh(f"runuser -u meltano -- chmod {ENV_MODE} {path}")
         if int(mode, 8) & 0o047:
             return Finding(Check.ENV, Level.WRONG, f"{found}: others than meltano can read its passwords", hint)
         # Meltano itself does so whenever somebody changes a plugin's settings in its UI.
         return Finding(Check.ENV, Level.WARNING, f"{found}, not {ENV_MODE}: it cannot be written over FTP", hint)
+
+    def _odd(self, path: str, kind: str) -> Finding:
+        """About a link, say, where `.env` has to be."""
+        hint = (
+            f"See what it is: {self._ssh(f'ls -ld {path}')}. Move it away, unless somebody needs it there:"
+            f" {self._ssh(f'runuser -u meltano -- mv --no-clobber {path} {path}.odd')}. Then write it again:"
+            f" {self._again}"
+        )
+        what = "a symbolic link, which the program does not follow" if kind == "link" else f"no file ({kind})"
+        return Finding(Check.ENV, Level.WRONG, f"{path} is {what}", hint)
 
     def _ftp(self, project: Mapping[str, str] | None) -> Finding:
         path = "/var/meltano/project"
         if project is None:
             hint = f"The droplet was not made from Meltano's snapshot; look at it: {self._ssh('ls /var/meltano')}"
             return Finding(Check.FTP, Level.WRONG, f"{path} is not there", hint)
+        if project.get("kind", "folder") != "folder":
+            # Not to be moved away: the instance runs from wherever it leads.
+            hint = (
+                f"See where it leads: {self._ssh(f'ls -ld {path}')}. The program follows no link there: put the folder"
+                " itself in its place, or mount it there (mount --bind)"
+            )
+            return Finding(Check.FTP, Level.WRONG, f"{path} is no folder ({project['kind']})", hint)
         mode = int(project["mode"], 8)
         if who := ("g" if mode & 0o020 else "") + ("o" if mode & 0o002 else ""):
             found = (
                 f"{path} has mode {project['mode']}; who comes by FTP gets: 500 OOPS: vsftpd: refusing to run with"
                 " writable root inside chroot()"
             )
-            return Finding(Check.FTP, Level.WRONG, found, self._ssh(f"chmod {who}-w {path}"))
+            return Finding(Check.FTP, Level.WRONG, found, self._ssh(f"runuser -u meltano -- chmod {who}-w {path}"))
         return Finding(Check.FTP, Level.OK, f"{path} has mode {project['mode']}")
 
     def _reached(self, database: Mapping[str, str | None]) -> Finding:
@@ -376,6 +402,41 @@ class _About:
         elif self.seen.database == "unknown":
             hint = f"Look whether the cluster is still there: {self._refresh}"
             yield Finding(Check.FIREWALL, Level.WRONG, f"nobody says where {host} is", hint)
+
+    def trusted(self) -> Iterator[Finding]:
+        """The guide's trusted sources, as DigitalOcean has them."""
+        sources = self.seen.trusted
+        if sources is None:
+            return
+        alone = f"Let in the droplet alone: {self._refresh}"
+        if isinstance(sources, str):
+            hint = f"Mend that, and run it again, or look at Network Access: {self._database_console}"
+            yield Finding(Check.TRUSTED, Level.WARNING, f"whom the database lets in is not known: {sources}", hint)
+            return
+        others = sorted(
+            str(it) for it in sources if not it.is_droplet(self.instance.droplet or "", self.instance.address)
+        )
+        if not sources:
+            found = "the database lets in everybody: it has no trusted source"
+            yield Finding(Check.TRUSTED, Level.WRONG, found, alone)
+        elif len(others) == len(sources):
+            found = f"the database lets in {', '.join(others)}, and not its droplet {self.instance.address}"
+            yield Finding(Check.TRUSTED, Level.WRONG, found, f"{self._whose(others)}{alone}")
+        elif others:
+            found = f"the database also lets in {', '.join(others)}"
+            yield Finding(Check.TRUSTED, Level.WRONG, found, f"{self._whose(others)}{alone}")
+        else:
+            yield Finding(Check.TRUSTED, Level.OK, "the database lets in its droplet alone")
+
+    @property
+    def _database_console(self) -> str:
+        return f"https://cloud.digitalocean.com/databases/{self.instance.database}"
+
+    def _whose(self, others: Collection[str]) -> str:
+        """What comes before somebody is shut out."""
+        if all(it.startswith("nobody ") for it in others):
+            return ""
+        return f"Find out first who that is, and whether anybody needs it: {self._database_console}. "
 
     def visit(self) -> Iterator[Finding]:
         """The guide's step 6, and its chapters about the page and the certificate."""

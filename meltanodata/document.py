@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import os
 import re
+import unicodedata
 from dataclasses import dataclass, field
 from decimal import Decimal
 from typing import TYPE_CHECKING, Any, NamedTuple, TypeAlias
@@ -27,6 +28,12 @@ DEEPEST = 20
 
 _SURROGATE = re.compile("[\ud800-\udfff]")
 _INT = re.compile(r"[-+]?(0|[1-9][0-9]{0,17})")
+_CONFLICT = re.compile(r"^(?:<{7} .*|={7}|>{7} .*)\r?$", re.MULTILINE)
+"""The lines that git puts around the two sides of a merge conflict."""
+_REORDERING = re.compile("[\u202a-\u202e\u2066-\u2069]")
+"""Characters that show the text after them in another order: a reviewer reads something else than the program."""
+_INVISIBLE = frozenset({"Cf", "Zl", "Zp", "Zs"})
+"""Unicode's categories of characters without a picture; a plain blank is the exception."""
 _FLOAT = re.compile(r"[-+]?(\.[0-9]+|(0|[1-9][0-9]*)(\.[0-9]*)?)([eE][-+]?[0-9]+)?")
 
 _Event: TypeAlias = Any
@@ -60,6 +67,8 @@ class Value:
     """The index after its last one; equal to `start` where nothing is written (`key:`)."""
     keys: dict[str, Value] = field(default_factory=dict)
     """For a mapping, each key as written."""
+    read_as: str | None = None
+    """What a reader of YAML 1.1 takes the scalar for, where that is not the text that it is here."""
 
     def shown(self) -> str:
         """As it may stand in a message."""
@@ -74,6 +83,14 @@ class Value:
                 return any(value.was_refused() for value in self.data)
             case _:
                 return isinstance(self.data, Refused)
+
+    def misread(self) -> Iterator[Value]:
+        """The texts in it that a reader of YAML 1.1 takes for something else."""
+        if self.read_as is not None:
+            yield self
+        if isinstance(self.data, dict | list):
+            for value in self.data.values() if isinstance(self.data, dict) else self.data:
+                yield from value.misread()
 
     def plain(self) -> object:
         """The same without places: dict, list, str, int, Decimal, bool or None."""
@@ -123,7 +140,17 @@ def parse(raw: bytes, file: str) -> Document:
         line, column = before.count("\n") + 1, len(before) - before.rfind("\n")
         message = f"byte 0x{raw[error.start]:02x} is not UTF-8; save the file in the encoding UTF-8"
         return Document(file, "", None, [Problem(file, line, column, message)])
+    if conflicts := [text.count("\n", 0, mark.start()) + 1 for mark in _CONFLICT.finditer(text)]:
+        lines = ", ".join(map(str, conflicts))
+        message = f"git has left a merge conflict here (lines {lines}); keep one side of each and remove these lines"
+        return Document(file, "", None, [Problem(file, conflicts[0], 0, message)])
     problems: list[Problem] = []
+    for character in _REORDERING.finditer(text):
+        place = Place(
+            text.count("\n", 0, character.start()) + 1, character.start() - text.rfind("\n", 0, character.start())
+        )
+        message = f"{_named(character[0])} changes the order in which the line is shown; remove it"
+        problems.append(Problem(file, *place, message))
     if text and not text.endswith(("\n", "\r")):
         message = "the file ends in the middle of a line and looks truncated; complete it, or end its last line"
         problems.append(Problem(file, text.count("\n") + 1, 0, message))
@@ -177,8 +204,13 @@ class _Composer:
         if isinstance(event, yaml.ScalarEvent) and _SURROGATE.search(event.value):
             self._refuse(event, "an escape here is half a character (a surrogate); write the character itself")
             return Value(place, "", Refused(), start, end)
+        if isinstance(event, yaml.ScalarEvent) and (hidden := _hidden(event.value)):
+            self._refuse(event, f"{_named(hidden)} stands in this text and cannot be seen; remove it")
+            return Value(place, event.value, Refused(), start, end)
         if isinstance(event, yaml.ScalarEvent):
-            return Value(place, event.value, _scalar(event), start, end)
+            meaning = _scalar(event)
+            read_as = _in_yaml_1_1(event) if isinstance(meaning, str) else None
+            return Value(place, event.value, meaning, start, end, read_as=read_as)
         if isinstance(event, yaml.SequenceStartEvent):
             items = []
             while not isinstance(item := next(self._events), yaml.SequenceEndEvent):
@@ -201,6 +233,10 @@ class _Composer:
             elif key.text in data:
                 first = keys[key.text].place.line
                 self._refuse(item, f"{show(key.text)} stands here again; it is in line {first} already. Keep one")
+            elif read_as := _key_read_as(key):
+                self._refuse(
+                    item, f"the name {key.text or '(empty)'} is {read_as} to other readers of YAML; {quoted(key.text)}"
+                )
             else:
                 data[key.text], keys[key.text] = value, key
         return Value(_place(event), "a mapping", data, _span(event)[0], _span(item)[1], keys)
@@ -215,6 +251,49 @@ def _place(event: _Event) -> Place:
 
 def _span(event: _Event) -> tuple[int, int]:
     return event.start_mark.index, event.end_mark.index
+
+
+def quoted(text: str) -> str:
+    """What to do about a text that other readers take for something else."""
+    return f'write it in quotes: "{text}"'
+
+
+def _named(character: str) -> str:
+    """Such as `U+FEFF (zero width no-break space)`."""
+    return f"U+{ord(character):04X} ({unicodedata.name(character, 'a character without a name').lower()})"
+
+
+def _hidden(text: str) -> str | None:
+    """The first character of a text that cannot be seen; None where there is none."""
+    return next((each for each in text if each != " " and unicodedata.category(each) in _INVISIBLE), None)
+
+
+_YAML_1_1: Any = yaml.SafeLoader("")
+"""PyYAML's own reader, which follows YAML 1.1 (https://yaml.org/type/), but for `y` and `n`."""
+_KINDS = {"bool": "true or false", "int": "a number", "float": "a number", "timestamp": "a date", "null": "no value"}
+
+
+def _in_yaml_1_1(event: _Event) -> str | None:
+    """What a plain scalar is in YAML 1.1, in words; None for a text, and for one in quotes."""
+    if event.style is not None:
+        return None
+    if event.value in {"y", "Y", "n", "N"}:
+        return _KINDS["bool"]
+    tag: str = _YAML_1_1.resolve(yaml.ScalarNode, event.value, (True, False))
+    return _KINDS.get(tag.removeprefix("tag:yaml.org,2002:"))
+
+
+def _key_read_as(key: Value) -> str | None:
+    """What readers of either version take a key for, in words; None for a text."""
+    match key.data:
+        case bool():
+            return _KINDS["bool"]
+        case int() | Decimal():
+            return _KINDS["int"]
+        case None:
+            return _KINDS["null"]
+        case _:
+            return key.read_as
 
 
 def _scalar(event: _Event) -> Scalar:

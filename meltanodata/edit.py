@@ -18,7 +18,7 @@ import yaml
 
 from meltanodata import document, fleet
 from meltanodata.errors import Problem, ProblemsError
-from meltanodata.fleet import Options
+from meltanodata.fleet import Adopt, Options
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -60,6 +60,70 @@ def add(source: Document, entries: Mapping[str, Mapping[str, object]]) -> str:
         changed = text + gap + new.replace("\n", eol)
     _same_but(source, changed, entries)
     return changed
+
+
+def rename(source: Document, old: str, new: str, adopt: Mapping[str, str]) -> str:
+    """The file's text with another name for an entry, in its place, and with these names in its `adopt`.
+
+    Raises:
+        ProblemsError: the entry is written in a way that this cannot be written into.
+    """
+    root = source.root
+    if root is None or not isinstance(root.data, dict):
+        raise TypeError("a tenant comes from a mapping")
+    key, value = root.keys[old], root.data[old]
+    insertions = [(key.start, key.end, scalar(new))]
+    options = value.data if isinstance(value.data, dict) else {}
+    stated = options["adopt"].plain() if "adopt" in options else {}
+    missing = {name: it for name, it in adopt.items() if not isinstance(stated, dict) or name not in stated}
+    if missing:
+        insertions.append(_adopting(source.text, value, missing))
+    text = source.text
+    for start, end, written in sorted(insertions, reverse=True):
+        text = text[:start] + written + text[end:]
+    if not _renamed(source, text, old, new, missing):
+        message = f"{old}: cannot be renamed in a file of this form; write by hand: {scalar(new)}, and into its adopt"
+        raise ProblemsError([Problem(source.file, *key.place, f"{message} {_written(missing)}")])
+    return text
+
+
+def _renamed(source: Document, text: str, old: str, new: str, names: Mapping[str, str]) -> bool:
+    """Whether a text says the same as before but for a tenant's name and what its `adopt` names in addition."""
+    after, problems = fleet.parse(document.parse(text.encode(), source.file))
+    if problems:
+        return False
+    wanted = []
+    for row in fleet.parse(source)[0].rows:
+        if row.key != old:
+            wanted.append((row.key, row.options))
+            continue
+        stated = row.options.adopt.model_dump(exclude_none=True) if row.options.adopt else {}
+        adopt = Adopt.model_validate({**stated, **names})
+        wanted.append((new, row.options.model_copy(update={"adopt": adopt})))
+    return [(row.key, row.options) for row in after.rows] == wanted
+
+
+def _adopting(text: str, entry_: Value, names: Mapping[str, str]) -> tuple[int, int, str]:
+    """Where names go into an entry: from which character to which something is written over, and with what.
+
+    Into its `adopt` if it has one, else into a line of their own below the team's.
+    """
+    options = entry_.data if isinstance(entry_.data, dict) else {}
+    each = [f"{name}: {scalar(value)}" for name, value in names.items()]
+    adopt = options.get("adopt")
+    if adopt is not None and text[adopt.start] == "{":
+        return adopt.start + 1, adopt.start + 1, "".join(f"{it}, " for it in each)
+    if adopt is not None:
+        first = next(iter(adopt.keys.values()))
+        start, indent = first.start - (first.place.column - 1), " " * (first.place.column - 1)
+        return start, start, "".join(f"{indent}{it}{_eol(text)}" for it in each)
+    option = f"adopt: {{{', '.join(each)}}}"
+    team = options["database_team"]
+    if text[entry_.start] == "{":
+        return team.end, team.end, f", {option}"
+    line_end = re.compile(r"\r\n|\n|\r").search(text, team.end)
+    start, indent = line_end.end() if line_end else len(text), " " * (entry_.keys["database_team"].place.column - 1)
+    return start, start, f"{indent}{option}{_eol(text)}"
 
 
 def entry(tenant: str, options: Mapping[str, object]) -> str:

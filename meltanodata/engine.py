@@ -11,25 +11,28 @@ import tempfile
 from contextlib import contextmanager
 from typing import IO, TYPE_CHECKING, Any, NoReturn
 
+from meltanodata import deletions
 from meltanodata.errors import UserError
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator, Mapping, Sequence
+    from collections.abc import Collection, Iterator, Mapping, Sequence
     from pathlib import Path
 
 
-def preview(stack: str, folder: Path, *, refresh: bool = False) -> dict[str, Any]:
+def preview(stack: str, folder: Path, *, refresh: bool = False, arguments: Sequence[str] = ()) -> dict[str, Any]:
     """What `pulumi preview --json` prints; a preview that fails says why in its diagnostics.
 
     Args:
         stack: the stack's name.
         folder: the one with Pulumi.yaml.
         refresh: look at the world first, with the program's own tokens and not the state's.
+        arguments: more of the command's options.
 
     Raises:
         UserError: there is no CLI, or it did not get as far as a preview (no such stack, no access to its state).
     """
     command = ["preview", "--json", "--non-interactive", "--stack", stack, *(_REFRESH if refresh else ())]
+    command += arguments
     done = _run(command, folder)
     try:
         found: dict[str, Any] = json.loads(done.stdout)
@@ -38,6 +41,18 @@ def preview(stack: str, folder: Path, *, refresh: bool = False) -> dict[str, Any
     if done.returncode != 0 and not any(line.get("severity") == "error" for line in found.get("diagnostics") or []):
         found.setdefault("diagnostics", []).append({"severity": "error", "message": done.stderr.strip()})
     return found
+
+
+def show_preview(stack: str, folder: Path, arguments: Sequence[str]) -> None:
+    """Let the engine print every property that would change; whether that fails does not matter.
+
+    Args:
+        stack: the stack's name.
+        folder: the one with Pulumi.yaml.
+        arguments: more of `pulumi preview`'s options.
+    """
+    command = ["preview", "--diff", "--suppress-outputs", "--stack", stack, *arguments]
+    subprocess.run(["pulumi", *command], cwd=folder, env=_environment(command), check=False)
 
 
 _MISSING = "pulumi is not on the PATH; put its folder there"
@@ -49,7 +64,14 @@ _LOCKED = (
 _REFRESH = ("--refresh", "--run-program")
 
 
-def up(stack: str, folder: Path, targets: Sequence[str] | None, *, refresh: bool = False) -> Iterator[dict[str, Any]]:
+def up(
+    stack: str,
+    folder: Path,
+    targets: Sequence[str] | None,
+    *,
+    refresh: bool = False,
+    may_go: Collection[str] = (),
+) -> Iterator[dict[str, Any]]:
     """Apply, and yield the engine's events as they come (sdk/go/common/apitype/events.go).
 
     Tenants that fail hold up nobody else. An interrupt is handed on, and the engine ends what it has begun.
@@ -59,6 +81,7 @@ def up(stack: str, folder: Path, targets: Sequence[str] | None, *, refresh: bool
         folder: the one with Pulumi.yaml.
         targets: the URNs that may be touched; None for everything.
         refresh: see `preview`.
+        may_go: the tenants whose databases may be deleted, see `deletions`.
 
     Raises:
         UserError: the engine did not get as far as applying: the stack is locked, say.
@@ -70,7 +93,7 @@ def up(stack: str, folder: Path, targets: Sequence[str] | None, *, refresh: bool
     # The events have debugging lines with properties in them: they go through a pipe and are never kept.
     with (
         tempfile.TemporaryFile("w+") as stderr,
-        _started(command, folder, stderr) as process,
+        _started(command, folder, stderr, deletions.variable(may_go)) as process,
         _handed_on(process),
     ):
         for line in process.stdout or ():
@@ -102,12 +125,12 @@ def _environment(command: Sequence[str]) -> dict[str, str]:
     return {"PULUMI_PARALLEL": str(PARALLEL), "GOMEMLIMIT": memory, **os.environ}
 
 
-def _started(command: Sequence[str], folder: Path, stderr: IO[str]) -> subprocess.Popen[str]:
+def _started(command: Sequence[str], folder: Path, stderr: IO[str], more: dict[str, str]) -> subprocess.Popen[str]:
     try:
         return subprocess.Popen(
             ["pulumi", *command],
             cwd=folder,
-            env=_environment(command),
+            env=_environment(command) | more,
             stdout=subprocess.PIPE,
             stderr=stderr,
             text=True,
@@ -168,6 +191,16 @@ def export(stack: str, folder: Path, *, show_secrets: bool = False) -> dict[str,
     return found
 
 
+def stacks(folder: Path) -> list[str]:
+    """The project's stacks that the backend knows, with a file at hand or without.
+
+    Raises:
+        UserError: as for `export`.
+    """
+    found: list[dict[str, Any]] = json.loads(_call(["stack", "ls", "--json"], folder))
+    return [stack["name"].rpartition("/")[2] for stack in found]
+
+
 def replace_state(stack: str, folder: Path, exported: Mapping[str, Any], passphrase_file: Path | None = None) -> None:
     """Put a state in the place of the stack's, as `pulumi stack import` does; secrets in the open become encrypted.
 
@@ -207,6 +240,31 @@ def refresh(stack: str, folder: Path, urns: Sequence[str]) -> None:
     _call(["refresh", "--yes", "--skip-preview", "--non-interactive", "--stack", stack, *targets], folder)
 
 
+def tags(stack: str, folder: Path) -> dict[str, str]:
+    """The stack's tags, which are no part of its state; needs neither lock nor passphrase.
+
+    Raises:
+        UserError: as for `export`, and when they cannot be read: of that the CLI says `null` and nothing else.
+    """
+    command = ["stack", "tag", "ls", "--json", "--stack", stack]
+    found: dict[str, str] | None = json.loads(_call(command, folder))
+    if found is None:
+        raise UserError(
+            f"the tags of the stack {stack} cannot be read, so nobody knows which commit was deployed to it last."
+            " Look at its file in the backend, .pulumi/stacks/PROJECT/STACK.pulumi-tags, then run this again"
+        )
+    return found
+
+
+def set_tag(stack: str, folder: Path, name: str, value: str) -> None:
+    """Give the stack a tag.
+
+    Raises:
+        UserError: as for `export`, and when the backend may not be written to.
+    """
+    _call(["stack", "tag", "set", name, value, "--stack", stack], folder)
+
+
 def backend(folder: Path) -> str:
     """Where the states are: the URL that somebody logged in to, or that PULUMI_BACKEND_URL names."""
     url: str = json.loads(_call(["whoami", "--verbose", "--json"], folder))["url"]
@@ -218,12 +276,20 @@ def cancel(stack: str, folder: Path) -> None:
     _call(["cancel", "--yes", "--stack", stack], folder)
 
 
-def become_up(stack: str, folder: Path, args: Sequence[str]) -> NoReturn:
-    """Go on as `pulumi up`: terminal, signals and exit code are its own from here on."""
+def become_up(stack: str, folder: Path, args: Sequence[str], may_go: Collection[str]) -> NoReturn:
+    """Go on as `pulumi up`: terminal, signals and exit code are its own from here on.
+
+    Args:
+        stack: the stack's name.
+        folder: the one with Pulumi.yaml.
+        args: the command's other options.
+        may_go: see `up`.
+    """
     os.chdir(folder)
     sys.stdout.flush()  # the other program has none of what was not written yet
     command = ["up", "--stack", stack, *args]
-    os.execvpe("pulumi", ["pulumi", *command], _environment(command))  # noqa: S606 - nothing in it needs a shell
+    environment = _environment(command) | deletions.variable(may_go)
+    os.execvpe("pulumi", ["pulumi", *command], environment)  # noqa: S606 - nothing in it needs a shell
 
 
 def _call(command: Sequence[str], folder: Path, stdin: str | None = None, passphrase_file: Path | None = None) -> str:

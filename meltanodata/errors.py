@@ -44,3 +44,7 @@ class ProblemsError(UserError):
     def __init__(self, problems: Sequence[Problem]) -> None:
         self.problems = tuple(sorted(set(problems)))
         super().__init__("\n".join(map(str, self.problems)))
+
+
+class NotReviewedError(UserError):
+    """Something that is about to be applied, and nobody has looked at it."""

@@ -25,17 +25,19 @@ from cryptography import x509
 from cryptography.hazmat.primitives import hashes
 from cryptography.x509.oid import NameOID
 
-from meltanodata import doctor, facts, files, signin
+from meltanodata import accounts, doctor, facts, files, signin
 from meltanodata.doctor import ON_DROPLET, Certificate, Check, Contact, Names, Seen, Visit
+from meltanodata.errors import UserError
 from meltanodata.files import doctor as script
 from meltanodata.files import verify
 from meltanodata.signin import NotSignedIn, sign_in
 
 if TYPE_CHECKING:
-    from collections.abc import Awaitable, Callable, Iterable
+    from collections.abc import Awaitable, Callable, Iterable, Mapping
 
     from pydantic import SecretStr
 
+    from meltanodata.accounts import Source
     from meltanodata.doctor import Finding
     from meltanodata.instances import Instance
     from meltanodata.settings import Settings
@@ -54,7 +56,7 @@ class Limits:
     silence: float = 4
     """After which a database that says nothing to us is closed."""
     page: float = 30
-    """For all that a visitor does."""
+    """For all that a visitor does, and for all that DigitalOcean is asked."""
     script: float = 75
     """For the script on the droplet."""
     together: int = 20
@@ -71,12 +73,24 @@ class Way:
     resolver: str | None
     """See the setting."""
     checks: frozenset[Check]
+    trusted: Callable[[Instance], frozenset[Source]] | None = None
+    """Asks DigitalOcean whom an instance's database lets in; raises UserError. None where nobody can be asked."""
 
     @classmethod
-    def of(cls, settings: Settings, private_key: SecretStr) -> Way:
+    def of(cls, settings: Settings, private_key: SecretStr, tokens: Mapping[str, SecretStr]) -> Way:
         """As the stack's settings have it."""
         checks = frozenset(Check) - frozenset(settings.unchecked)
-        return cls(settings.domain, settings.ssh_port, private_key, settings.resolver, checks)
+        trusted = functools.partial(_trusted_by, settings, tokens)
+        return cls(settings.domain, settings.ssh_port, private_key, settings.resolver, checks, trusted)
+
+
+def _trusted_by(settings: Settings, tokens: Mapping[str, SecretStr], instance: Instance) -> frozenset[Source]:
+    if instance.database is None:
+        raise UserError("the stack has not made it")
+    team = instance.database_team
+    if team is None or team not in tokens:
+        raise UserError(f"the stack's settings have no token of {team}")
+    return accounts.trusted_by(settings, tokens, team, instance.database)
 
 
 def examine(
@@ -101,8 +115,8 @@ async def _examine(
     patients: list[tuple[Instance, Way]], done: Callable[[Instance, list[Finding]], None], limits: Limits
 ) -> dict[str, list[Finding]]:
     room = asyncio.Semaphore(limits.together)
-    # One thread for each visit that may be under way: a silent server must not keep another's visitor waiting.
-    threads = ThreadPoolExecutor(limits.together)
+    # One thread for each visit and each question that may be under way: nobody's silence keeps another one waiting.
+    threads = ThreadPoolExecutor(2 * limits.together)
     found: dict[str, list[Finding]] = {instance.tenant: [] for instance, _ in patients}
 
     async def one(instance: Instance, way: Way) -> None:
@@ -136,14 +150,15 @@ class _Look:
         address, host_key = self.instance.address, self.instance.host_key
         if address is None or host_key is None:
             return Seen()
-        ping, names, (contact, facts), visit, database = await asyncio.gather(
+        ping, names, (contact, facts), visit, database, trusted = await asyncio.gather(
             self._if({Check.PING}, lambda: self._ping(address)),
             self._if({Check.DNS}, self._names),
             self._sign_in(address, host_key),
             self._if({Check.CERTIFICATE, Check.PAGE}, lambda: self._visit(address)),
             self._if({Check.FIREWALL}, self._database),
+            self._if({Check.TRUSTED}, self._trusted),
         )
-        return Seen(ping, names, contact if Check.SSH in self.way.checks else None, facts, visit, database)
+        return Seen(ping, names, contact if Check.SSH in self.way.checks else None, facts, visit, database, trusted)
 
     async def _if(self, checks: set[Check], look: Callable[[], Awaitable[_T]]) -> _T | None:
         return await look() if checks & self.way.checks else None
@@ -203,6 +218,7 @@ class _Look:
             "host_name": self.instance.host,
             "database_host": self.instance.database_host,
             "verify_script": files.script("verify"),
+            "write_files_script": files.script("write_files"),
             "reach_script": files.script("reach"),
         }
         seconds = self.limits.script
@@ -248,6 +264,18 @@ class _Look:
         with contextlib.suppress(OSError):
             await writer.wait_closed()
         return "open"
+
+    async def _trusted(self) -> frozenset[Source] | str | None:
+        if self.way.trusted is None:
+            return None
+        loop = asyncio.get_running_loop()
+        try:
+            async with asyncio.timeout(self.limits.page):
+                return await loop.run_in_executor(self.threads, self.way.trusted, self.instance)
+        except TimeoutError:
+            return f"DigitalOcean does not say it within {self.limits.page:g} seconds"
+        except UserError as error:
+            return str(error)
 
 
 def _resolver(name_server: str | None, limits: Limits) -> dns.asyncresolver.Resolver:

@@ -116,12 +116,14 @@ class Adopt(_Strict):
         " db-postgresql-REGION-DIGITS-TENANT, whatever its digits.",
         examples=["db-postgresql-nyc1-01234"],
     )
-    login: Literal["new", "keep"] = Field(
-        default="new",
+    login: Literal["new", "keep"] | None = Field(
+        default=None,
         title="new or keep",
-        description="keep: the admin keeps its password, which stays where it was noted, until"
-        " admin_password_generation goes up; Meltano keeps its secret key. new: both are made anew.",
-        examples=["keep"],
+        description="keep, or left out: a droplet that is taken over keeps its logins. The admin's password stays where"
+        " it was noted until admin_password_generation goes up. new: the admin gets a new password, and Meltano a new"
+        " secret key and salt, so every other login of the instance stops working. It matters for as long as the tenant"
+        " has that droplet.",
+        examples=["new"],
     )
 
     @model_validator(mode="after")
@@ -190,7 +192,7 @@ class Options(_Strict):
         default=None,
         title="a date",
         description="Each new date drops every schema but `public`, once, at the next up whatever the date."
-        " Needs `demo: true`.",
+        " Needs `demo: true` from an earlier change.",
         examples=["2026-11-20"],
     )
     admin_password_generation: int = Field(
@@ -218,14 +220,23 @@ class Options(_Strict):
     adopt: Adopt | None = Field(
         default=None,
         title="a mapping of droplet, record, database and login",
-        description="Take over an instance made by hand whose names differ. Where they do not, nothing is needed.",
+        description="Take over an instance made by hand whose names differ, or whose login is to be new. Where neither"
+        " is so, nothing is needed.",
         examples=[{"database": "db-postgresql-nyc1-01234"}],
     )
 
     @property
+    def keeps_secrets(self) -> bool:
+        """Whether Meltano has the secret key and salt from before the take-over, with which its passwords fit.
+
+        Here and below: of a tenant whose `adopt.login` is decided, see `inherited.settled`.
+        """
+        return self.adopt is not None and self.adopt.login == "keep"
+
+    @property
     def keeps_login(self) -> bool:
         """Whether the admin has the password from before the take-over still: until somebody wants a new one."""
-        return self.adopt is not None and self.adopt.login == "keep" and self.admin_password_generation == 1
+        return self.keeps_secrets and self.admin_password_generation == 1
 
 
 class Tenant(Options):
@@ -353,6 +364,11 @@ def _row(file: str, key: str, place: Place, value: Value, problems: list[Problem
         path = ".".join(map(str, finding.path))
         message = finding.message if finding.unknown else f"{path}: {finding.message}"
         problems.append(Problem(file, *where, f"{key}: {message}"))
+    for name, option in given.items():
+        # A date may stand without quotes: every reader takes it for the day that it is.
+        for text in () if name in wrong or name == "wipe_database" else option.misread():
+            message = f"{name}: {text.text} is {text.read_as} to other readers of YAML; {document.quoted(text.text)}"
+            problems.append(Problem(file, *text.place, f"{key}: {message}"))
     options = Options.model_validate({name: option for name, option in plain.items() if name not in wrong})
     return Row(key, options, place, {name: written.place for name, written in value.keys.items()})
 

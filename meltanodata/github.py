@@ -5,36 +5,149 @@ https://docs.github.com/en/rest, version 2022-11-28. Another CI does without: ev
 
 from __future__ import annotations
 
-import io
 import os
-import zipfile
+import sys
+import time
 from dataclasses import dataclass
+from datetime import UTC, datetime
 from http import HTTPStatus
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, TypeVar
 
 import requests
-from requests.adapters import HTTPAdapter
-from urllib3.util import Retry
+from pydantic import AwareDatetime, BaseModel, ConfigDict, TypeAdapter, ValidationError
 
+from meltanodata import artifact
 from meltanodata.errors import UserError
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Callable, Iterator, Mapping
 
 TIMEOUT = (10, 30)
 """Seconds for a connection, and for silence on it."""
 PER_PAGE = 100
 """GitHub's most."""
+_PAGES = 100
+"""Of one list: more than any that we ask for has."""
+PREVIEW = ".github/workflows/preview.yml"
+"""The workflow whose plans count as reviewed."""
+
+_PAUSES = (0.5, 1, 2, 4)
+"""Seconds before each further attempt, where GitHub is out of order."""
+_PATIENCE = 300
+"""Seconds altogether that are waited for GitHub's limits of requests."""
+_UNSAID = 60
+"""Seconds to wait for such a limit where GitHub says none, as it asks for."""
+_OUT_OF_ORDER = 500
+"""From this status on it is GitHub's trouble, also where the status is none of HTTP's own (520)."""
+_HINTS: dict[int, str] = {
+    401: ": the token is refused",
+    403: ": the workflow's `permissions` do not allow it",
+    404: ": there is none, or the workflow's `permissions` do not allow it",
+}
+_LARGEST = 32 * 1024 * 1024
+"""Bytes of an answer."""
 
 
 @dataclass(frozen=True)
 class PullRequest:
-    """A pull request as far as a deployment asks."""
+    """A pull request as far as a review and a deployment ask."""
 
     number: int
     labels: tuple[str, ...]
     head: str
     """The commit that was reviewed last."""
+    branch: str
+    """The one that the commit is on."""
+    base: str
+    """The branch that it goes to."""
+    merged_at: datetime | None = None
+    merge: str | None = None
+    """The commit on the base branch that its merge ended with."""
+
+
+class _Answer(BaseModel):
+    """What we read of an answer; it has more."""
+
+    model_config = ConfigDict(frozen=True, extra="ignore")
+
+
+class _User(_Answer):
+    login: str
+    type: str = "User"
+
+
+class _Text(_Answer):
+    """A comment or an issue."""
+
+    id: int
+    number: int = 0
+    body: str | None
+    user: _User | None
+
+
+class _Label(_Answer):
+    name: str
+
+
+class _Repository(_Answer):
+    full_name: str
+
+
+class _Branch(_Answer):
+    ref: str
+    sha: str
+
+
+class _Pull(_Answer):
+    number: int
+    labels: tuple[_Label, ...]
+    head: _Branch
+    base: _Branch
+    merged_at: AwareDatetime | None = None
+    merge_commit_sha: str | None = None
+
+    def request(self) -> PullRequest:
+        return PullRequest(
+            self.number,
+            tuple(label.name for label in self.labels),
+            self.head.sha,
+            self.head.ref,
+            self.base.ref,
+            self.merged_at,
+            self.merge_commit_sha,
+        )
+
+
+class _Number(_Answer):
+    number: int
+
+
+class _Run(_Answer):
+    id: int
+    path: str
+    event: str
+    conclusion: str | None
+    head_sha: str
+    head_branch: str | None
+    head_repository: _Repository | None
+    created_at: AwareDatetime
+    pull_requests: tuple[_Number, ...] | None = None
+
+
+class _Artifact(_Answer):
+    id: int
+    name: str
+    expired: bool
+    size_in_bytes: int
+    created_at: AwareDatetime
+
+
+class _Event(_Answer):
+    event: str
+    created_at: AwareDatetime
+
+
+_Model = TypeVar("_Model", bound=_Answer)
 
 
 class _Bearer(requests.auth.AuthBase):
@@ -48,19 +161,33 @@ class _Bearer(requests.auth.AuthBase):
         return request
 
 
+class _UnclearError(UserError):
+    """A request that may have taken effect, and nobody knows."""
+
+
 class GitHub:
     """One repository."""
 
-    def __init__(self, repository: str, token: str, api_url: str = "https://api.github.com") -> None:
-        """Name the repository as `owner/name`."""
+    def __init__(
+        self,
+        repository: str,
+        token: str,
+        api_url: str = "https://api.github.com",
+        *,
+        wait: Callable[[float], None] = time.sleep,
+    ) -> None:
+        """Name the repository as `owner/name`; `wait` sleeps for so many seconds."""
+        self._repository = repository
+        self._api_url = api_url
         self._root = f"{api_url}/repos/{repository}"
+        self._wait = wait
+        self._patience: float = _PATIENCE
+        self._viewer: list[_User] | None = None
         self._session = requests.Session()
         self._session.auth = _Bearer(token)
         self._session.headers.update(
             {"Accept": "application/vnd.github+json", "X-GitHub-Api-Version": "2022-11-28"},
         )
-        retry = Retry(4, status_forcelist=[429, 502, 503, 504], backoff_factor=0.5, raise_on_status=False)
-        self._session.mount(api_url, HTTPAdapter(max_retries=retry))
 
     @classmethod
     def from_environment(cls) -> GitHub:
@@ -76,74 +203,270 @@ class GitHub:
         return cls(os.environ["GITHUB_REPOSITORY"], os.environ["GITHUB_TOKEN"], url)
 
     def comment(self, number: int, marker: str, body: str, *, new: bool = True) -> None:
-        """Write the one comment of a pull request that begins with the marker, over the old one or, if told so, new."""
-        for comment in self._all(f"/issues/{number}/comments"):
-            if (comment["body"] or "").startswith(marker):
-                self._ask("PATCH", f"/issues/comments/{comment['id']}", json={"body": body})
-                return
-        if new:
-            self._ask("POST", f"/issues/{number}/comments", json={"body": body})
+        """Write our one comment of a pull request, over the old one or, if told so, new.
+
+        Args:
+            number: the pull request's.
+            marker: what the comment begins with. Somebody else's that begins so is left alone.
+            body: its text.
+            new: whether to write one where there is none.
+        """
+        path = f"/issues/{number}/comments"
+        self._write(path, {}, marker, new={"body": body} if new else None, over=({"body": body}, "/issues/comments"))
 
     def issue(self, marker: str, title: str, body: str | None) -> None:
-        """Open, rewrite or close the one open issue whose text begins with the marker.
+        """Open, rewrite or close our one open issue whose text begins with the marker.
 
         Args:
             marker: the first characters of its text.
             title: of the issue.
             body: its text, which begins with the marker; None closes it.
         """
-        found = next((it for it in self._all("/issues", state="open") if (it["body"] or "").startswith(marker)), None)
-        if found is None:
-            if body is not None:
-                self._ask("POST", "/issues", json={"title": title, "body": body})
-        elif body is None:
-            self._ask("PATCH", f"/issues/{found['number']}", json={"state": "closed", "state_reason": "completed"})
-        else:
-            self._ask("PATCH", f"/issues/{found['number']}", json={"title": title, "body": body})
+        text = {"title": title, "body": body}
+        over = {"state": "closed", "state_reason": "completed"} if body is None else text
+        self._write("/issues", {"state": "open"}, marker, new=None if body is None else text, over=(over, "/issues"))
 
-    def pull_request_of(self, commit: str) -> PullRequest | None:
-        """The merged pull request that a commit of the main branch came from; None for one that was pushed."""
-        for found in self._ask("GET", f"/commits/{commit}/pulls").json():
-            if found["merged_at"] is not None:
-                labels = tuple(label["name"] for label in found["labels"])
-                return PullRequest(found["number"], labels, found["head"]["sha"])
-        return None
+    def pull_request(self, number: int) -> PullRequest:
+        """A pull request as it is now."""
+        return self._one(f"/pulls/{number}", _Pull).request()
 
-    def artifact(self, name: str, commit: str) -> bytes | None:
-        """The only file in the newest artifact of a name that a workflow made for a commit; None where it is gone."""
+    def requests_with(self, commit: str) -> list[PullRequest]:
+        """The pull requests that GitHub associates with a commit: merged ones, and others that have it too."""
+        return [pull.request() for pull in self._all(f"/commits/{commit}/pulls", _Pull)]
+
+    def artifact_of_run(self, run: int, name: str) -> bytes | None:
+        """The artifact NAME, with the one file NAME.json, of a workflow's run; the newest where it has several.
+
+        Raises:
+            UserError: it holds anything else, or is too large.
+        """
+        kept = [it for it in self._artifacts(run, name) if not it.expired]
+        return self._unpacked(max(kept, key=lambda it: (it.created_at, it.id))) if kept else None
+
+    def reviewed_artifact(self, request: PullRequest, name: str) -> bytes | None:
+        """The artifact that a merged pull request showed last, see `artifact_of_run`; None where it cannot be had.
+
+        It has to be of a run that ended well, of this repository's own preview workflow, for the request's last commit
+        on the request's branch, and older than the merge: what came later, nobody has reviewed.
+
+        GitHub does not tell which pull request a run was for once that is closed (`pull_requests` is empty then). So
+        no run counts that may have been for another one: of the same commit to another branch, or of this one while it
+        went to another branch.
+
+        Raises:
+            UserError: it is none of ours, or too large.
+        """
+        since = self._base_changed(request)
+        runs = [run for run in self._runs(request.head) if self._is_preview_of(run, request)]
+        if not runs or since is None or request.merged_at is None:
+            return None
         found = [
             it
-            for it in self._all("/actions/artifacts", "artifacts", name=name)
-            if not it["expired"] and (it["workflow_run"] or {}).get("head_sha") == commit
+            for run in runs
+            if run.created_at >= since
+            for it in self._artifacts(run.id, name)
+            if not it.expired and it.created_at <= request.merged_at
         ]
-        if not found:
-            return None
-        newest = max(found, key=lambda it: (str(it["created_at"]), int(it["id"])))
-        packed = self._ask("GET", f"/actions/artifacts/{newest['id']}/zip").content
-        with zipfile.ZipFile(io.BytesIO(packed)) as archive:
-            (file,) = archive.namelist()
-            return archive.read(file)
+        return self._unpacked(max(found, key=lambda it: (it.created_at, it.id))) if found else None
 
-    def _all(self, path: str, key: str | None = None, **query: str) -> Iterator[Any]:
+    def _runs(self, commit: str) -> Iterator[_Run]:
+        query = {"head_sha": commit, "event": "pull_request", "status": "success"}
+        return self._all("/actions/runs", _Run, "workflow_runs", **query)
+
+    def _is_preview_of(self, run: _Run, request: PullRequest) -> bool:
+        """Whether a run is a preview of a pull request that ended well; what the query asks for is looked at again."""
+        numbers = [pull.number for pull in run.pull_requests or ()]
+        return (
+            run.path.partition("@")[0] == PREVIEW
+            and run.event == "pull_request"
+            and run.conclusion == "success"
+            and run.head_repository is not None
+            and run.head_repository.full_name.lower() == self._repository.lower()
+            and (run.head_sha, run.head_branch) == (request.head, request.branch)
+            and (not numbers or request.number in numbers)
+        )
+
+    def _base_changed(self, request: PullRequest) -> datetime | None:
+        """Since when runs of the request's commit are about its own base; None where they may be about another one."""
+        owner = self._repository.partition("/")[0]
+        query = {"state": "all", "head": f"{owner}:{request.branch}"}
+        same = [pull for pull in self._all("/pulls", _Pull, **query) if pull.head.sha == request.head]
+        if any(pull.base.ref != request.base for pull in same):
+            return None
+        events = self._all(f"/issues/{request.number}/events", _Event)
+        changes = [it.created_at for it in events if it.event == "base_ref_changed"]
+        return max(changes, default=datetime.min.replace(tzinfo=UTC))
+
+    def _artifacts(self, run: int, name: str) -> list[_Artifact]:
+        found = self._all(f"/actions/runs/{run}/artifacts", _Artifact, "artifacts", name=name)
+        return [it for it in found if it.name == name]
+
+    def _unpacked(self, found: _Artifact) -> bytes:
+        if found.size_in_bytes > artifact.LARGEST:
+            raise UserError(f"the artifact {found.name} has more than {artifact.LARGEST} bytes")
+        packed = self._ask("GET", f"/actions/artifacts/{found.id}/zip").content
+        return artifact.unpacked(packed, f"{found.name}.json")
+
+    def _write(
+        self,
+        path: str,
+        query: dict[str, str],
+        marker: str,
+        *,
+        new: Mapping[str, str | None] | None,
+        over: tuple[Mapping[str, str | None], str],
+    ) -> None:
+        """Write over our own text that begins with the marker, or a new one.
+
+        A new one whose answer is lost may be there all the same: it is looked for before another one is written.
+        """
+        change, root = over
+        for pause in (*_PAUSES, None):
+            old = next((it for it in self._all(path, _Text, **query) if self._is_ours(it, marker)), None)
+            if old is not None:
+                self._ask("PATCH", f"{root}/{old.number or old.id}", json=change)
+                return
+            if new is None:
+                return
+            try:
+                self._ask("POST", path, json=new)
+            except _UnclearError:
+                if pause is None:
+                    raise
+                self._wait(pause)
+            else:
+                return
+
+    def _is_ours(self, text: _Text, marker: str) -> bool:
+        if text.user is None or not (text.body or "").startswith(marker):
+            return False
+        who = self._who_we_are()
+        return text.user.login == who[0].login if who else text.user.type == "Bot"
+
+    def _who_we_are(self) -> list[_User]:
+        """Whose the token is; nobody for a workflow's own, which may not ask and writes as a bot."""
+        if self._viewer is None:
+            answer = self._answer("GET", f"{self._api_url}/user", "/user")
+            known = answer.status_code == HTTPStatus.OK
+            self._viewer = [self._read(answer, "/user", TypeAdapter(_User))] if known else []
+        return self._viewer
+
+    def _one(self, path: str, model: type[_Model]) -> _Model:
+        found: _Model = self._read(self._ask("GET", path), path, TypeAdapter(model))
+        return found
+
+    def _all(self, path: str, model: type[_Model], key: str | None = None, **query: str) -> Iterator[_Model]:
         """Every item of a list, over all its pages."""
-        page = 1
-        while True:
+        adapter: TypeAdapter[Any] = TypeAdapter(list[model] if key is None else dict[str, Any])  # type: ignore[valid-type]
+        for page in range(1, _PAGES + 1):
             answer = self._ask("GET", path, params={**query, "per_page": PER_PAGE, "page": page})
-            yield from answer.json() if key is None else answer.json()[key]
+            listed = self._read(answer, path, adapter)
+            if key is not None:
+                listed = self._valid(listed.get(key), path, TypeAdapter(list[model]))  # type: ignore[valid-type]
+            yield from listed
             if "next" not in answer.links:
                 return
-            page += 1
+        raise UserError(f"GitHub's list {path} has more than {_PAGES} pages")
+
+    def _read(self, answer: requests.Response, path: str, adapter: TypeAdapter[Any]) -> Any:
+        try:
+            content = answer.json()
+        except ValueError:
+            raise UserError(
+                f"GitHub's answer to GET {path} is no JSON, although it says {answer.status_code}"
+            ) from None
+        return self._valid(content, path, adapter)
+
+    @staticmethod
+    def _valid(content: object, path: str, adapter: TypeAdapter[Any]) -> Any:
+        try:
+            return adapter.validate_python(content)
+        except ValidationError as error:
+            first = error.errors(include_url=False, include_input=False, include_context=False)[0]
+            where = ".".join(map(str, first["loc"])) or "the answer"
+            raise UserError(f"GitHub's answer to GET {path} is not as its API says: {where}: {first['msg']}") from None
 
     def _ask(self, method: str, path: str, **options: Any) -> requests.Response:
-        try:
-            answer = self._session.request(method, f"{self._root}{path}", timeout=TIMEOUT, **options)
-        except requests.RequestException as error:
-            raise UserError(f"GitHub cannot be reached ({method} {path}): {type(error).__name__}") from None
-        if answer.status_code >= HTTPStatus.BAD_REQUEST:
-            hint = {
-                HTTPStatus.UNAUTHORIZED: ": the token is refused",
-                HTTPStatus.FORBIDDEN: ": the workflow's `permissions` do not allow it",
-                HTTPStatus.NOT_FOUND: ": there is none, or the workflow's `permissions` do not allow it",
-            }.get(HTTPStatus(answer.status_code), "")
-            raise UserError(f"GitHub answers {method} {path} with {answer.status_code}{hint}")
+        """An answer that says that it went well.
+
+        Raises:
+            UserError: it did not.
+        """
+        answer = self._answer(method, f"{self._root}{path}", path, **options)
+        status = answer.status_code
+        if status >= HTTPStatus.BAD_REQUEST:
+            out_of_order = ": GitHub is out of order; try again later" if status >= _OUT_OF_ORDER else ""
+            unclear = method == "POST" and status >= _OUT_OF_ORDER
+            message = f"GitHub answers {method} {path} with {status}{_HINTS.get(status, out_of_order)}"
+            raise (_UnclearError if unclear else UserError)(message)
         return answer
+
+    def _answer(self, method: str, url: str, path: str, **options: Any) -> requests.Response:
+        """An answer, whatever it says. Where GitHub is out of order, what is the same when done twice is tried again.
+
+        Raises:
+            UserError: GitHub cannot be reached, or its limit of requests lasts too long.
+        """
+        pauses = iter(_PAUSES if method != "POST" else ())
+        while True:
+            try:
+                answer = self._within(method, url, **options)
+            except requests.RequestException as error:
+                message = f"GitHub cannot be reached ({method} {path}): {type(error).__name__}"
+                pause = next(pauses, None)
+                if pause is None:
+                    raise (_UnclearError if method == "POST" else UserError)(message) from None
+                self._wait(pause)
+                continue
+            if (limit := _limit(answer, time.time())) is not None:
+                # Such a request was refused and had no effect: any may be sent again.
+                self._sit_out(limit, method, path)
+            elif answer.status_code >= _OUT_OF_ORDER and (pause := next(pauses, None)) is not None:
+                self._wait(pause)
+            else:
+                return answer
+
+    def _within(self, method: str, url: str, **options: Any) -> requests.Response:
+        """An answer that is not endless."""
+        with self._session.request(method, url, timeout=TIMEOUT, stream=True, **options) as answer:
+            content = bytearray()
+            for part in answer.iter_content(64 * 1024):
+                content += part
+                if len(content) > _LARGEST:
+                    raise UserError(f"GitHub's answer to {method} {url} has more than {_LARGEST} bytes")
+            # What `iter_content` has used up, `content` and `json` would look for in vain.
+            answer._content = bytes(content)  # noqa: SLF001
+            return answer
+
+    def _sit_out(self, seconds: float, method: str, path: str) -> None:
+        """Wait for the end of a limit of requests.
+
+        Raises:
+            UserError: it would take too long.
+        """
+        if seconds > self._patience:
+            until = datetime.fromtimestamp(time.time() + seconds, UTC)
+            raise UserError(
+                f"GitHub's limit of requests is used up until {until:%H:%M:%S} UTC ({method} {path}). Nothing is wrong"
+                " with the token or the workflow's permissions: run this again then"
+            )
+        print(f"GitHub's limit of requests is used up: waiting {seconds:.0f} s", file=sys.stderr, flush=True)
+        self._patience -= seconds
+        self._wait(seconds)
+
+
+def _limit(answer: requests.Response, now: float) -> float | None:
+    """How many seconds to wait for a limit of requests; None for an answer that is about something else.
+
+    https://docs.github.com/en/rest/using-the-rest-api/rate-limits-for-the-rest-api
+    """
+    if answer.status_code not in {HTTPStatus.FORBIDDEN, HTTPStatus.TOO_MANY_REQUESTS}:
+        return None
+    told = answer.headers.get("retry-after", "")
+    if told.isdecimal():
+        return max(1.0, float(told))
+    if answer.headers.get("x-ratelimit-remaining") == "0":
+        reset = answer.headers.get("x-ratelimit-reset", "")
+        return max(1.0, float(reset) - now) if reset.isdecimal() else _UNSAID
+    secondary = "secondary rate limit" in answer.text.lower()
+    return _UNSAID if secondary or answer.status_code == HTTPStatus.TOO_MANY_REQUESTS else None

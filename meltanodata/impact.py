@@ -6,6 +6,7 @@ decision, and is in the preview already.
 
 from __future__ import annotations
 
+import re
 from enum import IntEnum, StrEnum
 from typing import TYPE_CHECKING
 
@@ -24,6 +25,7 @@ class Type(StrEnum):
     FIREWALL = "digitalocean:index/databaseFirewall:DatabaseFirewall"
     PASSWORD = "random:index/randomPassword:RandomPassword"  # noqa: S105  a type, no password
     COMMAND = "command:remote:Command"
+    MEMBERSHIP = "digitalocean:index/projectResources:ProjectResources"
 
 
 NAMES: dict[str, str] = {
@@ -66,6 +68,15 @@ class Operation(_Frozen):
     """Its name at DigitalOcean, where it has one."""
     idle: bool = False
     """Whether it is a Command without anything to do, see `remote.run_once_for`."""
+    values: tuple[tuple[str, str], ...] = ()
+    """The properties that an update sets at DigitalOcean, with their new values; without those that are secret or known
+    after the apply only."""
+
+    @property
+    def wipes(self) -> bool:
+        """Whether it wipes the tenant's database, which loses nothing only where the plan makes that as well."""
+        changes = self.op in ("create", "update", "replace")
+        return self.type == Type.COMMAND and self.role == "wipe" and changes and not self.idle
 
     def __str__(self) -> str:
         """In words, as in `update of acme-files (stdin)`."""
@@ -89,15 +100,33 @@ class Effect(_Frozen):
         return f"{self.text}: {self.about}" if self.about else self.text
 
 
-def effects(change: str, operations: Iterable[Operation], options: frozenset[str]) -> tuple[Effect, ...]:
+class LoginOutcome(StrEnum):
+    """What becomes of the login of a droplet that is, or was, taken over."""
+
+    KEPT = "kept"
+    PASSWORD = "password"  # noqa: S105  an outcome, no password
+    """The admin gets a new password; where the droplet stays, other logins stay too."""
+    ALL_NEW = "all new"
+    """As before, and Meltano's secrets are made anew, so that no password fits any more."""
+    OURS = "ours"
+    """The droplet is one that an earlier run made: its login is the stack's already, or will be."""
+    BEGUN = "begun"
+    """A run that was killed began it; whether it keeps a login was said by that run's plan."""
+
+
+def effects(
+    change: str, operations: Iterable[Operation], options: frozenset[str], login: LoginOutcome | None = None
+) -> tuple[Effect, ...]:
     """What a tenant's operations mean for people, the worst first.
 
     Args:
         change: what happens to the tenant as a whole, a `plan.Change`.
         operations: on its resources.
         options: those of its entry, or settings, that change.
+        login: what becomes of the login that its droplet was taken over with.
     """
     found = {effect for operation in operations for effect in _effects(change, operation, options)}
+    found.update(_LOGINS.get(login, ()) if login else ())
     return tuple(sorted(found, key=lambda effect: (-effect.severity, effect.text)))
 
 
@@ -110,7 +139,7 @@ def _effects(change: str, operation: Operation, options: frozenset[str]) -> Iter
             yield from _cluster(change, operation)
         case Type.FIREWALL if change != "destroyed" and op in ("delete", "replace"):
             yield Effect(text="the database lets everybody in while it has no firewall", severity=Severity.LOSS)
-        case Type.RECORD if op in ("update", "replace") and "value" in operation.properties:
+        case Type.RECORD if op in ("update", "replace", "import") and "value" in operation.properties:
             text = "the host name moves to another address; resolvers keep the old one for up to an hour"
             yield Effect(text=text, severity=Severity.INTERRUPTION)
         case Type.RECORD if op == "delete" and change != "destroyed":
@@ -119,8 +148,19 @@ def _effects(change: str, operation: Operation, options: frozenset[str]) -> Iter
             yield Effect(text=_PASSWORDS.get(operation.role, "a new password"), severity=Severity.INTERRUPTION)
         case Type.COMMAND if op in ("create", "update", "replace") and change != "created":
             yield from _command(operation, options)
+        case Type.RECORD | Type.FIREWALL | Type.MEMBERSHIP:
+            return
+        case unknown if op in ("delete", "replace") and unknown.startswith("digitalocean:"):
+            # What it holds nobody has said here yet.
+            about = operation.object_name or operation.id or ""
+            yield Effect(text=f"data loss: the {_kind(unknown)} is deleted", severity=Severity.LOSS, about=about)
         case _:
             return
+
+
+def _kind(type_: str) -> str:
+    """What a type is called in a sentence: `domain` of `digitalocean:index/domain:Domain`."""
+    return re.sub(r"(?<=[a-z])(?=[A-Z])", " ", type_.rsplit(":", 1)[-1]).lower()
 
 
 _PASSWORDS = {
@@ -128,9 +168,25 @@ _PASSWORDS = {
     "secret-key": "everybody is signed out",
     "password-salt": "every login password stops working",
 }
+_NEW_PASSWORD = Effect(text=_PASSWORDS["admin-password"], severity=Severity.INTERRUPTION)
+_LOGINS = {
+    LoginOutcome.KEPT: (Effect(text="keeps its login", severity=Severity.NONE),),
+    LoginOutcome.PASSWORD: (_NEW_PASSWORD,),
+    LoginOutcome.ALL_NEW: (
+        _NEW_PASSWORD,
+        Effect(text="every other login of the instance stops working", severity=Severity.INTERRUPTION),
+    ),
+    LoginOutcome.OURS: (Effect(text="its login is the one that the stack knows", severity=Severity.NONE),),
+    LoginOutcome.BEGUN: (
+        Effect(text="a run that was broken off goes on; its login is as that run's plan said", severity=Severity.NONE),
+    ),
+}
 
 _CADDY = frozenset({"tls", "certificate", "certificate_expires", "caddy_version"})
 """What the web server alone is told of."""
+
+
+_DISK = "its disk (Meltano project, uploads)"
 
 
 def _droplet(change: str, operation: Operation) -> Iterator[Effect]:
@@ -139,6 +195,7 @@ def _droplet(change: str, operation: Operation) -> Iterator[Effect]:
         case "created", "create":
             yield Effect(text="new URL", severity=Severity.NONE, about=url)
         case "destroyed", _:
+            yield Effect(text=f"data loss: the droplet is deleted with {_DISK}", severity=Severity.LOSS)
             yield Effect(text="the URL is gone", severity=Severity.INTERRUPTION, about=url)
         case _, "replace":
             text = "data loss: the droplet's disk (Meltano project, uploads) starts anew from the snapshot"
@@ -149,8 +206,9 @@ def _droplet(change: str, operation: Operation) -> Iterator[Effect]:
             text = "a new droplet from the snapshot, at a new address"
             yield Effect(text=text, severity=Severity.INTERRUPTION)
         case _, "delete":
-            yield Effect(text="data loss: the droplet is deleted and its URL gone", severity=Severity.LOSS, about=url)
-        case _, "update" if "size" in operation.properties:
+            text = f"data loss: the droplet is deleted with {_DISK}, and its URL is gone"
+            yield Effect(text=text, severity=Severity.LOSS, about=url)
+        case _, ("update" | "import") if "size" in operation.properties:
             text = "downtime of some minutes: the droplet is powered off, resized and powered on"
             yield Effect(text=text, severity=Severity.INTERRUPTION)
 
@@ -166,7 +224,7 @@ def _cluster(change: str, operation: Operation) -> Iterator[Effect]:
             yield Effect(text=text, severity=Severity.LOSS, about=name)
         case (("changed" | "replaced"), "create"):
             yield Effect(text="a new, empty database", severity=Severity.INTERRUPTION)
-        case _, "update" if {"size", "version", "region", "nodeCount"} & set(operation.properties):
+        case _, ("update" | "import") if {"size", "version", "region", "nodeCount"} & set(operation.properties):
             text = "connections to the database break off while it moves to new machines"
             yield Effect(text=text, severity=Severity.INTERRUPTION)
 
@@ -180,6 +238,6 @@ def _command(operation: Operation, options: frozenset[str]) -> Iterator[Effect]:
             yield Effect(text=text, severity=Severity.INTERRUPTION)
         case "meltano" if "meltano_version" in options:
             yield Effect(text="Meltano is upgraded and restarts (a minute)", severity=Severity.INTERRUPTION)
-        case "wipe" if not operation.idle:
+        case "wipe" if operation.wipes:
             text = "data loss: the demo's database is wiped but for the schema public"
             yield Effect(text=text, severity=Severity.LOSS)

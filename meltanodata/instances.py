@@ -36,6 +36,9 @@ class Instance:
     tls: str
     certificate: str | None
     """The first 16 hexadecimal digits of the SHA-256 of the wildcard certificate that it was given."""
+    database: str | None = None
+    """Its cluster's id at DigitalOcean."""
+    database_team: str | None = None
     secrets: frozenset[str] = field(default=frozenset(), repr=False)
     """What must not be shown: its passwords, and what signs its sessions."""
 
@@ -97,6 +100,8 @@ def _instance(stack: str, component: Mapping[str, Any], parts: list[dict[str, An
         database_port=int(cluster.get("port") or 25060),
         tls=options.get("tls", "wildcard"),
         certificate=options.get("certificate"),
+        database=cluster.get("id"),
+        database_team=options.get("database_team"),
         secrets=frozenset(
             it[key] for it in passwords for key in ("result", "bcryptHash", "password", "uri") if it.get(key)
         ),

@@ -104,7 +104,7 @@ def steps(logins: Sequence[Login], items: Sequence[Item], tag: str, only: Collec
 
     Args:
         logins: of every tenant in the stack's state.
-        items: the vault's login items; the contents of those that have both the tag and a login's title.
+        items: the vault's login items; the contents of those that have the tag, but for logins that are not meant.
         tag: what marks the items that this program made, or was given. It changes and removes no others.
         only: the tenants that are meant; empty for all.
         domain: the tenants'.
@@ -117,15 +117,25 @@ def steps(logins: Sequence[Login], items: Sequence[Item], tag: str, only: Collec
         else:
             others.add(item.title)
     found: list[Step] = []
+    hosts = {login.host for login in logins}
     for login in logins:
         if not only or login.tenant in only:
-            found += _of_login(login, ours.get(login.host, []), tag, by_hand=login.host in others)
-    hosts = {login.host for login in logins}
+            mine = ours.get(login.host) or _called_otherwise(login, ours, hosts)
+            found += _of_login(login, mine, tag, by_hand=login.host in others)
     named = {f"{tenant}.{domain}" for tenant in only}
     for title, mine in ours.items():
         if title not in hosts and (not only or title in named):
-            found += [Step(Action.REMOVE, title, "there is no such tenant any more", item=item) for item in mine]
+            left = [item for item in mine if item not in {step.item for step in found}]
+            found += [Step(Action.REMOVE, title, "there is no such tenant any more", item=item) for item in left]
     return sorted(found, key=lambda step: step.title)
+
+
+def _called_otherwise(login: Login, ours: Mapping[str, Sequence[Item]], hosts: Collection[str]) -> list[Item]:
+    """The item of a tenant whose host name has changed: it has the login's password, and no tenant its title."""
+    if login.password is None:
+        return []
+    gone = [item for title, items in ours.items() if title not in hosts for item in items]
+    return [item for item in gone if item.content is not None and item.content.password == login.password][:1]
 
 
 def _of_login(login: Login, mine: Sequence[Item], tag: str, *, by_hand: bool) -> Iterator[Step]:
@@ -144,7 +154,7 @@ def _of_login(login: Login, mine: Sequence[Item], tag: str, *, by_hand: bool) ->
         yield Step(Action.CREATE, login.host, "a new tenant", login)
         return
     first, *more = mine
-    differs = list(_differences(login, first.content))
+    differs = [*(["host name"] if first.title != login.host else []), *_differences(login, first.content)]
     yield Step(
         Action.UPDATE if differs else Action.NONE,
         login.host,

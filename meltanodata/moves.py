@@ -11,12 +11,11 @@ from typing import TYPE_CHECKING, Any
 from meltanodata import interrupted
 from meltanodata.deployment import name, resources
 from meltanodata.errors import UserError
+from meltanodata.owners import PROVIDER
 from meltanodata.plan import STACK, TENANT
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping, Sequence
-
-_PROVIDER = "pulumi:providers:digitalocean"
 
 
 def tenants(exported: Mapping[str, Any], team: str) -> list[str]:
@@ -133,7 +132,7 @@ def _is_tenant_of(resource: Mapping[str, Any], team: str) -> bool:
 
 def _connects(resource: Mapping[str, Any], team: str) -> bool:
     """Whether it is the connection to a team, see teams.py."""
-    return resource["type"] == _PROVIDER and name(resource["urn"]) == team
+    return resource["type"] == PROVIDER and name(resource["urn"]) == team
 
 
 def _members(exported: Mapping[str, Any], team: str) -> set[str]:

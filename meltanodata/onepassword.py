@@ -101,12 +101,12 @@ class Vault:
             )
         return cls(os.environ[HOST].strip(), SecretStr(os.environ[TOKEN].strip()), name)
 
-    def items(self, tag: str, titles: Collection[str], looked: Callable[[], None]) -> list[Item]:
-        """The vault's login items, with the contents of those that have both the tag and one of the titles.
+    def items(self, tag: str, passed: Collection[str], looked: Callable[[], None]) -> list[Item]:
+        """The vault's login items, with the contents of those that have the tag, but for titles that are passed over.
 
         Args:
             tag: see above.
-            titles: see above.
+            passed: see above.
             looked: called after each item that was looked into; every one takes a request.
         """
         with self._asking():
@@ -114,7 +114,7 @@ class Vault:
         found = []
         for it in summaries:
             tags, content = frozenset(it.tags or ()), None
-            if tag in tags and it.title in titles:
+            if tag in tags and it.title not in passed:
                 with self._asking():
                     content = _content(self._client.get_item_by_id(it.id, self._id))
                 looked()
@@ -130,9 +130,12 @@ class Vault:
             self._written[made.id] = made.version
 
     def update(self, item: Item, login: Login) -> None:
-        """Let an item say what the login says; whatever else somebody wrote there stays."""
+        """Let an item say what the login says, its title too; whatever else somebody wrote there stays."""
         with self._asking():
             full = self._client.get_item_by_id(item.id, self._id)
+            if item.title != login.host:
+                full.title = login.host
+                full.urls = [url for url in full.urls or () if not is_website(url.href, item.title)]
             _fill(full, login)
             made = self._client.update_item(item.id, self._id, full)
             self._written[item.id] = made.version

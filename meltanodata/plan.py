@@ -16,12 +16,12 @@ from typing import TYPE_CHECKING, Any
 
 from pydantic import BaseModel, ConfigDict, JsonValue
 
-from meltanodata import deployment, impact, prices
+from meltanodata import deployment, impact, inherited, prices
 from meltanodata.errors import UserError
-from meltanodata.impact import Effect, Operation, Severity, Type
+from meltanodata.impact import Effect, LoginOutcome, Operation, Severity, Type
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Iterator, Mapping
+    from collections.abc import Iterable, Iterator, Mapping, Sequence
 
     from meltanodata.rules import Use
 
@@ -31,6 +31,9 @@ PROVIDER = "pulumi:providers:"
 
 UNKNOWN = "04da6b54-80e4-46f7-96ec-b56ff0331ba9"
 """How the engine writes a value that is known after the apply only (plugin.UnknownStringValue)."""
+
+SECRET = "[secret]"  # noqa: S105  what stands in a secret's place
+"""How the engine writes a secret value in a preview."""
 
 OPERATIONS = {
     "create": "create",
@@ -45,9 +48,8 @@ OPERATIONS = {
 }
 """The engine's operations (pkg/v3/resource/deploy/step.go) that change the world or the state, as we name them."""
 
-_COVERED = {"replace": {"replace", "create", "delete", "import"}, "create": {"create", "import"}}
-"""What may be left of a reviewed operation when the run that applied it was cut off: an object that the dead run made
-and did not note is taken over, and of a replacement only one half may be missing."""
+_ROLES = {Type.DROPLET: "droplet", Type.RECORD: "record", Type.CLUSTER: "database"}
+"""The roles of a tenant's objects, by which an approval knows the tenant from another one of the same name."""
 
 
 class Change(StrEnum):
@@ -94,6 +96,9 @@ class Row(_Frozen):
     team: str | None
     """The database team, where the plan tells it."""
     operations: tuple[Operation, ...]
+    objects: tuple[tuple[str, str], ...] | None = None
+    """Role and id of each droplet, record and database that the stack has of the tenant before; None where that was not
+    looked up, as in plans of an older version."""
 
     @property
     def severity(self) -> Severity:
@@ -153,11 +158,12 @@ class Plan(_Frozen):
         return tuple(row for row in self.rows if row.change in changes)
 
 
-def read(preview: Mapping[str, Any]) -> Plan:
+def read(preview: Mapping[str, Any], exported: Mapping[str, Any] | None = None) -> Plan:
     """The plan that a preview found.
 
     Args:
-        preview: the parsed output of `pulumi preview --json`.
+        preview: the parsed output of `pulumi preview --json`, which leaves out what stays as it is.
+        exported: the stack's state from before it, for the ids of that, too (see `Row.objects`).
 
     Raises:
         UserError: the preview failed, or is none; with the engine's own errors.
@@ -181,10 +187,14 @@ def read(preview: Mapping[str, Any]) -> Plan:
         tenant = _tenant(step["urn"], parents)
         (others if tenant is None else by_tenant[tenant]).append(step)
     before = (root.get("oldState") or {}).get("outputs") or {}
+    ids = None if exported is None else deployment.ids(exported)
     return Plan(
         stack=root["urn"].split(":", 3)[2],
         tenants=sum(UNKNOWN not in outputs.values() for outputs in (before.get("tenants") or {}).values()),
-        rows=tuple(_row(tenant, by_tenant[tenant]) for tenant in sorted(by_tenant)),
+        rows=tuple(
+            _row(tenant, by_tenant[tenant]).model_copy(update={"objects": _objects(tenant, ids)})
+            for tenant in sorted(by_tenant)
+        ),
         others=_operations(others, ""),
         providers=tuple(sorted(set(providers))),
     )
@@ -223,10 +233,16 @@ def _gained(kind: str, use: Use, gain: int) -> Team:
     return Team(name=use.team, kind=kind, before=use.used - gain, after=use.used, limit=use.limit, full=use.full)
 
 
-def unreviewed(reviewed: Plan, now: Plan) -> list[str]:
+def unreviewed(reviewed: Plan, now: Plan, *, begun: bool) -> list[str]:
     """What a plan would do beyond one that was reviewed, in words; empty when it is the same or what is left of it.
 
-    A reviewed operation that is missing is no difference: the run before, cut off, has done it already.
+    A reviewed operation that is missing is no difference: the run before, cut off, has done it already. What an
+    approval covers, and why: docs/decisions/reviewed-plans.md.
+
+    Args:
+        reviewed: the plan that somebody saw.
+        now: the plan that would be applied.
+        begun: whether a run has begun to apply the reviewed one; then what it made without noting is taken over.
     """
     news: list[str] = []
     if reviewed.stack != now.stack:
@@ -237,14 +253,60 @@ def unreviewed(reviewed: Plan, now: Plan) -> list[str]:
         if old is None:
             news.append(f"{row.tenant}: {row.change}, and the reviewed plan does not touch it ({_because(row)})")
             continue
-        added = [str(operation) for operation in _added(old.operations, row.operations)]
+        added = _added(old.operations, row.operations, begun=begun)
         why = [describe(reason) for reason in row.reasons if reason.option and reason not in old.reasons]
         if added and row.change is not old.change:
             news.append(f"{row.tenant}: {row.change} instead of {old.change} ({', '.join(why or added)})")
         elif added or why:
             news.append(f"{row.tenant}: not reviewed: {', '.join(why or added)}")
-    news.extend(f"{operation}, and it was not reviewed" for operation in _added(reviewed.others, now.others))
+        elif others := list(_other_objects(old, row)):
+            news.append(f"{row.tenant}: not the one that was reviewed: {', '.join(others)}")
+    news.extend(f"{it}, and it was not reviewed" for it in _added(reviewed.others, now.others, begun=begun))
     return news
+
+
+def union(plans: Sequence[Plan]) -> Plan:
+    """What several reviewed plans of one stack allow together; at least one.
+
+    Where two of them touch the same resource, the one that does more to it is what was reviewed.
+    """
+    first, *rest = plans
+    rows = {row.tenant: row for row in first.rows}
+    others = {operation.urn: operation for operation in first.others}
+    for plan in rest:
+        for row in plan.rows:
+            rows[row.tenant] = _both(rows[row.tenant], row) if row.tenant in rows else row
+        others = _more(others, plan.others)
+    return first.model_copy(
+        update={
+            "rows": tuple(rows[tenant] for tenant in sorted(rows)),
+            "others": tuple(others[urn] for urn in sorted(others)),
+        }
+    )
+
+
+_DOES_MORE = ("update", "import", "create", "replace", "delete")
+
+
+def _both(one: Row, other: Row) -> Row:
+    operations = _more({operation.urn: operation for operation in one.operations}, other.operations)
+    changes = list(Change)
+    return max(one, other, key=lambda row: changes.index(row.change)).model_copy(
+        update={
+            "operations": tuple(operations[urn] for urn in sorted(operations)),
+            "reasons": tuple(dict.fromkeys([*one.reasons, *other.reasons])),
+        }
+    )
+
+
+def _more(known: Mapping[str, Operation], others: Iterable[Operation]) -> dict[str, Operation]:
+    found = dict(known)
+    for operation in others:
+        old = found.get(operation.urn, operation)
+        most = max(old, operation, key=lambda it: _DOES_MORE.index(it.op))
+        properties = tuple(sorted({*old.properties, *operation.properties}))
+        found[operation.urn] = most.model_copy(update={"properties": properties})
+    return found
 
 
 def describe(reason: Reason) -> str:
@@ -258,28 +320,81 @@ def _because(row: Row) -> str:
     return ", ".join(map(describe, row.reasons)) or ", ".join(map(str, row.operations))
 
 
-def _added(reviewed: Iterable[Operation], now: Iterable[Operation]) -> list[Operation]:
-    """The operations that no reviewed one covers."""
+def _added(reviewed: Iterable[Operation], now: Iterable[Operation], *, begun: bool) -> list[str]:
+    """The operations that no reviewed one covers, in words."""
     known = {operation.urn: operation for operation in reviewed}
+    news = []
+    for operation in now:
+        seen = known.get(operation.urn)
+        if seen is None:
+            news.append(str(operation))
+        elif (other := _beyond(seen, operation, begun=begun)) is not None:
+            news.append(f"{operation}{other}")
+    return news
 
-    def covered(operation: Operation) -> bool:
-        old = known.get(operation.urn)
-        if old is None:
-            return False
-        if old.op == operation.op == "update":
-            return set(operation.properties) <= set(old.properties)
-        return operation.op in _COVERED.get(old.op, {old.op})
 
-    return [operation for operation in now if not covered(operation)]
+def _beyond(seen: Operation, now: Operation, *, begun: bool) -> str | None:
+    """What an operation does beyond the reviewed one on the same resource; None if that covers it.
+
+    Of a replacement one half may be left, of a take-over the update, and of a creation the object that the state has no
+    note of.
+    """
+    match seen.op, now.op:
+        # Plans of an older version say `update` of what is taken over and updated.
+        case ("update" | "import", "update" | "import"):
+            wider = not set(now.properties) <= set(seen.properties)
+            return "" if wider else _other_id(seen, now) or _other_value(seen, now)
+        case ("delete", "delete") | ("replace", "replace" | "delete"):
+            return _other_id(seen, now)
+        case ("create" | "replace", "create"):
+            return None
+        case ("create" | "replace", "import"):
+            ours = begun and _bare(now.id) != seen.id
+            return None if ours else f": {now.id}, which no run of this plan made"
+        case _:
+            return ""
+
+
+def _other_id(seen: Operation, now: Operation) -> str | None:
+    """That two operations are on two objects. Only DigitalOcean's count: a Command or a password is none."""
+    if not now.type.startswith("digitalocean:") or _bare(seen.id) == _bare(now.id):
+        return None
+    return f": {now.id}, and {seen.id or 'none'} was reviewed"
+
+
+def _other_value(seen: Operation, now: Operation) -> str | None:
+    """That an update sets another value than the reviewed one; one that was not known then may be any."""
+    values = dict(now.values)
+    for name, value in seen.values:
+        if name in now.properties and values.get(name) != value:
+            return f": {name} {values.get(name, 'known after the apply')}, and {value} was reviewed"
+    return None
+
+
+def _other_objects(seen: Row, now: Row) -> Iterator[str]:
+    """The objects of a tenant that are others than those reviewed, unless the reviewed plan made or took them."""
+    if seen.objects is None or now.objects is None:
+        return
+    before = dict(seen.objects)
+    made = {operation.role for operation in seen.operations if operation.op in ("create", "replace")}
+    before |= {operation.role: _bare(operation.id) or "" for operation in seen.operations if operation.op == "import"}
+    for role, id_ in now.objects:
+        if role not in made and before.get(role) != id_:
+            yield f"its {role} is {id_}, and {before.get(role, 'none')} was reviewed"
+
+
+def _bare(id_: str | None) -> str | None:
+    """An object's id as the state has it; for the import of a record it stands after the domain and a comma."""
+    return None if id_ is None else id_.rsplit(",", 1)[-1]
 
 
 def _fact(operation: Operation) -> list[Any]:
-    return [operation.op, operation.urn, sorted(operation.properties), operation.op == "import" and operation.id]
+    id_ = operation.id if operation.type.startswith("digitalocean:") else None
+    return [operation.op, operation.urn, sorted(operation.properties), id_, operation.values]
 
 
 def _type(urn: str) -> str:
-    """A resource's own type, without its parents': the last of `$` in the third part of its URN."""
-    return urn.split("::", 3)[2].rsplit("$", 1)[-1]
+    return deployment.kind(urn)
 
 
 def _parent(step: Mapping[str, Any]) -> str | None:
@@ -298,16 +413,37 @@ def _tenant(urn: str | None, parents: Mapping[str, str | None]) -> str | None:
 
 
 def _operations(steps: Iterable[Mapping[str, Any]], tenant: str) -> tuple[Operation, ...]:
-    """One operation a resource: the two or three steps of a replacement are one."""
+    """One operation a resource: the two or three steps of a replacement are one, and so are those of a take-over.
+
+    What is taken over and differs has a step that imports it and one that updates it.
+    """
     found: dict[str, Operation] = {}
     for step in steps:
         operation = _operation(step, tenant)
         old = found.get(operation.urn)
-        if old is not None and "replace" in (old.op, operation.op):
-            properties = tuple(sorted({*old.properties, *operation.properties}))
-            operation = operation.model_copy(update={"op": "replace", "properties": properties})
+        both = () if old is None else (old.op, operation.op)
+        if old is not None and "replace" in both:
+            # First, also of what is taken over: it would be deleted.
+            operation = _joined(old, operation).model_copy(update={"op": "replace"})
+        elif old is not None and "import" in both:
+            taken = old if old.op == "import" else operation
+            operation = _joined(old, operation).model_copy(update={"op": "import", "id": taken.id})
         found[operation.urn] = operation
     return tuple(found[urn] for urn in sorted(found))
+
+
+def _joined(first: Operation, second: Operation) -> Operation:
+    """Two steps on one resource as one."""
+    return second.model_copy(
+        update={
+            "properties": tuple(sorted({*first.properties, *second.properties})),
+            "id": first.id or second.id,
+            # The step that deletes knows only what there was, the one that makes what there will be.
+            "idle": first.idle and second.idle,
+            "object_name": first.object_name or second.object_name,
+            "values": tuple(sorted({**dict(first.values), **dict(second.values)}.items())),
+        }
+    )
 
 
 def _operation(step: Mapping[str, Any], tenant: str) -> Operation:
@@ -315,16 +451,27 @@ def _operation(step: Mapping[str, Any], tenant: str) -> Operation:
     inputs = new.get("inputs") or old.get("inputs") or {}
     op = OPERATIONS[step["op"]]
     object_name = inputs.get("name")
+    properties = _properties(step) if old and new and op in {"update", "replace"} else ()
+    at_digitalocean = op == "update" and _type(urn).startswith("digitalocean:")
     return Operation(
         op=op,
         urn=urn,
         type=_type(urn),
         role=deployment.name(urn).removeprefix(f"{tenant}-"),
-        properties=_properties(step) if old and new and op in {"update", "replace"} else (),
+        properties=properties,
         id=(new.get("importID") or new.get("id")) if op == "import" else old.get("id"),
         idle=inputs.get("triggers") == [""],
         object_name=object_name if isinstance(object_name, str) and object_name != UNKNOWN else None,
+        values=tuple(_values(properties, inputs)) if at_digitalocean else (),
     )
+
+
+def _values(properties: Iterable[str], inputs: Mapping[str, JsonValue]) -> Iterator[tuple[str, str]]:
+    """See `Operation.values`."""
+    for name in properties:
+        text = json.dumps(inputs.get(name))
+        if UNKNOWN not in text and SECRET not in text:
+            yield name, _text(inputs.get(name)) or "none"
 
 
 def _properties(step: Mapping[str, Any]) -> tuple[str, ...]:
@@ -337,10 +484,18 @@ def _properties(step: Mapping[str, Any]) -> tuple[str, ...]:
     return tuple(sorted({path.split(".")[0].split("[")[0] for path in paths}))
 
 
+def _objects(tenant: str, ids: Mapping[tuple[str, str], str] | None) -> tuple[tuple[str, str], ...] | None:
+    """See `Row.objects`."""
+    if ids is None:
+        return None
+    known = ((role, ids.get((kind, f"{tenant}-{role}"))) for kind, role in _ROLES.items())
+    return tuple((role, id_) for role, id_ in known if id_ is not None)
+
+
 def _row(tenant: str, steps: list[Mapping[str, Any]]) -> Row:
     component = next((step for step in steps if _type(step["urn"]) == TENANT), None)
     operations = _operations(steps, tenant)
-    change = _change(component, operations)
+    change = change_of(operations)
     old, new = _inputs(component, "oldState"), _inputs(component, "newState")
     reasons = _reasons(change, old, new, steps, operations)
     options = frozenset(reason.what for reason in reasons if reason.option)
@@ -348,25 +503,45 @@ def _row(tenant: str, steps: list[Mapping[str, Any]]) -> Row:
         tenant=tenant,
         change=change,
         reasons=reasons,
-        effects=impact.effects(change, operations, options),
+        effects=impact.effects(change, operations, options, _login(component, operations)),
         cost=None if component is None else Cost(before=_cost(_paid(old, new, operations)), after=_cost(new)),
         team=str(team) if (team := (new or old).get("database_team")) else None,
         operations=operations,
     )
 
 
-def _change(component: Mapping[str, Any] | None, operations: tuple[Operation, ...]) -> Change:
-    op = None if component is None else component["op"]
-    machines = [operation for operation in operations if operation.type in (Type.DROPLET, Type.CLUSTER)]
-    if op == "delete":
+def change_of(operations: Iterable[Operation]) -> Change:
+    """What happens to a tenant, by the operations on its component and its resources."""
+    known = tuple(operations)
+    whole = {operation.op for operation in known if operation.type == TENANT}
+    machines = [operation for operation in known if operation.type in (Type.DROPLET, Type.CLUSTER)]
+    if "delete" in whole:
         return Change.DESTROYED
     if any(operation.op == "import" for operation in machines):
         return Change.ADOPTED
-    if op == "create":
+    if "create" in whole:
         return Change.CREATED
     if any(operation.op in ("replace", "create", "delete") for operation in machines):
         return Change.REPLACED
     return Change.CHANGED
+
+
+def _login(component: Mapping[str, Any] | None, operations: Iterable[Operation]) -> LoginOutcome | None:
+    """What becomes of a login that the tenant's droplet was taken over with, or is now; None for any other."""
+    droplet = next((operation.op for operation in operations if operation.type == Type.DROPLET), None)
+    if component is None or component["op"] == "delete":
+        # One that stays as it is is not in the preview: then a run that was killed has declared the tenant.
+        return LoginOutcome.BEGUN if component is None and droplet == "import" else None
+    old, new = _inputs(component, "oldState"), _inputs(component, "newState")
+    if inherited.keeps_login(new):
+        return LoginOutcome.KEPT if droplet == "import" else None
+    if droplet == "import" and component["op"] != "create":
+        return LoginOutcome.OURS
+    if droplet != "import" and not inherited.keeps_secrets(old):
+        return None
+    if inherited.keeps_secrets(new) or droplet not in {None, "import", "update"}:
+        return LoginOutcome.PASSWORD if droplet == "import" or inherited.keeps_login(old) else None
+    return LoginOutcome.ALL_NEW
 
 
 def _inputs(step: Mapping[str, Any] | None, state: str) -> Mapping[str, JsonValue]:
@@ -404,14 +579,33 @@ def _reasons(
         return (Reason(what="takes over " + ", ".join(taken)),)
     if change is Change.CREATED:
         return (Reason(what="a new entry", option=True),)
+    old, new = _options(old), _options(new)
     options = tuple(
         Reason(what=option, before=_text(old.get(option)), after=_text(new.get(option)), option=True)
         for option in sorted({*old, *new})
         if old.get(option) != new.get(option)
     )
+    if all(reason.what != "rebuild" for reason in options):
+        options += tuple(_rebuilds(steps))
     told = {(reason.before, reason.after) for reason in options}
     found = [reason for reason in _found(steps, explained=bool(options)) if (reason.before, reason.after) not in told]
     return (*options, *found)
+
+
+def _rebuilds(steps: Iterable[Mapping[str, Any]]) -> Iterator[Reason]:
+    """A rebuild that a run which was killed had begun: the component has the new count, and the droplet not yet."""
+    for step in steps:
+        before, after = ((step.get(state) or {}).get("replacementTrigger") for state in ("oldState", "newState"))
+        if _type(step["urn"]) == Type.DROPLET and None not in (before, after) and before != after:
+            yield Reason(what="rebuild", before=_text(before), after=_text(after), option=True)
+
+
+def _options(inputs: Mapping[str, JsonValue]) -> dict[str, JsonValue]:
+    """A component's inputs without the notes on its login, which the effects tell."""
+    options = {name: value for name, value in inputs.items() if name != inherited.DROPLET}
+    adopt = options.pop("adopt", None)
+    names = {name: value for name, value in adopt.items() if name != "login"} if isinstance(adopt, dict) else {}
+    return {**options, "adopt": names} if names else options
 
 
 def _found(steps: Iterable[Mapping[str, Any]], *, explained: bool) -> Iterator[Reason]:

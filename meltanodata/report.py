@@ -18,11 +18,12 @@ from meltanodata.impact import Severity
 from meltanodata.plan import Change, Plan, Reason, Row, Team, describe
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterable, Iterator, Sequence
+    from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 
     from meltanodata.deploy import Result
     from meltanodata.drift import Drift
     from meltanodata.guard import Stop
+    from meltanodata.impact import Effect
     from meltanodata.rules import Use
 
 MARKER = "<!-- meltanodata plan -->"
@@ -68,24 +69,61 @@ def stacks(uses: Iterable[tuple[str, Sequence[Use]]]) -> Table:
     return table
 
 
-def comment(reviews: Sequence[Review], *, failed: Sequence[str] = (), limit: int = LIMIT) -> str:
+def comment(
+    reviews: Sequence[Review],
+    *,
+    failed: Mapping[str, str] | None = None,
+    request: Stop | None = None,
+    notes: Sequence[str] = (),
+    unreadable: str | None = None,
+    limit: int = LIMIT,
+) -> str:
     """One sticky comment for all stacks that a pull request touches, in GitHub's Markdown.
-
-    `failed` are the stacks whose preview failed.
 
     The more there is to say, the more is folded: first tenants to whom the same happens, then the reasons, then the
     names. What is left out is always counted, and the worst is told first.
+
+    Args:
+        reviews: the plans, as the guard sees them.
+        failed: why a stack has no plan, by its name.
+        request: what the guard says of the request as a whole.
+        notes: what else there is to know, a sentence each.
+        unreadable: why nothing can be known.
+        limit: the longest text.
     """
     text = ""
     for level in _LEVELS:
-        sections = [f"### ❌ `{stack}`: the preview failed, and the job's log says why" for stack in failed]
+        sections = []
+        if unreadable is not None:
+            sections.append(f"### ❌ What the request changes cannot be judged\n\nWhy: {_cell(unreadable, _STOP)}")
+        if request is not None:
+            sections.append(_of_request(request))
+        sections += _without_plan(failed or {})
+        sections += [f"> [!WARNING]\n> {_cell(note, _STOP)}" for note in notes[:_SECTIONS]]
         sections += [_section(review, level) for review in reviews]
         if not sections:
             sections = ["No tenant is touched."]
         text = "\n\n".join([MARKER, *sections]) + "\n"
         if len(text) <= limit:
             break
-    return text
+    return text if len(text) <= limit else f"{text[: limit - len(_CUT)]}{_CUT}"
+
+
+_SECTIONS, _STOP = 30, 4000
+"""Stacks without a plan that a comment names, and characters of what the guard says."""
+_CUT = "\n\nThere is more to say than fits into one comment: `meltanodata plan` shows it.\n"
+
+
+def _without_plan(failed: Mapping[str, str]) -> Iterator[str]:
+    for stack, why in list(failed.items())[:_SECTIONS]:
+        yield f"### ❌ {_code(stack)}: {_cell(why)}"
+    if len(failed) > _SECTIONS:
+        yield f"### ❌ {len(failed) - _SECTIONS} more without a plan"
+
+
+def _of_request(stop: Stop) -> str:
+    title = "A plan below is the word of the request's own program: what that does, its diff alone can tell."
+    return _alert("WARNING" if stop.allowed else "CAUTION", title, [stop])
 
 
 def outcome_table(results: Sequence[Result]) -> Table:
@@ -199,7 +237,7 @@ _LEVELS = (
 def _section(review: Review, level: _Level) -> str:
     plan = review.plan
     worst = max((row.severity for row in plan.rows), default=Severity.NONE)
-    parts = [f"### {ICONS[worst]} `{plan.stack}`: {_summary(plan)}"]
+    parts = [f"### {ICONS[worst]} {_code(plan.stack)}: {_summary(plan)}"]
     if review.stopped:
         parts.append(_alert("CAUTION", "The guard stops this plan.", review.stopped))
     if allowed := [stop for stop in review.stops if stop.allowed]:
@@ -210,7 +248,7 @@ def _section(review: Review, level: _Level) -> str:
     if not level.details:
         parts.append("There is too much to say for one comment: `meltanodata plan` shows every reason.")
     if plan.teams:
-        parts.append(f"Capacity: {_cell(_capacity(plan.teams))}")
+        parts.append(f"Capacity: {_cell(_capacity(plan.teams), 2000)}")
     if plan.others:
         shown = [f"- {_cell(str(operation))}" for operation in plan.others[: level.names][:20]]
         parts.append("\n".join([f"Besides, what is no tenant's changes ({len(plan.others)}):", *shown]))
@@ -219,7 +257,13 @@ def _section(review: Review, level: _Level) -> str:
 
 
 def _alert(kind: str, title: str, stops: Iterable[Stop]) -> str:
-    return "\n".join([f"> [!{kind}]", f"> **{title}**", *(f"> - {_cell(str(stop))}" for stop in stops)])
+    return "\n".join(
+        [
+            f"> [!{kind}]",
+            f"> **{title}**",
+            *(f"> - {_cell(stop.message, _STOP)} {_cell(stop.advice)}" for stop in stops),
+        ]
+    )
 
 
 def _groups(rows: Iterable[Row], level: _Level) -> list[list[Row]]:
@@ -236,18 +280,18 @@ def _groups(rows: Iterable[Row], level: _Level) -> list[list[Row]]:
 def _line(rows: list[Row], level: _Level) -> str:
     first = rows[0]
     if len(rows) == 1:
-        who = f"**{first.tenant}**"
-        people = [_strong(str(effect), effect.severity) for effect in first.effects]
+        who = f"**{_cell(first.tenant)}**"
+        people = [_effect(effect) for effect in first.effects]
     else:
-        names = ", ".join(row.tenant for row in rows[: level.names])
+        names = ", ".join(_cell(row.tenant) for row in rows[: level.names])
         more = f" and {len(rows) - level.names} more" if len(rows) > level.names else ""
         who = f"<details><summary><b>{len(rows)} tenants</b></summary>{names}{more}</details>"
         people = [_strong(text, severity) for severity, text in _effects(first)]
     cells = [
         who,
         first.change,
-        "<br>".join(map(_reason, first.reasons)) + _cell(_where(first)),
-        "<br>".join(people),
+        _lines(list(map(_reason, first.reasons))) + _cell(_where(first)),
+        _lines(people),
         _money(first),
     ]
     if not level.details:
@@ -276,20 +320,53 @@ def _reason(reason: Reason) -> str:
     return f"{_cell(reason.what)}: {' → '.join(values)}"
 
 
+def _lines(texts: Sequence[str]) -> str:
+    """The lines of a cell, and how many more there are."""
+    rest = len(texts) - _LINES
+    return "<br>".join([*texts[:_LINES], *([f"and {rest} more"] if rest > 0 else [])])
+
+
+def _effect(effect: Effect) -> str:
+    """A consequence for this tenant. What it is about, an address say, is shown as written and leads nowhere."""
+    text = _strong(effect.text, effect.severity)
+    return f"{text}: {_code(effect.about)}" if effect.about else text
+
+
 def _strong(text: str, severity: Severity) -> str:
     """A loss in bold type, up to its colon."""
     head, colon, rest = text.partition(":")
     return f"**{_cell(head + colon)}**{_cell(rest)}" if severity is Severity.LOSS else _cell(text)
 
 
-def _cell(text: str) -> str:
-    """Text that stays text in a table's cell."""
-    return re.sub(r"([\\`*<>|~\[\]])", r"\\\1", re.sub(r"\s+", " ", text))
+_LONGEST, _LINES = 600, 30
+"""Characters of one text, and lines of one cell."""
+_MARKUP = re.compile(r"[\\`*<>|~\[\]&$]|(?<![A-Za-z0-9])_|_(?![A-Za-z0-9])")
+_BLOCK = re.compile(r"^\s*(?=[#+=-])|^\s*\d+(?=[.)])")
+"""What makes a heading or a list of a line that begins so."""
+_REFERENCE = re.compile(r"@|#(?=\w)|:(?=//)|(?i:www)(?=\.)")
+"""What GitHub makes a link of, or calls somebody by, in text that is not code."""
+_JOINER = "\N{WORD JOINER}"
+"""Is not seen, takes no place and ends a reference: no backslash keeps GitHub from one."""
+
+
+def _cell(text: str, longest: int = _LONGEST) -> str:
+    """Text that stays text in a table's cell: no markup, no link, nobody called by an @name, and not endless."""
+    joined = _REFERENCE.sub(lambda found: f"{found[0]}{_JOINER}", _plain(text, longest))
+    return _BLOCK.sub(r"\g<0>\\", _MARKUP.sub(r"\\\g<0>", joined))
 
 
 def _code(text: str) -> str:
     """A value as written, which also calls nobody by an @name."""
-    return "`" + " ".join(text.split()).replace("`", "'").replace("|", "\\|") + "`"
+    value = _plain(text.strip(), _LONGEST).replace("`", "'")
+    # A backslash before the one that keeps a pipe in its cell would be kept in its stead.
+    return "`" + (value.replace("\\|", f"\\{_JOINER}|").replace("|", "\\|") or " ") + "`"
+
+
+def _plain(text: str, longest: int) -> str:
+    """On one line, without what is not printed (a line's direction, say), and cut where it is too long."""
+    words = re.sub(r"\s+", " ", text)
+    shown = "".join(letter if letter.isprintable() else "�" for letter in words[: longest + 1])
+    return shown if len(shown) <= longest else f"{shown[:longest]}…"
 
 
 def _worst_first(rows: Iterable[Row]) -> list[Row]:

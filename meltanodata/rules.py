@@ -13,14 +13,14 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from meltanodata.errors import Problem
-from meltanodata.fleet import CLUSTER_NAME_LENGTH, cluster_name, tenant_of_cluster
+from meltanodata.fleet import CLUSTER_NAME_LENGTH, Options, cluster_name, tenant_of_cluster
 from meltanodata.settings import NAMESPACE, file_of
 from meltanodata.wording import did_you_mean, listing, show
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping, Sequence
 
-    from meltanodata.fleet import Fleet, Options, Row
+    from meltanodata.fleet import Fleet, Row
     from meltanodata.settings import Settings
 
 
@@ -37,7 +37,7 @@ def problems(
     """
     found = [
         *stacks_agree(stacks),
-        *teams_stated(fleet, stacks),
+        *teams_stated(fleet, stacks, held or {}),
         *teams_known(fleet, stacks),
         *teams_within_limits(fleet, stacks),
         *droplets_within_limit(fleet, stacks),
@@ -48,7 +48,7 @@ def problems(
     if held is not None:
         found += [*full_teams_gain_nobody(fleet, stacks, held), *nobody_changes_team(fleet, held)]
     if before is not None:
-        found += [*counts_go_up(fleet, before), *postgres_goes_up(fleet, before)]
+        found += [*counts_go_up(fleet, before), *postgres_goes_up(fleet, before), *wiped_were_demos(fleet, before)]
     return sorted(found)
 
 
@@ -147,9 +147,37 @@ def homes(before: Fleet) -> dict[str, str]:
     return {row.key: row.options.database_team for row in before.rows if row.options.database_team is not None}
 
 
+def homes_before(fleet: Fleet, before: Fleet) -> dict[str, str]:
+    """The same for the tenants as they are called now."""
+    held = homes(before)
+    return held | {new: held[old] for new, old in renamed(fleet, before).items() if old in held}
+
+
+def renamed(fleet: Fleet, before: Fleet) -> dict[str, str]:
+    """The tenants that an older version of the file has under another name, by the database that both name."""
+    now, old = {row.key for row in fleet.rows}, {row.key for row in before.rows}
+    gone = {_database_of(row): row.key for row in before.rows if row.key not in now}
+    found = {}
+    for row in fleet.rows:
+        named = row.options.adopt.database if row.options.adopt and row.key not in old else None
+        if named and (key := gone.get(named) or gone.get(tenant_of_cluster(named) or "")):
+            found[row.key] = key
+    return found
+
+
+def _database_of(row: Row) -> str:
+    """By what a tenant's database is found: a name, or the tenant's in it."""
+    return (row.options.adopt and row.options.adopt.database) or row.key
+
+
 def is_missing_team(row: Row) -> bool:
     """Whether an entry has no team yet; one with a wrong value has, and its own problem."""
     return row.options.database_team is None and not row.states_wrongly("database_team")
+
+
+def has_unknown_options(row: Row) -> bool:
+    """Whether an entry has options that do not exist."""
+    return not row.places.keys() <= Options.model_fields.keys()
 
 
 def stacks_agree(stacks: Sequence[Settings]) -> Iterator[Problem]:
@@ -170,14 +198,30 @@ def stacks_agree(stacks: Sequence[Settings]) -> Iterator[Problem]:
                 yield Problem(file_of(stack.stack), 0, 0, f"{message}; stacks of one fleet share it")
 
 
-def teams_stated(fleet: Fleet, stacks: Sequence[Settings]) -> Iterator[Problem]:
-    """Every tenant states its team; the message says which one it would get."""
+def teams_stated(fleet: Fleet, stacks: Sequence[Settings], held: Mapping[str, str]) -> Iterator[Problem]:
+    """Every tenant states its team; the message says which one it has, or which one a new tenant would get.
+
+    Nothing of an entry with an option that does not exist: that has its own problem, and may be the team, misspelt.
+    """
     would_be = placement(fleet, stacks)
+    yield from teams_kept(fleet, held)
     for row in fleet.rows:
-        if row.key in would_be:
+        if row.key in would_be and row.key not in held and not has_unknown_options(row):
             team = would_be[row.key]
-            remedy = f"it would be {show(team)}: run meltanodata assign" if team else no_room(stacks)
-            yield fleet.problem(row, "database_team", f"database_team is missing; {remedy}")
+            remedy = f"a new tenant gets {show(team)} by: meltanodata assign" if team else no_room(stacks)
+            message = (
+                "database_team is missing. If the tenant has a database already, write the team that it is in"
+                f" (git log -p {fleet.file}); {remedy}"
+            )
+            yield fleet.problem(row, "database_team", message)
+
+
+def teams_kept(fleet: Fleet, held: Mapping[str, str]) -> Iterator[Problem]:
+    """No tenant that has a database loses its team."""
+    for row in fleet.rows:
+        if is_missing_team(row) and (home := held.get(row.key)) is not None and not has_unknown_options(row):
+            message = f"database_team is missing, and its database is in {show(home)}; write database_team: {home}"
+            yield fleet.problem(row, "database_team", message)
 
 
 def room_for_all(fleet: Fleet, stacks: Sequence[Settings]) -> Iterator[Problem]:
@@ -246,14 +290,24 @@ def wiped_are_demos(fleet: Fleet) -> Iterator[Problem]:
             yield fleet.problem(row, "wipe_database", message)
 
 
+def wiped_were_demos(fleet: Fleet, before: Fleet) -> Iterator[Problem]:
+    """Only who was a demo already is wiped, so that no single edit makes a customer's database one that may be."""
+    demos = {row.key for row in before.rows if row.options.demo}
+    for row in fleet.rows:
+        options = row.options
+        if options.wipe_database is not None and options.demo and row.key not in demos:
+            message = "wipe_database is for who was a demo before; remove it and merge demo: true first"
+            yield fleet.problem(row, "wipe_database", message)
+
+
 def names_used_once(fleet: Fleet, stacks: Sequence[Settings]) -> Iterator[Problem]:
     """No droplet, record or cluster belongs to two tenants, one of whom would take over the other's."""
     owners: dict[tuple[str, str], str] = {}
     for row in fleet.rows:
-        for kind, name in _names(row, stacks[0].domain):
+        for kind, name in names_of_row(row, stacks[0].domain):
             owners.setdefault((kind, name), row.key)
     for row in fleet.rows:
-        for kind, name in _names(row, stacks[0].domain):
+        for kind, name in names_of_row(row, stacks[0].domain):
             found_by = tenant_of_cluster(name) if kind == "database" else None
             owner = owners.get((kind, found_by or ""), owners[kind, name])
             if owner != row.key:
@@ -261,13 +315,13 @@ def names_used_once(fleet: Fleet, stacks: Sequence[Settings]) -> Iterator[Proble
                 yield fleet.problem(row, "adopt", message)
 
 
-def _names(row: Row, domain: str) -> Iterator[tuple[str, str]]:
-    """What a tenant's objects are found by; a cluster not adopted by its name is by the tenant's."""
+def names_of_row(row: Row, domain: str) -> Iterator[tuple[str, str]]:
+    """What a tenant's objects are found by, kind and name; a cluster not adopted by its name is by the tenant's."""
     adopt = row.options.adopt
     record = (adopt and adopt.record) or row.key
     yield "droplet", (adopt and adopt.droplet) or f"{record}.{domain}"
     yield "record", record
-    yield "database", (adopt and adopt.database) or row.key
+    yield "database", _database_of(row)
 
 
 def full_teams_gain_nobody(fleet: Fleet, stacks: Sequence[Settings], held: Mapping[str, str]) -> Iterator[Problem]:
@@ -312,4 +366,5 @@ def postgres_goes_up(fleet: Fleet, before: Fleet) -> Iterator[Problem]:
 
 def _in_both(fleet: Fleet, before: Fleet) -> Iterator[tuple[Row, Options]]:
     old = {row.key: row.options for row in before.rows}
+    old |= {new: old[key] for new, key in renamed(fleet, before).items()}
     return ((row, old[row.key]) for row in fleet.rows if row.key in old)

@@ -46,6 +46,18 @@ def _unmarked(name: str) -> str:
 _TeamName = Annotated[str, Field(min_length=1), AfterValidator(_unmarked)]
 
 
+_AtDigitalOcean = Annotated[
+    str | None,
+    Field(
+        min_length=1,
+        title="a team's name at DigitalOcean",
+        description="What DigitalOcean calls the team, without the mark (full), where it is not `name`.",
+        examples=["MeltanoData DBs 1"],
+    ),
+    AfterValidator(lambda name: name and _unmarked(name)),
+]
+
+
 class DatabaseTeam(_Frozen):
     """A DigitalOcean team that holds database clusters."""
 
@@ -63,6 +75,7 @@ class DatabaseTeam(_Frozen):
         description="Takes no more tenants, whatever its limit.",
         examples=[True],
     )
+    account: _AtDigitalOcean = None
 
 
 class DropletTeam(_Frozen):
@@ -76,6 +89,7 @@ class DropletTeam(_Frozen):
         description="DigitalOcean's limit for the team.",
         examples=[500],
     )
+    account: _AtDigitalOcean = None
 
 
 class Guard(_Frozen):
@@ -283,6 +297,19 @@ class Settings(_Frozen):
         """The names of all teams whose tokens the program needs: the droplets' first."""
         return tuple(dict.fromkeys([self.droplet_team.name, *(team.name for team in self.database_teams)]))
 
+    @property
+    def names_at_digitalocean(self) -> dict[str, str]:
+        """What DigitalOcean calls each of the teams, without the mark (full), by its name here."""
+        named = {team.name: team.account or team.name for team in self.database_teams}
+        return {**named, self.droplet_team.name: self.droplet_team.account or self.droplet_team.name}
+
+    def name_setting(self, team: str) -> str:
+        """Where a team's name at DigitalOcean is set, in Pulumi's notation."""
+        if team == self.droplet_team.name:
+            return f"{NAMESPACE}:droplet_team.account"
+        index = [known.name for known in self.database_teams].index(team)
+        return f"{NAMESPACE}:database_teams[{index}].account"
+
 
 class Secrets(_Frozen):
     """What a stack's config holds encrypted. Neither repr nor str shows any of it."""
@@ -331,6 +358,16 @@ def from_config(config: Mapping[str, str], stack: str, now: datetime) -> tuple[S
     prefix = f"{NAMESPACE}:"
     values = {name.removeprefix(prefix): value for name, value in config.items() if name.startswith(prefix)}
     return of(with_other_tokens(values), stack, now)
+
+
+def tokens(config: Mapping[str, str]) -> dict[str, SecretStr]:
+    """The teams' tokens alone, as far as there are any, for who can do without: what else is wrong does not matter."""
+    prefix = f"{NAMESPACE}:"
+    values = {name.removeprefix(prefix): value for name, value in config.items() if name.startswith(prefix)}
+    found = _from_json(with_other_tokens(values).get("tokens"))
+    if not isinstance(found, dict):
+        return {}
+    return {str(team): SecretStr(token.strip()) for team, token in found.items() if isinstance(token, str)}
 
 
 def ssh_private_key(config: Mapping[str, str], stack: str) -> SecretStr:
@@ -426,6 +463,10 @@ def parse(source: Document, stack: str) -> Settings:
         if name in _PUBLIC and any(_leaves_encrypted(value)):
             message = "is encrypted, and the commands read this file without its passphrase"
             report.add((name,), message, _public_remedy((name,), Settings.model_fields[name], report))
+    for name, value in given.items():
+        for text in value.misread():
+            message = f"holds {text.text}, which is {text.read_as} to other readers of YAML"
+            report.add((name,), message, f"In {source.file}, {document.quoted(text.text)}")
     # A plain value reaches the program as text whatever its type here; a structured one keeps its types.
     values = {
         name: value.text if isinstance(value.data, str | int | Decimal) else value.plain()

@@ -8,11 +8,12 @@ from typing import TYPE_CHECKING
 
 from meltanodata import document, settings
 from meltanodata.errors import Problem, ProblemsError, UserError
+from meltanodata.influence import Kind
 from meltanodata.settings import DIGITALOCEAN, NAMESPACE, Settings
 from meltanodata.wording import did_you_mean, listing, show
 
 if TYPE_CHECKING:
-    from collections.abc import Collection, Sequence
+    from collections.abc import Iterable, Mapping, Sequence
     from pathlib import Path
 
     from meltanodata.fleet import Fleet
@@ -78,7 +79,7 @@ class Project:
                 problems += error.problems
         if problems:
             raise ProblemsError(problems)
-        return _sorted(found)
+        return in_order(found)
 
     def fleet(self, stack: str | None) -> tuple[Settings, ...]:
         """The stacks that form one fleet with the named one; without a name, those on DigitalOcean itself.
@@ -90,16 +91,7 @@ class Project:
         stacks = self.stacks()
         if not stacks:
             raise UserError(f"no stack has settings yet: there is no Pulumi.<stack>.yaml with them in {self.root}")
-        names = [settings.stack for settings in stacks]
-        if stack is not None and stack not in names:
-            raise UserError(f"there is no stack {show(stack)}.{did_you_mean(stack, names)} There are: {listing(names)}")
-        urls = {settings.stack: settings.api_url for settings in stacks}
-        if len(set(urls.values())) > 1 or stack is not None:
-            url = urls[stack] if stack is not None else DIGITALOCEAN
-            stacks = tuple(settings for settings in stacks if settings.api_url == url)
-        if not stacks:
-            raise UserError(f"say which stack is meant: --stack {listing(names)}")
-        return stacks
+        return fleet_among(stacks, stack)
 
     def stacks_meant(self, stack: str | None) -> tuple[Settings, ...]:
         """The named stack alone; without a name, all those of the fleet on DigitalOcean itself.
@@ -111,16 +103,34 @@ class Project:
         return tuple(found for found in self.fleet(stack) if stack is None or found.stack == stack)
 
 
-def touched(stacks: Sequence[Settings], before: Fleet, after: Fleet, files: Collection[str]) -> list[str]:
+def fleet_among(stacks: Sequence[Settings], stack: str | None) -> tuple[Settings, ...]:
+    """Those of some stacks that form one fleet with the named one; without a name, those on DigitalOcean itself.
+
+    Raises:
+        UserError: there is no such stack, or the name is needed.
+    """
+    names = [settings.stack for settings in stacks]
+    if stack is not None and stack not in names:
+        raise UserError(f"there is no stack {show(stack)}.{did_you_mean(stack, names)} There are: {listing(names)}")
+    urls = {settings.stack: settings.api_url for settings in stacks}
+    if len(set(urls.values())) > 1 or stack is not None:
+        url = urls[stack] if stack is not None else DIGITALOCEAN
+        stacks = [settings for settings in stacks if settings.api_url == url]
+    if not stacks:
+        raise UserError(f"say which stack is meant: --stack {listing(names)}")
+    return tuple(stacks)
+
+
+def touched(stacks: Sequence[Settings], before: Fleet, after: Fleet, files: Mapping[str, Kind]) -> list[str]:
     """The stacks whose plan a change can alter, in the fleet's order.
 
     Args:
         stacks: of the fleet.
         before: the fleet file as it was.
         after: the fleet file as it is.
-        files: all files that differ, relative to the project's folder.
+        files: all files that differ, relative to the project's folder, and what each is.
     """
-    if any(file in _PROGRAM_FILES or file.startswith(_PROGRAM_FOLDERS) for file in files):
+    if Kind.PROGRAM in files.values():
         return [stack.stack for stack in stacks]
     old, new = ({row.key: row.options for row in fleet.rows} for fleet in (before, after))
     teams = {
@@ -137,11 +147,6 @@ def touched(stacks: Sequence[Settings], before: Fleet, after: Fleet, files: Coll
     ]
 
 
-_PROGRAM_FILES = ("__main__.py", "Pulumi.yaml", "requirements.lock")
-_PROGRAM_FOLDERS = ("meltanodata/",)
-"""What every stack runs."""
-
-
 def fleet_of(own: Settings, root: Path) -> tuple[Settings, ...]:
     """The fleet that a running program's stack belongs to: its own settings as given, the others' from their files.
 
@@ -153,10 +158,10 @@ def fleet_of(own: Settings, root: Path) -> tuple[Settings, ...]:
         ProblemsError: what is wrong in another stack's file.
     """
     others = [other for other in Project(root).stacks() if other.stack != own.stack and other.api_url == own.api_url]
-    return _sorted([own, *others])
+    return in_order([own, *others])
 
 
-def _sorted(stacks: list[Settings]) -> tuple[Settings, ...]:
+def in_order(stacks: Iterable[Settings]) -> tuple[Settings, ...]:
     """By name, with the numbers in it by their value."""
     return tuple(sorted(stacks, key=lambda stack: [_part(part) for part in re.split(r"(\d+)", stack.stack)]))
 

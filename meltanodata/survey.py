@@ -6,7 +6,7 @@ import time
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
-from meltanodata import accounts, names
+from meltanodata import accounts, names, trust
 from meltanodata.errors import UserError
 
 if TYPE_CHECKING:
@@ -64,6 +64,8 @@ def survey(
         held = accounts.read(settings, tokens)
         existing, unclear = names.identify(tenants, held, settings.domain, state)
         making = ", ".join(names.being_made(tenants, existing))
+        if wait is not None and not unclear:
+            trust.close_what_was_left(tenants, existing, settings, tokens)
         if wait is None or unclear or not making:
             return Survey(held, existing, unclear)
         if time.monotonic() > deadline:

@@ -9,16 +9,18 @@ import pulumi
 import pulumi_digitalocean as digitalocean
 import pulumi_random as random
 
-from meltanodata import certificates, files, remote
-from meltanodata.names import names_of
+from meltanodata import certificates, files, inherited, remote
+from meltanodata.names import CLUSTER, DROPLET, RECORD, names_of
 from meltanodata.offers import upgrades
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
 
+    from meltanodata.deletions import Keeper
     from meltanodata.fleet import Tenant
     from meltanodata.names import Existing
     from meltanodata.settings import Secrets, Settings
+    from meltanodata.trust import Hooks
 
 ADMIN = "meltano"
 """The login's user name, as the guide has it."""
@@ -60,6 +62,14 @@ class TenantArgs:
     """See `patience`."""
     made_ready: pulumi.ResourceHook
     """See `remote.readiness`."""
+    trust: Hooks
+    """See `trust`."""
+    creating: pulumi.ResourceHook
+    """See `afterwards`."""
+    keeper: Keeper
+    """See `deletions`."""
+    login_of_droplet: str | None = None
+    """See `inherited.settled`, which has decided the tenant's `adopt.login`."""
 
 
 def common(settings: Settings, secrets: Secrets) -> dict[files.Tls, files.File]:
@@ -89,12 +99,17 @@ class TenantInstance(pulumi.ComponentResource):
     admin_user: pulumi.Output[str]
     admin_password: pulumi.Output[str | None]
     """Secret; None where an adopted instance keeps the one it had."""
+    verified: pulumi.Output[str]
+    """Known once everything is done and was looked at; not one of the outputs."""
+    wiped: pulumi.Output[list[str]] | None
+    """The wiping Command's id, and what it says; None where there is nothing to wipe. Not one of the outputs."""
 
     def __init__(self, key: str, args: TenantArgs) -> None:
         super().__init__("meltanodata:index:Tenant", key, _described(args))
         tenant, settings, secrets, existing = args.tenant, args.settings, args.secrets, args.existing
         names = names_of(tenant, settings.domain)
         ours = pulumi.ResourceOptions(parent=self)
+        kept = args.keeper.binding
 
         def in_team(team: digitalocean.Provider, **options: Any) -> pulumi.ResourceOptions:
             return pulumi.ResourceOptions(parent=self, provider=team, **options)
@@ -116,6 +131,12 @@ class TenantInstance(pulumi.ComponentResource):
                 # Two droplets of one name are an error, by our own rule.
                 delete_before_replace=True,
                 custom_timeouts=pulumi.CustomTimeouts(delete="10m"),  # the plugin's 60 s are too short at times
+                hooks=pulumi.ResourceHookBinding(
+                    before_create=[args.creating, args.trust.trust_nobody],
+                    after_create=[args.trust.trust_droplet],
+                    before_delete=[args.trust.trust_nobody],
+                    on_error=[args.trust.trust_kept_droplet],
+                ),
             ),
         )
         digitalocean.ProjectResources(
@@ -127,14 +148,18 @@ class TenantInstance(pulumi.ComponentResource):
         )
 
         # Step 2: Configure Network
-        digitalocean.DnsRecord(
+        record = digitalocean.DnsRecord(
             f"{key}-record",
             domain=settings.domain,
             type="A",
             name=names.record,
             value=droplet.ipv4_address,
             ttl=3600,
-            opts=in_team(args.droplet_team, import_=existing.import_record),
+            opts=in_team(
+                args.droplet_team,
+                import_=existing.import_record,
+                hooks=pulumi.ResourceHookBinding.merge(kept, pulumi.ResourceHookBinding(before_create=[args.creating])),
+            ),
         )
 
         # Step 3: Create Database Cluster. Without a project, like the guide: it is the team's default, and to set it
@@ -154,7 +179,14 @@ class TenantInstance(pulumi.ComponentResource):
                 # DigitalOcean's forced upgrades must not become downgrades.
                 ignore_changes=_NEVER_BY_US if upgrades(tenant, existing) else [*_NEVER_BY_US, "version"],
                 custom_timeouts=pulumi.CustomTimeouts(create="60m"),
-                hooks=pulumi.ResourceHookBinding(on_error=[args.wait_for_name]),
+                hooks=pulumi.ResourceHookBinding.merge(
+                    args.keeper.of_database,
+                    pulumi.ResourceHookBinding(
+                        before_create=[args.creating, args.trust.watch_cluster],
+                        after_create=[args.trust.close_cluster],
+                        on_error=[args.wait_for_name],
+                    ),
+                ),
             ),
         )
         firewall = digitalocean.DatabaseFirewall(
@@ -218,7 +250,7 @@ class TenantInstance(pulumi.ComponentResource):
         )
 
         # Step 6: Validate Meltano UI
-        remote.run(
+        verified = remote.run(
             f"{key}-verify",
             host,
             "verify",
@@ -230,23 +262,35 @@ class TenantInstance(pulumi.ComponentResource):
                 "seconds": 120,
             },
             seconds=180,
-            options=ours,
+            options=pulumi.ResourceOptions(parent=self, hooks=kept),
             after=[written, login],
             public=True,
         )
+        args.keeper.declares(record, cluster, verified)
 
         # Maintaining: Wipe database in Meltano demo instance
+        self.wiped = None
         if tenant.demo:
-            remote.run_once_for(
+            wiped = remote.run_once_for(
                 str(tenant.wipe_database) if tenant.wipe_database else None,
                 f"{key}-wipe",
                 host,
                 "wipe",
                 connection,
                 seconds=300,
-                options=pulumi.ResourceOptions(parent=self, depends_on=[written]),
+                options=pulumi.ResourceOptions(parent=self, depends_on=[written], hooks=kept),
             )
+            args.keeper.declares(wiped)
+            if tenant.wipe_database:
+                self.wiped = pulumi.Output.unsecret(pulumi.Output.all(wiped.id, wiped.stdout))
 
+        self.made: Mapping[tuple[str, str], pulumi.CustomResource] = {
+            DROPLET: droplet,
+            RECORD: record,
+            CLUSTER: cluster,
+        }
+        """What can be made twice, by kind."""
+        self.verified = verified.id
         self.url = pulumi.Output.from_input(f"https://{names.host}")
         self.address = droplet.ipv4_address
         self.host_key = host_key
@@ -277,15 +321,17 @@ def _files(
     return files.tenant_document(
         args.common[args.tenant.tls],
         files.tenant_values(host_name=host_name, login=files.Login(**login), database=files.Database(**database)),
-        keep_login=args.tenant.keeps_login,
+        keep_secrets=args.tenant.keeps_secrets,
     )
 
 
 def _described(args: TenantArgs) -> dict[str, Any]:
     """What the tenant is declared from, in the open: a preview's reasons are what changes of it."""
     certificate = args.secrets.certificate.get_secret_value()
+    taken_over = {inherited.DROPLET: args.login_of_droplet} if args.login_of_droplet else {}
     return {
         **args.tenant.model_dump(mode="json", exclude={"key", "states_database_version"}, exclude_none=True),
+        **taken_over,
         "caddy_version": args.settings.caddy_version,
         "certificate": certificates.fingerprint(certificate)[:16],
         "certificate_expires": certificates.last_day(certificate).isoformat(),

@@ -1,4 +1,4 @@
-"""`meltanodata up`: `pulumi up`, after putting in order what a run that was killed left behind."""
+"""`meltanodata up` as the shell sees it, and how what a run that was killed left behind is put in order."""
 
 from __future__ import annotations
 
@@ -6,15 +6,20 @@ import json
 import os
 import socket
 from pathlib import Path
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated, Any
 from urllib.parse import unquote, urlsplit
 
 import typer
 
-from meltanodata import deployment, engine, interrupted
+from meltanodata import deployment, engine, fleet, interrupted, vanished
+from meltanodata.commands.here import account
 from meltanodata.errors import UserError
 from meltanodata.interrupted import Lock
-from meltanodata.stacks import Project
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+
+    from meltanodata.stacks import Project
 
 app = typer.Typer()
 
@@ -22,19 +27,26 @@ app = typer.Typer()
 @app.command(context_settings={"allow_extra_args": True, "ignore_unknown_options": True})
 def up(
     context: typer.Context,
-    stack: Annotated[str, typer.Option(envvar="PULUMI_STACK", help="The stack.")],
+    stack: Annotated[str, typer.Option("--stack", "-s", envvar="PULUMI_STACK", help="The stack.")],
+    allow: Annotated[
+        list[str] | None,
+        typer.Option(metavar="LABEL", help="What the guard stops and you mean, such as guard:data-loss. Repeatable."),
+    ] = None,
 ) -> None:
     """Make the world match tenants.yaml.
 
-    As `pulumi up`, which gets every other option; and it finishes what a run that was killed had begun.
+    It finishes what a run that was killed had begun, shows what will happen to whom, and asks. Every other option is
+    one of `pulumi up`: --yes does not ask, --continue-on-error lets a tenant that fails hold up nobody. Exit code 3:
+    the guard stops the plan, and nothing was changed.
 
     \b
     meltanodata up --stack prod
     meltanodata up --stack prod --yes --continue-on-error
+    meltanodata up --stack prod --allow guard:data-loss
     """
-    project = Project.around(Path.cwd())
-    put_in_order(stack, project)
-    engine.become_up(stack, project.root, context.args)
+    from meltanodata.commands import up  # noqa: PLC0415 - rich and others, which most commands need not load
+
+    up.up(stack, context.args, allow or [])
 
 
 def put_in_order(stack: str, project: Project) -> None:
@@ -57,6 +69,32 @@ def put_in_order(stack: str, project: Project) -> None:
         if uncertain := interrupted.uncertain(exported):
             engine.refresh(stack, folder, uncertain)
         print("Its notes are cleared; this run goes on with it.")
+    forget_vanished(stack, project, exported)
+
+
+def forget_vanished(stack: str, project: Project, exported: Mapping[str, Any]) -> None:
+    """Let the state forget what the next run would delete and an account has no more, and say what that is.
+
+    Raises:
+        UserError: an account cannot be asked.
+    """
+    own = next((it for it in project.stacks() if it.stack == stack), None)
+    if own is None:
+        return
+    loaded, problems = fleet.load(project.tenants_file(own))
+    going = [] if problems else vanished.going(exported, {row.key for row in loaded.rows})
+    if not going:
+        return  # the usual case costs no request
+    held = account(stack, project).held
+    kept = vanished.without_replaced(exported, held)
+    if deployment.resources(kept) != deployment.resources(exported):
+        engine.replace_state(stack, project.root, kept)
+    urns = vanished.vanished(going, held)
+    if urns:
+        print("Deleted already, by hand or by a run whose answer was lost; the state forgets it:")
+        for urn in urns:
+            print(f"  {deployment.name(urn)}")
+        engine.refresh(stack, project.root, urns)
 
 
 def unlock(stack: str, project: Project) -> None:
@@ -78,7 +116,7 @@ def unlock(stack: str, project: Project) -> None:
         raise UserError("\n".join(reasons))
     # Beside each file the backend keeps a note of its type, and truncates it to write it anew. It does without one, but
     # not with an empty one: https://github.com/google/go-cloud/blob/master/blob/fileblob/attrs.go.
-    for note in (*folder.glob("*.attrs"), *(backend / "stacks" / project.name).glob(f"{stack}.json*.attrs")):
+    for note in (*folder.glob("*.attrs"), *(backend / "stacks" / project.name).glob(f"{stack}.[jp]*.attrs")):
         if note.stat().st_size == 0:
             note.unlink()
     for lock in locks:

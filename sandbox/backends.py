@@ -24,10 +24,20 @@ class Machine:
     """The snapshot's name, such as `Ubuntu meltano-123456789`."""
     ssh_keys: tuple[str, ...]
     """Public keys in OpenSSH's format, one line each; root's authorized_keys at first boot."""
+    public: bool = True
+    """Whether it answers at `address`."""
+    address6: str | None = None
+    """The IPv6 address that it sets up, in a network of 64 bits."""
+    snapshot: int | None = None
+    """What was taken of a droplet under this id is what the disk begins as; None for the sandbox's own snapshot."""
 
 
 class DropletBackend(Protocol):
     """Droplets: systemd machines, or SSH servers that record what they are told."""
+
+    @property
+    def cannot(self) -> frozenset[str]:
+        """Which of `ipv6` and `user_data` no machine can have here: a request for one is refused."""
 
     async def create(self, machine: Machine) -> None:
         """Lay out the disk from the snapshot and power on; returns when the machine is powered on, not booted."""
@@ -40,6 +50,18 @@ class DropletBackend(Protocol):
 
     async def destroy(self, machine: Machine) -> None:
         """Stop the machine and delete its disk; nothing when it is gone already."""
+
+    async def take_snapshot(self, machine: Machine, snapshot: int) -> int:
+        """Keep the disk as it is at this moment, whether the machine runs or not; returns its size in bytes.
+
+        Not counted is what the disk has from the sandbox's own snapshot.
+        """
+
+    async def delete_snapshot(self, snapshot: int) -> None:
+        """Forget a disk that was kept, nothing when there is none; droplets made of it stay."""
+
+    async def delete_other_snapshots(self, kept: frozenset[int]) -> None:
+        """Forget the disks of all other ids, and those that were never finished, as the sandbox starts."""
 
     async def close(self) -> None:
         """Stop every machine and keep the disks, as the sandbox stops."""
@@ -76,7 +98,10 @@ class DatabaseBackend(Protocol):
         """PostgreSQL's major versions that can be created, the newest last; what GET /v2/databases/options offers."""
 
     async def create(self, cluster: Cluster) -> None:
-        """Make the data directory, start the server, create user and database; returns when it is online."""
+        """Make the data directory, start the server, create user and database; returns when it is online.
+
+        It lets in nobody until it is told whom (`set_trusted_sources`).
+        """
 
     async def start(self, cluster: Cluster) -> None:
         """Start the server on existing data; nothing when it runs."""

@@ -8,7 +8,7 @@ import requests
 from pydantic import TypeAdapter
 
 from sandbox.api.faults import Fault
-from sandbox.api.messages import DropletFault, Execution, NewSnapshot, SandboxDroplet, Status
+from sandbox.api.messages import DatabaseMoment, DropletFault, Execution, NewSnapshot, SandboxDroplet, Status
 from sandbox.api.traffic import Minute, Seen
 
 if TYPE_CHECKING:
@@ -59,6 +59,12 @@ class Control:
     def requests(self, since: float = 0.0) -> list[Seen]:
         """The newest requests (20,000 are kept), oldest first, from `since` on (seconds since the epoch)."""
         return TypeAdapter(list[Seen]).validate_python(self._call("GET", f"/requests?since={since!r}"))
+
+    def database_moments(self, since: float = 0.0) -> list[DatabaseMoment]:
+        """What every team's clusters were like, oldest first (20,000 are kept), from `since` on."""
+        return TypeAdapter(list[DatabaseMoment]).validate_python(
+            self._call("GET", f"/databases/moments?since={since!r}")
+        )
 
     def add_snapshot(self, snapshot: NewSnapshot) -> int:
         """Add a snapshot to a team's images; returns its id."""

@@ -46,6 +46,8 @@ FLEET: Final = PROJECT / "tenants.yaml"
 _DROPLET: Final = "digitalocean:index/droplet:Droplet"
 _CLUSTER: Final = "digitalocean:index/databaseCluster:DatabaseCluster"
 _END_SECONDS: Final = 10
+_MAY_GO: Final = "MELTANODATA_DELETE_DATABASES"
+"""The variable that names the tenants whose databases Pulumi may delete."""
 _MARK: Final = "MELTANODATA_DEMO"
 """A variable in the environment of everything that the demo starts."""
 
@@ -109,8 +111,13 @@ class Sandbox:
     home: Home
     console: Console
 
-    def run(self, *arguments: str, show: bool = True) -> str:
+    def run(self, *arguments: str, show: bool = True, may_go: str = "") -> str:
         """Run `python -m sandbox …`; its output is shown as it comes.
+
+        Args:
+            arguments: behind `sandbox`.
+            show: whether.
+            may_go: the tenant whose database Pulumi may delete.
 
         Returns:
             Its standard output.
@@ -126,7 +133,7 @@ class Sandbox:
             stderr=subprocess.STDOUT if show else None,
             text=True,
             cwd=PROJECT,
-            env=self._environment(),
+            env={**self._environment(), _MAY_GO: may_go},
             # Ctrl-C is the demo's, which ends the command before it stops the sandbox under it.
             start_new_session=True,
         ) as process:
@@ -147,9 +154,9 @@ class Sandbox:
     def _environment(self) -> Mapping[str, str]:
         return {**os.environ, "SANDBOX_HOME": str(self.home.path), _MARK: str(self.home.path)}
 
-    def pulumi(self, *arguments: str, show: bool = True) -> str:
-        """Run the CLI on the sandbox's stack."""
-        return self.run("pulumi", *arguments, show=show)
+    def pulumi(self, *arguments: str, show: bool = True, may_go: str = "") -> str:
+        """Run the CLI on the sandbox's stack; for the arguments see `run`."""
+        return self.run("pulumi", *arguments, show=show, may_go=may_go)
 
     def person(self) -> Person:
         """Somebody at this machine."""
@@ -261,7 +268,7 @@ def _remove_one(report: Report, sandbox: Sandbox, person: Person, before: Stack)
         copy = sandbox.home.path / FLEET.name
         _without(removed.key, copy)
         sandbox.pulumi("config", "set", "meltanodata:tenants_file", str(copy))
-        sandbox.pulumi("up", "--yes", "--skip-preview")
+        sandbox.pulumi("up", "--yes", "--skip-preview", may_go=removed.key)
         after = sandbox.stack()
     with report.step(f"nothing is left of {removed.key}"):
         report.look(removed.key, checks.gone(person, removed))

@@ -25,7 +25,7 @@ from uvicorn.protocols.http.h11_impl import H11Protocol
 
 from meltanodata import settings as stack_settings
 from meltanodata.errors import UserError
-from sandbox.api import databases, domains, droplets, seeds
+from sandbox.api import databases, domains, droplets, images, seeds
 from sandbox.api.app import create_app
 from sandbox.api.cloud import Cloud
 from sandbox.api.state import State
@@ -138,6 +138,7 @@ async def sandbox(
         say("API")
         seeds.plant_teams(state, settings)
         seeds.plant(state, settings, keys)
+        await images.tidy(cloud)
         control_token = secrets.token_urlsafe(32)
         app = create_app(cloud, control_token, lambda: seeds.plant(state, settings, keys))
         await stack.enter_async_context(_serve(app, listener))

@@ -10,6 +10,8 @@ from typing import TYPE_CHECKING
 import pytest
 from hypothesis import settings
 
+from sandbox.databases.light import LightDatabases
+
 if TYPE_CHECKING:
     from collections.abc import Callable
 
@@ -30,6 +32,9 @@ if signal.getsignal(signal.SIGINT) == signal.SIG_IGN:
 settings.register_profile("meltanodata", deadline=None)
 settings.load_profile("meltanodata")
 
+
+# The clusters of a light sandbox in this process are online at once.
+LightDatabases.seconds = 0.0
 
 # Tests beside official plugins, for whoever has them: `make parity`. They are found as anybody's are, on PATH.
 _OFFICIAL = os.environ.get("MELTANODATA_OFFICIAL_PLUGINS")

@@ -1,4 +1,7 @@
-"""A GitHub on loopback: issues, comments, pull requests and artifacts of one repository, as its REST API gives them."""
+"""A GitHub on loopback: what the workflows ask of one repository's REST API, answered in its form.
+
+Issues and comments, pull requests and the commits that they brought, workflow runs and their artifacts.
+"""
 
 from __future__ import annotations
 
@@ -7,6 +10,7 @@ import json
 import threading
 import zipfile
 from contextlib import contextmanager
+from dataclasses import dataclass, field
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from itertools import count
 from typing import TYPE_CHECKING, Any
@@ -17,6 +21,22 @@ if TYPE_CHECKING:
 
 REPOSITORY = "meltano/meltanodata"
 TOKEN = "workflow-token"
+BOT = {"login": "github-actions[bot]", "type": "Bot"}
+"""Who writes with a workflow's token."""
+PERSON = {"login": "mallory", "type": "User"}
+
+
+@dataclass(frozen=True)
+class Fault:
+    """What is answered instead, once."""
+
+    status: int = 500
+    headers: dict[str, str] = field(default_factory=dict)
+    body: bytes = b'{"message": "no"}'
+    effective: bool = False
+    """Whether the request takes effect all the same."""
+    reset: bool = False
+    """Whether the connection is closed instead of an answer."""
 
 
 class Server:
@@ -26,44 +46,87 @@ class Server:
         self.url = url
         self.issues: list[dict[str, Any]] = []
         self.comments: list[dict[str, Any]] = []
-        self.pulls: dict[str, list[dict[str, Any]]] = {}
-        """By the commit of the main branch."""
+        self.pulls: dict[int, dict[str, Any]] = {}
+        """Pull requests by number."""
+        self.associated: dict[str, list[int]] = {}
+        """The numbers of the pull requests that have a commit."""
+        self.unknown: dict[str, int] = {}
+        """How often GitHub does not know them yet."""
+        self.events: dict[int, list[dict[str, Any]]] = {}
+        self.runs: list[dict[str, Any]] = []
         self.artifacts: list[dict[str, Any]] = []
         self.archives: dict[int, bytes] = {}
         self.requests: list[str] = []
         """Method and path of each that changed something."""
+        self.asked: list[str] = []
+        """The same of each that did not."""
         self.fails_with: int | None = None
+        self.faults: list[tuple[str, Fault]] = []
+        """Each with how the requests begin that it happens to, as in `POST issues`; in their order."""
+        self.viewer: dict[str, Any] | None = None
+        """Whose the token is; None for a workflow's, which may not ask."""
         self._ids = count(1)
 
-    def merge(self, commit: str, number: int, labels: list[str], head: str) -> None:
-        """A merged pull request."""
-        self.pulls[commit] = [
-            {
-                "number": number,
-                "merged_at": "2026-11-23T02:00:00Z",
-                "labels": [{"name": label} for label in labels],
-                "head": {"sha": head},
-            }
-        ]
+    def pull(self, number: int, head: str, labels: list[str] | None = None, **more: Any) -> dict[str, Any]:
+        """A pull request: new, or as it is from now on."""
+        self.pulls[number] = {
+            "number": number,
+            "state": "open",
+            "merged_at": None,
+            "merge_commit_sha": None,
+            "labels": [{"name": label} for label in labels or []],
+            "head": {"sha": head, "ref": more.pop("branch", f"change-{number}"), "repo": {"full_name": REPOSITORY}},
+            "base": {"sha": "0" * 40, "ref": more.pop("base", "main"), "repo": {"full_name": REPOSITORY}},
+            **more,
+        }
+        return self.pulls[number]
 
-    def upload(self, name: str, commit: str, content: bytes, *, expired: bool = False) -> None:
+    def merge(self, commit: str, number: int, labels: list[str], head: str, **more: Any) -> None:
+        """A merged pull request, whose merge ended with this commit."""
+        more = {"merged_at": "2026-11-23T03:00:00Z", "merge_commit_sha": commit, "state": "closed", **more}
+        self.pull(number, head, labels, **more)
+        self.associated.setdefault(commit, []).append(number)
+
+    def run(self, head: str, branch: str = "change-7", **more: Any) -> int:
+        """A run of the preview workflow that ended well, unless told otherwise; returns its id."""
+        number = next(self._ids)
+        self.runs.append(
+            {
+                "id": number,
+                "path": ".github/workflows/preview.yml",
+                "event": "pull_request",
+                "status": "completed",
+                "conclusion": "success",
+                "head_sha": head,
+                "head_branch": branch,
+                "head_repository": {"full_name": REPOSITORY},
+                "created_at": "2026-11-23T01:00:00Z",
+                "pull_requests": [],
+                **more,
+            }
+        )
+        return number
+
+    def upload(self, run: int, name: str, content: bytes, *, file: str | None = None, **more: Any) -> None:
         """An artifact of one file."""
         number = next(self._ids)
         packed = io.BytesIO()
-        with zipfile.ZipFile(packed, "w") as archive:
-            archive.writestr("plan.json", content)
+        with zipfile.ZipFile(packed, "w", zipfile.ZIP_DEFLATED) as archive:
+            archive.writestr(file or f"{name}.json", content)
         self.archives[number] = packed.getvalue()
         self.artifacts.append(
             {
                 "id": number,
+                "run": run,
                 "name": name,
-                "expired": expired,
-                "created_at": f"2026-11-23T02:00:{number:02}Z",
-                "workflow_run": {"head_sha": commit},
+                "expired": False,
+                "size_in_bytes": len(packed.getvalue()),
+                "created_at": f"2026-11-23T02:00:{number % 60:02}Z",
+                **more,
             }
         )
 
-    def answer(  # noqa: C901, PLR0911 - a case for each route
+    def answer(  # noqa: C901, PLR0911, PLR0912 - a case for each route
         self, method: str, target: str, body: dict[str, Any]
     ) -> tuple[int, Any]:
         """Status and JSON, or the bytes of an archive."""
@@ -71,14 +134,16 @@ class Server:
             return self.fails_with, {"message": "no"}
         url = urlsplit(target)
         query = {name: values[0] for name, values in parse_qs(url.query).items()}
+        if (method, url.path) == ("GET", "/user"):
+            return (200, self.viewer) if self.viewer else (403, {"message": "Resource not accessible by integration"})
         path = url.path.removeprefix(f"/repos/{REPOSITORY}/").split("/")
-        if method != "GET":
-            self.requests.append(f"{method} {'/'.join(path)}")
+        (self.asked if method == "GET" else self.requests).append(f"{method} {'/'.join(path)}")
+        author = self.viewer or BOT
         match method, path:
             case "GET", ["issues", number, "comments"]:
                 return 200, [it for it in self.comments if it["issue"] == int(number)]
             case "POST", ["issues", number, "comments"]:
-                self.comments.append({"id": next(self._ids), "issue": int(number), **body})
+                self.comments.append({"id": next(self._ids), "issue": int(number), "user": author, **body})
                 return 201, self.comments[-1]
             case "PATCH", ["issues", "comments", number]:
                 next(it for it in self.comments if it["id"] == int(number)).update(body)
@@ -86,30 +151,62 @@ class Server:
             case "GET", ["issues"]:
                 return 200, [it for it in self.issues if it["state"] == query["state"]]
             case "POST", ["issues"]:
-                self.issues.append({"number": next(self._ids), "state": "open", **body})
+                new = next(self._ids)
+                self.issues.append({"id": 1000 + new, "number": new, "state": "open", "user": author, **body})
                 return 201, self.issues[-1]
             case "PATCH", ["issues", number]:
                 next(it for it in self.issues if it["number"] == int(number)).update(body)
                 return 200, {}
+            case "GET", ["issues", number, "events"]:
+                return 200, self.events.get(int(number), [])
+            case "GET", ["pulls"]:
+                owner, _, branch = query["head"].partition(":")
+                mine = owner == REPOSITORY.split("/", maxsplit=1)[0]
+                return 200, [it for it in self.pulls.values() if mine and it["head"]["ref"] == branch]
+            case "GET", ["pulls", number] if int(number) in self.pulls:
+                return 200, self.pulls[int(number)]
             case "GET", ["commits", commit, "pulls"]:
-                return 200, self.pulls.get(commit, [])
-            case "GET", ["actions", "artifacts"]:
-                return 200, {"artifacts": [it for it in self.artifacts if it["name"] == query["name"]]}
+                if self.unknown.get(commit, 0) > 0:
+                    self.unknown[commit] -= 1
+                    return 200, []
+                return 200, [self.pulls[number] for number in self.associated.get(commit, [])]
+            case "GET", ["actions", "runs"]:
+                # What is asked for narrows the list down, but for what the client has to look at itself.
+                return 200, {"workflow_runs": [it for it in self.runs if it["head_sha"] == query["head_sha"]]}
+            case "GET", ["actions", "runs", number, "artifacts"]:
+                named = [it for it in self.artifacts if it["run"] == int(number) and it["name"] == query["name"]]
+                return 200, {"artifacts": named}
             case "GET", ["actions", "artifacts", number, "zip"]:
                 return 200, self.archives[int(number)]
         return 404, {"message": "Not Found"}
 
+    def fault(self, request: str) -> Fault | None:
+        """What happens to a request instead of its answer, if it is its turn."""
+        for index, (prefix, fault) in enumerate(self.faults):
+            if request.startswith(prefix):
+                del self.faults[index]
+                return fault
+        return None
+
 
 @contextmanager
-def serve() -> Iterator[Server]:
+def serve() -> Iterator[Server]:  # noqa: C901 - a server, its faults and its pages
     """Run it on a free port of loopback."""
 
     class Handler(BaseHTTPRequestHandler):
         def _do(self) -> None:
+            body = json.loads(self.rfile.read(int(self.headers.get("Content-Length") or 0)) or b"{}")
             if self.headers["Authorization"] != f"Bearer {TOKEN}":
                 return self._send(401, {"message": "Bad credentials"}, {})
-            body = json.loads(self.rfile.read(int(self.headers.get("Content-Length") or 0)) or b"{}")
-            status, found = state.answer(self.command, self.path, body)
+            path = urlsplit(self.path).path.removeprefix(f"/repos/{REPOSITORY}/").removeprefix("/")
+            fault = state.fault(f"{self.command} {path}")
+            if fault is None or fault.effective:
+                status, found = state.answer(self.command, self.path, body)
+            if fault is not None and fault.reset:
+                self.close_connection = True
+                return None
+            if fault is not None:
+                return self._send(fault.status, fault.body, fault.headers)
             links = {}
             if isinstance(found, list):
                 # Two a page, so that whoever forgets the second page is found out.

@@ -6,7 +6,7 @@ Exit codes beyond those of `meltanodata.cli`:
 STOPPED = 3
 """The guard stops the plan."""
 NOT_REVIEWED = 4
-"""The plan is not the one that was reviewed."""
+"""The plan is not the one that was reviewed, or nobody has reviewed one."""
 FAILED = 5
 """A tenant's deployment failed."""
 DRIFTED = 6

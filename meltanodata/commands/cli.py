@@ -11,6 +11,8 @@ from typing import Annotated
 
 import typer
 
+from meltanodata.commands.options import tenant_names
+
 app = typer.Typer()
 
 Stack = Annotated[str, typer.Option(envvar="PULUMI_STACK", help="The stack.")]
@@ -27,10 +29,14 @@ Base = Annotated[
 ]
 Allow = Annotated[
     list[str] | None,
+    typer.Option(metavar="LABEL", help="A label of the pull request; the guard looks at its own alone. Repeatable."),
+]
+Labels = Annotated[
+    str | None,
     typer.Option(
         envvar="MELTANODATA_LABELS",
-        metavar="LABEL",
-        help="A label of the pull request; the guard looks at its own alone. Repeatable.",
+        metavar="JSON",
+        help="The same as JSON: a pull request's labels as a list, or what somebody typed as a string.",
     ),
 ]
 Expect = Annotated[
@@ -39,11 +45,19 @@ Expect = Annotated[
 ]
 
 
+def labels_of(allowed: list[str] | None, given: str | None) -> list[str]:
+    """The labels of both options, see `guard.labels_in`."""
+    from meltanodata import guard
+
+    return [*(allowed or []), *(guard.labels_in(given) if given else [])]
+
+
 @app.command()
 def plan(
     stack: Stack,
     base: Base = None,
     allow: Allow = None,
+    labels: Labels = None,
     expect: Expect = None,
     preview: Annotated[
         Path | None,
@@ -51,6 +65,9 @@ def plan(
     ] = None,
     as_json: Annotated[bool, typer.Option("--json", help="Print it as JSON, for `comment` and `--expect`.")] = False,
     as_markdown: Annotated[bool, typer.Option("--markdown", help="Print it as a comment in Markdown.")] = False,
+    no_guard: Annotated[
+        bool, typer.Option("--no-guard", help="Leave the verdict to `comment`, which does not run the request's code.")
+    ] = False,
 ) -> None:
     """Show what an up would do: one row a tenant.
 
@@ -64,14 +81,17 @@ def plan(
     """
     from meltanodata.commands import plan
 
+    if no_guard and (base or allow or labels):
+        raise typer.BadParameter("--no-guard leaves nothing to --base, --allow and --labels")
     if as_json and as_markdown:
         raise typer.BadParameter("--json and --markdown exclude each other")
     plan.plan(
         stack,
         preview=preview,
         base=base,
-        labels=allow or [],
+        labels=labels_of(allow, labels),
         expect=expect,
+        judged=not no_guard,
         style="json" if as_json else "markdown" if as_markdown else "table",
     )
 
@@ -81,8 +101,18 @@ def comment(
     files: Annotated[
         list[Path] | None, typer.Argument(metavar="FILE...", help="What `plan --json` printed, plan-STACK.json each.")
     ] = None,
+    base: Base = None,
+    head: Annotated[
+        str | None, typer.Option(metavar="REV", help="The pull request's branch; left out, what is checked out.")
+    ] = None,
+    allow: Allow = None,
+    labels: Labels = None,
     pull_request: Annotated[
-        int | None, typer.Option(metavar="NUMBER", help="Post it on GitHub, or rewrite the one that is there.")
+        int | None,
+        typer.Option(metavar="NUMBER", help="Take its labels, and post it on GitHub or rewrite the one that is there."),
+    ] = None,
+    run: Annotated[
+        int | None, typer.Option(metavar="ID", help="Take the plans from the artifacts of this workflow's run.")
     ] = None,
 ) -> None:
     """Write the comment of a pull request: the plans of all stacks that it touches.
@@ -90,25 +120,33 @@ def comment(
     In Markdown, and with --pull-request on GitHub (GITHUB_REPOSITORY and GITHUB_TOKEN); there, without any plan, an
     older comment alone is rewritten. An empty file is that of a preview that failed.
 
-    \b
-    meltanodata comment plan-prod.json plan-prod-2.json
-    """
-    from meltanodata.commands import plan
+    The guard judges the plans anew, by the thresholds of --base and by what differs between --base and --head: run it
+    with the base checked out, and the request has no say in it. Exit code 3: the guard stops something; 1: something
+    could not be judged, such as a stack that the request touches and that has no plan.
 
-    plan.comment(files or [], pull_request)
+    \b
+    meltanodata comment --base origin/main plan-prod.json plan-prod-2.json
+    meltanodata comment --base HEAD --head "$HEAD" --pull-request 7 --run "$GITHUB_RUN_ID"
+    """
+    from meltanodata.commands import comment
+
+    comment.comment(
+        files or [], base=base, head=head, labels=labels_of(allow, labels), pull_request=pull_request, run=run
+    )
 
 
 @app.command()
 def stacks(
     base: Annotated[
-        str | None, typer.Option(metavar="REV", help="Those only that differ from this revision's plan.")
+        str | None, typer.Option(metavar="REV", help="Those only that differ from this revision's plan; 0…0: all.")
     ] = None,
     stack: AnyStack = None,
     as_json: Annotated[bool, typer.Option("--json", help="Print their names as a list in JSON.")] = False,
 ) -> None:
     """List the stacks with their teams, or those that a change touches.
 
-    With --base the names of those whose tenants or settings differ; all of them when the program does.
+    With --base the names of those whose tenants or settings differ; all of them when the program does. A stack whose
+    settings are gone is told on stderr, with the tenants that it leaves behind.
 
     \b
     meltanodata stacks
@@ -145,17 +183,38 @@ def move(
 
 
 @app.command()
+def rename(
+    old: Annotated[str, typer.Argument(metavar="OLD", help="The tenant's name.", autocompletion=tenant_names)],
+    new: Annotated[str, typer.Argument(metavar="NEW", help="The name that it gets.")],
+    stack: AnyStack = None,
+) -> None:
+    """Give a tenant another name.
+
+    Renames it in its stack's state and edits the fleet file; the world stays as it is: host name, droplet and database
+    keep their names, which the entry's `adopt` states from then on. Broken off at any moment, it is finished by running
+    it again.
+
+    \b
+    meltanodata rename acme acme2
+    """
+    from meltanodata.commands import rename
+
+    rename.rename(old, new, stack)
+
+
+@app.command()
 def deploy(
     stack: Stack,
     base: Base = None,
     allow: Allow = None,
+    labels: Labels = None,
     expect: Expect = None,
     merged: Annotated[
         str | None,
         typer.Option(
             envvar="MELTANODATA_MERGED",
             metavar="COMMIT",
-            help="A merge on GitHub: labels and the reviewed plan are those of its pull request.",
+            help="A push to the main branch on GitHub: labels and the reviewed plan are those of its pull requests.",
         ),
     ] = None,
     refresh: Annotated[
@@ -166,13 +225,21 @@ def deploy(
             help="Look at the world first, and mend what was changed by hand.",
         ),
     ] = False,
+    go_back_from: Annotated[
+        str | None,
+        typer.Option(
+            envvar="MELTANODATA_GO_BACK_FROM",
+            metavar="COMMIT",
+            help="The last commit that was deployed, to deploy one that is older or does not contain it.",
+        ),
+    ] = None,
     summary: Annotated[Path | None, typer.Option(metavar="FILE", help="Append what came of it, in Markdown.")] = None,
 ) -> None:
     """Apply a plan: canaries first, then batches, each checked before the next one.
 
     What a run that was killed left behind is put in order first. The guard looks at the plan that is applied, not only
-    at the one that was reviewed. Exit code 3: the guard stops it; 4: it is not the plan that was reviewed; 5: a tenant
-    failed.
+    at the one that was reviewed. A commit that is older than the last one deployed is refused. Exit code 3: the guard
+    stops it; 4: it is not the plan that was reviewed, or nobody has reviewed one; 5: a tenant failed.
 
     \b
     meltanodata deploy --stack prod
@@ -180,7 +247,16 @@ def deploy(
     """
     from meltanodata.commands import deploy
 
-    deploy.deploy(stack, base=base, labels=allow or [], expect=expect, merged=merged, refresh=refresh, summary=summary)
+    deploy.deploy(
+        stack,
+        base=base,
+        labels=labels_of(allow, labels),
+        expect=expect,
+        merged=merged,
+        refresh=refresh,
+        back_from=go_back_from,
+        summary=summary,
+    )
 
 
 @app.command()

@@ -63,8 +63,8 @@ def keep(tenants: Sequence[str], stack: str | None, *, yes: bool) -> None:
         vault = Vault.from_environment(settings.onepassword_vault or settings.domain)
         with Progress(transient=True, disable=not sys.stderr.isatty(), console=terminal.console(err=True)) as progress:
             task = progress.add_task(f"looking into the vault {escape(vault.name)}", total=len(mine))
-            wanted = {login.host for login in mine if login.password and (not tenants or login.tenant in tenants)}
-            items = vault.items(tag, wanted, lambda task=task, progress=progress: progress.advance(task))  # type: ignore[misc]
+            passed = {login.host for login in mine if not login.password or (tenants and login.tenant not in tenants)}
+            items = vault.items(tag, passed, lambda task=task, progress=progress: progress.advance(task))  # type: ignore[misc]
         found[settings.stack] = logins.steps(mine, items, tag, tenants, settings.domain)
         vaults[settings.stack] = vault
     everybody = [login for mine in of_all.values() for login in mine]
@@ -99,8 +99,8 @@ def _tag(settings: Settings) -> str:
 def _password(login: Login) -> str:
     if login.kept:
         raise UserError(
-            f"{login.tenant}: it was taken over with the login that it had (adopt: login: keep); the password is where"
-            " it was noted then. For a new one write admin_password_generation: 2, and run meltanodata up"
+            f"{login.tenant}: it was taken over with the login that it had; the password is where it was noted then."
+            " For a new one write admin_password_generation: 2, and run meltanodata up"
         )
     if login.password is None:
         raise UserError(f"{login.tenant}: the last run did not get as far as its login; meltanodata up goes on with it")

@@ -3,29 +3,25 @@
 from __future__ import annotations
 
 import time
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import partial
 from typing import TYPE_CHECKING, Any
 
 import typer
 
+from meltanodata import deletions, deployed, engine, report, terminal, up
 from meltanodata import deploy as deployments
-from meltanodata import engine, report, terminal, up
-from meltanodata.commands import FAILED, droplets
+from meltanodata.commands import FAILED, NOT_REVIEWED, droplets
 from meltanodata.commands.here import Here
 from meltanodata.commands.plan import judge, review, reviewed, show
-from meltanodata.errors import UserError
-from meltanodata.github import GitHub
-from meltanodata.guard import Review
+from meltanodata.commands.pushed import SKIP, Request, of_push
+from meltanodata.errors import NotReviewedError
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping, Sequence
     from pathlib import Path
 
     from meltanodata.plan import Plan
-
-SKIP = "skip-deploy"
-"""The label of a pull request whose merge deploys nothing."""
 
 
 def deploy(
@@ -36,23 +32,34 @@ def deploy(
     expect: Path | None,
     merged: str | None,
     refresh: bool,
+    back_from: str | None,
     summary: Path | None,
 ) -> None:
     """See `cli.deploy`."""
     here = Here(stack)
-    request = _Request(base, tuple(labels), None if expect is None else reviewed(expect).plan)
+    request = Request(base, tuple(labels), None if expect is None else reviewed(expect).plan)
     if merged is not None:
-        request = _of_merge(stack, merged, base or f"{merged}^")
+        try:
+            request = of_push(here, merged, base or f"{merged}^")
+        except NotReviewedError as error:
+            typer.echo(str(error), err=True)
+            raise typer.Exit(NOT_REVIEWED) from None
     if SKIP in request.labels:
         print(f"{stack}: nothing is deployed, since the pull request has the label {SKIP}")
         return
+    root = here.project.root
+    up.unlock(stack, here.project)
+    deployed.refuse_older(stack, root, back_from)
     up.put_in_order(stack, here.project)
-    pulumi = _Pulumi(stack, here.project.root, refresh)
-    found = review(here, pulumi.preview(), request.base, request.labels)
+    pulumi = _Pulumi(stack, root, refresh, back_from)
+    exported = engine.export(stack, root)
+    found = review(here, pulumi.preview(), request.base, request.labels, exported)
     show(found)
-    judge(found, request.reviewed)
+    judge(found, request.reviewed, begun=deployed.has_begun(stack, root))
+    # Also where nothing is left to do: an older commit would undo what this one has and an earlier deployment did.
+    deployed.note(stack, root, back_from)
     if not found.plan.empty:
-        _apply(here, found.plan, pulumi, summary)
+        _apply(here, found.plan, replace(pulumi, may_go=deletions.planned(found.plan)), summary)
 
 
 def _apply(here: Here, plan: Plan, pulumi: _Pulumi, summary: Path | None) -> None:
@@ -78,52 +85,24 @@ def _apply(here: Here, plan: Plan, pulumi: _Pulumi, summary: Path | None) -> Non
 
 
 @dataclass(frozen=True)
-class _Request:
-    """What is known of the pull request behind a deployment."""
-
-    base: str | None
-    labels: tuple[str, ...]
-    reviewed: Plan | None
-    """None where nothing has to be reviewed."""
-
-
-def _of_merge(stack: str, commit: str, base: str) -> _Request:
-    """The pull request that a commit of the main branch came from, with the plan that it showed last.
-
-    Raises:
-        UserError: it had no plan to show: one from a fork, or one whose preview is too old.
-    """
-    repository = GitHub.from_environment()
-    request = repository.pull_request_of(commit)
-    if request is None:
-        print(f"{commit} came from no pull request: nothing was reviewed, and the guard alone decides.")
-        return _Request(base, (), None)
-    print(f"Pull request {request.number}, labels: {', '.join(request.labels) or 'none'}")
-    if SKIP in request.labels:
-        return _Request(base, request.labels, None)
-    kept = repository.artifact(f"plan-{stack}", request.head)
-    if kept is None:
-        raise UserError(
-            f"The plan of {stack} that pull request {request.number} showed cannot be had: its preview did not run (a"
-            " fork's has no access), or is older than artifacts are kept. Look at the plan (meltanodata plan --stack"
-            f" {stack}), then run the deploy workflow by hand."
-        )
-    return _Request(base, request.labels, Review.model_validate_json(kept).plan)
-
-
-@dataclass(frozen=True)
 class _Pulumi:
     """The engine on a stack, see `deploy.Engine`."""
 
     stack: str
     folder: Path
     refresh: bool
+    back_from: str | None
+    """See `deployed.refuse_older`."""
+    may_go: frozenset[str] = frozenset()
+    """The tenants whose databases may be deleted: those of the plan that was judged."""
 
     def preview(self) -> Mapping[str, Any]:
         return engine.preview(self.stack, self.folder, refresh=self.refresh)
 
     def up(self, targets: Sequence[str] | None) -> Iterator[Mapping[str, Any]]:
-        return engine.up(self.stack, self.folder, targets, refresh=self.refresh)
+        # A newer deployment may have begun while this one waited between two stages.
+        deployed.note(self.stack, self.folder, self.back_from)
+        return engine.up(self.stack, self.folder, targets, refresh=self.refresh, may_go=self.may_go)
 
 
 class _Say:

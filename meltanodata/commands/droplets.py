@@ -57,7 +57,8 @@ def look(own: Settings, project: Project, patients: Sequence[Instance]) -> dict[
     """Look at instances of a stack, with progress on the standard error stream."""
     from meltanodata import examination  # noqa: PLC0415 - asyncssh, which the other commands need not wait for
 
-    way = examination.Way.of(own, _key(own, project))
+    config = engine.config(own.stack, project.root)
+    way = examination.Way.of(own, settings.ssh_private_key(config, own.stack), settings.tokens(config))
     if Check.PING in way.checks and shutil.which("ping") is None:
         raise UserError(
             "ping is not on the PATH; install it, or leave that check out: pulumi config set --stack"
@@ -96,7 +97,8 @@ def logs(tenant: str, stack: str | None, *, follow: bool) -> None:
     own, instance = _one(tenant, stack)
     key = _key(own, Project.around(Path.cwd()))
     journal = f"journalctl --unit meltano --unit caddy --no-pager --lines {LOG_LINES}"
-    page = f"tail -v -n {LOG_LINES}"
+    # As the user whose file it is: where that user may write, root could be led elsewhere by a link.
+    page = f"setpriv --reuid=meltano --regid=meltano --init-groups tail -v -n {LOG_LINES}"
     if not follow:
         command = f"{page} {_LOGS}; echo; {journal}"
         raise typer.Exit(openssh.run(instance, own.ssh_port, key, [command], stdin=subprocess.DEVNULL, take=_print))

@@ -15,7 +15,6 @@ if TYPE_CHECKING:
     from meltanodata.accounts import Accounts
     from meltanodata.document import Document
     from meltanodata.fleet import Fleet
-    from meltanodata.revisions import Revision
     from meltanodata.settings import Secrets, Settings
 
 
@@ -27,14 +26,6 @@ class Here:
         self.stacks = self.project.fleet(stack)
         self.settings = next(found for found in self.stacks if found.stack == stack)
         self.file = self.project.tenants_file(self.settings)
-
-    def settings_before(self, revision: Revision) -> Settings:
-        """The stack's settings at a revision; those of now where it had none."""
-        file = self.project.root / settings.file_of(self.settings.stack)
-        raw = revision.read(file)
-        if raw is None:
-            return self.settings
-        return settings.parse(document.parse(raw, f"{revision.name}:{file.name}"), self.settings.stack)
 
 
 def located(stack: str | None, file: Path | None) -> tuple[tuple[Settings, ...], Path]:
@@ -93,9 +84,3 @@ def tenants(file: Path) -> Fleet:
         ProblemsError: it is not well formed.
     """
     return read(file)[1]
-
-
-def tenants_before(revision: Revision, file: Path) -> Fleet:
-    """What could be read of a fleet file at a revision; without tenants where it did not exist yet."""
-    raw, name = revision.read(file), f"{revision.name}:{file.name}"
-    return fleet.Fleet(name, ()) if raw is None else fleet.parse(document.parse(raw, name))[0]

@@ -8,21 +8,25 @@ from typing import TYPE_CHECKING, Any, Literal
 
 import typer
 
-from meltanodata import engine, guard, report, rules, terminal
+from meltanodata import changes as branch
+from meltanodata import deployed, engine, guard, report, rules, terminal
 from meltanodata import plan as plans
+from meltanodata.changes import Changes
 from meltanodata.commands import NOT_REVIEWED, STOPPED
-from meltanodata.commands.here import Here, tenants, tenants_before
+from meltanodata.commands.here import Here, tenants
 from meltanodata.errors import UserError
-from meltanodata.github import GitHub
 from meltanodata.guard import Review
-from meltanodata.revisions import Revision
-from meltanodata.stacks import Project, touched
+from meltanodata.revisions import NONE
+from meltanodata.stacks import Project
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Mapping, Sequence
+    from collections.abc import Collection, Iterable, Mapping, Sequence
 
-    from meltanodata.fleet import Fleet
     from meltanodata.plan import Plan
+
+
+_WIDEST = 2_000
+"""Characters that are said of what is new to a tenant."""
 
 
 def plan(
@@ -33,11 +37,16 @@ def plan(
     labels: Sequence[str],
     expect: Path | None,
     style: Literal["table", "json", "markdown"],
+    judged: bool = True,
 ) -> None:
     """See `cli.plan`."""
     here = Here(stack)
-    raw = engine.preview(stack, here.project.root) if preview is None else _read(preview)
-    found = review(here, raw, base, labels)
+    if preview is None:
+        exported = engine.export(stack, here.project.root)
+        raw = engine.preview(stack, here.project.root)
+    else:
+        exported, raw = None, _read(preview)
+    found = review(here, raw, base, labels, exported) if judged else Review(plan=planned(here, raw, exported))
     match style:
         case "json":
             print(terminal.as_json(found.model_dump(mode="json"), indent=1))
@@ -45,70 +54,96 @@ def plan(
             print(report.comment([found]), end="")
         case "table":
             show(found)
-    judge(found, None if expect is None else reviewed(expect).plan)
-
-
-def comment(files: Sequence[Path], pull_request: int | None) -> None:
-    """See `cli.comment`."""
-    failed = [file for file in files if file.is_file() and file.stat().st_size == 0]
-    text = report.comment(
-        [reviewed(file) for file in files if file not in failed],
-        failed=[file.stem.removeprefix("plan-") for file in failed],
-    )
-    print(text, end="")
-    if pull_request is not None:
-        GitHub.from_environment().comment(pull_request, report.MARKER, text, new=bool(files))
+    begun = expect is not None and preview is None and deployed.has_begun(stack, here.project.root)
+    judge(found, None if expect is None else reviewed(expect).plan, begun=begun)
 
 
 def stacks(base: str | None, stack: str | None, *, as_json: bool) -> None:
     """See `cli.stacks`."""
     project = Project.around(Path.cwd())
-    fleet_stacks = project.fleet(stack)
-    file = project.tenants_file(fleet_stacks[0])
-    names = [found.stack for found in fleet_stacks]
-    if base is not None:
-        revision = Revision.of(base, project.root).fork()
-        names = touched(fleet_stacks, tenants_before(revision, file), tenants(file), revision.changed())
-    if as_json:
-        print(terminal.as_json(names))
-    elif base is not None:
-        for name in names:
-            print(name)
+    if base is None:
+        _show_stacks(project, stack, as_json=as_json)
+        return
+    if base == NONE:  # the branch has no commit before: all there is differs from nothing
+        names = [found.stack for found in project.fleet(stack)]
     else:
-        loaded = tenants(file)
-        uses = [(found.stack, rules.database_uses(loaded, [found])) for found in fleet_stacks]
-        terminal.console().print(report.stacks(uses))
+        changes = Changes.since(base, project.root)
+        names = changes.touched(stack)
+        for line in branch.summary_of_dropped(changes.dropped(stack)):
+            typer.echo(line, err=True)
+    print(json.dumps(names) if as_json else "".join(f"{name}\n" for name in names), end="\n" if as_json else "")
 
 
-def review(here: Here, preview: Mapping[str, Any], base: str | None, labels: Iterable[str]) -> Review:
-    """What the guard says of a preview."""
+def _show_stacks(project: Project, stack: str | None, *, as_json: bool) -> None:
+    fleet_stacks = project.fleet(stack)
+    if as_json:
+        print(json.dumps([found.stack for found in fleet_stacks]))
+        return
+    loaded = tenants(project.tenants_file(fleet_stacks[0]))
+    uses = [(found.stack, rules.database_uses(loaded, [found])) for found in fleet_stacks]
+    terminal.console().print(report.stacks(uses))
+
+
+def review(
+    here: Here,
+    preview: Mapping[str, Any],
+    base: str | None,
+    labels: Iterable[str],
+    exported: Mapping[str, Any] | None = None,
+) -> Review:
+    """What the guard says of a preview, and with it of the state from before it."""
     allowed = guard.labels(labels)
+    found = planned(here, preview, exported)
+    if base is None:
+        return guard.review(found, here.settings.guard, named=None, allowed=allowed)
+    return verdict(found, Changes.since(base, here.project.root), allowed)
+
+
+def planned(here: Here, preview: Mapping[str, Any], exported: Mapping[str, Any] | None = None) -> Plan:
+    """What a preview would do, with the teams that it fills or empties."""
     head = tenants(here.file)
-    named, thresholds = None, here.settings.guard
-    if base is not None:
-        revision = Revision.of(base, here.project.root)
-        # Of the branch that the request goes to: the request itself cannot raise them.
-        thresholds = here.settings_before(revision).guard
-        named = guard.named(_entries(tenants_before(revision.fork(), here.file)), _entries(head))
     uses = [rules.droplet_use(head, here.stacks), *rules.database_uses(head, here.stacks)]
-    found = plans.with_capacity(plans.read(preview), uses[0], uses[1:])
-    return guard.review(found, thresholds, named=named, allowed=allowed)
+    return plans.with_capacity(plans.read(preview, exported), uses[0], uses[1:])
 
 
-def judge(found: Review, reviewed_plan: Plan | None) -> None:
+def verdict(plan: Plan, changes: Changes, allowed: Collection[str]) -> Review:
+    """What the guard says of a plan that a change of the repository leads to.
+
+    By the thresholds of the branch that it goes to: the change itself cannot raise them.
+    """
+    stack = plan.stack
+    found = guard.review(
+        plan,
+        changes.thresholds(stack),
+        named=changes.named(stack),
+        demos=changes.demos(stack),
+        allowed=allowed,
+    )
+    program = guard.program_changed(changes.influences(), allowed)
+    return found if program is None else found.model_copy(update={"stops": (program, *found.stops)})
+
+
+def judge(found: Review, reviewed_plan: Plan | None, *, begun: bool) -> None:
     """End the command where a plan may not be applied.
+
+    Args:
+        found: what the guard says of it.
+        reviewed_plan: the plan that somebody saw; None where nobody had to.
+        begun: whether a run has begun to apply that one.
 
     Raises:
         typer.Exit: 3 the guard stops it, 4 it does what was not reviewed.
     """
     if found.stopped:
         for stop in found.stopped:
-            typer.echo(str(stop), err=True)
+            typer.echo(f"{stop} In a shell, add --allow {stop.label}." if stop.label else stop.message, err=True)
         raise typer.Exit(STOPPED)
-    if reviewed_plan is not None and (news := plans.unreviewed(reviewed_plan, found.plan)):
+    if reviewed_plan is not None and (news := plans.unreviewed(reviewed_plan, found.plan, begun=begun)):
         typer.echo("This is not the plan that was reviewed. What is new:", err=True)
         for line in news:
-            typer.echo(f"- {line}", err=True)
+            # A line of a log each, whatever is in it: the reviewed plan was written by the request's own code.
+            typer.echo(f"- {' '.join(line.split())[:_WIDEST]}", err=True)
+        typer.echo("If it is meant, start the deploy workflow by hand, with the labels that it asks for.", err=True)
         raise typer.Exit(NOT_REVIEWED)
 
 
@@ -138,7 +173,3 @@ def _read(file: Path) -> dict[str, Any]:
         return dict(json.loads(file.read_bytes()))
     except (OSError, ValueError) as error:
         raise UserError(f"{file}: no output of `pulumi preview --json`: {error}") from None
-
-
-def _entries(loaded: Fleet) -> dict[str, object]:
-    return {row.key: row.options for row in loaded.rows}

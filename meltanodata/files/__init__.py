@@ -28,6 +28,12 @@ PROJECT = f"{HOME}/project"
 
 BROUGHT = "/run/meltanodata"
 """Where scripts wait to be run, and what they are all told alike; gone with a reboot, as old ones should be."""
+_CADDYFILE = "/etc/caddy/Caddyfile"
+_CADDY_CHECKS: Mapping[int, tuple[str, ...]] = {
+    1: ("-validate", "-conf", _CADDYFILE),
+    2: ("validate", "--config", _CADDYFILE, "--adapter", "caddyfile"),
+}
+"""By Caddy's major version; each loads the certificate, too, and serves nothing."""
 _SCRIPTS = ("write_files", "meltano", "admin", "verify", "wipe")
 """All that a Command runs."""
 
@@ -46,6 +52,8 @@ class File:
     """The whole file; None where `lines` says some of it."""
     lines: Mapping[str, str] | None = None
     """Lines of a file that others write to as well, by the name that each one sets."""
+    check: tuple[str, ...] | None = None
+    """What the service's program is told so that it says whether it takes this file and all that it names."""
     template: bool = False
     """Each `${NAME}` in it is one of `tenant_values`."""
 
@@ -94,10 +102,15 @@ def droplet_files(*, domain: str, caddy_version: Literal[1, 2], tls: Tls, certif
     return [
         File(f"{stem}.crt", "root", "root", 0o644, "caddy", certificate.certificate),
         File(f"{stem}.key", "root", "caddy", 0o640, "caddy", certificate.key),
-        File("/etc/caddy/Caddyfile", "root", "root", 0o644, "caddy", caddyfile(caddy_version, tls, stem)),
+        File(
+            _CADDYFILE,
+            *("root", "root", 0o644, "caddy", caddyfile(caddy_version, tls, stem)),
+            check=_CADDY_CHECKS[caddy_version],
+        ),
         # Meltano 3 has no UI: whoever types `meltano upgrade`, or clicks it, must not get it.
         File(constraints, "root", "root", 0o644, None, "meltano<3\n"),
-        File(f"{HOME}/.venv/pip.conf", "root", "root", 0o644, None, f"[install]\nconstraint = {constraints}\n"),
+        # The user's, as all of the environment: an upgrade's copy of that is made and put back as the user.
+        File(f"{HOME}/.venv/pip.conf", "meltano", "meltano", 0o644, None, f"[install]\nconstraint = {constraints}\n"),
         File("/etc/caddy/environment", "root", "root", 0o644, "caddy", "HOSTNAME=${HOSTNAME}\n", template=True),
         # Meltano reads it as a .env file, whose double quotes are those of JSON.
         File(
@@ -182,7 +195,7 @@ def _env_quoted(value: str) -> str:
     """
     if re.fullmatch(r"[A-Za-z0-9_./:@+-]+", value):
         return value
-    if len(f"{value}.".splitlines()) > 1:
+    if re.search(r"[\r\n]", value):
         raise ValueError("a value of .env has a line break")
     escaped = value.replace("\\", "\\\\").replace("'", "\\'").replace("${", "${:-$}{")
     return f"'{escaped}'"
@@ -202,16 +215,16 @@ def common_document(files: Iterable[File]) -> File:
     return _brought("common", ".json", 0o600, json.dumps(files_document(files), sort_keys=True))
 
 
-def tenant_document(common: File, values: Mapping[str, str], *, keep_login: bool) -> dict[str, Any]:
+def tenant_document(common: File, values: Mapping[str, str], *, keep_secrets: bool) -> dict[str, Any]:
     """What `write_files.py` is told of a tenant: no more than is its own, since the state has it several times.
 
     Args:
         common: the document that is on the droplet, see `common_document`.
         values: see `tenant_values`.
-        keep_login: whether the secrets of the logins stay that an instance made by hand has.
+        keep_secrets: whether the secrets of the logins stay that an instance made by hand has.
     """
     # With others no password of the instance's logins would fit any more.
-    kept = ["SECRET_KEY", "SECURITY_PASSWORD_SALT"] if keep_login else []
+    kept = ["SECRET_KEY", "SECURITY_PASSWORD_SALT"] if keep_secrets else []
     return {"common": common.path, "values": values, "kept": kept}
 
 

@@ -28,7 +28,11 @@ def main(document: dict[str, Any]) -> None:
 
 
 def ensure(username: str, password: str, *, keep: bool) -> str:
-    """Make the user, or give it the password and the role if it has others; what was done."""
+    """Make the user, or give it the password and the role if it has others; what was done.
+
+    Raises:
+        LookupError: there is no user whose password could be kept, and a new one's would be known to nobody.
+    """
     # Only here: Meltano is in no environment but the droplet's.
     from flask_security.utils import hash_password, verify_password  # noqa: PLC0415
     from meltano.api.app import create_app  # noqa: PLC0415
@@ -46,9 +50,10 @@ def ensure(username: str, password: str, *, keep: bool) -> str:
         user = users.get_user(username)
         if user is not None and role in user.roles and (keep or verify_password(password, user.password)):
             return f"{username} is as it should be"
+        if user is None and keep:
+            raise LookupError(f"there is no user {username} whose login could be kept; write adopt: {{login: new}}")
         if user is None:
             user = users.create_user(username=username)
-            keep = False
         if not keep:
             user.password = hash_password(password)
         user.roles = [role]

@@ -1,15 +1,20 @@
 """What an instance looks like from inside: the guide's chapters on debugging. Runs on the droplet, as root.
 
 It changes nothing and prints facts, as JSON, that `meltanodata.doctor` judges. What others have written (logs, errors)
-goes through `redact` here, so that no secret in it leaves the droplet.
+goes through `redact` here, so that no secret in it leaves the droplet. In the user meltano's folders root opens files
+as `write_files.py` does: no link of the user's is followed.
 """
 
 from __future__ import annotations
 
 import datetime as dt
+import grp
 import itertools
 import json
+import os
+import pwd
 import re
+import stat
 import subprocess
 import tempfile
 import time
@@ -36,6 +41,8 @@ SAID_BYTES = 1 << 18
 """Read of what a command prints."""
 SECONDS = 30
 """That a command may take."""
+FILE_BYTES = 1 << 22
+"""Read of each file that may hold secrets."""
 RECENT = 24 * 3600
 """Seconds in which an error is news."""
 HIDDEN = "[hidden]"
@@ -50,13 +57,16 @@ def main(
     """Print what there is to see.
 
     Args:
-        document: `host_name`; `database_host`; `verify_script` and `reach_script`, the texts of verify.py and reach.py.
+        document: `host_name`; `database_host`; `verify_script`, `write_files_script` and `reach_script`, the texts of
+            verify.py, write_files.py and reach.py.
         root: the file system; another one in tests.
         programs: where systemctl, journalctl and reach.py's interpreter are in tests.
         caddy: where it listens; elsewhere in tests.
     """
     verify: Any = types.ModuleType("verify")
     exec(document["verify_script"], vars(verify))  # noqa: S102 - a script of ours
+    files: Any = types.ModuleType("write_files")
+    exec(document["write_files_script"], vars(files))  # noqa: S102 - likewise
     systemctl, journalctl = (str(programs / name) if programs else name for name in ("systemctl", "journalctl"))
     failed = verify.ask(systemctl, "list-units", "--failed", "--plain", "--no-legend")
     services = {service: verify.service_state(systemctl, service) for service in verify.SERVICES}
@@ -64,13 +74,13 @@ def main(
     # Ours first: of many, not all are told.
     units = [*(f"{service}.service" for service, finding in services.items() if finding), *units]
     page = verify.page(document["host_name"], None, caddy)
-    known = secrets(root)
+    known = secrets(root, files)
     public = [document["host_name"], document["database_host"] or ""]
 
     def shown(lines: list[str]) -> list[str]:
         return [redact(line, known, public) for line in lines[-KEPT_LINES:]]
 
-    errors = itertools.islice(recent_errors(root / PROJECT / ".meltano/run"), KEPT_PARTS)
+    errors = itertools.islice(recent_errors(PROJECT / ".meltano/run", root, files), KEPT_PARTS)
     reached = database(document["reach_script"], programs)
     facts = {
         "system": verify.state(systemctl),
@@ -79,9 +89,9 @@ def main(
         "page": page,
         # Of whom the finding says to look at: Caddy, where nobody answers.
         "page_log": shown(journal(journalctl, "caddy" if "--unit caddy" in page else "meltano")) if page else [],
-        "errors": {redact(path.name, known): shown(lines) for path, lines in errors},
-        "env": entry(root / PROJECT / ".env"),
-        "project": entry(root / PROJECT),
+        "errors": {redact(name, known): shown(lines) for name, lines in errors},
+        "env": entry(PROJECT / ".env", root, files),
+        "project": entry(PROJECT, root, files),
         "database": {**reached, "error": reached["error"] and shown([" ".join(reached["error"].split())])[0]},
     }
     print(json.dumps(facts))
@@ -105,14 +115,20 @@ def said(*command: str, text: str = "") -> str:
     return found.decode(errors="replace")
 
 
-def entry(path: Path) -> dict[str, str] | None:
-    """Owner and mode of a file or folder; None where there is none."""
+def entry(path: Path, root: Path, files: Any) -> dict[str, str] | None:
+    """Owner, mode and kind of a file or folder; None where there is none. A link counts as itself."""
     try:
-        return {"owner": f"{path.owner()}:{path.group()}", "mode": f"{path.stat().st_mode & 0o7777:o}"}
-    except KeyError:  # an owner without a name
-        return {"owner": f"{path.stat().st_uid}:{path.stat().st_gid}", "mode": f"{path.stat().st_mode & 0o7777:o}"}
-    except FileNotFoundError:
+        with files.folder(Path("/", path).parent, root) as at:
+            status = os.stat(path.name, dir_fd=at, follow_symlinks=False)
+    except (files.Refused, OSError):
         return None
+    try:
+        owner = f"{pwd.getpwuid(status.st_uid).pw_name}:{grp.getgrgid(status.st_gid).gr_name}"
+    except KeyError:  # an owner without a name
+        owner = f"{status.st_uid}:{status.st_gid}"
+    kinds = {stat.S_IFREG: "file", stat.S_IFDIR: "folder", stat.S_IFLNK: "link"}
+    kind = kinds.get(stat.S_IFMT(status.st_mode), "other")
+    return {"owner": owner, "mode": f"{stat.S_IMODE(status.st_mode):o}", "kind": kind}
 
 
 def database(reach_script: str, programs: Path | None) -> dict[str, Any]:
@@ -135,15 +151,17 @@ ENTRY = re.compile(r"[\[ ]*(\d{4}-\d\d-\d\d[T ]\d\d:\d\d:\d\d)")
 ERROR = re.compile(r"\b(?:ERROR|CRITICAL|FATAL)\b|^\S*Traceback \(most recent call last\)|\[error\s*\]")
 
 
-def recent_errors(folder: Path) -> Iterator[tuple[Path, list[str]]]:
+def recent_errors(folder: Path, root: Path, files: Any) -> Iterator[tuple[str, list[str]]]:
     """The files among Meltano's logs that have errors of the last day in them, and those with what follows each."""
+    try:
+        with files.folder(Path("/", folder), root) as at:
+            there = os.listdir(at)  # noqa: PTH208 - of a descriptor
+            names = sorted(name for name in there if name.endswith(".log") and not name.startswith("."))
+            texts = {name: end_of_log(folder / name, at, files) for name in names}
+    except (files.Refused, OSError):
+        return
     now = time.time()
-    for path in sorted(folder.glob("*.log")):
-        if path.is_symlink() or now - path.stat().st_mtime > RECENT:
-            continue
-        with path.open("rb") as file:
-            file.seek(max(0, path.stat().st_size - LOG_BYTES))
-            text = file.read().decode(errors="replace")
+    for name, text in texts.items():
         wanted, recent, lines = False, True, []
         for line in text.splitlines():
             began = ENTRY.match(line)
@@ -153,7 +171,21 @@ def recent_errors(folder: Path) -> Iterator[tuple[Path, list[str]]]:
             if wanted and recent and line.strip():
                 lines.append(line)
         if lines:
-            yield path, lines
+            yield name, lines
+
+
+def end_of_log(path: Path, at: int, files: Any) -> str:
+    """What a log has last; nothing if it is old, or no file of its own."""
+    try:
+        with files.regular(path, at) as handle:
+            if not isinstance(handle, int):
+                return ""
+            status = os.fstat(handle)
+            if time.time() - status.st_mtime > RECENT:
+                return ""
+            return os.pread(handle, LOG_BYTES, max(0, status.st_size - LOG_BYTES)).decode(errors="replace")
+    except (files.Refused, OSError):
+        return ""
 
 
 def seconds_of(stamp: str, otherwise: float) -> float:
@@ -173,16 +205,19 @@ HIDES = (  # what people call a secret
 )
 
 
-def secrets(root: Path) -> list[str]:
+def secrets(root: Path, files: Any) -> list[str]:
     """What the instance's own files hide: every value of .env and ui.cfg, and what meltano.yml calls a secret."""
     found = set()
     assignment = re.compile(r"\s*(?:export\s+)?([\w.-]+)\s*[=:]\s*(.*)")
     for name in (".env", "ui.cfg", "meltano.yml"):
-        try:
-            lines = (root / PROJECT / name).read_text(errors="replace").splitlines()
-        except OSError:
-            continue
-        for line in lines:
+        text = content(PROJECT / name, root, files)
+        if name != "meltano.yml":
+            # Also as Meltano reads them: a value may have several lines, or what only looks like the end of one.
+            for reader in files.READERS:
+                values = files.env_values(text, reader)
+                for value in (value for key, value in values.items() if value and key not in PUBLIC_NAMES):
+                    found |= {value, *value.splitlines()}
+        for line in text.splitlines():
             match = assignment.match(line.replace("- ", "", 1) if name == "meltano.yml" else line)
             if match is None or match[1] in PUBLIC_NAMES:
                 continue
@@ -191,6 +226,15 @@ def secrets(root: Path) -> list[str]:
             value = match[2].strip()
             found |= {value, value.strip("'\""), value.split(" #")[0].strip().strip("'\"")}
     return [value for value in found if len(value) >= SHORTEST]
+
+
+def content(path: Path, root: Path, files: Any) -> str:
+    """The text of a file; nothing where there is no file, or it is a link of the user's."""
+    try:
+        with files.folder(Path("/", path).parent, root) as at, files.regular(path, at) as handle:
+            return os.pread(handle, FILE_BYTES, 0).decode(errors="replace") if isinstance(handle, int) else ""
+    except (files.Refused, OSError):
+        return ""
 
 
 VALUE = r"\"(?:\\.|[^\"\\])*\"?|'(?:\\.|[^'\\])*'?|[^\s,;&)}\]]+"

@@ -2,20 +2,28 @@
 
 Idempotent: what is so already is not touched. A run that was broken off in the middle of an upgrade is undone by the
 next one before it begins anew.
+
+All that is done in the user's folders is done as the user, so that no link there leads to what is not the user's.
 """
 
 from __future__ import annotations
 
 import contextlib
+import errno
 import http.client
 import json
+import os
 import pwd
 import shutil
 import sqlite3
 import subprocess
+import tempfile
 import time
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
 
 HOME = Path("/var/meltano")
 USER = "meltano"
@@ -36,9 +44,12 @@ def main(document: dict[str, Any]) -> None:
         document: `version` or None; `host_name`; `admin_script`, the path of admin.py, and what that is told:
             `username`, `password`, `keep`.
     """
-    undo()
-    if document["version"] is not None:
-        set_version(document["version"], document["host_name"])
+    try:
+        undo()
+        if document["version"] is not None:
+            set_version(document["version"], document["host_name"])
+    except Failed as failed:
+        raise SystemExit(f"Meltano's version cannot be set: {failed}") from None
     told = json.dumps({name: document[name] for name in ("username", "password", "keep")})
     try:
         print(python(document["admin_script"], told=told))
@@ -56,7 +67,7 @@ def set_version(wanted: str, host_name: str) -> None:
     if installed == wanted:
         print("Meltano", installed, "is installed")
         return
-    keep_copies()
+    as_user(keep_copies)
     try:
         python("-m", "pip", "install", "--quiet", "--disable-pip-version-check", "--no-input", f"meltano=={wanted}")
         run(*as_meltano(), HOME / ".venv/bin/meltano", "upgrade", "--skip-package")
@@ -68,7 +79,7 @@ def set_version(wanted: str, host_name: str) -> None:
         except Failed as again:
             raise SystemExit(f"Meltano {wanted} does not come up: {failed}. Nor does {installed}: {again}") from None
         raise SystemExit(f"Meltano {wanted} does not come up, {installed} is back: {failed}") from None
-    discard_copies()
+    as_user(discard_copies)
     print("Meltano", wanted, "is installed, before it was", installed)
 
 
@@ -80,7 +91,7 @@ def copies() -> dict[Path, Path]:
     }
 
 
-def keep_copies() -> None:
+def keep_copies() -> str:
     """Copy Meltano's own database, unless it is elsewhere, and its virtual environment."""
     (venv, venv_copy), (database, database_copy) = copies().items()
     with contextlib.suppress(FileNotFoundError):
@@ -90,34 +101,82 @@ def keep_copies() -> None:
         with contextlib.closing(old), contextlib.closing(new):
             old.backup(new)
         shutil.copystat(database, database_copy)
-        shutil.chown(database_copy, database.owner(), database.group())
     part = venv_copy.with_name(f"{venv_copy.name}.part")
-    shutil.rmtree(part, ignore_errors=True)
+    remove(part)
     run("cp", "--archive", venv, part)
     part.rename(venv_copy)
+    return ""
 
 
 def undo() -> None:
     """Put the copies back, if there are any: then an upgrade did not go well, or nobody knows whether it did."""
-    (venv, venv_copy), (database, database_copy) = copies().items()
-    if not venv_copy.exists():
+    if not as_user(undone_halfway):
         return
     run("systemctl", "stop", "meltano")
+    as_user(put_copies_back)
+    run("systemctl", "start", "meltano")
+    as_user(discard_failed)
+
+
+def undone_halfway() -> str:
+    """Says something if there is a copy to be put back, or one that was and the service may not have been started."""
+    _, venv_copy = next(iter(copies().items()))
+    return "yes" if venv_copy.exists() or failed_venv().exists() else ""
+
+
+def failed_venv() -> Path:
+    """The virtual environment that the copy replaced."""
+    return HOME / ".venv.failed"
+
+
+def put_copies_back() -> str:
+    """Once more from the beginning, where an earlier run was broken off."""
+    (venv, venv_copy), (database, database_copy) = copies().items()
+    if not venv_copy.exists():
+        return ""
     if database_copy.exists():
         database_copy.replace(database)
-    shutil.rmtree(venv)
+    remove(failed_venv())
+    failed_venv().mkdir()
+    move(venv, failed_venv())
     venv_copy.rename(venv)
-    run("systemctl", "start", "meltano")
+    return ""
 
 
-def discard_copies() -> None:
-    """The upgrade went well. Renamed first: half of a copy must not be put back."""
+def discard_failed() -> str:
+    """The service has been started with the copy."""
+    remove(failed_venv())
+    return ""
+
+
+def discard_copies() -> str:
+    """The upgrade went well. Not in place: half of a copy must not be put back."""
     (_, venv_copy), (_, database_copy) = copies().items()
-    part = venv_copy.with_name(f"{venv_copy.name}.part")
-    venv_copy.rename(part)
-    shutil.rmtree(part)
+    remove(venv_copy)
     with contextlib.suppress(FileNotFoundError):
         database_copy.unlink()
+    return ""
+
+
+def remove(folder: Path) -> None:
+    """Remove a folder, if it is there, and what is left of earlier ones; at once under its name."""
+    prefix = ".venv.gone-"
+    if folder.exists():
+        move(folder, Path(tempfile.mkdtemp(prefix=prefix, dir=HOME), folder.name))
+    for gone in HOME.glob(f"{prefix}*"):
+        shutil.rmtree(gone, ignore_errors=True)  # somebody may have installed something as root: that stays
+
+
+def move(folder: Path, to: Path) -> None:
+    """Away with a folder, if it is there, in one step; by removing it where it cannot be renamed."""
+    try:
+        folder.rename(to)
+    except FileNotFoundError:
+        return
+    except OSError as error:
+        if error.errno != errno.EXDEV:  # a mount, or of another layer of the disk
+            raise
+        shutil.rmtree(folder)
 
 
 def restart(host_name: str) -> None:
@@ -163,12 +222,12 @@ def python(*arguments: str, told: str = "") -> str:
 
 
 def run(*command: str | Path, told: str = "") -> str:
-    """What a command prints, run in the project.
+    """What a command prints.
 
     Raises:
         Failed: the last line of what it said; before it libraries may have said anything.
     """
-    done = subprocess.run(command, check=False, capture_output=True, text=True, input=told, cwd=HOME / "project")
+    done = subprocess.run(command, check=False, capture_output=True, text=True, input=told, cwd="/")
     if done.returncode != 0:
         *_, last = [f"exit code {done.returncode}", *done.stderr.splitlines()]
         raise Failed(last)
@@ -178,4 +237,39 @@ def run(*command: str | Path, told: str = "") -> str:
 def as_meltano() -> list[str]:
     """The guide's warning: only ever as this user, or files get the wrong owner. Without root's environment."""
     home, path = pwd.getpwnam(USER).pw_dir, f"PATH={HOME}/.venv/bin:/usr/bin:/bin"
-    return ["runuser", "--user", USER, "--", "env", "-i", f"HOME={home}", path, "LANG=C.UTF-8", "NO_COLOR=1"]
+    in_project = ["env", "-i", f"--chdir={HOME}/project"]
+    return ["runuser", "--user", USER, "--", *in_project, f"HOME={home}", path, "LANG=C.UTF-8", "NO_COLOR=1"]
+
+
+def as_user(step: Callable[[], str]) -> str:
+    """What a step returns, taken as the user meltano in a process of its own.
+
+    Raises:
+        Failed: it failed.
+    """
+    reading, writing = os.pipe()
+    child = os.fork()
+    if child == 0:
+        status, said = 1, ""
+        try:
+            drop_privileges()
+            status, said = 0, step()
+        except BaseException as error:  # noqa: BLE001 - told below, since nothing of this process may go on
+            said = str(error) if isinstance(error, Failed) else f"{type(error).__name__}: {error}"
+        finally:
+            os.write(writing, said.encode(errors="replace")[:1000])
+            os._exit(status)
+    os.close(writing)
+    with os.fdopen(reading, errors="replace") as stream:
+        answer = stream.read()
+    if os.waitpid(child, 0)[1] != 0:
+        raise Failed(" ".join(answer.split()) or "what was done as the user meltano was ended")
+    return answer
+
+
+def drop_privileges() -> None:
+    """Be the user meltano from now on."""
+    user = pwd.getpwnam(USER)
+    os.initgroups(USER, user.pw_gid)
+    os.setgid(user.pw_gid)
+    os.setuid(user.pw_uid)

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 from starlette.applications import Starlette
 from starlette.exceptions import HTTPException
 
-from sandbox.api import account, catalog, control, databases, domains, droplets, images, projects, tags
+from sandbox.api import account, catalog, control, databases, domains, droplets, images, projects, tags, vpcs
 from sandbox.api.cloud import new_uuid
 from sandbox.api.errors import ApiError, not_found
 from sandbox.api.gate import Gate, error_response
@@ -21,7 +21,7 @@ if TYPE_CHECKING:
 
     from sandbox.api.cloud import Cloud
 
-SERVICES = (account, catalog, databases, domains, droplets, images, projects, tags)
+SERVICES = (account, catalog, databases, domains, droplets, images, projects, tags, vpcs)
 """Each has `routes`; catalog stands before databases, whose `{id}` would take `options` for one."""
 
 

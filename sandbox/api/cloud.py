@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import uuid
+from collections import deque
 from collections.abc import Awaitable, Callable
 from dataclasses import dataclass, field
 from http import HTTPStatus
@@ -23,6 +24,7 @@ if TYPE_CHECKING:
     from starlette.requests import Request
 
     from sandbox.api.limits import TokenLimits
+    from sandbox.api.messages import DatabaseMoment
     from sandbox.api.state import State, Team
     from sandbox.backends import DatabaseBackend, DropletBackend, Network
 
@@ -47,6 +49,8 @@ class Cloud:
     limits: dict[str, TokenLimits] = field(default_factory=dict)
     """By token."""
     traffic: Traffic = field(default_factory=Traffic)
+    moments: deque[DatabaseMoment] = field(default_factory=lambda: deque(maxlen=20_000))
+    """What the database clusters were like since the start, oldest first."""
 
 
 @dataclass(frozen=True)
@@ -101,9 +105,13 @@ class Call:
 
     def page(self, key: str, items: Sequence[JSON]) -> Response:
         """One page of a list, with `links` to the others and the total, as DigitalOcean pages."""
+        return self.shaped_page(items, lambda chosen: {key: chosen})
+
+    def shaped_page(self, items: Sequence[JSON], shape: Callable[[list[JSON]], JSON]) -> Response:
+        """As `page`, where the answer holds the page's items in another shape than a list."""
         number, size, pages = self._paging(len(items))
-        chosen = items[(number - 1) * size : number * size]
-        return JSONResponse({key: list(chosen), "links": self._links(number, pages), "meta": {"total": len(items)}})
+        chosen = list(items[(number - 1) * size : number * size])
+        return JSONResponse(shape(chosen) | {"links": self._links(number, pages), "meta": {"total": len(items)}})
 
     def _paging(self, total: int) -> tuple[int, int, int]:
         def positive(name: str, default: int) -> int:

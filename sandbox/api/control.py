@@ -9,7 +9,7 @@ from pydantic import BaseModel, ValidationError
 from starlette.responses import JSONResponse, Response
 from starlette.routing import Route
 
-from sandbox.api import databases, droplets
+from sandbox.api import databases, droplets, images
 from sandbox.api.errors import not_found, unprocessable
 from sandbox.api.faults import Fault
 from sandbox.api.images import add_snapshot
@@ -91,6 +91,11 @@ async def _list_droplets(request: Request) -> Response:
     )
 
 
+async def _moments(request: Request) -> Response:
+    since = float(request.query_params.get("since", "0"))
+    return JSONResponse([moment.model_dump() for moment in _cloud(request).moments if moment.time >= since])
+
+
 async def _executions(request: Request) -> Response:
     backend, number = _light(request)
     return JSONResponse([Execution.model_validate(e).model_dump() for e in backend.executions(number)])
@@ -134,6 +139,7 @@ async def _reset(request: Request) -> Response:
     await cloud.jobs.cancel()
     droplets.destroy_all(cloud)
     databases.destroy_all(cloud)
+    images.destroy_all(cloud)
     await cloud.jobs.idle()
     cloud.state.clear()
     request.app.state.replant()
@@ -161,6 +167,7 @@ routes = [
     Route("/_sandbox/minutes", _minutes),
     Route("/_sandbox/requests", _requests),
     Route("/_sandbox/snapshots", _add_snapshot, methods=["POST"]),
+    Route("/_sandbox/databases/moments", _moments),
     Route("/_sandbox/droplets", _list_droplets),
     Route("/_sandbox/droplets/{id:int}/executions", _executions),
     Route("/_sandbox/droplets/{id:int}/fault", _set_droplet_fault, methods=["PUT"]),

@@ -8,6 +8,7 @@ import ipaddress
 import re
 import secrets
 import string
+import time
 from functools import partial
 from http import HTTPStatus
 from typing import TYPE_CHECKING
@@ -18,15 +19,16 @@ from starlette.responses import JSONResponse, Response
 
 from sandbox.api.catalog import DATABASE_SIZES, END_OF_LIFE, REGIONS, versions
 from sandbox.api.cloud import JSON, Call, Cloud, new_uuid, no_content, route
-from sandbox.api.droplets import default_vpc
 from sandbox.api.errors import not_found, unprocessable
+from sandbox.api.messages import DatabaseMoment
 from sandbox.api.projects import assign, default_project, unassign
 from sandbox.api.state import Database, Rule, User, timestamp
 from sandbox.api.tags import ensure_tags
+from sandbox.api.vpcs import find_vpc
 from sandbox.backends import Cluster
 
 if TYPE_CHECKING:
-    from collections.abc import Awaitable, Callable
+    from collections.abc import Awaitable, Callable, Sequence
 
 PORT = 25060
 NAME_HELD = 10.0
@@ -37,6 +39,14 @@ _LABEL = 63
 _ZONE = "db.ondigitalocean.com"
 _USER = "doadmin"
 _DATABASE = "defaultdb"
+_MOST_RULES = 100
+_STORAGE_STEP = 10240
+_MOST_STORAGE = 15 * 1024 * 1024
+"""Mebibytes; what a plan has at most is not known."""
+_THRESHOLDS, _DEFAULT_THRESHOLD = range(15, 96), 80
+"""Percent."""
+_INCREMENTS, _DEFAULT_INCREMENT = range(10, 501), 10
+"""Gibibytes."""
 _DAYS = {"monday", "tuesday", "wednesday", "thursday", "friday", "saturday", "sunday"}
 
 
@@ -92,6 +102,21 @@ async def _start(cloud: Cloud, database: Database) -> None:
     await cloud.databases.set_trusted_sources(cluster(database), _sources(cloud, database))
 
 
+def _keep(cloud: Cloud, database: Database) -> None:
+    """Remember a cluster as it is now, and that it was so."""
+    cloud.state.databases.put(database)
+    cloud.moments.append(
+        DatabaseMoment(
+            time=time.time(),
+            id=database.id,
+            team=database.team,
+            name=database.name,
+            status="deleted" if database.deleted else database.status,
+            rules=tuple(f"{rule.type}:{rule.value}" for rule in database.rules),
+        )
+    )
+
+
 def _sources(cloud: Cloud, database: Database) -> frozenset[str] | None:
     """The addresses that the rules let in; without any rule, everybody. A rule that nobody meets lets in nobody."""
     if not database.rules:
@@ -104,7 +129,9 @@ def _sources(cloud: Cloud, database: Database) -> frozenset[str] | None:
             addresses |= {
                 droplet.address
                 for droplet in cloud.state.droplets
-                if droplet.team == database.team and (str(droplet.id) == rule.value or rule.value in droplet.tags)
+                if droplet.team == database.team
+                and droplet.public
+                and (str(droplet.id) == rule.value or rule.value in droplet.tags)
             }
     return frozenset(addresses)
 
@@ -137,6 +164,8 @@ def _json(call: Call, database: Database) -> JSON:
         },
         "project_id": assignment.project if assignment else "",
         "storage_size_mib": database.storage_size_mib,
+        "autoscale": {"storage": _autoscale(database)},
+        "storage_autoscale": _autoscale(database),
         "version_end_of_life": END_OF_LIFE[database.version],
         "version_end_of_availability": END_OF_LIFE[database.version],
         "metrics_endpoints": [{"host": database.host, "port": 9273}],
@@ -170,6 +199,22 @@ def _rule_json(database: Database, rule: Rule) -> JSON:
     }
 
 
+class _NewRule(BaseModel):
+    type: str
+    value: str
+    description: str | None = None
+
+
+class _StorageAutoscale(BaseModel):
+    enabled: bool
+    threshold_percent: int | None = None
+    increment_gib: int | None = None
+
+
+class _Autoscale(BaseModel):
+    storage: _StorageAutoscale | None = None
+
+
 class _NewDatabase(BaseModel):
     name: str
     engine: str
@@ -181,7 +226,11 @@ class _NewDatabase(BaseModel):
     private_network_uuid: str | None = None
     project_id: str | None = None
     storage_size_mib: int | None = None
+    autoscale: _Autoscale | None = None
+    storage_autoscale: _StorageAutoscale | None = None
     backup_restore: dict[str, object] | None = None
+    rules: list[_NewRule] | None = None
+    do_settings: dict[str, object] | None = None
 
 
 class _Resize(BaseModel):
@@ -204,18 +253,8 @@ class _Maintenance(BaseModel):
     hour: str
 
 
-class _NewRule(BaseModel):
-    type: str
-    value: str
-    description: str | None = None
-
-
 class _Rules(BaseModel):
     rules: list[_NewRule] | None = None
-
-
-class _Autoscale(BaseModel):
-    storage: dict[str, object] | None = None
 
 
 def _own(call: Call) -> list[Database]:
@@ -234,6 +273,7 @@ async def _create(call: Call) -> Response:
     body = await call.body(_NewDatabase)
     version = body.version or versions(call.cloud)[-1]
     _check(call, body, version)
+    rules = _rules(call, body.rules, ())
     project = body.project_id or default_project(call.state, call.team.name).id
     number = int(call.team.uuid[:6], 16)
     database = Database(
@@ -249,13 +289,15 @@ async def _create(call: Call) -> Response:
         address=_free_address(call.cloud),
         host=_host(body.name, number),
         created_at=timestamp(),
-        private_network_uuid=body.private_network_uuid or default_vpc(call.team.name, body.region),
+        private_network_uuid=_network(call, body.region, body.private_network_uuid),
         tags=ensure_tags(call.state, call.team.name, body.tags or []),
         users=[User(_USER, _password(), "primary")],
         db_names=[_DATABASE],
+        rules=rules,
+        autoscale=_wished_autoscale(body),
         stuck=call.stuck,
     )
-    call.state.databases.put(database)
+    _keep(call.cloud, database)
     assign(call.state, urn(database), project)
     _create_cluster(call.cloud, database)
     return JSONResponse({"database": _json(call, database)}, status_code=HTTPStatus.CREATED)
@@ -272,8 +314,13 @@ def _check(call: Call, body: _NewDatabase, version: str) -> None:
         raise unprocessable("invalid cluster engine version")
     _check_region(body.region)
     _check_size(body.size, body.num_nodes)
+    _check_storage(body.size, body.storage_size_mib)
+    _wished_autoscale(body)
+    _network(call, body.region, body.private_network_uuid)
     if body.backup_restore:
         raise unprocessable("The sandbox keeps no backups to restore from")
+    if body.do_settings:
+        raise unprocessable("The sandbox's clusters have no host names but their own: do_settings is not known")
     if body.project_id:
         project = call.state.projects.get(body.project_id)
         if project is None or project.team != call.team.name:
@@ -294,6 +341,49 @@ def _check_size(size: str, num_nodes: int) -> None:
         raise unprocessable("invalid size")
     if not 1 <= num_nodes <= DATABASE_SIZES[size].nodes:
         raise unprocessable(f"invalid number of nodes: {size} clusters have 1 to {DATABASE_SIZES[size].nodes}")
+
+
+def _check_storage(size: str, wanted: int | None) -> None:
+    least = DATABASE_SIZES[size].storage_mib
+    if wanted and not (least <= wanted <= _MOST_STORAGE and (wanted - least) % _STORAGE_STEP == 0):
+        raise unprocessable(
+            f"invalid storage_size_mib {wanted}: {size} clusters have {least} or more, in steps of {_STORAGE_STEP}"
+        )
+
+
+def _network(call: Call, region: str, wanted: str | None) -> str:
+    """The id of the network that a cluster in a region is in.
+
+    Raises:
+        ApiError: 422 for a network that the team has not in this region.
+    """
+    vpc = find_vpc(call.state, call.team.name, region, wanted)
+    if vpc is None:
+        raise unprocessable(f"invalid private network: no VPC {wanted!r} in {region}")
+    return vpc.id
+
+
+def _wished_autoscale(body: _NewDatabase) -> dict[str, object] | None:
+    """The settings of a new cluster: `storage_autoscale` in the clients, `autoscale.storage` in the specification."""
+    wish = body.storage_autoscale or (body.autoscale and body.autoscale.storage)
+    return _checked_autoscale(wish) if wish else None
+
+
+def _checked_autoscale(wish: _StorageAutoscale) -> dict[str, object]:
+    """As the cluster keeps it; a threshold and a step that are not named are DigitalOcean's defaults.
+
+    Raises:
+        ApiError: 422 for what is out of range.
+    """
+    threshold = _DEFAULT_THRESHOLD if wish.threshold_percent is None else wish.threshold_percent
+    increment = _DEFAULT_INCREMENT if wish.increment_gib is None else wish.increment_gib
+    if not wish.enabled:
+        return {"enabled": False}
+    if threshold not in _THRESHOLDS:
+        raise unprocessable(f"invalid threshold_percent {threshold}: {_THRESHOLDS[0]} to {_THRESHOLDS[-1]}")
+    if increment not in _INCREMENTS:
+        raise unprocessable(f"invalid increment_gib {increment}: {_INCREMENTS[0]} to {_INCREMENTS[-1]}")
+    return {"enabled": True, "threshold_percent": threshold, "increment_gib": increment}
 
 
 def _host(name: str, number: int) -> str:
@@ -328,6 +418,8 @@ def _create_cluster(cloud: Cloud, database: Database, *, anew: bool = False) -> 
         if anew:
             await cloud.databases.destroy(cluster(database))
         await cloud.databases.create(cluster(database))
+        # What the rules say by now: they can be set before the cluster is online.
+        await cloud.databases.set_trusted_sources(cluster(database), _sources(cloud, database))
 
     if not database.stuck:
         _become(cloud, database, "online", work)
@@ -339,7 +431,7 @@ def _become(cloud: Cloud, database: Database, status: str, work: Callable[[], Aw
     async def run() -> None:
         await work()
         database.status = status
-        cloud.state.databases.put(database)
+        _keep(cloud, database)
         cloud.state.commit()
 
     _work(cloud, database, run)
@@ -348,7 +440,7 @@ def _become(cloud: Cloud, database: Database, status: str, work: Callable[[], Aw
 def _destroy(cloud: Cloud, database: Database, *, held: float) -> None:
     """Take the cluster away in the background; it is no longer shown, its name is not free yet."""
     database.deleted = True
-    cloud.state.databases.put(database)
+    _keep(cloud, database)
     unassign(cloud.state, urn(database))
 
     async def work() -> None:
@@ -388,6 +480,9 @@ async def _resize(call: Call) -> Response:
     database = _online(call)
     body = await call.body(_Resize)
     _check_size(body.size, body.num_nodes)
+    _check_storage(body.size, body.storage_size_mib)
+    if list(DATABASE_SIZES).index(body.size) < list(DATABASE_SIZES).index(database.size):
+        raise unprocessable("cluster nodes cannot be resized to a smaller size")
     storage = body.storage_size_mib or max(database.storage_size_mib, DATABASE_SIZES[body.size].storage_mib)
     if storage < database.storage_size_mib:
         raise unprocessable("storage cannot be made smaller")
@@ -405,12 +500,13 @@ async def _migrate(call: Call) -> Response:
     database = _online(call)
     body = await call.body(_Migrate)
     _check_region(body.region)
+    network = _network(call, body.region, body.private_network_uuid)
     database.status = "migrating"
     call.state.databases.put(database)
 
     async def work() -> None:
         database.region = body.region
-        database.private_network_uuid = body.private_network_uuid or default_vpc(database.team, body.region)
+        database.private_network_uuid = network
 
     _become(call.cloud, database, "online", work)
     return Response(status_code=HTTPStatus.ACCEPTED)
@@ -446,11 +542,26 @@ async def _set_firewall(call: Call) -> Response:
     """The whole list; empty lets in everybody."""
     database = _database(call)
     body = await call.body(_Rules)
-    known = {(rule.type, rule.value): rule for rule in database.rules}
+    database.rules = _rules(call, body.rules, database.rules)
+    _keep(call.cloud, database)
+
+    async def work() -> None:
+        if not database.deleted and not database.stuck:
+            await call.cloud.databases.set_trusted_sources(cluster(database), _sources(call.cloud, database))
+
+    _work(call.cloud, database, work)
+    return no_content()
+
+
+def _rules(call: Call, wanted: Sequence[_NewRule] | None, known: Sequence[Rule]) -> list[Rule]:
+    """The rules of a request; one that was there already keeps its id and its time."""
+    if wanted and len(wanted) > _MOST_RULES:
+        raise unprocessable(f"a cluster has at most {_MOST_RULES} firewall rules")
+    there = {(rule.type, rule.value): rule for rule in known}
     rules = []
-    for new in body.rules or []:
+    for new in wanted or []:
         _check_rule(call, new)
-        old = known.get((new.type, new.value))
+        old = there.get((new.type, new.value))
         rules.append(
             Rule(
                 uuid=old.uuid if old else new_uuid(),
@@ -460,15 +571,7 @@ async def _set_firewall(call: Call) -> Response:
                 description=new.description or "",
             )
         )
-    database.rules = rules
-    call.state.databases.put(database)
-
-    async def work() -> None:
-        if not database.deleted and not database.stuck:
-            await call.cloud.databases.set_trusted_sources(cluster(database), _sources(call.cloud, database))
-
-    _work(call.cloud, database, work)
-    return no_content()
+    return rules
 
 
 def _check_rule(call: Call, rule: _NewRule) -> None:
@@ -518,12 +621,22 @@ async def _backups(call: Call) -> Response:
 
 
 async def _show_autoscale(call: Call) -> Response:
-    return JSONResponse({"autoscale": _database(call).autoscale or {"storage": {"enabled": False}}})
+    """As the official clients read it: the specification has `autoscale` around it, which they do not know."""
+    return JSONResponse({"storage": _autoscale(_database(call))})
+
+
+def _autoscale(database: Database) -> dict[str, object]:
+    kept = database.autoscale or {"enabled": False}
+    storage = kept.get("storage", kept)  # a sandbox from before kept the body as it came
+    return storage if isinstance(storage, dict) else {"enabled": False}
 
 
 async def _set_autoscale(call: Call) -> Response:
     database = _database(call)
-    database.autoscale = (await call.body(_Autoscale)).model_dump()
+    body = await call.body(_Autoscale)
+    if body.storage is None:
+        raise unprocessable("storage is required")
+    database.autoscale = _checked_autoscale(body.storage)
     call.state.databases.put(database)
     return no_content()
 

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+from functools import partial
 from http import HTTPStatus
+from typing import TYPE_CHECKING
 
 from pydantic import BaseModel
 from starlette.responses import JSONResponse, Response
@@ -10,6 +12,12 @@ from starlette.responses import JSONResponse, Response
 from sandbox.api.cloud import JSON, Call, no_content, route
 from sandbox.api.errors import ApiError, not_found, unprocessable
 from sandbox.api.state import Image, State, timestamp
+
+if TYPE_CHECKING:
+    from sandbox.api.cloud import Cloud
+
+BASE_GIGABYTES = 2.36
+"""The size of a snapshot that holds nothing but what the sandbox's own one holds."""
 
 
 def add_snapshot(state: State, team: str, name: str, region: str, *, droplet: int, min_disk_size: int) -> Image:
@@ -32,16 +40,37 @@ def add_snapshot(state: State, team: str, name: str, region: str, *, droplet: in
             slug=None,
             regions=[region],
             min_disk_size=min_disk_size,
-            size_gigabytes=2.36,
+            size_gigabytes=BASE_GIGABYTES,
             created_at=timestamp(),
             resource_id=droplet,
         )
     )
 
 
+async def tidy(cloud: Cloud) -> None:
+    """As the sandbox starts: disks go whose image is gone, or that were being taken when it stopped."""
+    kept = {image.id for image in cloud.state.images if image.taken}
+    kept |= {d.snapshot for d in cloud.state.droplets if d.status == "new" and d.snapshot is not None}
+    await cloud.droplets.delete_other_snapshots(frozenset(kept))
+
+
+def destroy_all(cloud: Cloud) -> None:
+    """As the sandbox is reset: the disks that were kept go."""
+    for image in cloud.state.images:
+        _remove(cloud, image)
+
+
+def _remove(cloud: Cloud, image: Image) -> None:
+    """Forget an image; its disk goes once the droplets that are being made of it have theirs."""
+    cloud.state.images.remove(image)
+    if image.taken:
+        made_of_it = [f"droplet {droplet.id}" for droplet in cloud.state.droplets if droplet.snapshot == image.id]
+        cloud.jobs.start(f"image {image.id}", partial(cloud.droplets.delete_snapshot, image.id), after=made_of_it)
+
+
 def visible(state: State, team: str) -> list[Image]:
-    """DigitalOcean's own images and the team's."""
-    return [image for image in state.images if image.team in {None, team}]
+    """DigitalOcean's own images, then the team's."""
+    return [image for owner in (None, team) for image in state.images if image.team == owner]
 
 
 def find_image(state: State, team: str, identifier: str | int) -> Image | None:
@@ -137,7 +166,7 @@ async def _create(_: Call) -> Response:
 
 
 async def _delete(call: Call) -> Response:
-    call.state.images.remove(_own(call))
+    _remove(call.cloud, _own(call))
     return no_content()
 
 
@@ -160,7 +189,7 @@ async def _show_snapshot(call: Call) -> Response:
 
 
 async def _delete_snapshot(call: Call) -> Response:
-    call.state.images.remove(_snapshot(call))
+    _remove(call.cloud, _snapshot(call))
     return no_content()
 
 

@@ -7,7 +7,7 @@ import logging
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
-    from collections.abc import Awaitable, Callable
+    from collections.abc import Awaitable, Callable, Iterable
 
 log = logging.getLogger(__name__)
 
@@ -20,14 +20,15 @@ class Jobs:
         self.failures: list[str] = []
         """What went wrong since the start, in words, for `status`."""
 
-    def start(self, subject: str, work: Callable[[], Awaitable[None]]) -> None:
+    def start(self, subject: str, work: Callable[[], Awaitable[None]], *, after: Iterable[str] = ()) -> None:
         """Run work once everything started before for the same subject is done.
 
         Args:
             subject: whom it is about, such as `droplet 412345678`.
             work: what to do; an exception ends it and is listed in `failures`.
+            after: other subjects whose work so far is waited for, too.
         """
-        before = self._last.get(subject)
+        before = [self._last[other] for other in (subject, *after) if other in self._last]
         task = asyncio.create_task(self._run(subject, before, work))
         self._last[subject] = task
         task.add_done_callback(lambda done: self._forget(subject, done))
@@ -44,9 +45,9 @@ class Jobs:
             task.cancel()
         await asyncio.gather(*tasks, return_exceptions=True)
 
-    async def _run(self, subject: str, before: asyncio.Task[None] | None, work: Callable[[], Awaitable[None]]) -> None:
-        if before is not None:
-            await asyncio.wait([before])
+    async def _run(self, subject: str, before: list[asyncio.Task[None]], work: Callable[[], Awaitable[None]]) -> None:
+        if before:
+            await asyncio.wait(before)
         try:
             await work()
         except Exception as error:

@@ -29,6 +29,25 @@ class TeamCount(BaseModel):
     database_limit: int
 
 
+class DatabaseMoment(BaseModel):
+    """What a database cluster was like from a moment on, until its next moment."""
+
+    time: float
+    """Seconds since the epoch."""
+    id: str
+    team: str
+    name: str
+    status: str
+    """As the API says it, and `deleted`."""
+    rules: tuple[str, ...]
+    """Whom it lets in, such as `ip_addr:203.0.113.7`. Without any rule it lets in everybody, once it is online."""
+
+    @property
+    def open(self) -> bool:
+        """Whether the whole world gets at it."""
+        return self.status not in {"creating", "deleted"} and not self.rules
+
+
 class SandboxDroplet(BaseModel):
     """A droplet of whatever team."""
 

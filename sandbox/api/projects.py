@@ -199,6 +199,8 @@ async def _assign(call: Call) -> Response:
     urns = (await call.body(_Assign)).resources
     if wrong := [urn for urn in urns if not _URN.fullmatch(urn)]:
         raise unprocessable(f"invalid URN: {', '.join(wrong)}")
+    if networks := [urn for urn in urns if urn.startswith("do:vpc:")]:
+        raise unprocessable(f"VPCs are in no project: {', '.join(networks)}")
     answers = []
     for urn in urns:
         current = call.state.assignments.get(urn)

@@ -20,6 +20,12 @@ if TYPE_CHECKING:
 
 FIRST_SNAPSHOT = "Ubuntu meltano-123456789"
 _MIN_DISK = 50
+_PUBLIC_IMAGES = (
+    ("ubuntu-22-04-x64", "22.04 (LTS) x64", "2025-05-17T02:12:41Z"),
+    ("ubuntu-20-04-x64", "20.04 (LTS) x64", "2025-05-14T19:09:48Z"),
+)
+"""Of DigitalOcean's own, so that "snapshots only" is not the same as "all images"; a droplet of either is the sandbox's
+own snapshot."""
 _NEW_TEAM_DROPLETS = 25
 _NEW_TEAM_DATABASES = 10
 """What DigitalOcean allows a team that has asked for no more."""
@@ -52,8 +58,9 @@ def plant(state: State, settings: Settings, keys: Keys) -> None:
             add_project(state, team.name, settings.project, is_default=True)
             if team.name == settings.droplet_team.name:
                 _plant_droplet_team(state, team.name, settings, keys)
-    if not any(image.team is None for image in state.images):
-        _plant_public_image(state)
+    for slug, name, created_at in _PUBLIC_IMAGES:
+        if not any(image.slug == slug for image in state.images):
+            _plant_public_image(state, slug, name, created_at)
     state.commit()
 
 
@@ -71,19 +78,18 @@ def _plant_droplet_team(state: State, team: str, settings: Settings, keys: Keys)
     )
 
 
-def _plant_public_image(state: State) -> None:
-    """One of DigitalOcean's own, so that "snapshots only" is not the same as "all images"."""
+def _plant_public_image(state: State, slug: str, name: str, created_at: str) -> None:
     state.images.put(
         Image(
             id=state.next_id("image", 120_000_000),
             team=None,
-            name="22.04 (LTS) x64",
+            name=name,
             distribution="Ubuntu",
-            slug="ubuntu-22-04-x64",
+            slug=slug,
             regions=sorted(REGIONS),
             min_disk_size=7,
             size_gigabytes=0.67,
-            created_at="2025-05-17T02:12:41Z",
+            created_at=created_at,
             resource_id=0,
         )
     )

@@ -60,6 +60,20 @@ class Image:
     resource_id: int
     """The droplet that a snapshot was taken of; 0 for DigitalOcean's own."""
     tags: list[str] = field(default_factory=list)
+    taken: bool = False
+    """Taken of a droplet of the sandbox's, so that the backend keeps a disk for it."""
+
+
+@dataclass
+class BackupPolicy:
+    """When a droplet is backed up."""
+
+    plan: str
+    """daily or weekly."""
+    hour: int
+    """UTC; a window of four hours begins then."""
+    weekday: str | None
+    """Such as SUN; None for a daily one."""
 
 
 @dataclass
@@ -83,6 +97,14 @@ class Droplet:
     vpc_uuid: str
     features: list[str]
     tags: list[str]
+    public: bool = True
+    """Has public addresses; the one in `address` is its own even if it may not use it."""
+    ipv6_from_first: bool = False
+    """IPv6 was asked for at its creation; the address of one that got it later is not set up in the machine."""
+    backup_policy: BackupPolicy | None = None
+    """None while backups are off."""
+    snapshot: int | None = None
+    """The image that its disk begins as, if that was taken of a droplet."""
     status: str = "new"
     """new, active or off."""
     locked: bool = False
@@ -105,6 +127,21 @@ class Action:
     status: str = "in-progress"
     """in-progress, completed or errored."""
     completed_at: str | None = None
+
+
+@dataclass
+class Vpc:
+    """A network of a team's in a region."""
+
+    id: str
+    team: str
+    name: str
+    description: str
+    region: str
+    ip_range: str
+    created_at: str
+    default: bool
+    """Where objects of the region go that name none."""
 
 
 @dataclass
@@ -289,6 +326,7 @@ class State:
         self.images = Table(self._connection, "images", Image, attrgetter("id"))
         self.droplets = Table(self._connection, "droplets", Droplet, attrgetter("id"))
         self.actions = Table(self._connection, "actions", Action, attrgetter("id"))
+        self.vpcs = Table(self._connection, "vpcs", Vpc, attrgetter("id"))
         self.domains = Table(self._connection, "domains", Domain, attrgetter("name"))
         self.records = Table(self._connection, "records", Record, attrgetter("id"))
         self.databases = Table(self._connection, "databases", Database, attrgetter("id"))
@@ -337,6 +375,7 @@ class State:
             self.images,
             self.droplets,
             self.actions,
+            self.vpcs,
             self.domains,
             self.records,
             self.databases,

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Final
+import asyncio
+from typing import TYPE_CHECKING, ClassVar, Final
 
 from sandbox.databases.authority import Authority
 
@@ -15,12 +16,16 @@ class LightDatabases:
     """A `sandbox.backends.DatabaseBackend` with nothing behind it: no server listens at a cluster's address."""
 
     versions: Final = ("13", "14", "15", "16", "17", "18")
+    seconds: ClassVar = 12.0
+    """That a cluster takes to come online. DigitalOcean takes minutes; its provider looks after 15 seconds first."""
 
     def __init__(self, home: Home) -> None:
         self._authority = Authority(home.folder("databases"))
 
     async def create(self, cluster: Cluster) -> None:
-        """Online at once."""
+        """Nothing but the time that it takes."""
+        del cluster
+        await asyncio.sleep(self.seconds)
 
     async def start(self, cluster: Cluster) -> None:
         """Online at once."""

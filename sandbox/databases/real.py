@@ -164,7 +164,7 @@ class RealDatabases:
         return tuple(_installed())
 
     async def create(self, cluster: Cluster) -> None:
-        """Make the data directory anew, start the server, create user and database.
+        """Make the data directory anew, start the server, create user and database. It lets in nobody yet.
 
         Raises:
             ValueError: the version is not installed.
@@ -185,6 +185,7 @@ class RealDatabases:
         _write(folder / "server.crt", certificate)
         _write(folder / "server.key", key.decode())
         _write(folder / "data" / "pg_hba.conf", _ACCESS)
+        _write(folder / "sources", "")
         await self.start(cluster)
         await self._sql(
             cluster,

@@ -17,7 +17,7 @@ from pathlib import Path
 
 _MOUNTS = Path("/proc/self/mountinfo")
 _GONE_SECONDS = 10
-"""How long the kernel may take to end killed processes."""
+"""How long the kernel may take to end killed processes, and to stop or start those that are frozen."""
 
 
 def hierarchies() -> list[Path]:
@@ -65,12 +65,50 @@ class Cgroup:
         """Whether systemd-nspawn, running in it, has started the machine's own first process."""
         return any(_processes(folder / "payload") for folder in self._folders().values())
 
+    def freeze(self) -> None:
+        """Let no process in it run, until `thaw`; returns when all stand still.
+
+        Raises:
+            OSError: They do not, or this machine cannot do it.
+        """
+        freezer = self._freezer()
+        if freezer is None:
+            raise OSError(errno.ENOTSUP, "this machine has no freezer for control groups", self.path)
+        freezer.freeze()
+        until = time.monotonic() + _GONE_SECONDS
+        while not freezer.is_frozen():
+            if time.monotonic() > until:
+                raise OSError(errno.EBUSY, "processes go on after they were frozen", self.path)
+            time.sleep(0.01)
+
+    def thaw(self) -> None:
+        """Let the processes in it and in the groups inside it go on; nothing when they run."""
+        freezer = self._freezer()
+        if freezer is not None:
+            with contextlib.suppress(FileNotFoundError):
+                freezer.thaw()
+
+    def _freezer(self) -> _Freezer | None:
+        """Version 1 has a hierarchy for it, version 2 a file of each group.
+
+        One of them where a machine has both: what the first has stopped never reports to the second.
+        """
+        kinds = (("freezer.state", "FROZEN", "THAWED"), ("cgroup.freeze", "1", "0"))
+        there = (
+            _Freezer(folder, *kind)
+            for kind in kinds
+            for folder in self._folders().values()
+            if (folder / kind[0]).exists()
+        )
+        return next(there, None)
+
     def kill(self) -> None:
         """Kill every process in it and remove it; nothing when it is not there.
 
         Raises:
             OSError: The kernel does not let go of it.
         """
+        self.thaw()  # what is frozen dies only when it goes on
         until = time.monotonic() + _GONE_SECONDS
         while (pids := self.processes()) and time.monotonic() < until:
             for pid in pids:
@@ -103,6 +141,29 @@ class Cgroup:
 
     def _folders(self) -> dict[Path, Path]:
         return {hierarchy: hierarchy / self.path for hierarchy in hierarchies()}
+
+
+@dataclass(frozen=True)
+class _Freezer:
+    """The file that stops a group's processes."""
+
+    folder: Path
+    name: str
+    frozen: str
+    thawed: str
+
+    def freeze(self) -> None:
+        (self.folder / self.name).write_text(self.frozen)
+
+    def thaw(self) -> None:
+        for group, _, files in os.walk(self.folder):  # one that was frozen itself does not go on with those around it
+            if self.name in files:
+                Path(group, self.name).write_text(self.thawed)
+
+    def is_frozen(self) -> bool:
+        if self.name == "freezer.state":
+            return (self.folder / self.name).read_text().strip() == self.frozen
+        return "frozen 1" in (self.folder / "cgroup.events").read_text().splitlines()
 
 
 def _processes(folder: Path) -> set[int]:

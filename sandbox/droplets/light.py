@@ -15,7 +15,7 @@ import time
 from collections import deque
 from dataclasses import dataclass, field
 from enum import StrEnum
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Final
 
 import asyncssh
 
@@ -120,11 +120,15 @@ class LightDroplets:
     """The droplets of a sandbox, all in this process.
 
     A droplet's folder `<home>/droplets/<id>` holds its host key and authorized keys, so that both outlive a
-    restart and a droplet made anew has others, as on a real disk.
+    restart and a droplet made anew has others, as on a real disk. `<home>/snapshots/<id>` is a copy of such a folder.
     """
+
+    cannot: Final = frozenset[str]()
+    """A light droplet runs nothing, and nobody answers at its IPv6 address."""
 
     def __init__(self, home: Home, port: int, manner: Manner | None = None) -> None:
         self._disks = home.folder("droplets")
+        self._snapshots = home.folder("snapshots")
         self._port = port
         self._manner = manner or Manner()
         self._running: dict[int, _Server] = {}
@@ -134,16 +138,22 @@ class LightDroplets:
     async def create(self, machine: Machine) -> None:
         """Make a host key, take the account's keys, listen."""
         disk = self._disks / str(machine.id)
-        disk.mkdir(mode=0o700)
+        if machine.snapshot is None:
+            disk.mkdir(mode=0o700)
+        else:
+            shutil.copytree(self._snapshots / str(machine.snapshot), disk)
         key = asyncssh.generate_private_key("ssh-ed25519", comment=f"root@{machine.name}")
         key.write_private_key(disk / HOST_KEY)
         key.write_public_key(disk / f"{HOST_KEY}.pub")
-        (disk / "authorized_keys").write_text("".join(f"{line}\n" for line in machine.ssh_keys))
+        known = (disk / "authorized_keys").read_text().splitlines() if machine.snapshot is not None else []
+        (disk / "authorized_keys").write_text(
+            "".join(f"{line}\n" for line in dict.fromkeys([*known, *machine.ssh_keys]))
+        )
         await self.power_on(machine)
 
     async def power_on(self, machine: Machine) -> None:
-        """Listen again; nothing when it does."""
-        if machine.id in self._running:
+        """Listen again; nothing when it does, or when it is not public."""
+        if machine.id in self._running or not machine.public:
             return
         executions = self._executions.setdefault(machine.id, deque(maxlen=KEPT_EXECUTIONS))
         server = _Server(self._disks / str(machine.id), (machine.address, self._port), executions, self._manner)
@@ -164,6 +174,22 @@ class LightDroplets:
         self._faults.pop(machine.id, None)
         if (self._disks / str(machine.id)).exists():
             shutil.rmtree(self._disks / str(machine.id))
+
+    async def take_snapshot(self, machine: Machine, snapshot: int) -> int:
+        """Keep all but the host key, which a droplet made of it has of its own."""
+        without = shutil.ignore_patterns(f"{HOST_KEY}*")
+        shutil.copytree(self._disks / str(machine.id), self._snapshots / str(snapshot), ignore=without)
+        return 0
+
+    async def delete_snapshot(self, snapshot: int) -> None:
+        """Forget it; nothing when there is none."""
+        shutil.rmtree(self._snapshots / str(snapshot), ignore_errors=True)
+
+    async def delete_other_snapshots(self, kept: frozenset[int]) -> None:
+        """Forget those of all other ids."""
+        for path in self._snapshots.iterdir():
+            if path.name not in {str(snapshot) for snapshot in kept}:
+                shutil.rmtree(path)
 
     async def close(self) -> None:
         """Power all of them off."""

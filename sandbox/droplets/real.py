@@ -2,6 +2,9 @@
 
 A machine's mounts and network belong to namespaces that have no name and no other user: they go when its last process
 does, however that happens. What stays is its folder, `<home>/droplets/<id>`, and empty cgroups.
+
+A snapshot that was taken of a machine is a copy of what its disk holds over the sandbox's own snapshot, in
+`<home>/snapshots/<id>`. A droplet made of it begins as a copy of that, so that each can be deleted at any time.
 """
 
 from __future__ import annotations
@@ -19,12 +22,15 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Final
 
 from sandbox import packages
+from sandbox.droplets import disk as disks
 from sandbox.droplets import index
 from sandbox.droplets.cgroups import Cgroup
 from sandbox.droplets.snapshot import missing_packages, overlay
 from sandbox.process import ProgramError, run
 
 if TYPE_CHECKING:
+    from collections.abc import AsyncIterator
+
     from sandbox.backends import Machine
     from sandbox.droplets.snapshot import Snapshot
     from sandbox.home import Home
@@ -38,6 +44,10 @@ _STOP_SECONDS: Final = 30
 """How long a machine may take to shut down; then its power is cut."""
 _POWER_ON_SECONDS: Final = 60
 _CONSOLE_LINES: Final = 10
+_AUTHORIZED_KEYS: Final = "root/.ssh/authorized_keys"
+_IPV6: Final = Path("/proc/sys/net/ipv6")
+_DRAFT: Final = ".new"
+"""At the end of the name of a snapshot that is not finished."""
 
 # Runs in new mount and network namespaces. Joins the machine's cgroups in every hierarchy before anything of it runs:
 # where one is left out, one boot in ten comes up degraded.
@@ -89,32 +99,52 @@ class RealDroplets:
             snapshot: What new disks are laid over, whatever an image's name: all snapshots of the API look like it.
         """
         self._disks = home.folder("droplets")
+        self._snapshots = home.folder("snapshots")
         self._network = network
         self._snapshot = snapshot
         self._cgroup = Cgroup(network.bridge)
         self._running: dict[int, _Running] = {}
         self._cgroup.kill()
 
+    @property
+    def cannot(self) -> frozenset[str]:
+        """No cloud-init reads user_data; IPv6 is the kernel's affair."""
+        return frozenset({"user_data"} if _IPV6.exists() else {"user_data", "ipv6"})
+
     async def create(self, machine: Machine) -> None:
         """Lay out a new disk and power on.
 
         Raises:
-            ProgramError: The machine does not start; the message ends with what its console shows.
+            ProgramError: The machine does not start, and the message ends with what its console shows; or a disk
+                cannot be made of the snapshot.
+            FileNotFoundError: There is no such snapshot.
         """
         await self.destroy(machine)  # what an interrupted creation left
         disk = self._disks / str(machine.id)
-        for folder in ("upper", "work", "root"):
+        for folder in ("work", "root"):
             (disk / folder).mkdir(mode=0o755, parents=True)
-        # What DigitalOcean's agent sets up at a droplet's first boot.
-        short = machine.name.partition(".")[0]
-        _write(disk, "etc/hostname", f"{machine.name}\n")
-        _write(disk, "etc/hosts", f"127.0.0.1 localhost\n127.0.1.1 {machine.name} {short}\n")
-        _write(disk, "etc/resolv.conf", f"nameserver {self._network.gateway}\n")
-        _write(disk, "etc/pip.conf", index.pip_configuration(self._network.gateway))
-        _write(disk, "root/.ssh/authorized_keys", "".join(f"{key}\n" for key in machine.ssh_keys), private=True)
+        layers = "".join(f"{layer}\n" for layer in self._snapshot.layers)
+        if machine.snapshot is None:
+            (disk / "upper").mkdir(mode=0o755)
+        else:
+            source = self._snapshots / str(machine.snapshot)
+            layers = (source / "layers").read_text()
+            await _copy(source / "upper", disk / "upper")
+        await asyncio.to_thread(self._set_up, machine, disk / "upper")
         # Written last: a disk without it was never finished.
-        (disk / "layers").write_text("".join(f"{layer}\n" for layer in self._snapshot.layers))
+        (disk / "layers").write_text(layers)
         await self.power_on(machine)
+
+    def _set_up(self, machine: Machine, upper: Path) -> None:
+        """What DigitalOcean's agent sets up at a droplet's first boot: keys that are there already stay."""
+        short = machine.name.partition(".")[0]
+        disks.write(upper, "etc/hostname", f"{machine.name}\n")
+        disks.write(upper, "etc/hosts", f"127.0.0.1 localhost\n127.0.1.1 {machine.name} {short}\n")
+        disks.write(upper, "etc/resolv.conf", f"nameserver {self._network.gateway}\n")
+        disks.write(upper, "etc/pip.conf", index.pip_configuration(self._network.gateway))
+        keys = dict.fromkeys([*disks.read(upper, _AUTHORIZED_KEYS).splitlines(), *machine.ssh_keys])
+        disks.write(upper, _AUTHORIZED_KEYS, "".join(f"{key}\n" for key in keys), private=True)
+        disks.remove(upper, "etc/ssh", "ssh_host_")  # the machine makes its own at its first boot
 
     async def power_on(self, machine: Machine) -> None:
         """Boot; nothing when it runs.
@@ -138,6 +168,49 @@ class RealDroplets:
         disk = self._disks / str(machine.id)
         if disk.exists():
             await asyncio.to_thread(shutil.rmtree, disk)
+
+    async def take_snapshot(self, machine: Machine, snapshot: int) -> int:
+        """Copy what the disk holds over the sandbox's own snapshot, as it is at one moment: the machine stands still.
+
+        Raises:
+            ProgramError: It cannot be copied, for a full disk for example.
+            OSError: The machine does not stand still.
+        """
+        disk, draft = self._disks / str(machine.id), self._snapshots / f"{snapshot}{_DRAFT}"
+        draft.mkdir(mode=0o700)
+        try:
+            shutil.copy(disk / "layers", draft / "layers")
+            async with self._frozen(machine):
+                await _copy(disk / "upper", draft / "upper")
+            size = await asyncio.to_thread(disks.size, draft / "upper")
+        except BaseException:
+            await asyncio.to_thread(shutil.rmtree, draft)
+            raise
+        draft.rename(self._snapshots / str(snapshot))
+        return size
+
+    @contextlib.asynccontextmanager
+    async def _frozen(self, machine: Machine) -> AsyncIterator[None]:
+        """No process of the machine runs meanwhile; nothing when it is off."""
+        if machine.id not in self._running:
+            yield
+            return
+        cgroup = self._cgroup.child(str(machine.id))
+        try:
+            await asyncio.to_thread(cgroup.freeze)
+            yield
+        finally:
+            cgroup.thaw()
+
+    async def delete_snapshot(self, snapshot: int) -> None:
+        """Delete it; nothing when there is none."""
+        await asyncio.to_thread(shutil.rmtree, self._snapshots / str(snapshot), ignore_errors=True)
+
+    async def delete_other_snapshots(self, kept: frozenset[int]) -> None:
+        """Delete those of all other ids, and those that were never finished."""
+        for path in self._snapshots.iterdir():
+            if path.name not in {str(snapshot) for snapshot in kept}:
+                await asyncio.to_thread(shutil.rmtree, path)
 
     async def close(self) -> None:
         """Shut all of them down, side by side, and keep the disks."""
@@ -192,12 +265,12 @@ class RealDroplets:
         )
         await run("ip", "link", "set", interface, "addrgenmode", "none")
         await run("ip", "link", "set", interface, "up")
-        lines = [
-            "link set lo up",
-            "link set eth0 addrgenmode none",
-            f"address add {address}/{self._network.block.prefixlen} broadcast + dev eth0",
-            "link set eth0 up",
-        ]
+        lines = ["link set lo up", "link set eth0 addrgenmode none"]
+        if machine.public:
+            lines.append(f"address add {address}/{self._network.block.prefixlen} broadcast + dev eth0")
+        if machine.address6 is not None:
+            lines.append(f"address add {machine.address6}/64 dev eth0 nodad")
+        lines.append("link set eth0 up")
         batch = "".join(f"{line}\n" for line in lines)
         await run("nsenter", "--target", str(process.pid), "--net", "ip", "-batch", "-", stdin=batch)
         assert process.stdin is not None  # noqa: S101 (asked for above)
@@ -249,10 +322,10 @@ async def _until_started(process: asyncio.subprocess.Process, cgroup: Cgroup) ->
         await asyncio.sleep(0.02)
 
 
-def _write(disk: Path, path: str, text: str, *, private: bool = False) -> None:
-    """A file of the disk's own; folders on the way have the modes that they have in the snapshot."""
-    target = disk / "upper" / path
-    for folder in reversed(target.relative_to(disk / "upper").parents[:-1]):
-        (disk / "upper" / folder).mkdir(mode=0o700 if private else 0o755, exist_ok=True)
-    target.touch(mode=0o600 if private else 0o644)
-    target.write_text(text)
+async def _copy(upper: Path, copy: Path) -> None:
+    """Copy a layer with all that makes it one: owners, modes, times, and the attributes that overlayfs reads.
+
+    Raises:
+        ProgramError: It cannot be copied.
+    """
+    await run("cp", "--archive", "--reflink=auto", "--no-target-directory", str(upper), str(copy))

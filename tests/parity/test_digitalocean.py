@@ -11,6 +11,8 @@ from contextlib import AbstractContextManager
 from typing import TYPE_CHECKING, ClassVar
 
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 
 from sandbox.api.faults import Fault
 from sandbox.control import Control
@@ -34,9 +36,10 @@ class Cloud(World):
     same: ClassVar[tuple[str, ...]] = (
         r"[0-9a-f]{8}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{12}",
         r"127\.\d+\.\d+\.\d+(:\d+)?",
+        r"2001:db8:[0-9a-f:]+",
         r"\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d(\.\d+)?Z",
         r"do-user-\d+-\d+\.\w",
-        r"AVNS_\w+",
+        r"AVNS_[\w-]+",
         r"(?<=ssh_keys/)\d+",
         r"\b\d{7,10}\b",
         r"([0-9a-f]{2}:){15}[0-9a-f]{2}",
@@ -246,6 +249,14 @@ def _play(plugin: Plugin, scenario: Scenario, folder: Path) -> Cloud:
         world.note("logged", [line for line in engine.logged if line[0] == "ERROR"])  # Go warns of types besides
         world.note_requests()
     return world
+
+
+@given(password=st.from_regex(r"AVNS_[A-Za-z0-9_-]{19}", fullmatch=True))
+def test_a_password_is_hidden_whole_whatever_it_is_of(password: str) -> None:
+    world = object.__new__(Cloud)
+    world.said, world._numbers = [], {}
+    world.note("read", {"uri": f"postgresql://doadmin:{password}@host:25060/defaultdb", "password": password})
+    assert world.said == ['read: {"password": "<0>", "uri": "postgresql://doadmin:<0>@host:25060/defaultdb"}']
 
 
 @pytest.mark.parametrize("scenario", SCENARIOS, ids=lambda scenario: scenario.__name__)

@@ -50,6 +50,8 @@ class Registered:
     protect: bool
     before_create: tuple[str, ...]
     """The names of hooks, see `Recording.hooks`."""
+    after_create: tuple[str, ...]
+    before_delete: tuple[str, ...]
     on_error: tuple[str, ...]
 
 
@@ -132,6 +134,8 @@ class _Recorder(MockMonitor):
             timeouts={kind: limit for kind, limit in timeouts.items() if limit},
             protect=request.protect,
             before_create=tuple(request.hooks.before_create),
+            after_create=tuple(request.hooks.after_create),
+            before_delete=tuple(request.hooks.before_delete),
             on_error=tuple(request.hooks.on_error),
         )
         if name in self._failing:

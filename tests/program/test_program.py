@@ -13,10 +13,11 @@ from typing import TYPE_CHECKING, Any
 import pulumi
 import pytest
 
-from meltanodata import accounts, engine, survey
+from meltanodata import accounts, deletions, engine, survey
 from meltanodata.errors import UserError
 from meltanodata.isolation import LEFT_OUT
-from meltanodata.names import DROPLET
+from meltanodata.names import CLUSTER, DROPLET
+from meltanodata.owners import PROVIDER
 from tests.program import builders
 from tests.program.builders import TEAM_1, TEAM_2
 from tests.program.recording import HOST_KEY, Recording, record
@@ -53,11 +54,13 @@ def run(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Callable[..., Record
     """Runs the program in a folder of its own, with these answers of the accounts and this state."""
 
     def run_(
+        *,
         tenants: str = TENANTS,
         held: list[Accounts | UserError] | None = None,
         resources: list[dict[str, Any]] | None = None,
         settings: dict[str, str] | None = None,
         failing: tuple[str, ...] = (),
+        others: dict[str, Any] | None = None,
     ) -> Recording:
         (tmp_path / "Pulumi.yaml").write_text("name: meltanodata\nruntime: python\n")
         (tmp_path / "tenants.yaml").write_text(tenants)
@@ -74,7 +77,9 @@ def run(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Callable[..., Record
         monkeypatch.setattr(accounts, "read", read)
         exported = {"version": 3, "deployment": {"resources": resources or []}}
         states = {("organization/meltanodata/test", tmp_path): exported}
+        states |= {(name, tmp_path): state for name, state in (others or {}).items()}
         monkeypatch.setattr(engine, "export", lambda *asked: states[asked])
+        monkeypatch.setattr(engine, "stacks", lambda _: [name.rpartition("/")[2] for name, _ in states])
         try:
             return record(lambda: runpy.run_path(str(MAIN)), settings or config(), failing)
         finally:
@@ -141,6 +146,49 @@ def test_what_exists_is_imported_unless_the_state_has_it(run: Callable[..., Reco
     assert recording["demo-droplet"].import_id == ""
 
 
+TENANT = "meltanodata:index:Tenant"
+
+
+def test_a_take_over_keeps_the_login_and_what_a_killed_run_made_gets_the_states(run: Callable[..., Recording]) -> None:
+    """Both droplets are imported; only of the second one's tenant the state has the component already."""
+    demo = {"id": 9, "name": "demo.meltanodata.com"}
+    held = builders.accounts(droplets=(builders.droplet(), builders.droplet(**demo)))
+    component = {"urn": f"urn:pulumi:test::meltanodata::{TENANT}::demo", "type": TENANT, "inputs": {"rebuild": 0}}
+    recording = run(held=[held], resources=[component])
+    told = {key: json.loads(recording[f"{key}-meltano"].inputs["stdin"])["keep"] for key in ("acme", "demo")}
+    assert told == {"acme": True, "demo": False}
+    assert recording["acme"].inputs["adopt"] == {"login": "keep"}
+    assert recording["acme"].inputs["login_of_droplet"] == "7"
+    assert not {"adopt", "login_of_droplet"} & set(recording["demo"].inputs)
+    outputs = recording.exports["tenants"]
+    assert outputs["acme"]["admin_password"] is None
+    assert outputs["demo"]["admin_password"] == {"secret": "result of demo-admin-password"}
+
+
+def test_what_a_tenant_without_an_entry_has_in_the_state_is_not_taken_over(run: Callable[..., Recording]) -> None:
+    urn = f"urn:pulumi:test::meltanodata::{TENANT}${DROPLET[0]}::old-droplet"
+    parent = f"urn:pulumi:test::meltanodata::{TENANT}::old"
+    held = builders.accounts(droplets=(builders.droplet(),))
+    (said,) = refusal(run, held=[held], resources=[{"urn": urn, "type": DROPLET[0], "id": "7", "parent": parent}])
+    assert said.startswith("acme: the droplet 7 is in the state of the stack test, and is not taken over from there.")
+    assert "meltanodata rename old acme" in said
+
+
+def test_a_stack_whose_file_is_not_at_hand_is_asked_as_well(
+    run: Callable[..., Recording],
+) -> None:
+    urn = f"urn:pulumi:newer::meltanodata::{TENANT}${DROPLET[0]}::acme-droplet"
+    connection = {"urn": "urn::x::y::Meltano", "type": PROVIDER, "inputs": {"apiEndpoint": builders.settings().api_url}}
+    found = [connection, {"urn": urn, "type": DROPLET[0], "id": "7", "parent": "urn::x::y::acme"}]
+    held = builders.accounts(droplets=(builders.droplet(),))
+    newer = {"organization/meltanodata/newer": {"deployment": {"resources": found}}}
+    (said,) = refusal(run, held=[held], others=newer)
+    assert said.startswith("acme: the droplet 7 is in the state of the stack newer, and is not taken over from there.")
+    # Of another API its ids mean other objects.
+    connection["inputs"] = {"apiEndpoint": "http://127.0.0.1:1"}
+    assert run(held=[held], others=newer)["acme-droplet"].import_id == "7"
+
+
 def test_what_is_to_be_imported_is_waited_for(run: Callable[..., Recording], monkeypatch: pytest.MonkeyPatch) -> None:
     slept: list[float] = []
     monkeypatch.setattr(time, "sleep", slept.append)
@@ -156,6 +204,42 @@ def test_what_is_never_made_is_said(run: Callable[..., Recording], monkeypatch: 
     assert refusal(run, held=[creating]) == [
         "not made within an hour: the database of acme. Look at it in DigitalOcean's control panel"
     ]
+
+
+def test_a_database_that_an_older_state_has_and_the_file_has_not_is_not_deleted(
+    run: Callable[..., Recording], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    urn = f"urn:pulumi:test::meltanodata::meltanodata:index:Tenant${CLUSTER[0]}::gone-database"
+    provider = f"urn:pulumi:test::meltanodata::pulumi:providers:digitalocean::{TEAM_1}::7"
+    resources = [{"urn": urn, "type": CLUSTER[0], "id": "9", "provider": provider}]
+    said = refusal(run, resources=resources)
+    assert said[0].startswith("gone: this run would delete its database")
+    assert said[-1].endswith("MELTANODATA_DELETE_DATABASES=gone")
+    monkeypatch.setenv(deletions.VARIABLE, "gone")
+    assert "acme-database" in run(resources=resources).resources
+
+
+def test_a_tenant_is_ready_once_and_a_wipe_is_told_once(
+    run: Callable[..., Recording], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    lines: list[str] = []
+    monkeypatch.setattr(pulumi.log, "info", lambda line, *_: lines.append(line))
+    tenants = TENANTS + "  wipe_database: 2026-11-20\n"
+    run(tenants=tenants)
+    assert sorted(lines) == [
+        "acme is ready: https://acme.meltanodata.com. The admin's login: meltanodata credentials acme",
+        "demo is ready: https://demo.meltanodata.com. The admin's login: meltanodata credentials demo",
+        "demo: its database was wiped: it does not say which schemas went",
+    ]
+    lines.clear()
+    command = "command:remote:Command"
+    names = ("acme-verify", "demo-verify", "demo-wipe")
+    known = [{"urn": f"urn::x::{name}", "type": command, "id": f"{name}-id"} for name in names]
+    run(tenants=tenants, resources=known)
+    assert lines == []
+    run(tenants=tenants, resources=known, failing=("acme-meltano",))
+    run(tenants=tenants, failing=("acme-meltano", "demo-files"))
+    assert lines == []
 
 
 def test_every_setting_that_is_missing_is_named(run: Callable[..., Recording]) -> None:
@@ -185,7 +269,7 @@ def test_everything_that_the_accounts_lack_is_named_at_once(run: Callable[..., R
     )
     said = "\n".join(refusal(run, held=[held]))
     for expected in (
-        "the droplets 7 and 9",
+        "acme: 2 droplets have the name acme.meltanodata.com",
         "there is no project 'Meltano'",
         "the team has no SSH key",
         "demo: there is no snapshot",

@@ -5,21 +5,34 @@ from __future__ import annotations
 import datetime as dt
 import json
 from types import MethodType
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
+import pulumi
 import pytest
 
-from meltanodata import files, patience, remote, teams
+from meltanodata import deletions, files, patience, remote, teams
+from meltanodata.afterwards import Afterwards
+from meltanodata.errors import UserError
 from meltanodata.names import CLUSTER, DROPLET, RECORD, Existing
+from meltanodata.survey import Survey
 from meltanodata.tenant import TenantArgs, TenantInstance, common
+from meltanodata.trust import Trust
 from tests.program import builders
 from tests.program.builders import TEAM_1, TEAM_2
 from tests.program.recording import HOST_KEY, PASSWORD, Recording, record
 
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
 ADDRESS = "address of acme-droplet"
 
 
-def declared(existing: Existing | None = None, settings: dict[str, Any] | None = None, **options: Any) -> Recording:
+def declared(
+    existing: Existing | None = None,
+    settings: dict[str, Any] | None = None,
+    keeper: Callable[[], deletions.Keeper] = lambda: deletions.Keeper([], []),
+    **options: Any,
+) -> Recording:
     """The tenant acme on the mocks."""
 
     def program() -> None:
@@ -27,6 +40,8 @@ def declared(existing: Existing | None = None, settings: dict[str, Any] | None =
         tenant = builders.tenant(**options)
         providers = teams.providers(stack, secrets)
         alike = common(stack, secrets)
+        found = Survey(builders.accounts(), {tenant.key: existing or Existing()}, [])
+        trusted = Trust([tenant], stack, secrets.tokens, found, {})
         TenantInstance(
             tenant.key,
             TenantArgs(
@@ -40,8 +55,11 @@ def declared(existing: Existing | None = None, settings: dict[str, Any] | None =
                 ssh_keys=["41", "42"],
                 existing=existing or Existing(),
                 common=alike,
-                wait_for_name=patience.for_the_name(),
+                wait_for_name=patience.for_the_name(trusted.made_by_us),
                 made_ready=remote.readiness(list(alike.values())),
+                trust=trusted.hooks(),
+                creating=Afterwards([tenant], stack, secrets.tokens).creating,
+                keeper=keeper(),
             ),
         )
 
@@ -271,7 +289,7 @@ def test_the_files(acme: Recording) -> None:
             login=files.Login("result of acme-secret-key", "result of acme-password-salt"),
             database=files.Database("db-postgresql-nyc3-11799-acme.db", 25060, "defaultdb", "doadmin", PASSWORD),
         ),
-        keep_login=False,
+        keep_secrets=False,
     )
 
 
@@ -329,8 +347,27 @@ def test_no_secret_in_the_open(acme: Recording) -> None:
 
 
 def test_a_cluster_waits_for_its_name(acme: Recording) -> None:
-    (hook,) = acme["acme-database"].on_error
-    assert acme.hooks[hook].callback == patience._again
+    assert acme["acme-database"].on_error == ("cluster-name",)
+
+
+def test_a_cluster_is_watched_while_it_is_created_and_closed_afterwards(acme: Recording) -> None:
+    cluster = acme["acme-database"]
+    assert cluster.before_create == (f"{deletions.HOOK}-replaced", "creating", "database-watch")
+    assert cluster.after_create == ("database-close",)
+    assert cluster.before_delete == (deletions.HOOK,)
+
+
+def test_a_droplet_comes_and_goes_while_its_database_trusts_nobody(acme: Recording) -> None:
+    droplet = acme["acme-droplet"]
+    assert droplet.before_create == ("creating", "database-trusts-nobody")
+    assert droplet.after_create == ("database-trusts-droplet",)
+    assert droplet.before_delete == ("database-trusts-nobody",)
+    assert droplet.on_error == ("database-trusts-kept-droplet",)
+
+
+def test_whatever_can_be_made_twice_is_noted_before_it_is_made(acme: Recording) -> None:
+    noted = {name for name, it in acme.resources.items() if "creating" in it.before_create}
+    assert noted == {"acme-droplet", "acme-record", "acme-database"}
 
 
 def test_what_exists_is_imported() -> None:
@@ -482,3 +519,82 @@ def test_every_team_of_the_stack_has_its_provider() -> None:
         assert provider.secrets == {"token"}
         assert provider.inputs["apiEndpoint"] == "http://127.0.0.1:1"
         assert float(provider.inputs["requestsPerSecond"]) == 2
+
+
+def test_nothing_of_a_tenant_is_deleted_before_the_hook_was_asked() -> None:
+    """What nothing depends on is deleted first: the hook is there, or what is deleted is in the state alone."""
+    recording = declared(demo=True)
+    mine = {name: it for name, it in recording.resources.items() if it.parent == "acme"}
+    needed = {name for it in mine.values() for name in it.depends_on}
+    first = {name for name, it in mine.items() if name not in needed and not it.deleted_with}
+    guarded = {name for name, it in mine.items() if deletions.HOOK in it.before_delete}
+    assert first <= guarded
+    assert guarded == {"acme-record", "acme-database", "acme-verify", "acme-wipe"}
+    assert {mine[name].before_delete for name in guarded} == {(deletions.HOOK,)}
+    assert recording["acme-verify"].before_create == ("droplet-ready",)
+    assert len(recording["acme-database"].on_error) == 1
+
+
+def args(name: str, type_: str, id_: str) -> pulumi.ResourceHookArgs:
+    """What the engine calls the hook with."""
+    return pulumi.ResourceHookArgs(urn=f"urn::{name}", id=id_, name=name, type=type_)
+
+
+@pytest.mark.parametrize("allowed", [[], ["acm"], ["acme-2"]])
+def test_the_hook_lets_only_what_was_replaced_go(allowed: list[str]) -> None:
+    keepers: list[deletions.Keeper] = []
+
+    def keeper() -> deletions.Keeper:
+        keepers.append(deletions.Keeper(allowed, ["acme", "core-2"]))
+        return keepers[0]
+
+    declared(demo=True, keeper=keeper)
+    judge = keepers[0]._judge
+    command = "command:remote:Command"
+    # No demo any more: the tenant is declared, its wiping Command is not.
+    plain: list[deletions.Keeper] = []
+
+    def keeper_of_plain() -> deletions.Keeper:
+        plain.append(deletions.Keeper(allowed, []))
+        return plain[0]
+
+    declared(keeper=keeper_of_plain)
+    plain[0]._judge(args("acme-wipe", "command:remote:Command", "7"))
+    # Declared, and what the engine deletes is another object than the one it answered with: the predecessor.
+    judge(args("acme-verify", command, "the old one's"))
+    judge(args("acme-record", RECORD[0], "the old one's"))
+    # `pulumi destroy`: the very object that it answered with. A tenant without an entry: nothing was declared.
+    for name, type_ in (("acme-verify", command), ("acme-wipe", command), ("acme-record", RECORD[0])):
+        with pytest.raises(UserError, match="MELTANODATA_DELETE_DATABASES=acme"):
+            judge(args(name, type_, f"{name}-id"))
+        with pytest.raises(UserError, match="MELTANODATA_DELETE_DATABASES=core-2"):
+            judge(args(name.replace("acme", "core-2"), type_, "7"))
+    # A database has no successor that would have its data.
+    for id_ in ("the old one's", "acme-database-id"):
+        with pytest.raises(UserError, match="acme: this run would delete its database"):
+            judge(args("acme-database", CLUSTER[0], id_))
+
+
+def test_the_hook_lets_a_named_tenant_go() -> None:
+    keeper = record_keeper(["acme"])
+    for name, type_ in (("acme-verify", "command:remote:Command"), ("acme-database", CLUSTER[0])):
+        keeper._judge(args(name, type_, "7"))
+    with pytest.raises(UserError):
+        keeper._judge(args("acme-2-database", CLUSTER[0], "7"))
+
+
+def test_a_database_that_the_state_has_is_not_made_once_more() -> None:
+    keeper = record_keeper(["acme"])
+    for tenant in ("acme", "a-new-one"):
+        keeper._judge_successor(args(f"{tenant}-database", CLUSTER[0], ""))
+    with pytest.raises(UserError, match="core-2: this run would delete its database"):
+        keeper._judge_successor(args("core-2-database", CLUSTER[0], ""))
+    # Before anything that has to do with making one.
+    assert declared()["acme-database"].before_create[0] == f"{deletions.HOOK}-replaced"
+
+
+def record_keeper(allowed: list[str]) -> deletions.Keeper:
+    """One in a program that declares nothing."""
+    keepers: list[deletions.Keeper] = []
+    record(lambda: keepers.append(deletions.Keeper(allowed, ["acme", "core-2"])))
+    return keepers[0]

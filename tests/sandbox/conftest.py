@@ -29,10 +29,10 @@ PATIENCE = 60.0
 
 
 class Background:
-    """A light sandbox without plugins, in a thread of its own."""
+    """A sandbox without plugins, in a thread of its own; light, unless it is told otherwise."""
 
-    def __init__(self, home: Home) -> None:
-        self._home = home
+    def __init__(self, home: Home, modes: Modes = MODES) -> None:
+        self._home, self._modes = home, modes
         self._thread = threading.Thread(target=lambda: asyncio.run(self._run()))
         self._up = threading.Event()
         self._running: Running | None = None
@@ -50,7 +50,7 @@ class Background:
     async def _run(self) -> None:
         self._loop, self._stop = asyncio.get_running_loop(), asyncio.Event()
         try:
-            async with sandbox(self._home, MODES, lambda _: None) as self._running:
+            async with sandbox(self._home, self._modes, lambda _: None) as self._running:
                 self._up.set()
                 await self._stop.wait()
         finally:
@@ -97,12 +97,12 @@ class Client:
         return response.json() if response.content else None
 
 
-def eventually(condition: Callable[[], Any], seconds: float = PATIENCE) -> Any:
-    """The condition's value once it is true; it is asked again and again."""
+def eventually(condition: Callable[[], Any], seconds: float = PATIENCE, pause: float = 0.01) -> Any:
+    """The condition's value once it is true; it is asked again and again, with a pause in seconds between."""
     deadline = time.monotonic() + seconds
     while not (value := condition()):
         assert time.monotonic() < deadline, "it did not happen"
-        time.sleep(0.01)
+        time.sleep(pause)
     return value
 
 

@@ -28,6 +28,10 @@ if TYPE_CHECKING:
     from sandbox.running import Kind
 
 
+REMOVES = ("--allow", "guard:data-loss", "--allow", "guard:many-destroyed")
+"""What `meltanodata up` is told where tenants are meant to go."""
+
+
 class Fleet:
     """A stack of the program with a fleet file of its own, and the sandbox that it is on."""
 
@@ -58,7 +62,7 @@ class Fleet:
         )
 
     def starting_up(self, *args: str) -> subprocess.Popen[str]:
-        """`meltanodata up`, begun."""
+        """`meltanodata up`, begun; with `REMOVES` where tenants go."""
         command = [sys.executable, "-c", "from meltanodata.cli import main; main()", "up"]
         return self.start(*command, "--yes", "--skip-preview", "--non-interactive", "--color", "never", *args)
 
@@ -111,9 +115,9 @@ class Fleet:
         since = time.time()
         return lambda: any(it.method == method and path in it.path for it in self.control.requests(since))
 
-    def killed_when(self, moment: Callable[[], Any]) -> None:
+    def killed_when(self, moment: Callable[[], Any], *args: str) -> None:
         """Begin `meltanodata up`, and end its machine at a moment."""
-        with self.starting_up() as process:
+        with self.starting_up(*args) as process:
             eventually(lambda: moment() or process.poll() is not None, SECONDS)
             assert process.poll() is None, process.communicate()[0]
             kill(process)

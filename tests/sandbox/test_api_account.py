@@ -64,13 +64,14 @@ def test_a_newer_snapshot(meltano: Client, control: Control) -> None:
 
 def test_images_and_snapshots_are_two_views(meltano: Client, dbs: Client) -> None:
     images = {image["name"]: image for image in meltano.get("/v2/images")["images"]}
-    assert images.keys() == {"Ubuntu meltano-123456789", "22.04 (LTS) x64"}
+    public = ["22.04 (LTS) x64", "20.04 (LTS) x64"]
+    assert images.keys() == {"Ubuntu meltano-123456789", *public}
     snapshot = images["Ubuntu meltano-123456789"]
     assert (snapshot["type"], snapshot["public"], snapshot["slug"]) == ("snapshot", False, None)
     assert [image["name"] for image in meltano.get("/v2/images?private=true")["images"]] == [snapshot["name"]]
-    assert [image["name"] for image in meltano.get("/v2/images?type=distribution")["images"]] == ["22.04 (LTS) x64"]
+    assert [image["name"] for image in meltano.get("/v2/images?type=distribution")["images"]] == public
     assert meltano.get("/v2/images/ubuntu-22-04-x64")["image"]["type"] == "base"
-    assert [image["name"] for image in dbs.get("/v2/images")["images"]] == ["22.04 (LTS) x64"]
+    assert [image["name"] for image in dbs.get("/v2/images")["images"]] == public
     dbs.get(f"/v2/images/{snapshot['id']}", 404)
     assert meltano.get("/v2/snapshots?resource_type=volume")["snapshots"] == []
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import base64
 import threading
+import time
 from typing import TYPE_CHECKING, Any
 
 import pytest
@@ -85,6 +86,8 @@ def test_all_come_on_one_page(dbs: Client) -> None:
         ({"name": "under_score"}, "invalid cluster name"),
         ({"name": "x" * 64}, "invalid cluster name"),
         ({"engine": "mysql"}, "invalid engine"),
+        ({"do_settings": {"service_cnames": ["db.example.com"]}}, "The sandbox's clusters have no host names but"),
+        ({"backup_restore": {"database_name": "other"}}, "The sandbox keeps no backups to restore from"),
         ({"project_id": "0e2a8a8b-7b5c-4a0f-b8c7-c2f8c4a0a7aa"}, "project not found"),
     ],
 )
@@ -149,7 +152,7 @@ def test_trusted_sources(dbs: Client, monkeypatch: pytest.MonkeyPatch) -> None:
     (rule,) = dbs.get(path)["rules"]
     assert (rule["type"], rule["value"], rule["cluster_uuid"]) == ("ip_addr", "198.18.0.16", cluster)
     assert len(rule["uuid"]) == 36
-    eventually(lambda: let_in == [frozenset({"198.18.0.16"})])
+    eventually(lambda: let_in == [None, frozenset({"198.18.0.16"})])
     dbs.put(path, {"rules": [as_the_provider_sends_it, {"type": "ip_addr", "value": "198.18.1.0/24"}]}, 204)
     assert dbs.get(path)["rules"][0] == rule
     eventually(lambda: let_in[-1] == frozenset({"198.18.0.16", "198.18.1.0/24"}))
@@ -157,15 +160,60 @@ def test_trusted_sources(dbs: Client, monkeypatch: pytest.MonkeyPatch) -> None:
     eventually(lambda: let_in[-1] is None)
 
 
+def test_trusted_sources_that_come_with_the_creation_hold_before_it_is_online(
+    dbs: Client, control: Control, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    status_when_let_in = list[tuple[str, frozenset[str] | None]]()
+
+    async def note(_: LightDatabases, cluster: Cluster, addresses: frozenset[str] | None) -> None:
+        shown = await asyncio.to_thread(show, dbs, cluster.id)
+        status_when_let_in.append((shown["status"], addresses))
+
+    monkeypatch.setattr(LightDatabases, "set_trusted_sources", note)
+    rule = {"type": "ip_addr", "value": "198.18.0.16"}
+    started = time.time()
+    cluster = dbs.post("/v2/databases", new_database(rules=[rule]))["database"]
+    assert [(it["type"], it["value"]) for it in cluster["rules"]] == [("ip_addr", "198.18.0.16")]
+    eventually(lambda: show(dbs, cluster["id"])["status"] == "online")
+    assert status_when_let_in == [("creating", frozenset({"198.18.0.16"}))]
+    (kept,) = dbs.get(f"/v2/databases/{cluster['id']}/firewall")["rules"]
+    assert kept == cluster["rules"][0]
+    moments = [(it.status, it.rules) for it in control.database_moments(started)]
+    assert moments == [("creating", ("ip_addr:198.18.0.16",)), ("online", ("ip_addr:198.18.0.16",))]
+
+
+def test_whether_a_cluster_was_open_is_remembered(dbs: Client, control: Control) -> None:
+    started = time.time()
+    cluster = create(dbs)
+    dbs.put(f"/v2/databases/{cluster}/firewall", {"rules": [{"type": "ip_addr", "value": "198.18.0.16"}]}, 204)
+    dbs.delete(f"/v2/databases/{cluster}")
+    moments = [it for it in control.database_moments(started) if it.id == cluster]
+    assert [(it.status, it.open) for it in moments] == [
+        ("creating", False),
+        ("online", True),
+        ("online", False),
+        ("deleted", False),
+    ]
+
+
+BAD_RULES = [
+    {"type": "ip_addr", "value": "acme"},
+    {"type": "ip_addr", "value": "2001:db8::1"},
+    {"type": "droplet", "value": "1"},
+    {"type": "planet", "value": "mars"},
+    {"type": "ip_addr"},
+]
+
+
 @pytest.mark.parametrize(
-    "rule",
-    [
-        {"type": "ip_addr", "value": "acme"},
-        {"type": "ip_addr", "value": "2001:db8::1"},
-        {"type": "droplet", "value": "1"},
-        {"type": "planet", "value": "mars"},
-    ],
+    "rules", [*([rule] for rule in BAD_RULES), [{"type": "ip_addr", "value": "198.18.0.16"}] * 101]
 )
+def test_a_cluster_with_a_bad_rule_is_not_made(dbs: Client, rules: list[dict[str, str]]) -> None:
+    dbs.post("/v2/databases", new_database(rules=rules), 422)
+    assert dbs.get("/v2/databases")["databases"] == []
+
+
+@pytest.mark.parametrize("rule", BAD_RULES)
 def test_a_bad_rule_changes_nothing(dbs: Client, rule: dict[str, str]) -> None:
     path = f"/v2/databases/{create(dbs)}/firewall"
     dbs.put(path, {"rules": [{"type": "ip_addr", "value": "198.18.0.16"}]}, 204)
@@ -218,8 +266,72 @@ def test_the_rest_of_a_cluster(dbs: Client) -> None:
     assert dbs.get(f"{path}/dbs/defaultdb")["db"]["name"] == "defaultdb"
     dbs.get(f"{path}/dbs/other", 404)
     assert dbs.get(f"{path}/backups")["backups"] == []
-    dbs.put(f"{path}/autoscale", {"storage": {"enabled": True, "threshold_percent": 80, "increment_gib": 10}}, 204)
-    assert dbs.get(f"{path}/autoscale")["autoscale"]["storage"]["enabled"] is True
+
+
+def test_storage_autoscale_is_kept_as_the_clients_send_it_and_answered_as_they_read_it(dbs: Client) -> None:
+    grown = {"enabled": True, "threshold_percent": 90, "increment_gib": 20}
+    cluster = create(dbs, storage_autoscale=grown)
+    path = f"/v2/databases/{cluster}/autoscale"
+    assert dbs.get(path) == {"storage": grown}
+    assert show(dbs, cluster)["storage_autoscale"] == show(dbs, cluster)["autoscale"]["storage"] == grown
+    dbs.put(path, {"storage": {"enabled": True}}, 204)
+    assert dbs.get(path) == {"storage": {"enabled": True, "threshold_percent": 80, "increment_gib": 10}}
+    dbs.put(path, {"storage": {"enabled": False}}, 204)
+    assert dbs.get(path) == {"storage": {"enabled": False}}
+    as_specified = create(dbs, name="db-postgresql-nyc3-52483-other", autoscale={"storage": grown})
+    assert dbs.get(f"/v2/databases/{as_specified}/autoscale") == {"storage": grown}
+
+
+def test_a_cluster_without_a_word_about_autoscale_does_not_grow(dbs: Client) -> None:
+    assert dbs.get(f"/v2/databases/{create(dbs)}/autoscale") == {"storage": {"enabled": False}}
+
+
+@pytest.mark.parametrize(
+    "wrong",
+    [{"threshold_percent": 14}, {"threshold_percent": 96}, {"increment_gib": 9}, {"increment_gib": 501}],
+    ids=str,
+)
+def test_autoscale_out_of_range_is_refused_whenever_it_is_asked_for(dbs: Client, wrong: dict[str, int]) -> None:
+    settings = {"enabled": True, **wrong}
+    (name,) = wrong
+    assert name in dbs.post("/v2/databases", new_database(storage_autoscale=settings), 422)["message"]
+    assert name in dbs.post("/v2/databases", new_database(autoscale={"storage": settings}), 422)["message"]
+    path = f"/v2/databases/{create(dbs)}/autoscale"
+    assert name in dbs.put(path, {"storage": settings}, 422)["message"]
+    assert dbs.put(path, {}, 422)["message"] == "storage is required"
+    assert dbs.get(path) == {"storage": {"enabled": False}}
+
+
+@pytest.mark.parametrize("wrong", [1, 10239, 10241, 15 * 2**20 + 10240])
+def test_storage_is_the_plans_own_or_more_in_steps(dbs: Client, wrong: int) -> None:
+    assert "storage_size_mib" in dbs.post("/v2/databases", new_database(storage_size_mib=wrong), 422)["message"]
+    cluster = create(dbs, storage_size_mib=20480)
+    assert show(dbs, cluster)["storage_size_mib"] == 20480
+    size = {"size": "db-s-1vcpu-1gb", "num_nodes": 1, "storage_size_mib": wrong}
+    assert "storage" in dbs.put(f"/v2/databases/{cluster}/resize", size, 422)["message"]
+    assert show(dbs, cluster)["storage_size_mib"] == 20480
+
+
+def test_nodes_do_not_become_smaller(dbs: Client) -> None:
+    cluster = create(dbs, size="db-s-1vcpu-2gb")
+    smaller = {"size": "db-s-1vcpu-1gb", "num_nodes": 1}
+    assert "smaller size" in dbs.put(f"/v2/databases/{cluster}/resize", smaller, 422)["message"]
+    assert show(dbs, cluster)["size"] == "db-s-1vcpu-2gb"
+
+
+def test_a_cluster_is_in_a_network_of_its_team_and_region(dbs: Client, meltano: Client) -> None:
+    far = dbs.post("/v2/vpcs", {"name": "far", "region": "ams3"})["vpc"]["id"]
+    foreign = meltano.post("/v2/vpcs", {"name": "foreign", "region": "nyc3"})["vpc"]["id"]
+    for wrong in (far, foreign, "5a4981aa-9653-4bd1-bef5-d6bff52042e4"):
+        assert wrong in dbs.post("/v2/databases", new_database(private_network_uuid=wrong), 422)["message"]
+    assert dbs.get("/v2/databases")["databases"] == []
+    near = dbs.post("/v2/vpcs", {"name": "near", "region": "nyc3"})["vpc"]["id"]
+    cluster = create(dbs, private_network_uuid=near)
+    assert show(dbs, cluster)["private_network_uuid"] == near
+    dbs.put(f"/v2/databases/{cluster}/migrate", {"region": "ams3", "private_network_uuid": near}, 422)
+    dbs.put(f"/v2/databases/{cluster}/migrate", {"region": "ams3", "private_network_uuid": far}, 202)
+    eventually(lambda: show(dbs, cluster)["status"] == "online")
+    assert show(dbs, cluster)["private_network_uuid"] == far
 
 
 def test_what_it_cannot_do_it_says(dbs: Client) -> None:

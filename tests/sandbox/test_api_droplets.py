@@ -3,9 +3,13 @@
 from __future__ import annotations
 
 import asyncio
+import socket
 import threading
+from datetime import datetime
+from ipaddress import IPv4Address, IPv4Network, IPv6Address
 from typing import TYPE_CHECKING, Any
 
+import asyncssh
 import pytest
 
 from sandbox.api.faults import Fault
@@ -74,7 +78,7 @@ def test_a_new_droplet_is_new_without_address_then_active(meltano: Client, held:
 
 
 def test_what_was_asked_for_is_answered(meltano: Client) -> None:
-    vpc = "5a4981aa-9653-4bd1-bef5-d6bff52042e4"
+    vpc = meltano.post("/v2/vpcs", {"name": "tenants", "region": "nyc3"})["vpc"]["id"]
     droplet = show(meltano, create(meltano, vpc_uuid=vpc, monitoring=True, backups=True))
     assert droplet["name"] == "acme.meltanodata.com"
     assert droplet["size"]["slug"] == droplet["size_slug"] == "s-2vcpu-2gb"
@@ -115,7 +119,15 @@ def test_several_at_once(meltano: Client) -> None:
         ({"image": 1}, "You specified an invalid image for Droplet creation."),
         ({"image": "no-such-slug"}, "You specified an invalid image for Droplet creation."),
         ({"ssh_keys": [1, "ab:cd"]}, "1, ab:cd are invalid key identifiers for Droplet creation."),
-        ({"public_networking": False}, "The sandbox's droplets all have a public address"),
+        ({"vpc_uuid": "5a4981aa-9653-4bd1-bef5-d6bff52042e4"}, "You specified invalid VPC parameters"),
+        ({"volumes": ["6fe9d5e8-0e2b-4f4a-9bf7-7a5a1cd7f1ac"]}, "Invalid volume allocations"),
+        ({"public_networking": False, "ipv6": True}, "IPv6 addresses are public"),
+        ({"user_data": "x" * 65537}, "user_data is too large"),
+        ({"backup_policy": {"plan": "daily"}}, "backup_policy can only be set when backups are enabled"),
+        ({"backups": True, "backup_policy": {"plan": "hourly"}}, "invalid backup plan 'hourly'"),
+        ({"backups": True, "backup_policy": {"plan": "daily", "hour": 3}}, "invalid backup hour 3"),
+        ({"backups": True, "backup_policy": {"plan": "weekly", "weekday": "Monday"}}, "invalid backup weekday"),
+        ({"backups": True, "backup_policy": {"plan": "daily", "weekday": "MON"}}, "invalid backup policy"),
         ({"tags": ["no spaces"]}, "Tag name 'no spaces' is invalid"),
     ],
 )
@@ -213,6 +225,185 @@ def test_rename_and_features(meltano: Client) -> None:
     assert "backups" in droplet["features"]
     act(meltano, number, "disable_backups")
     assert "backups" not in show(meltano, number)["features"]
+
+
+def test_ipv6_comes_with_an_address_of_its_own(meltano: Client) -> None:
+    without, with_it = create(meltano), create(meltano, ipv6=True)
+    assert show(meltano, without)["networks"]["v6"] == []
+    (network,) = show(meltano, with_it)["networks"]["v6"]
+    assert (network["type"], network["netmask"], network["gateway"]) == ("public", 64, "2001:db8::1")
+    act(meltano, without, "enable_ipv6")
+    (other,) = show(meltano, without)["networks"]["v6"]
+    assert IPv6Address(other["ip_address"]) != IPv6Address(network["ip_address"])
+    assert "ipv6" in show(meltano, without)["features"]
+
+
+def test_the_machine_sets_up_the_ipv6_address_that_it_was_made_with(
+    meltano: Client, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    machines: dict[int, Machine] = {}
+
+    async def note(_: LightDroplets, machine: Machine) -> None:
+        machines[machine.id] = machine
+
+    for name in ("create", "power_on"):
+        monkeypatch.setattr(LightDroplets, name, note)
+    made_with, got_later = create(meltano, ipv6=True), create(meltano)
+    assert machines[made_with].address6 == show(meltano, made_with)["networks"]["v6"][0]["ip_address"]
+    act(meltano, got_later, "enable_ipv6")
+    act(meltano, got_later, "power_cycle")
+    assert machines[got_later].address6 is None
+
+
+def test_a_droplet_without_public_networking_has_a_private_address_only(
+    meltano: Client, control: Control, running: Running
+) -> None:
+    number = create(meltano, public_networking=False)
+    (network,) = show(meltano, number)["networks"]["v4"]
+    assert network["type"] == "private"
+    (hidden,) = [droplet.address for droplet in control.droplets() if droplet.id == number]
+    with pytest.raises(ConnectionRefusedError):
+        socket.create_connection((hidden, running.ssh_port), timeout=PATIENCE)
+    assert meltano.post(f"/v2/droplets/{number}/actions", {"type": "enable_ipv6"}, 422)["id"] == "unprocessable_entity"
+
+
+def test_private_addresses_are_of_the_network_and_of_one_droplet_each(meltano: Client) -> None:
+    vpc = meltano.post("/v2/vpcs", {"name": "small", "region": "nyc3", "ip_range": "10.9.8.0/28"})["vpc"]["id"]
+    made = [show(meltano, create(meltano, vpc_uuid=vpc)) for _ in range(13)]
+    private = [network for d in made for network in d["networks"]["v4"] if network["type"] == "private"]
+    assert len({network["ip_address"] for network in private}) == 13
+    assert {network["netmask"] for network in private} == {"255.255.255.240"}
+    assert all(IPv4Address(network["ip_address"]) in IPv4Network("10.9.8.0/28") for network in private)
+    refused = meltano.post("/v2/droplets", new_droplet(meltano, vpc_uuid=vpc), 422)
+    assert "no free address" in refused["message"]
+    meltano.delete(f"/v2/droplets/{made[0]['id']}")
+    eventually(lambda: meltano.get("/v2/droplets")["meta"]["total"] == 12)
+    two = {**new_droplet(meltano, vpc_uuid=vpc), "name": None, "names": ["a.meltanodata.com", "b.meltanodata.com"]}
+    meltano.post("/v2/droplets", two, 422)
+    assert meltano.get("/v2/droplets")["meta"]["total"] == 12
+
+
+def policy(client: Client, number: int) -> dict[str, Any]:
+    record: dict[str, Any] = client.get(f"/v2/droplets/{number}/backups/policy")["policy"]
+    assert client.get("/v2/droplets/backups/policies")["policies"][str(number)] == record
+    return record
+
+
+def test_a_backup_policy_is_kept_changed_and_ends_with_the_backups(meltano: Client) -> None:
+    weekly = {"plan": "weekly", "weekday": "MON", "hour": 8}
+    number = create(meltano, backups=True, backup_policy=weekly)
+    kept = policy(meltano, number)
+    assert kept["backup_policy"] == {**weekly, "window_length_hours": 4, "retention_period_days": 28}
+    assert kept["next_backup_window"] == show(meltano, number)["next_backup_window"]
+    assert datetime.fromisoformat(kept["next_backup_window"]["start"]).strftime("%a %H:%M") == "Mon 08:00"
+    act(meltano, number, "change_backup_policy", backup_policy={"plan": "daily", "hour": 20})
+    daily = {"plan": "daily", "hour": 20, "window_length_hours": 4, "retention_period_days": 7}
+    assert policy(meltano, number)["backup_policy"] == daily
+    act(meltano, number, "disable_backups")
+    assert policy(meltano, number) == {"droplet_id": number, "backup_enabled": False}
+    assert show(meltano, number)["next_backup_window"] is None
+    act(meltano, number, "enable_backups", backup_policy=weekly)
+    assert policy(meltano, number)["backup_policy"]["weekday"] == "MON"
+    assert meltano.get(f"/v2/droplets/{number}/backups")["backups"] == []
+
+
+def test_backups_without_a_policy_are_daily(meltano: Client) -> None:
+    assert policy(meltano, create(meltano, backups=True))["backup_policy"]["plan"] == "daily"
+    supported = meltano.get("/v2/droplets/backups/supported_policies")["supported_policies"]
+    assert {one["name"] for one in supported} == {"daily", "weekly"}
+
+
+@pytest.mark.parametrize(
+    ("body", "message"),
+    [
+        ({}, "backup_policy is required"),
+        ({"backup_policy": {"plan": "daily"}}, "backup_policy can only be changed when backups are enabled"),
+        ({"backup_policy": {"plan": "yearly"}}, "invalid backup plan"),
+    ],
+)
+def test_a_policy_that_cannot_be_is_no_action(meltano: Client, body: dict[str, object], message: str) -> None:
+    number = create(meltano)
+    refused = meltano.post(f"/v2/droplets/{number}/actions", {"type": "change_backup_policy", **body}, 422)
+    assert refused["message"].startswith(message)
+    assert show(meltano, number)["locked"] is False
+
+
+def take_snapshot(client: Client, number: int, name: str) -> dict[str, Any]:
+    """A snapshot of a droplet; the provider finds it by the time at which the action began."""
+    action = act(client, number, "snapshot", name=name)
+    assert action["status"] == "completed"
+    found = client.get(f"/v2/droplets/{number}/snapshots")["snapshots"]
+    (made,) = [one for one in found if (one["name"], one["created_at"]) == (name, action["started_at"])]
+    snapshot: dict[str, Any] = client.get(f"/v2/snapshots/{made['id']}")["snapshot"]
+    return snapshot
+
+
+def test_a_snapshot_is_an_image_of_the_droplets_disk_and_region(meltano: Client) -> None:
+    number = create(meltano)
+    snapshot = take_snapshot(meltano, number, "before the upgrade")
+    assert (snapshot["resource_id"], snapshot["regions"]) == (str(number), ["nyc3"])
+    assert snapshot["min_disk_size"] == 60
+    assert show(meltano, number)["snapshot_ids"] == [int(snapshot["id"])]
+    assert (show(meltano, number)["status"], show(meltano, number)["locked"]) == ("active", False)
+    assert meltano.get(f"/v2/images/{snapshot['id']}")["image"]["type"] == "snapshot"
+    too_small = meltano.post("/v2/droplets", new_droplet(meltano, image=int(snapshot["id"]), size="s-1vcpu-2gb"), 422)
+    assert "smaller disk" in too_small["message"]
+    meltano.delete(f"/v2/droplets/{number}")
+    eventually(lambda: meltano.request("GET", f"/v2/droplets/{number}").status_code == 404)
+    assert meltano.get(f"/v2/snapshots/{snapshot['id']}")["snapshot"]["name"] == "before the upgrade"
+
+
+def test_a_droplet_that_is_off_is_snapshot_too_and_stays_off(meltano: Client) -> None:
+    number = create(meltano)
+    act(meltano, number, "power_off")
+    take_snapshot(meltano, number, "asleep")
+    assert show(meltano, number)["status"] == "off"
+
+
+def test_a_droplet_of_a_snapshot_knows_its_keys_and_outlives_it(
+    meltano: Client, running: Running, control: Control
+) -> None:
+    first_key, second_key = meltano.get("/v2/account/keys")["ssh_keys"]
+    number = create(meltano, ssh_keys=[first_key["id"]])
+    snapshot = take_snapshot(meltano, number, "golden")
+    copy = create(meltano, image=int(snapshot["id"]), ssh_keys=[second_key["id"]], name="copy.meltanodata.com")
+    meltano.delete(f"/v2/snapshots/{snapshot['id']}")
+    act(meltano, copy, "power_cycle")
+    addresses = {droplet.id: droplet.address for droplet in control.droplets()}
+    keys = {n: host_key(addresses[n], running.ssh_port) for n in (number, copy)}
+    assert keys[number] != keys[copy]
+    again = meltano.post("/v2/droplets", new_droplet(meltano, image=int(snapshot["id"])), 422)
+    assert again["message"] == "You specified an invalid image for Droplet creation."
+
+
+def host_key(address: str, port: int) -> bytes:
+    key = asyncio.run(asyncssh.get_server_host_key(address, port))
+    assert key is not None
+    return key.public_data
+
+
+def test_a_snapshot_that_cannot_be_taken_leaves_no_image(
+    meltano: Client, control: Control, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    async def fail(_: LightDroplets, machine: Machine, snapshot: int) -> int:
+        raise OSError(f"no room for {snapshot} of {machine.name}")
+
+    monkeypatch.setattr(LightDroplets, "take_snapshot", fail)
+    number = create(meltano)
+    assert act(meltano, number, "snapshot", name="never")["status"] == "errored"
+    assert show(meltano, number)["snapshot_ids"] == []
+    assert show(meltano, number)["locked"] is False
+    assert "no room" in control.status().failures[0]
+
+
+def test_a_snapshot_can_go_while_droplets_are_being_made_of_it(meltano: Client, held: threading.Event) -> None:
+    held.set()
+    snapshot = take_snapshot(meltano, create(meltano), "golden")
+    held.clear()
+    made = meltano.post("/v2/droplets", new_droplet(meltano, image=int(snapshot["id"])), 202)["droplet"]["id"]
+    meltano.delete(f"/v2/images/{snapshot['id']}")
+    held.set()
+    eventually(lambda: show(meltano, made)["status"] == "active")
 
 
 def test_reboot_ends_active(meltano: Client) -> None:

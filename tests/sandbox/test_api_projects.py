@@ -95,3 +95,9 @@ def test_another_teams_project_is_not_there(meltano: Client, running: Running) -
     other.get(f"/v2/projects/{project}", 404)
     other.post(f"/v2/projects/{project}/resources", {"resources": []}, 404)
     assert project not in {p["id"] for p in other.get("/v2/projects")["projects"]}
+
+
+def test_a_network_is_in_no_project(meltano: Client) -> None:
+    vpc = meltano.post("/v2/vpcs", {"name": "tenants", "region": "nyc3"})["vpc"]["urn"]
+    refused = meltano.post("/v2/projects/default/resources", {"resources": [vpc]}, 422)
+    assert refused["message"] == f"VPCs are in no project: {vpc}"

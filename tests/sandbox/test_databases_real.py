@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import signal
+import socket
 import subprocess
 import sys
 import threading
@@ -169,6 +170,31 @@ def test_who_is_no_trusted_source_gets_no_answer(world: World, cluster: Cluster,
     world.connect(cluster).close()
 
 
+def test_a_new_cluster_lets_in_nobody_until_it_is_told_whom(world: World) -> None:
+    cluster, made, answers = a_cluster(world, 3), threading.Event(), 0
+
+    def knock() -> None:
+        """Try to get in for as long as it is being made."""
+        nonlocal answers
+        while not made.is_set():
+            with contextlib.suppress(OSError), socket.create_connection((cluster.address, cluster.port), timeout=0.2):
+                answers += 1
+
+    stranger = threading.Thread(target=knock)
+    stranger.start()
+    try:
+        world.run(world.databases.create(cluster))
+        with pytest.raises(psycopg.errors.ConnectionTimeout):
+            world.connect(cluster, connect_timeout=2)
+    finally:
+        made.set()
+        stranger.join()
+    assert answers == 0
+    world.trust_everybody(cluster)
+    world.connect(cluster).close()
+    world.run(world.databases.destroy(cluster))
+
+
 def test_a_source_trusted_no_longer_loses_its_open_connection(world: World, cluster: Cluster) -> None:
     world.trust(cluster, world.network.gateway)
     # Without an acknowledgement the client's kernel gives up after a second, so that the test need not wait.
@@ -216,6 +242,7 @@ def test_destroying_leaves_nothing_and_may_be_repeated(world: World) -> None:
     assert traces(world, cluster) == set()
     assert set(folder.iterdir()) == before
     world.run(world.databases.create(cluster))  # of the same name and address, at once
+    world.trust_everybody(cluster)
     world.connect(cluster).close()
     world.run(world.databases.destroy(cluster))
 
@@ -233,6 +260,7 @@ async def main():
     databases = RealDatabases(home, network)
     world = World(home, network, databases, asyncio.get_running_loop())
     await databases.create(a_cluster(world, 2))
+    await databases.set_trusted_sources(a_cluster(world, 2), None)
     os.kill(os.getpid(), signal.SIGKILL)
 
 asyncio.run(main())

@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import asyncio
+import threading
 import time
+from dataclasses import replace
 from typing import TYPE_CHECKING
 
 import asyncssh
@@ -14,9 +16,11 @@ from meltanodata.doctor import Check, Level
 from meltanodata.examination import Limits, Way, examine
 from meltanodata.instances import Instance
 from sandbox.api.messages import DropletFault
-from tests.sandbox.conftest import eventually, new_droplet
+from tests.program.builders import settings
+from tests.sandbox.conftest import PATIENCE, eventually, new_database, new_droplet
 
 if TYPE_CHECKING:
+    from meltanodata.accounts import Source
     from sandbox.control import Control
     from sandbox.running import Running
     from tests.sandbox.conftest import Client
@@ -143,3 +147,60 @@ def test_a_droplet_whose_script_fails(fleet: dict[str, Instance], control: Contr
     found = examine([(fleet["t9"], way(running, Check.SYSTEM))], lambda *_: None)["t9"]
     (one,) = (it for it in found if it.level is Level.WRONG)
     assert one.found == "the droplet does not say how it is: the script for it ended with 3"
+
+
+def test_whom_a_database_lets_in_is_asked_of_its_team(dbs: Client, running: Running) -> None:
+    team = "MeltanoData DBs 1"
+    cluster = dbs.post("/v2/databases", new_database())["database"]["id"]
+    acme = Instance(
+        tenant="acme",
+        stack="sandbox",
+        host="acme.meltanodata.com",
+        droplet="7",
+        address="203.0.113.7",
+        host_key="ssh-ed25519 AAAA",
+        database_host=None,
+        database_port=25060,
+        tls="wildcard",
+        certificate=None,
+        database=cluster,
+        database_team=team,
+    )
+    stack = settings(api_url=running.api_url, database_teams=[{"name": team}], unchecked=set(Check) - {Check.TRUSTED})
+
+    def told(tokens: dict[str, SecretStr], patient: Instance = acme) -> tuple[Level, str]:
+        mine = Way.of(stack, SecretStr(""), tokens)
+        (one,) = examine([(patient, mine)], lambda *_: None)["acme"]
+        return one.level, one.found
+
+    def let_in(*addresses: str) -> None:
+        rules = [{"type": "ip_addr", "value": address} for address in addresses]
+        dbs.put(f"/v2/databases/{cluster}/firewall", {"rules": rules}, 204)
+
+    tokens = {team: SecretStr(running.teams[team].read_token)}
+    assert told(tokens) == (Level.WRONG, "the database lets in everybody: it has no trusted source")
+    let_in("203.0.113.7", "198.51.100.9")
+    assert told(tokens) == (Level.WRONG, "the database also lets in 198.51.100.9 (ip_addr)")
+    let_in("203.0.113.7")
+    assert told(tokens) == (Level.OK, "the database lets in its droplet alone")
+    # Whatever keeps it from being known is said, and is no good news.
+    for trouble in (
+        told({}),
+        told({team: SecretStr("nobody's")}),
+        told(tokens, replace(acme, database=None)),
+        told(tokens, replace(acme, database="00000000-0000-4000-8000-000000000000")),
+    ):
+        assert trouble[0] is Level.WARNING
+        assert trouble[1].startswith("whom the database lets in is not known: ")
+    # DigitalOcean that says nothing costs its own time.
+    answer = threading.Event()
+
+    def say_nothing(_: Instance) -> frozenset[Source]:
+        answer.wait(PATIENCE)
+        return frozenset()
+
+    silent = replace(Way.of(stack, SecretStr(""), tokens), trusted=say_nothing)
+    (one,) = examine([(acme, silent)], lambda *_: None, Limits(page=0.2))["acme"]
+    answer.set()
+    assert one.level is Level.WARNING
+    assert one.found.endswith("not known: DigitalOcean does not say it within 0.2 seconds")

@@ -194,11 +194,15 @@ def test_what_somebody_changed_at_digitalocean(operator: Operator, world: World)
     )
     rules = {"rules": [{"type": "ip_addr", "value": running.resolver[0]}]}
     team.put(f"/v2/databases/{instance.cluster}/firewall", rules, 204)
-    found = eventually(lambda: it if len(it := operator.doctor(TENANT)) == 3 else None)
+    found = eventually(lambda: it if len(it := operator.doctor(TENANT)) == 4 else None)
     assert found["dns"]["found"] == f"{instance.host} points to 203.0.113.9, not to {instance.address}"
     assert "time" in found["database"]["found"]
     assert found["firewall"]["found"].endswith("takes connections from this machine")
-    assert len({it["hint"].split(": ")[1].split(". ")[0] for it in found.values()}) == 1
+    assert found["trusted"]["found"].startswith(
+        f"the database lets in {running.resolver[0]} (ip_addr), and not its droplet"
+    )
+    remedy = "meltanodata deploy --stack sandbox --refresh"
+    assert all(remedy in it["hint"] for it in found.values())
     operator.follow(found["dns"]["hint"])
     operator.soon_well(TENANT)
 

@@ -11,7 +11,7 @@ import pytest
 
 from sandbox.api.messages import NewSnapshot
 from sandbox.home import Home
-from tests.sandbox.fleet import Fleet, fleet_on
+from tests.sandbox.fleet import REMOVES, Fleet, fleet_on
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
@@ -177,7 +177,7 @@ def test_removed_and_added_again(edited: Edited) -> None:
     droplet, cluster = edited.droplet["id"], edited.cluster["id"]
     edited.fleet.tenants(other=OTHER)
     assert set(edited.fleet.steps().values()) == {"delete"}
-    edited.fleet.up()
+    edited.fleet.up(*REMOVES)
     edited.fleet.tenants(acme=edited.entry, other=OTHER)
     edited.finish()
     assert edited.droplet["id"] != droplet

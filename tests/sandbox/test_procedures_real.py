@@ -29,7 +29,7 @@ from sandbox.droplets import snapshot
 from sandbox.home import Home
 from sandbox.keys import Keys, issue_wildcard, load_ca
 from tests.sandbox.conftest import eventually, new_database, new_droplet
-from tests.sandbox.fleet import Fleet, fleet_on
+from tests.sandbox.fleet import REMOVES, Fleet, fleet_on
 from tests.sandbox.programs import SECONDS
 
 if TYPE_CHECKING:
@@ -487,6 +487,7 @@ EOF
 chown meltano:meltano .env ui.cfg
 chmod 620 .env
 runuser -u meltano -- sh -c '. /var/meltano/.venv/bin/activate; meltano user add meltano of-1Password --role admin'
+runuser -u meltano -- sh -c '. /var/meltano/.venv/bin/activate; meltano user add ann of-Ann --role admin'
 systemctl restart caddy meltano
 """
 
@@ -560,7 +561,6 @@ def test_an_instance_made_by_hand_is_taken_over(world: World) -> None:
         "droplet": "droplet-of-old.meltanodata.com",
         "record": "old-name",
         "database": "db-postgresql-nyc3-01234",
-        "login": "keep",
     }
     world.write("hand", database_team=DEMO["database_team"], adopt=adopt)
     imports = dict.fromkeys(("droplet", "record", "database"), "import")
@@ -577,10 +577,31 @@ def test_an_instance_made_by_hand_is_taken_over(world: World) -> None:
     assert "TAP_GITLAB_PRIVATE_TOKEN" in world.on(hand, f"cat {PROJECT}/.env")
 
     # Later it gets a password of ours; until then it has the one in 1Password.
-    world.edit("hand", NEW_PASSWORD | FILES, admin_password_generation=2)
+    world.edit("hand", NEW_PASSWORD, admin_password_generation=2)
     now = world.works("hand")
     assert replace(now, password=hand.password) == hand
     assert checks.sign_in(world.person, hand, hand.password) is None
+    # Whoever else has a login there has it still.
+    assert checks.sign_in(world.person, replace(hand, admin="ann"), "of-Ann") is not None
+    assert world.restarted(hand, started) == set()
+
+    # A new droplet has nothing of that, and the login that the stack knows.
+    world.edit("hand", NEW_DROPLET, rebuild=1)
+    anew = world.works("hand")
+    assert anew.droplet != hand.droplet
+    assert anew.cluster == hand.cluster
+
+
+def test_a_droplet_without_a_login_is_not_taken_over_as_if_it_had_one(world: World) -> None:
+    """Nobody would know the password that is made for it."""
+    acme = world.works("acme")
+    told = {"username": "nobody", "password": "of nobody's", "keep": True}
+    script = world.on(acme, "ls -t /run/meltanodata/admin-*.py | head -1").strip()
+    said = world.on(
+        acme, f"cd {PROJECT} && runuser -u meltano -- {checks.PYTHON} {script} 2>&1 || true", json.dumps(told)
+    )
+    assert "there is no user nobody whose login could be kept; write adopt: {login: new}" in said
+    assert "of nobody's" not in said
 
 
 # Deleting an instance
@@ -590,7 +611,7 @@ def test_removed_and_added_again_right_away(world: World) -> None:
     acme, demo = world.works("acme"), world.fleet.ids("demo")
     world.fleet.tenants(**{key: entry for key, entry in world.entries.items() if key != "acme"})
     assert set(world.fleet.steps().values()) == {"delete"}
-    world.fleet.up()
+    world.fleet.up(*REMOVES)
     for check in checks.gone(world.person, acme):
         check.look()
     world.fleet.tenants(**world.entries)

@@ -163,6 +163,25 @@ def test_what_was_under_way_is_finished(home: Home, monkeypatch: pytest.MonkeyPa
         eventually(lambda: client.request("GET", f"/v2/droplets/{gone}").status_code == 404)
 
 
+def test_snapshots_outlive_a_restart_and_what_was_never_finished_does_not(home: Home) -> None:
+    with Background(home) as running:
+        client = meltano(running)
+        number = client.post("/v2/droplets", new_droplet(client), 202)["droplet"]["id"]
+        eventually(lambda: client.get(f"/v2/droplets/{number}")["droplet"]["status"] == "active")
+        client.post(f"/v2/droplets/{number}/actions", {"type": "snapshot", "name": "golden"})
+        (image,) = eventually(lambda: client.get(f"/v2/droplets/{number}")["droplet"]["snapshot_ids"])
+    kept = home.path / "snapshots"
+    for name in (f"{image}.new", "1"):
+        (kept / name).mkdir()
+    with Background(home) as running:
+        client = meltano(running)
+        assert [path.name for path in kept.iterdir()] == [str(image)]
+        copy = client.post("/v2/droplets", new_droplet(client, image=image, size="s-2vcpu-2gb"), 202)["droplet"]["id"]
+        eventually(lambda: client.get(f"/v2/droplets/{copy}")["droplet"]["status"] == "active")
+        Control(running).reset()
+        assert list(kept.iterdir()) == []
+
+
 def test_only_one_server_in_a_home(home: Home) -> None:
     with server(home) as process:
         assert refused(home).startswith(f"a sandbox runs in {home.path} already")

@@ -11,7 +11,9 @@ import re
 import shutil
 import subprocess
 import sys
+from contextlib import contextmanager
 from pathlib import Path
+from tempfile import TemporaryDirectory
 from typing import TYPE_CHECKING
 from urllib.parse import urlsplit
 
@@ -52,12 +54,14 @@ class Runner:
         content = yaml.safe_load((WORKFLOWS / f"{workflow}.yml").read_text())
         steps = [step for job in content["jobs"].values() for step in job["steps"] if step.get("name") == name]
         given = {**self.values, **event}
+        # The command is the checkout's own: whose code judges is what this is about.
+        environment = {**self.environment, "PYTHONPATH": str(self.folder)}
         own = {key: given[re.sub(r"\$\{\{ ?| ?\}\}", "", text)] for key, text in steps[0].get("env", {}).items()}
         files = {key: str(self.folder / f".{key}") for key in ("GITHUB_OUTPUT", "GITHUB_STEP_SUMMARY")}
         return subprocess.Popen(
             ["bash", "-e", "-o", "pipefail", "-c", steps[0]["run"]],
             cwd=self.folder,
-            env={**self.environment, **files, **own},
+            env={**environment, **files, **own},
             stdout=subprocess.PIPE,
             stderr=subprocess.STDOUT,
             text=True,
@@ -114,25 +118,40 @@ class Repository:
 
     def preview(self, *labels: str, code: int = 0) -> Review:
         """Let preview.yml run for the branch that is checked out."""
-        base, head = self.git("rev-parse", "main"), self.git("rev-parse", "HEAD")
+        base, head, branch = (self.git("rev-parse", *name) for name in (["main"], ["HEAD"], ["--abbrev-ref", "HEAD"]))
+        self.hub.pull(self.number, head, list(labels))
+        running = self.hub.run(head, branch, conclusion=None)
         event = {
             "github.event.pull_request.base.sha": base,
+            "github.event.pull_request.head.sha": head,
             "github.event.pull_request.number": str(self.number),
-            "join(github.event.pull_request.labels.*.name, ' ')": " ".join(labels),
+            "github.run_id": str(running),
         }
         self.runner.run("preview", "Check", event)
         self.runner.run("preview", "Stacks", event)
         assert json.loads(self.runner.outputs["stacks"]) == [STACK]
-        self.runner.run("preview", "Plan", event, code)
+        self.runner.run("preview", "Plan", event)
         plan = self.folder / f"plan-{STACK}.json"
-        self.hub.upload(f"plan-{STACK}", head, plan.read_bytes())
-        shutil.rmtree(self.folder / "plans", ignore_errors=True)
-        (self.folder / "plans").mkdir()
-        plan.rename(self.folder / "plans" / plan.name)
-        self.runner.run("preview", "Comment", event)
-        review = Review.model_validate_json((self.folder / "plans" / plan.name).read_bytes())
+        review = Review.model_validate_json(plan.read_bytes())
+        self.hub.upload(running, plan.stem, plan.read_bytes())
+        plan.unlink()
+        self.judge(event, code)
+        self.hub.runs[-1]["conclusion"] = "failure" if code else "success"
         assert review.plan.digest in self.comment()
         return review
+
+    def judge(self, event: Mapping[str, str], code: int) -> str:
+        """Let the job that judges run: in a checkout of the branch that the request goes to."""
+        with self.checkout("main") as runner:
+            return runner.run("preview", "Comment", event, code)
+
+    @contextmanager
+    def checkout(self, branch: str) -> Iterator[Runner]:
+        """Another runner, with a checkout of a branch, and all others as they are fetched."""
+        with TemporaryDirectory() as folder:
+            self.git("clone", "--quiet", "--branch", branch, str(self.folder), folder)
+            Path(folder, ".venv").symlink_to(sys.prefix)
+            yield Runner(Path(folder), self.runner.environment, self.runner.values)
 
     def comment(self) -> str:
         """The one comment of the last pull request."""
@@ -145,7 +164,7 @@ class Repository:
         self.git("switch", "--quiet", "main")
         self.git("merge", "--quiet", "--no-ff", "--message", f"Merge {branch}", branch)
         merged = self.git("rev-parse", "HEAD")
-        self.hub.merge(merged, self.number, list(labels), head)
+        self.hub.merge(merged, self.number, list(labels), head, branch=branch)
         return self.push(before, merged)
 
     @staticmethod
@@ -155,13 +174,14 @@ class Repository:
             "github.event.before": before,
             "github.event_name == 'push' && github.sha || ''": after,
             "inputs.stack && toJSON(inputs.stack)": "",
-            "inputs.labels": "",
+            "toJSON(inputs.labels)": "null",
             "inputs.refresh": "",
+            "inputs.go_back_from": "",
         }
 
-    def by_hand(self, **inputs: str) -> dict[str, str]:
+    def by_hand(self, *, labels: str = "", refresh: str = "") -> dict[str, str]:
         """The same for a deploy that somebody starts."""
-        return self.push("", "") | {f"inputs.{name}": value for name, value in inputs.items()}
+        return self.push("", "") | {"toJSON(inputs.labels)": json.dumps(labels), "inputs.refresh": refresh}
 
 
 @pytest.fixture(scope="module")
@@ -187,12 +207,12 @@ def repository(home: Home, tmp_path: Path) -> Iterator[Repository]:
     """A repository with one tenant in its fleet file, that was never deployed."""
     running, engine = Running.load(home), obtain(lambda _: None)
     prepared = pulumi.prepare(home, running, engine)
-    environment = pulumi.environment(home, running, engine) | {"PYTHONPATH": str(PROJECT)}
+    environment = pulumi.environment(home, running, engine)
     passphrase = Path(environment.pop("PULUMI_CONFIG_PASSPHRASE_FILE")).read_text()
     folder = tmp_path / "repository"
     folder.mkdir()
     with github.serve() as hub:
-        environment |= {"GITHUB_REPOSITORY": REPOSITORY, "GITHUB_API_URL": hub.url}
+        environment |= {"GITHUB_REPOSITORY": REPOSITORY, "GITHUB_API_URL": hub.url, "GITHUB_REF_NAME": "main"}
         values = {
             "matrix.stack": environment.pop("PULUMI_STACK"),
             "vars.PULUMI_BACKEND_URL": environment.pop("PULUMI_BACKEND_URL"),
@@ -205,9 +225,14 @@ def repository(home: Home, tmp_path: Path) -> Iterator[Repository]:
         made = Repository(folder, Runner(folder, environment, values), hub)
         for name in ("Pulumi.yaml", f"Pulumi.{STACK}.yaml"):
             shutil.copy(prepared / name, folder)
+        # The program is the repository's own, so that a request can change it.
+        project = yaml.safe_load((folder / "Pulumi.yaml").read_text())
+        del project["main"]
+        (folder / "Pulumi.yaml").write_text(yaml.safe_dump(project))
+        shutil.copy(PROJECT / "__main__.py", folder)
+        shutil.copytree(PROJECT / "meltanodata", folder / "meltanodata", ignore=shutil.ignore_patterns("__pycache__"))
         (folder / ".venv").symlink_to(sys.prefix)
-        (folder / ".gitignore").write_text("/.venv\n/.GITHUB_*\n/plan*\n/site\n")
-        made.setting("tenants_file", str(folder / "tenants.yaml"))
+        (folder / ".gitignore").write_text("/.venv\n/.GITHUB_*\n/plan*\n/site\n__pycache__/\n")
         made.setting("rollout", {"canaries": ["demo"], "batch": 20, "pause": 0})
         made.tenants("demo")
         made.commit()
@@ -215,11 +240,14 @@ def repository(home: Home, tmp_path: Path) -> Iterator[Repository]:
 
 
 def the_first_push(repository: Repository, world: World) -> None:
-    """The repository's first push: nothing was reviewed, and the guard alone decides."""
-    first = repository.git("rev-parse", "HEAD")
-    empty = repository.git("commit-tree", "-m", "Nothing", "4b825dc642cb6eb9a060e54bf8d69288fbee4904")
-    said = repository.runner.run("deploy", "Deploy", repository.push(empty, first))
-    assert "came from no pull request" in said
+    """The repository's first push: nothing was reviewed, so it is deployed by hand, and the guard alone decides."""
+    push = repository.push("0" * 40, repository.git("rev-parse", "HEAD"))
+    repository.runner.run("deploy", "Stacks", push)
+    assert json.loads(repository.runner.outputs["stacks"]) == [STACK]
+    said = repository.runner.run("deploy", "Deploy", push, 4)
+    assert "nobody has reviewed what it changes, and nothing is deployed" in said
+    assert world.everything() == ({}, set(), {})
+    repository.runner.run("deploy", "Deploy", repository.by_hand())
     assert set(world.droplets()) == set(world.records()) == set(world.clusters()) == {"demo"}
 
 
@@ -232,14 +260,23 @@ def two_tenants_are_added(repository: Repository, world: World) -> None:
     assert [(row.tenant, row.change) for row in review.plan.rows] == [("acme", "created"), ("bolts", "created")]
     comment = repository.comment()
     assert "2 created; +$66.30 a month" in comment
-    assert "new URL: https://acme.meltanodata.com" in comment
+    assert "new URL: `https://acme.meltanodata.com`" in comment
 
-    # Merged, it happens, and to nobody else.
+    # Merged, it happens, and to nobody else. What others called a plan of this commit is none, and GitHub is late.
+    for run in (
+        {"head_repository": {"full_name": "mallory/meltanodata"}},
+        {"conclusion": "failure"},
+        {"path": "x.yml"},
+    ):
+        head, branch = repository.git("rev-parse", "HEAD"), f"change-{repository.number}"
+        repository.hub.upload(repository.hub.run(head, branch, **run), f"plan-{STACK}", b"forged")
     push = repository.merge()
+    repository.hub.unknown[repository.git("rev-parse", "HEAD")] = 1
     repository.runner.run("deploy", "Stacks", push)
     assert json.loads(repository.runner.outputs["stacks"]) == [STACK]
     demo = world.droplets()["demo"]
     said = repository.runner.run("deploy", "Deploy", push)
+    assert "to main yet: asking again in 2 s" in said
     assert f"Pull request {repository.number}, labels: none" in said
     assert "batch 1 of 1: acme, bolts" in said
     assert set(world.droplets()) == set(world.records()) == set(world.clusters()) == {"demo", "acme", "bolts"}
@@ -252,12 +289,17 @@ def everybody_changes_and_the_canary_is_unwell(repository: Repository, world: Wo
     """The guard wants a label for tenants that nobody named. The canary goes first, and does not get well."""
     demo = world.droplets()["demo"]
     repository.setting("caddy_version", "2")
-    review = repository.pull_request(code=3)
-    assert [stop.label for stop in review.stopped] == ["guard:unnamed-tenants"]
-    assert "[!CAUTION]" in repository.comment()
-    review = repository.preview("guard:unnamed-tenants")
+    repository.pull_request(code=3)
+    assert (
+        "does not name: acme, bolts, demo. If that is meant, put the label guard:unnamed-tenants"
+        in repository.comment()
+    )
+    assert "settings in Pulumi.sandbox.yaml (caddy_version)" in repository.comment()
+    assert repository.comment().count("[!CAUTION]") == 2
+    labels = ("guard:unnamed-tenants", "guard:program-changed")
+    repository.preview(*labels)
     assert "caddy_version: `1` → `2`" in repository.comment()
-    push = repository.merge("guard:unnamed-tenants")
+    push = repository.merge(*labels)
     world.control.set_droplet_fault(demo, DropletFault(kind="exit", status=1, text="caddy.service failed"))
     told = {name: len(world.control.executions(id_)) for name, id_ in world.droplets().items()}
     said = repository.runner.run("deploy", "Deploy", push, 5)
@@ -301,11 +343,15 @@ def the_file_is_emptied(repository: Repository, world: World) -> None:
     """A pull request empties the file. Neither its preview nor its merge gets past the guard."""
     everything = world.everything()
     repository.tenants()
-    review = repository.pull_request(code=3)
-    assert [stop.label for stop in review.stopped] == ["guard:data-loss", "guard:many-destroyed"]
+    repository.pull_request(code=3)
     assert "🚨 `sandbox`: 3 destroyed; -$99.45 a month" in repository.comment()
-    push = repository.merge("guard:data-loss")
-    said = repository.runner.run("deploy", "Deploy", push, 3)
+    assert all(
+        f"put the label {label}" in repository.comment() for label in ("guard:data-loss", "guard:many-destroyed")
+    )
+    # Merged all the same, with one label of two: a preview that failed was no review, by hand there is the guard.
+    said = repository.runner.run("deploy", "Deploy", repository.merge("guard:data-loss"), 4)
+    assert f"There is no plan of {STACK} that pull request {repository.number} showed before the merge" in said
+    said = repository.runner.run("deploy", "Deploy", repository.by_hand(labels="guard:data-loss"), 3)
     assert "destroys 3 tenants of 3 (100 %), more than 2 and 10 %" in said
     assert world.everything() == everything
     repository.git("revert", "--no-edit", "--mainline", "1", "HEAD")
@@ -370,18 +416,67 @@ def a_lock_of_another_machine(repository: Repository) -> None:
     lock.unlink()
 
 
-def a_tenant_is_removed(repository: Repository, world: World) -> None:
-    """A pull request removes a tenant, with the label that says so: nothing of it is left."""
+JUDGE = """
+
+def review(plan, thresholds, *, named, allowed=()):
+    return Review(plan=plan, stops=(Stop(label=DATA_LOSS, message="Reviewed by @boss.", allowed=True),))
+"""
+
+
+def a_request_brings_its_own_judge(repository: Repository, world: World) -> None:
+    """A pull request changes the guard and the fleet file's name, and removes a tenant: the base branch judges it."""
+    everything = world.everything()
+    guard = repository.folder / "meltanodata" / "guard.py"
+    guard.write_text(guard.read_text() + JUDGE)
+    repository.git("mv", "tenants.yaml", "customers.yaml")
+    repository.tenants("demo", "acme", "core")
+    (repository.folder / "tenants.yaml").rename(repository.folder / "customers.yaml")
+    repository.setting("tenants_file", "customers.yaml")
+    review = repository.pull_request("guard:data-loss", code=3)
+    assert [(row.tenant, row.change) for row in review.plan.rows] == [("bolts", "destroyed")]
+    comment = repository.comment().replace("\\", "")
+    assert "program (customers.yaml, meltanodata/guard.py)" in comment
+    assert "tenants_file: its default → customers.yaml" in comment
+    assert "put the label guard:program-changed on the pull request" in comment
+    assert "touches 1 tenant that the pull request does not name: bolts." in comment
+    assert "customers.yaml takes the place of tenants.yaml" in comment
+    assert "Reviewed by" not in comment
+    # Merged all the same, it stops before anything is touched, although the guard on main is the request's now.
+    said = repository.runner.run("deploy", "Deploy", repository.merge("guard:data-loss"), 4)
+    assert "There is no plan" in said
+    assert world.everything() == everything
+    repository.git("revert", "--no-edit", "--mainline", "1", "HEAD")
+
+
+def one_push_has_two_requests(repository: Repository, world: World) -> None:
+    """A merge queue's push: one request removes a tenant, the other adds one. Both happen, without a run by hand."""
+    before = repository.git("rev-parse", "main")
     repository.tenants("demo", "acme", "core")
     repository.pull_request("guard:data-loss")
     assert "its entry is gone" in repository.comment()
-    repository.runner.run("deploy", "Deploy", repository.merge("guard:data-loss"))
-    assert set(world.droplets()) == set(world.records()) == set(world.clusters()) == {"demo", "acme", "core"}
+    repository.git("switch", "--quiet", "main")
+    repository.tenants("demo", "acme", "bolts", "core", "ely")
+    repository.pull_request()
+    repository.git("branch", "queue", "main")
+    first = repository.number - 1
+    for number, labels in ((first, ["guard:data-loss"]), (repository.number, [])):
+        head = repository.git("rev-parse", f"change-{number}")
+        repository.git("switch", "--quiet", "queue")
+        repository.git("merge", "--quiet", "--no-ff", "--message", f"Merge {number}", f"change-{number}")
+        repository.hub.merge(repository.git("rev-parse", "HEAD"), number, labels, head)
+    repository.git("branch", "--force", "main", "queue")
+    repository.git("switch", "--quiet", "main")
+    push = repository.push(before, repository.git("rev-parse", "main"))
+    said = repository.runner.run("deploy", "Deploy", push)
+    assert f"Pull request {first}, labels: guard:data-loss" in said
+    assert f"Pull request {repository.number}, labels: none" in said
+    names = {"demo", "acme", "core", "ely"}
+    assert set(world.droplets()) == set(world.records()) == set(world.clusters()) == names
 
 
 def a_merge_deploys_nothing(repository: Repository, world: World) -> None:
     """What was merged without a deployment waits for somebody to start one."""
-    repository.tenants("demo", "acme", "core", "dax")
+    repository.tenants("demo", "acme", "core", "dax", "ely")
     repository.pull_request("skip-deploy")
     said = repository.runner.run("deploy", "Deploy", repository.merge("skip-deploy"))
     assert "nothing is deployed, since the pull request has the label skip-deploy" in said
@@ -404,6 +499,7 @@ def test_from_pull_request_to_production(repository: Repository, world: World) -
     somebody_changes_things_by_hand(repository, world)
     the_runner_is_killed(repository, world)
     a_lock_of_another_machine(repository)
-    a_tenant_is_removed(repository, world)
+    a_request_brings_its_own_judge(repository, world)
+    one_push_has_two_requests(repository, world)
     a_merge_deploys_nothing(repository, world)
     the_page(repository)

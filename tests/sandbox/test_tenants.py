@@ -19,7 +19,7 @@ from sandbox.api.messages import DropletFault, NewSnapshot
 from sandbox.home import Home
 from sandbox.keys import Keys
 from tests.sandbox.conftest import eventually
-from tests.sandbox.fleet import Fleet, fleet_on
+from tests.sandbox.fleet import REMOVES, Fleet, fleet_on
 from tests.sandbox.programs import SECONDS
 
 if TYPE_CHECKING:
@@ -92,7 +92,14 @@ def _text(files: Iterable[Path]) -> str:
 def test_two_tenants_live_side_by_side(fleet: Fleet) -> None:
     fleet.tenants(demo=DEMO, acme=ACME)
     with _process_list() as processes:
-        said = fleet.preview("--diff") + fleet.up()
+        said = fleet.preview("--diff")
+        made = fleet.up()
+    said += made
+    for key in ("demo", "acme"):
+        assert (
+            f"{key} is ready: https://{key}.meltanodata.com. The admin's login: meltanodata credentials {key}" in made
+        )
+    assert "database_team" not in made
     droplets, records, clusters = fleet.world.everything()
     assert set(droplets) == records == set(clusters) == {"demo", "acme"}
     said += fleet.preview("--expect-no-changes", "--diff") + fleet.pulumi("stack", "output")
@@ -136,12 +143,12 @@ def test_two_tenants_live_side_by_side(fleet: Fleet) -> None:
     ids, told = fleet.ids("demo"), fleet.told("demo")
     started = time.time()
     fleet.tenants(demo=DEMO)
-    fleet.up()
+    fleet.up(*REMOVES)
     assert fleet.world.everything() == ({"demo": droplets["demo"]}, {"demo"}, {"demo": clusters["demo"]})
     assert (fleet.ids("demo"), fleet.told("demo")) == (ids, told)
     assert fleet.ids("acme") == {}
     # At no moment did its database stand open.
-    assert not [seen for seen in fleet.control.requests(started) if seen.method == "PUT"]
+    assert not [moment for moment in fleet.control.database_moments(started) if moment.open]
     fleet.unchanged()
 
     # It comes back under its old name at once.
@@ -178,7 +185,7 @@ def test_a_run_that_is_killed_while_it_creates_is_finished_by_the_next(fleet: Fl
     assert (droplets, records, found) == ({"acme": made["droplet"]}, {"acme"}, {"acme": made["cluster"]}), said
     fleet.unchanged()
     fleet.tenants()
-    fleet.up()
+    fleet.up(*REMOVES)
     assert fleet.world.everything() == NOTHING
 
 
@@ -195,8 +202,8 @@ def test_a_run_that_is_killed_while_it_removes_is_finished_by_the_next(fleet: Fl
         started = time.time()
         if place == "/v2/databases/" and "acme" not in fleet.world.clusters():
             continue  # the run before got so far
-        fleet.killed_when(lambda method=method, place=place: asked(method, place))  # type: ignore[misc]
-    fleet.up()
+        fleet.killed_when(lambda method=method, place=place: asked(method, place), *REMOVES)  # type: ignore[misc]
+    fleet.up(*REMOVES)
     assert fleet.world.everything() == ({"demo": kept}, {"demo"}, {"demo": fleet.world.clusters()["demo"]})
     assert (fleet.ids("demo"), fleet.told("demo")) == (ids, told)
     assert fleet.ids("acme") == {}
@@ -244,7 +251,7 @@ def test_an_api_in_trouble_only_takes_longer(fleet: Fleet) -> None:
 
 
 @pytest.mark.parametrize(
-    ("effect", "words"), [("reset", "cannot be reached"), ("status", "Meltano: GET /v2/droplets is answered with 500")]
+    ("effect", "words"), [("reset", "cannot be reached"), ("status", "Meltano: GET /v2/account is answered with 500")]
 )
 def test_an_api_that_is_down_is_said_and_harms_nobody(settled: Fleet, effect: Any, words: str) -> None:
     before, told = settled.world.everything(), settled.told("acme")
@@ -275,6 +282,29 @@ def test_a_token_that_is_missing_or_refused_is_said_and_harms_nobody(settled: Fl
     assert settled.world.everything() == before
 
 
+def test_two_teams_tokens_swapped_are_found_before_anything_else(settled: Fleet) -> None:
+    before = settled.world.everything()
+    teams = ("MeltanoData DBs 1", "MeltanoData DBs 2")
+    tokens = [settled.world.running.teams[team].token for team in teams]
+
+    def give(*given: str) -> None:
+        for team, token in zip(teams, given, strict=True):
+            settled.pulumi("config", "set", "--secret", "--path", f'meltanodata:tokens["{team}"]', token)
+
+    give(*reversed(tokens))
+    started = time.time()
+    for said in (settled.preview(code=1), settled.up(code=1)):
+        for mine, other in (teams, reversed(teams)):
+            assert f"{mine}: the token is of the team {other}" in said
+            assert f"pulumi config set --stack sandbox --secret --path 'meltanodata:tokens[\"{mine}\"]'" in said
+        assert "tenants.yaml" not in said
+        assert not [token for token in tokens if token in said]
+    assert {it.path for it in settled.control.requests(started)} == {"/v2/account"}
+    give(*tokens)
+    settled.unchanged()
+    assert settled.world.everything() == before
+
+
 def test_a_cluster_waits_for_a_name_that_was_used_a_moment_ago(fleet: Fleet) -> None:
     number = fleet.control.add_fault(
         Fault(
@@ -295,9 +325,9 @@ def test_a_cluster_waits_for_a_name_that_was_used_a_moment_ago(fleet: Fleet) -> 
     fault = Fault(effect="status", status=422, message="not now", method="DELETE", path="/v2/databases/*", times=None)
     number = fleet.control.add_fault(fault)
     fleet.tenants()
-    assert "not now" in fleet.up(code=1)
+    assert "not now" in fleet.up(*REMOVES, code=1)
     fleet.control.remove_fault(number)
-    fleet.up()
+    fleet.up(*REMOVES)
     assert fleet.world.everything() == NOTHING
 
 
@@ -355,8 +385,10 @@ def test_a_droplet_that_hangs_can_be_interrupted(settled: Fleet) -> None:
             process.send_signal(signal.SIGINT)
             assert any("^C received; cancelling" in line for line in process.stdout or ())
             process.send_signal(signal.SIGINT)
-            process.communicate(timeout=SECONDS)
+            said, _ = process.communicate(timeout=SECONDS)
         assert process.returncode != 0
+        # The engine's outputs would look as if every tenant had been deleted.
+        assert "database_team" not in said
         settled.control.set_droplet_fault(droplets["acme"], None)
         settled.up()
         settled.unchanged()

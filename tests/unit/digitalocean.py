@@ -41,12 +41,24 @@ class _Machines:
     """Droplets of which there is nothing but the time that they take."""
 
     seconds = 5.0
+    cannot = frozenset[str]()
 
     async def create(self, machine: Machine) -> None:
         del machine
         await asyncio.sleep(self.seconds)
 
     power_on = power_off = destroy = create
+
+    async def take_snapshot(self, machine: Machine, snapshot: int) -> int:
+        del snapshot
+        await self.create(machine)
+        return 0
+
+    async def delete_snapshot(self, snapshot: int) -> None:
+        pass
+
+    async def delete_other_snapshots(self, kept: frozenset[int]) -> None:
+        pass
 
     async def close(self) -> None:
         pass

@@ -56,6 +56,8 @@ class DigitalOcean:
     """Answers to give first."""
     asked: Counter[tuple[str, str]] = field(default_factory=Counter)
     queries: dict[str, dict[str, str]] = field(default_factory=dict)
+    names: dict[str, str] = field(default_factory=dict)
+    """What teams are called that are called otherwise than in the settings."""
     per_page: int = 200
     shifts: dict[str, list[int]] = field(default_factory=dict)
     """By path: for each page asked for in turn, how many objects come in front of the list before it."""
@@ -69,6 +71,12 @@ class DigitalOcean:
         assert method == "GET"
         if faults := self.faults.get((team, path)):
             return faults.pop(0)
+        if path == "/v2/account":
+            return (
+                200,
+                {},
+                json.dumps({"account": {"team": {"name": self.names.get(team, team), "uuid": "u"}}}).encode(),
+            )
         if path == "/v2/databases/options":
             return 200, {}, json.dumps({"options": {"pg": PG, "redis": {}}}).encode()
         keys = {"/v2/account/keys": "ssh_keys", "/v2/domains/meltanodata.com/records": "domain_records"}
@@ -184,6 +192,7 @@ def test_everything_is_asked_of_the_team_that_has_it(digitalocean: DigitalOcean)
     assert digitalocean.queries["/v2/snapshots"]["resource_type"] == "droplet"
     assert digitalocean.asked == Counter(
         {
+            **{(team, "/v2/account"): 1 for team in TOKENS},
             (HOME, "/v2/droplets"): 1,
             (HOME, "/v2/domains/meltanodata.com/records"): 1,
             (HOME, "/v2/snapshots"): 1,
@@ -374,6 +383,70 @@ def test_every_refused_token_is_named_with_its_remedy(digitalocean: DigitalOcean
 def test_a_token_without_the_right_to_read(digitalocean: DigitalOcean) -> None:
     digitalocean.faults[TEAM_1, "/v2/databases"] = [(403, {}, b"{}")]
     assert f"{TEAM_1}: the token may not read /v2/databases (403)" in refused(digitalocean)
+
+
+def test_tokens_of_each_others_teams_are_named_and_nothing_else_is_asked(digitalocean: DigitalOcean) -> None:
+    digitalocean.names = {TEAM_1: TEAM_2, TEAM_2: f"{TEAM_1} (full)"}
+    assert refused(digitalocean).splitlines() == [
+        f"{mine}: the token is of the team {other}, where everything of {mine} would be looked for and made."
+        f" Set it: pulumi config set --stack test --secret --path 'meltanodata:tokens[\"{mine}\"]' < token.txt"
+        for mine, other in ((TEAM_1, TEAM_2), (TEAM_2, TEAM_1))
+    ]
+    assert set(digitalocean.asked) == {(team, "/v2/account") for team in TOKENS}
+
+
+@pytest.mark.parametrize("mark", [" (full)", "(full)", "  (FULL) ", ""])
+def test_the_mark_of_a_full_team_is_no_difference(digitalocean: DigitalOcean, mark: str) -> None:
+    digitalocean.names = {team: f"{team}{mark}" for team in TOKENS}
+    read(digitalocean)
+
+
+def test_a_token_of_a_team_that_nobody_knows_is_refused(digitalocean: DigitalOcean) -> None:
+    digitalocean.names = {TEAM_2: "Somebody's \x1b[2J", HOME: "Meltano Inc."}
+    home, second = refused(digitalocean).splitlines()
+    assert home.startswith(f"{HOME}: the token is of a team that DigitalOcean calls 'Meltano Inc.'. If it is the wrong")
+    assert "take a token of Meltano. Set it: pulumi config set --stack test --secret" in home
+    assert home.endswith("--stack test --path meltanodata:droplet_team.account 'Meltano Inc.'")
+    assert second.isprintable()
+    assert "account" not in second
+
+
+def test_a_team_may_be_called_otherwise_at_digitalocean(digitalocean: DigitalOcean) -> None:
+    digitalocean.names = {HOME: "Meltano Inc.", TEAM_2: "Number two (full)"}
+    teams = [{"name": TEAM_1}, {"name": TEAM_2, "account": "Number two"}]
+    tokens = {team: SecretStr(token) for team, token in TOKENS.items()}
+    named = settings(
+        api_url=digitalocean.url, droplet_team={"name": HOME, "account": "Meltano Inc."}, database_teams=teams
+    )
+    accounts.read(named, tokens)
+    digitalocean.names[TEAM_2] = "Number three"
+    with pytest.raises(
+        UserError, match=r"take a token of Number two\..*--path 'meltanodata:database_teams\[1\].account'"
+    ):
+        accounts.read(named, tokens)
+
+
+@pytest.mark.parametrize("account", [{}, {"team": None}, {"team": {}}, {"team": {"name": ""}}, {"team": {"name": 7}}])
+def test_a_token_of_which_nobody_says_whose_it_is_is_refused(digitalocean: DigitalOcean, account: Any) -> None:
+    digitalocean.faults[TEAM_1, "/v2/account"] = [(200, {}, json.dumps({"account": account}).encode())]
+    assert f"{TEAM_1}: DigitalOcean does not say which team the token is of." in refused(digitalocean)
+
+
+def test_a_token_that_may_not_say_whose_it_is_needs_one_more_scope(digitalocean: DigitalOcean) -> None:
+    digitalocean.faults[TEAM_1, "/v2/account"] = [(403, {}, b"{}")]
+    said = refused(digitalocean)
+    assert f"{TEAM_1}: the token may not read /v2/account (403)." in said
+    assert "account:read" in said
+
+
+def test_a_wrong_token_of_the_environment_is_not_mended_in_the_settings(
+    digitalocean: DigitalOcean, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("MELTANODATA_TOKENS", "{}")
+    digitalocean.names = {TEAM_1: TEAM_2}
+    said = refused(digitalocean)
+    assert "MELTANODATA_TOKENS" in said
+    assert "pulumi config set" not in said
 
 
 def test_a_domain_of_another_team(digitalocean: DigitalOcean) -> None:

@@ -48,7 +48,7 @@ class Accounts:
         self.cluster(f"db-postgresql-nyc3-{number}2483-{key}", f"203.0.113.{number}", **more)
 
     def found(
-        self, file: dict[str, Any] | None = None, known: tuple[str, ...] = (), *, keep: bool = False
+        self, file: dict[str, Any] | None = None, known: tuple[str, ...] = (), *, keep: bool = True
     ) -> tuple[dict[str, Instance], dict[str, str]]:
         """The instances by name, and the reasons by what they are about. Each instance is found by its entry."""
         held = builders.accounts(
@@ -77,7 +77,7 @@ def test_an_instance_as_the_guide_makes_it_is_as_short_as_its_team(made: Account
     made.instance("acme", 7)
     found, left = made.found()
     assert (dict(found["acme"].options), found["acme"].also_trusted, left) == ({"database_team": "DBs 1"}, (), {})
-    assert dict(made.found(keep=True)[0]["acme"].options) == {"database_team": "DBs 1", "adopt": {"login": "keep"}}
+    assert dict(made.found(keep=False)[0]["acme"].options) == {"database_team": "DBs 1", "adopt": {"login": "new"}}
 
 
 def test_what_has_an_entry_or_another_purpose_is_left_alone(made: Accounts) -> None:

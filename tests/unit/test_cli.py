@@ -139,11 +139,92 @@ def test_check_says_that_a_full_team_has_room_again(project: Path, run: Run) -> 
     write_stack(project, "prod", database_teams=[team("DBs 1", 2, full=True), team("DBs 2", 2, full=True)])
     (project / "old.yaml").write_text(f"{FLEET}core:\n  database_team: DBs 1\n")
     assert run("check", "--base", "old.yaml").out == (
-        "tenants.yaml: 2 tenants in 2 teams, all is well\n"
+        "tenants.yaml: 2 tenants in 2 teams\n"
+        "core goes: to apply this deletes its droplet core.meltanodata.com, its record core, its database in DBs 1 with"
+        " all data and backups, and its login.\n"
         "DBs 1 is marked full and has 1 of 2. To let it take tenants again:\n"
         "  pulumi config set --stack prod --path 'meltanodata:database_teams[0].full' false\n"
     )
     assert run("check", "--base", "tenants.yaml").out == "tenants.yaml: 2 tenants in 2 teams, all is well\n"
+
+
+def test_check_against_an_older_file_says_who_goes_and_what_that_deletes(project: Path, run: Run) -> None:
+    (project / "old.yaml").write_text(FLEET)
+    (project / "tenants.yaml").write_text("{}\n")
+    ended = run("check", "--base", "old.yaml")
+    assert (ended.code, ended.err) == (0, "")
+    first, acme, bolt = ended.out.splitlines()
+    assert first == "tenants.yaml: no tenant at all ({}): to apply it removes every tenant that there is"
+    assert acme.startswith(
+        "acme goes: to apply this deletes its droplet acme.meltanodata.com, its record acme, its data"
+    )
+    assert bolt.startswith("bolt goes: ")
+    assert "its database in DBs 2 with all data and backups" in bolt
+    assert "all is well" not in run("check").out
+    (project / "tenants.yaml").write_text("")
+    ended = run("check", "--base", "old.yaml")
+    assert ended.code == 1
+    assert "restore the file" in ended.err
+
+
+def test_check_against_an_older_file_points_out_a_new_name(project: Path, run: Run) -> None:
+    (project / "old.yaml").write_text(FLEET)
+    (project / "tenants.yaml").write_text(FLEET.replace("acme", "acme2"))
+    ended = run("check", "--base", "old.yaml")
+    assert (ended.code, ended.err) == (0, "")
+    assert "acme goes: " in ended.out
+    assert "  acme2 is new, with the same options. If it is acme under a new name, its data would be lost" in ended.out
+    assert "put the entry of acme back, and run: meltanodata rename acme acme2\n" in ended.out
+    assert "bolt" not in ended.out
+
+
+@pytest.mark.parametrize(
+    ("adopt", "kinds"),
+    [
+        ("{droplet: acme.meltanodata.com}", "droplet"),
+        ("{record: acme}", "droplet and record"),
+    ],
+)
+def test_check_says_that_a_new_name_takes_over_a_part_of_what_goes(
+    project: Path, run: Run, adopt: str, kinds: str
+) -> None:
+    (project / "old.yaml").write_text(FLEET)
+    (project / "tenants.yaml").write_text(
+        FLEET.replace("acme:\n", f"acme2:\n  adopt: {adopt}\n").replace("DBs 1", "DBs 2")
+    )
+    ended = run("check", "--base", "old.yaml")
+    assert (ended.code, ended.err) == (0, "")
+    assert "acme goes: to apply this deletes" in ended.out
+    assert (
+        f"  acme2 names its {kinds}: the plan is refused. If it is acme under a new name, put the entry of acme back,"
+        " and run: meltanodata rename acme acme2\n"
+    ) in ended.out
+
+
+@pytest.mark.parametrize(
+    ("old", "new", "said"),
+    [
+        (
+            "acme:\n  database_team: DBs 1\n",
+            "acme2:\n  database_team: DBs 1\n  adopt: {record: acme, database: db-postgresql-nyc3-52483-acme}\n",
+            "acme becomes acme2",
+        ),
+        (
+            "old:\n  database_team: DBs 1\n  adopt: {database: db-postgresql-nyc3-01234-acme}\n",
+            "acme:\n  database_team: DBs 1\n",
+            "old becomes acme",
+        ),
+    ],
+)
+def test_check_lets_a_rename_pass_and_says_what_has_to_come_first(
+    project: Path, run: Run, old: str, new: str, said: str
+) -> None:
+    (project / "old.yaml").write_text(old)
+    (project / "tenants.yaml").write_text(new)
+    ended = run("check", "--base", "old.yaml")
+    assert (ended.code, ended.err) == (0, "")
+    assert f"{said}, whose entry names its database. The state has to be renamed before this is applied" in ended.out
+    assert "goes: " not in ended.out
 
 
 def git(folder: Path, *arguments: str) -> None:
@@ -196,6 +277,40 @@ def test_assign_leaves_a_file_with_problems_as_it_is(project: Path, run: Run, co
     assert (ended.code, ended.out) == (1, "")
     assert ended.err.startswith(message)
     assert (project / "tenants.yaml").read_text() == content
+
+
+def test_assign_leaves_a_tenant_alone_that_had_a_team(project: Path, run: Run) -> None:
+    """In whichever commit its team was lost; one that is new gets the first team that has room."""
+    git(project, "init", "--initial-branch=main")
+    git(project, "add", "tenants.yaml")
+    git(project, "commit", "--message=fleet")
+    lost = FLEET.replace("  database_team: DBs 2\n", "  demo: true\n")
+    for _ in ("not committed", "committed"):
+        (project / "tenants.yaml").write_text(lost)
+        ended = run("assign")
+        assert (ended.code, ended.out) == (1, "")
+        assert ended.err == (
+            "tenants.yaml:4:1: bolt: database_team is missing, and its database is in 'DBs 2';"
+            " write database_team: DBs 2\n"
+        )
+        assert (project / "tenants.yaml").read_text() == lost
+        git(project, "commit", "--all", "--allow-empty", "--message=lost")
+    (project / "tenants.yaml").write_text("# the fleet\nacme:\n  database_team: DBs 1\n")
+    git(project, "commit", "--all", "--message=removed")
+    (project / "tenants.yaml").write_text("acme:\n  database_team: DBs 1\nbolt:\n  demo: true\n")
+    assert run("assign") == Result(0, "bolt: DBs 1\n", "")
+
+
+def test_assign_leaves_a_tenant_alone_whose_team_is_misspelt(project: Path, run: Run) -> None:
+    text = "acme:\n  databse_team: DBs 2\n"
+    (project / "tenants.yaml").write_text(text)
+    for command in ("check", "assign"):
+        ended = run(command)
+        assert (ended.code, ended.out) == (1, "")
+        (line,) = ended.err.splitlines()
+        assert "Did you mean 'database_team'?" in line
+        assert "assign" not in line
+    assert (project / "tenants.yaml").read_text() == text
 
 
 def test_new_prints_an_entry_and_leaves_the_file(project: Path, run: Run) -> None:

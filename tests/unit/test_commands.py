@@ -49,6 +49,7 @@ class Project:
         subprocess.run(["git", *who, *arguments], cwd=self.folder, check=True)
 
     def write(self, name: str, text: str) -> None:
+        (self.folder / name).parent.mkdir(parents=True, exist_ok=True)
         (self.folder / name).write_text(text, encoding="utf-8")
 
     def fleet(self, *keys: str) -> None:
@@ -102,18 +103,33 @@ def test_json_says_how_full_the_teams_become(project: Project) -> None:
 
 
 def test_comment_of_several_stacks_from_their_plans(project: Project) -> None:
-    (project.folder / "a.json").write_text(project.plan("--json", steps=created("core")).stdout)
-    (project.folder / "b.json").write_text(project.plan("--json", steps=[]).stdout)
-    result = run("comment", "a.json", "b.json")
+    project.write("Pulumi.prod-2.yaml", TWO_STACKS)
+    plan = project.plan("--json", steps=created("core")).stdout
+    (project.folder / "plan-prod.json").write_text(plan)
+    (project.folder / "plan-prod-2.json").write_text(
+        plan.replace("pulumi:prod:", "pulumi:prod-2:").replace('"prod"', '"prod-2"')
+    )
+    result = run("comment", "plan-prod.json", "plan-prod-2.json")
     assert result.exit_code == 0
     assert result.stdout.startswith(report.MARKER)
-    assert result.stdout.count("### ") == 2
+    assert result.stdout.count("### ✅ ") == 2
+
+
+def test_a_plans_file_says_whose_it_is(project: Project) -> None:
+    (project.folder / "a.json").write_text(project.plan("--json", steps=created("core")).stdout)
+    assert "a.json: call it plan-STACK.json" in str(run("comment", "a.json").exception)
+    (project.folder / "a.json").rename(project.folder / "plan-prod-2.json")
+    result = run("comment", "plan-prod-2.json")
+    assert "### ❌ `prod-2`: what the preview wrote is the plan of another stack" in result.stdout
+    assert isinstance(result.exception, UserError)
 
 
 def test_markdown_is_the_comment(project: Project) -> None:
     steps = created("core")
-    (project.folder / "a.json").write_text(project.plan("--json", steps=steps).stdout)
-    assert project.plan("--markdown", steps=steps).stdout == run("comment", "a.json").stdout
+    project.fleet("acme", "bolt", "core")
+    (project.folder / "plan-prod.json").write_text(project.plan("--json", steps=steps).stdout)
+    now = project.plan("--base", "main", "--markdown", steps=steps).stdout
+    assert run("comment", "--base", "main", "plan-prod.json").stdout == now
 
 
 def test_a_plan_that_the_guard_stops_is_shown_and_ends_with_3(project: Project) -> None:
@@ -159,10 +175,14 @@ def test_thresholds_are_those_of_the_base(project: Project) -> None:
     assert project.plan("--base", "HEAD", *labels, steps=steps).exit_code == 0
 
 
-def test_a_stack_that_the_base_does_not_know_has_its_own_thresholds(project: Project) -> None:
+def test_a_stack_that_the_base_does_not_know_has_the_usual_thresholds(project: Project) -> None:
     project.git("rm", "--quiet", "--cached", "Pulumi.prod.yaml")
     project.git("commit", "--quiet", "--message", "No stack yet")
     assert project.plan("--base", "HEAD", steps=[]).exit_code == 0
+    project.write("Pulumi.prod.yaml", SETTINGS + "  meltanodata:guard: {destroyed: 99, destroyed_percent: 100}\n")
+    project.commit()
+    steps = [*destroyed("acme"), *destroyed("bolt"), *destroyed("core")]
+    assert "guard:many-destroyed" in project.plan("--base", "HEAD^", steps=steps).stderr
 
 
 def test_the_plan_that_was_reviewed_may_be_applied(project: Project) -> None:
@@ -262,11 +282,12 @@ def test_without_a_cli_the_message_says_so(tmp_path: Path, monkeypatch: pytest.M
 
 
 def test_a_comment_is_posted(project: Project, monkeypatch: pytest.MonkeyPatch) -> None:
-    (project.folder / "a.json").write_text(project.plan("--json", steps=created("core")).stdout)
+    (project.folder / "plan-prod.json").write_text(project.plan("--json", steps=created("core")).stdout)
     with github.serve() as server:
+        server.pull(7, "def")
         for name, value in {"REPOSITORY": github.REPOSITORY, "TOKEN": github.TOKEN, "API_URL": server.url}.items():
             monkeypatch.setenv(f"GITHUB_{name}", value)
-        result = run("comment", "a.json", "--pull-request", "7")
+        result = run("comment", "plan-prod.json", "--pull-request", "7")
     assert result.exit_code == 0
     assert [(it["issue"], it["body"]) for it in server.comments] == [(7, result.stdout)]
 
@@ -291,8 +312,34 @@ def test_a_workflow_gives_the_options_by_its_environment(project: Project, monke
     monkeypatch.setenv("MELTANODATA_LABELS", "")
     steps = destroyed("bolt")
     assert run("plan", "--preview", project.preview(*steps)).exit_code == 3
-    monkeypatch.setenv("MELTANODATA_LABELS", "good first issue guard:data-loss")
+    monkeypatch.setenv("MELTANODATA_LABELS", '["good first issue", "guard:data-loss"]')
     assert run("plan", "--preview", project.preview(*steps)).exit_code == 0
+
+
+@pytest.mark.parametrize(
+    ("given", "code"),
+    [
+        ("null", 3),
+        ("[]", 3),
+        ('""', 3),
+        ('["blocked guard:data-loss"]', 3),  # a label with a blank in it
+        ('["guard:data-loss"]', 0),
+        ('"guard:data-loss"', 0),  # what somebody typed who started a deployment
+        ('"guard:data-loss, guard:unnamed-tenants"', 0),
+        ("guard:data-loss guard:unnamed-tenants", 0),
+        ('"blocked guard:data-loss"', "'blocked': the guard knows no such label"),
+        ("blocked guard:data-loss", "labels are given as JSON"),
+        ('{"guard:data-loss": 1}', "labels are given as JSON"),
+        ("[1]", "labels are given as JSON"),
+    ],
+)
+def test_a_label_allows_something_by_its_whole_name_alone(
+    project: Project, monkeypatch: pytest.MonkeyPatch, given: str, code: int | str
+) -> None:
+    project.fleet("acme")
+    monkeypatch.setenv("MELTANODATA_LABELS", given)
+    result = project.plan("--base", "main", steps=destroyed("bolt"))
+    assert (code in str(result.exception)) if isinstance(code, str) else (result.exit_code == code)
 
 
 TWO_STACKS = SETTINGS.replace("MeltanoData DBs 1", "MeltanoData DBs 2")
@@ -307,11 +354,15 @@ TWO_STACKS = SETTINGS.replace("MeltanoData DBs 1", "MeltanoData DBs 2")
         ("Pulumi.prod-2.yaml", TWO_STACKS + "  meltanodata:region: ams3\n", [2]),
         ("Pulumi.yaml", "name: meltanodata\nruntime: python\ndescription: x\n", [1, 2]),
         ("meltanodata/tenant.py", "", [1, 2]),
+        ("yaml.py", "# takes a library's place", [1, 2]),
+        ("extra/sizes.json", "{}", [1, 2]),
+        ("docs/how-to.md", "", []),
+        ("Makefile", "setup:", []),
+        (".github/workflows/preview.yml", "on: push", []),
     ],
 )
 def test_the_stacks_that_a_change_touches(project: Project, file: str, text: str, touched: list[int]) -> None:
     project.write("Pulumi.prod-2.yaml", TWO_STACKS)
-    (project.folder / "meltanodata").mkdir()
     project.write("meltanodata/tenant.py", "# the program\n")
     project.commit()
     project.git("tag", "base")

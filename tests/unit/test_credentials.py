@@ -26,7 +26,7 @@ if TYPE_CHECKING:
 
     from typer.testing import Result
 
-PASSWORDS = {"acme": "Secret0fAcme", "bolt": "Secret0fBolt", "core": "Secret0fCore"}
+PASSWORDS = {"acme": "Secret0fAcme", "acme2": "Secret0fAcme", "bolt": "Secret0fBolt", "core": "Secret0fCore"}
 TAG = "meltanodata/prod"
 
 
@@ -113,8 +113,8 @@ def test_a_login_is_shown() -> None:
 def test_the_login_of_an_instance_that_kept_its_own_is_not_known(world: World) -> None:
     world.tenants("acme", adopt={"login": "keep"}, admin_password_generation=1)
     assert refused("acme") == (
-        "acme: it was taken over with the login that it had (adopt: login: keep); the password is where it was noted"
-        " then. For a new one write admin_password_generation: 2, and run meltanodata up"
+        "acme: it was taken over with the login that it had; the password is where it was noted then."
+        " For a new one write admin_password_generation: 2, and run meltanodata up"
     )
     world.tenants("acme", adopt={"login": "keep"}, admin_password_generation=2)
     assert run("acme").stdout.endswith("Secret0fAcme\n")
@@ -246,6 +246,18 @@ def test_an_instance_that_is_called_otherwise_has_the_item_of_its_host_name(worl
     keep()
     assert world.titles() == {"acme2.meltanodata.com"}
     assert "https://acme2.meltanodata.com" in run("acme").stdout
+
+
+def test_the_item_of_a_tenant_whose_host_name_changes_stays_the_same_one(world: World) -> None:
+    keep()
+    item = world.item("acme")
+    world.tenants("acme2", "bolt")
+    assert re.search(r"acme2\.meltanodata\.com +update +another host name and website", keep())
+    now = world.item("acme2")
+    assert (now["id"], world.titles()) == (item["id"], {"acme2.meltanodata.com", "bolt.meltanodata.com"})
+    assert now["urls"] == [{"href": "acme2.meltanodata.com", "primary": True}]
+    assert world.fields("acme2")["password"] == PASSWORDS["acme"]
+    assert "nothing to do" in keep()
 
 
 def test_a_second_item_of_ours_goes(world: World) -> None:

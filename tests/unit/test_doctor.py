@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any
 import pytest
 
 from meltanodata import doctor
+from meltanodata.accounts import NOBODY, Source
 from meltanodata.doctor import Certificate, Check, Contact, Finding, Level, Names, Seen, Visit
 from meltanodata.instances import Instance
 
@@ -28,7 +29,11 @@ ACME = Instance(
     database_port=25060,
     tls="wildcard",
     certificate="05df8d4e70e8e7cd",
+    database="c0ffee",
+    database_team="MeltanoData DBs 1",
 )
+OWN = Source("ip_addr", "203.0.113.7")
+OTHER = Source("ip_addr", "198.51.100.9")
 SERVED = Certificate("05df8d4e70e8e7cd" + "0" * 48, "Sectigo", NOW - timedelta(days=30), NOW + timedelta(days=60))
 FACTS: Mapping[str, Any] = {
     "system": None,
@@ -48,6 +53,7 @@ WELL = Seen(
     facts=FACTS,
     visit=Visit(None, None, SERVED),
     database="closed",
+    trusted=frozenset({OWN}),
 )
 
 
@@ -171,15 +177,50 @@ def test_errors_in_a_log_are_worth_a_look() -> None:
     assert found.hint == "meltanodata logs acme"
 
 
+def test_a_link_in_the_place_of_the_env_file() -> None:
+    """No hint lets root act on the path: where the link leads is the tenant's choice."""
+    link = {"owner": "meltano:meltano", "mode": "777", "kind": "link"}
+    found = only(findings(facts=facts(env=link)))
+    assert found.level == Level.WRONG
+    assert "is a symbolic link" in found.found
+    assert "-- runuser -u meltano -- mv --no-clobber" in found.hint
+    assert "chown" not in found.hint
+
+
+def test_a_link_in_the_place_of_the_projects_folder() -> None:
+    """To move it away would take the instance down."""
+    link = {"owner": "meltano:meltano", "mode": "777", "kind": "link"}
+    found = only(findings(facts=facts(project=link)))
+    assert found.found == "/var/meltano/project is no folder (link)"
+    assert "mount --bind" in found.hint
+    assert " mv " not in found.hint
+
+
 @pytest.mark.parametrize(
     ("env", "level", "hint"),
     [
         (None, Level.WRONG, "Write it again: meltanodata up --stack prod --replace '**::acme-files'"),
-        ({"owner": "root:root", "mode": "620"}, Level.WRONG, "meltanodata ssh acme -- chown meltano:meltano "),
-        ({"owner": "meltano:meltano", "mode": "644"}, Level.WRONG, "meltanodata ssh acme -- chmod 620 "),
-        ({"owner": "meltano:meltano", "mode": "660"}, Level.WRONG, "meltanodata ssh acme -- chmod 620 "),
-        ({"owner": "meltano:meltano", "mode": "622"}, Level.WRONG, "meltanodata ssh acme -- chmod 620 "),
-        ({"owner": "meltano:meltano", "mode": "600"}, Level.WARNING, "meltanodata ssh acme -- chmod 620 "),
+        ({"owner": "root:root", "mode": "620"}, Level.WRONG, "Let the program mend it: meltanodata up --stack"),
+        (
+            {"owner": "meltano:meltano", "mode": "644"},
+            Level.WRONG,
+            "meltanodata ssh acme -- runuser -u meltano -- chmod 620 ",
+        ),
+        (
+            {"owner": "meltano:meltano", "mode": "660"},
+            Level.WRONG,
+            "meltanodata ssh acme -- runuser -u meltano -- chmod 620 ",
+        ),
+        (
+            {"owner": "meltano:meltano", "mode": "622"},
+            Level.WRONG,
+            "meltanodata ssh acme -- runuser -u meltano -- chmod 620 ",
+        ),
+        (
+            {"owner": "meltano:meltano", "mode": "600"},
+            Level.WARNING,
+            "meltanodata ssh acme -- runuser -u meltano -- chmod 620 ",
+        ),
     ],
 )
 def test_the_env_file(env: Mapping[str, str] | None, level: Level, hint: str) -> None:
@@ -192,7 +233,7 @@ def test_the_env_file(env: Mapping[str, str] | None, level: Level, hint: str) ->
 def test_a_root_that_ftp_refuses(mode: str, who: str) -> None:
     found = only(findings(facts=facts(project={"owner": "meltano:meltano", "mode": mode})))
     assert "500 OOPS: vsftpd: refusing to run with writable root inside chroot()" in found.found
-    assert found.hint == f"meltanodata ssh acme -- chmod {who}-w /var/meltano/project"
+    assert found.hint == f"meltanodata ssh acme -- runuser -u meltano -- chmod {who}-w /var/meltano/project"
 
 
 def test_a_droplet_without_a_project() -> None:
@@ -283,3 +324,38 @@ def test_a_page_that_works_from_inside_only() -> None:
 def test_a_page_without_its_login() -> None:
     found = only(findings(visit=Visit(None, "https://acme.meltanodata.com/auth/login answers 500", SERVED)))
     assert (found.check, found.hint) == (Check.PAGE, "meltanodata logs acme")
+
+
+REFRESH = "Let in the droplet alone: meltanodata deploy --stack prod --refresh"
+LOOK = "Find out first who that is, and whether anybody needs it: https://cloud.digitalocean.com/databases/c0ffee. "
+
+
+@pytest.mark.parametrize(
+    ("trusted", "found", "hint"),
+    [
+        (frozenset(), "the database lets in everybody: it has no trusted source", REFRESH),
+        ({OWN, OTHER}, "the database also lets in 198.51.100.9 (ip_addr)", LOOK + REFRESH),
+        ({OWN, Source("tag", "production")}, "the database also lets in production (tag)", LOOK + REFRESH),
+        ({OTHER}, "the database lets in 198.51.100.9 (ip_addr), and not its droplet 203.0.113.7", LOOK + REFRESH),
+        ({NOBODY}, "the database lets in nobody (192.0.2.1), and not its droplet 203.0.113.7", REFRESH),
+        (
+            {OWN, Source("ip_addr", "203.0.113.0/24")},
+            "the database also lets in 203.0.113.0/24 (ip_addr)",
+            LOOK + REFRESH,
+        ),
+    ],
+)
+def test_an_open_database_and_a_foreign_source_are_found(trusted: Any, found: str, hint: str) -> None:
+    one = only(findings(trusted=frozenset(trusted)))
+    assert (one.check, one.level, one.found, one.hint) == (Check.TRUSTED, Level.WRONG, found, hint)
+
+
+@pytest.mark.parametrize("own", [OWN, Source("ip_addr", "203.0.113.7/32"), Source("droplet", "4711")])
+def test_the_droplet_alone_is_well(own: Source) -> None:
+    assert all(it.level is Level.OK for it in findings(trusted=frozenset({own})))
+
+
+def test_trusted_sources_that_nobody_tells_are_no_good_news() -> None:
+    one = only(findings(trusted="MeltanoData DBs 1: the token is refused (401)"))
+    assert one.level is Level.WARNING
+    assert one.found.endswith("not known: MeltanoData DBs 1: the token is refused (401)")

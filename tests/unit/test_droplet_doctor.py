@@ -14,7 +14,7 @@ from hypothesis import assume, given
 from hypothesis import strategies as st
 
 from meltanodata import files
-from meltanodata.files import doctor
+from meltanodata.files import doctor, write_files
 from tests.unit.test_verify import HOST, caddy, certificate
 
 if TYPE_CHECKING:
@@ -62,6 +62,7 @@ def facts(root: Path, programs: Path, capsys: pytest.CaptureFixture[str], status
         "host_name": HOST,
         "database_host": DATABASE,
         "verify_script": files.script("verify"),
+        "write_files_script": files.script("write_files"),
         "reach_script": files.script("reach"),
     }
     with caddy(certificate(root)[0], [status]) as address:
@@ -80,8 +81,8 @@ def test_all_is_well(root: Path, programs: Path, capsys: pytest.CaptureFixture[s
         "page": None,
         "page_log": [],
         "errors": {},
-        "env": {"owner": owner, "mode": "620"},
-        "project": {"owner": owner, "mode": f"{(root / doctor.PROJECT).stat().st_mode & 0o7777:o}"},
+        "env": {"owner": owner, "mode": "620", "kind": "file"},
+        "project": {"owner": owner, "mode": f"{(root / doctor.PROJECT).stat().st_mode & 0o7777:o}", "kind": "folder"},
         "database": {"address": DATABASE, "error": None},
     }
 
@@ -212,7 +213,7 @@ def test_of_a_caddy_that_is_down_its_own_lines_are_told(
 
 
 def test_secrets_are_what_the_instances_files_hide(root: Path) -> None:
-    found = doctor.secrets(root)
+    found = doctor.secrets(root, write_files)
     assert {PASSWORD, SALT, "tulips", "roses # x"} <= set(found)
     assert not {"4711", DATABASE, HOST, "2026-01-01"} & set(found)
 

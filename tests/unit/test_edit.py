@@ -196,3 +196,74 @@ def test_several_entries_with_all_that_they_state() -> None:
     fleet, problems = parsed(written)
     assert problems == []
     assert [row.key for row in fleet.rows] == ["acme", "zeta", "eta"]
+
+
+NAMES = {"record": "acme", "database": "db-acme"}
+FLOW = "{record: acme, database: db-acme}"
+
+
+def renamed(text: str, old: str = "acme", new: str = "acme2") -> str:
+    """The text with another name for a tenant, whose objects are called as before."""
+    return edit.rename(document.parse(text.encode(), "tenants.yaml"), old, new, NAMES)
+
+
+@pytest.mark.parametrize(
+    ("before", "after"),
+    [
+        (
+            "acme:\n  database_team: T # x\n  # why\n  demo: true\n\n# z\nz: {database_team: T}\n",
+            f"acme2:\n  database_team: T # x\n  adopt: {FLOW}\n  # why\n  demo: true\n\n# z\nz: {{database_team: T}}\n",
+        ),
+        (
+            "acme:\r\n  database_team: T\r\n",
+            "acme2:\r\n  database_team: T\r\n  adopt: {record: acme, database: db-acme}\r\n",
+        ),
+        ("acme:\n    database_team: |-\n        T\n", f"acme2:\n    database_team: |-\n        T\n    adopt: {FLOW}\n"),
+        ("acme: {database_team: T}\n", "acme2: {database_team: T, adopt: {record: acme, database: db-acme}}\n"),
+        (
+            "{a: {database_team: T}, acme: {database_team: T, demo: true}}\n",
+            f"{{a: {{database_team: T}}, acme2: {{database_team: T, adopt: {FLOW}, demo: true}}}}\n",
+        ),
+        (
+            "'acme' :\n  adopt: {login: new} # x\n  database_team: T\n",
+            "acme2 :\n  adopt: {record: acme, database: db-acme, login: new} # x\n  database_team: T\n",
+        ),
+        (
+            "acme:\n  database_team: T\n  adopt:\n    # x\n    database: db-acme\n    login: new\n",
+            "acme2:\n  database_team: T\n  adopt:\n    # x\n    record: acme\n    database: db-acme\n    login: new\n",
+        ),
+        (
+            "acme:\n  database_team: T\n  adopt: {record: acme, database: db-acme}\n",
+            "acme2:\n  database_team: T\n  adopt: {record: acme, database: db-acme}\n",
+        ),
+    ],
+)
+def test_an_entry_is_renamed_in_its_place(before: str, after: str) -> None:
+    assert renamed(before) == after
+
+
+def test_a_name_that_needs_quotes_gets_them() -> None:
+    assert renamed("acme:\n  database_team: T\n", new="123").startswith('"123":\n')
+
+
+def test_an_entry_that_cannot_be_renamed_is_said_how_to() -> None:
+    source = document.parse(b"acme:\n  database_team: T\n", "tenants.yaml")
+    with pytest.raises(ProblemsError) as caught:
+        edit.rename(source, "acme", "acme2", {"database": "Not a name"})
+    assert str(caught.value) == (
+        "tenants.yaml:1:1: acme: cannot be renamed in a file of this form; write by hand: acme2, and into its adopt"
+        " {database: Not a name}"
+    )
+
+
+@given(
+    st.sampled_from(["", "  demo: true\n", "  adopt: {login: new}\n", "  # a comment\n  rebuild: 1\n"]), st.booleans()
+)
+def test_renamed_there_and_back_an_entry_says_the_same_but_for_its_names(more: str, last: bool) -> None:
+    text = f"acme:\n  database_team: T\n{more}" + ("" if last else "z:\n  database_team: T\n")
+    back = renamed(renamed(text), "acme2", "acme")
+    before, after = (parsed(it)[0].rows for it in (text, back))
+    assert [row.key for row in before] == [row.key for row in after]
+    assert [row.options.model_copy(update={"adopt": None}) for row in before] == [
+        row.options.model_copy(update={"adopt": None}) for row in after
+    ]

@@ -10,8 +10,7 @@ import pwd
 import re
 import subprocess
 import sys
-from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import dotenv
 import pytest
@@ -21,6 +20,9 @@ from hypothesis import strategies as st
 
 from meltanodata import files
 from meltanodata.files import write_files
+
+if TYPE_CHECKING:
+    from pathlib import Path
 
 ME, MY_GROUP = pwd.getpwuid(os.getuid()).pw_name, grp.getgrgid(os.getgid()).gr_name
 COMMON: dict[str, Any] = {
@@ -62,7 +64,7 @@ def droplet_files(**overrides: Any) -> dict[str, dict[str, Any]]:
         ("/var/meltano/project/ui.cfg", "meltano", "meltano", 0o640, "meltano"),
         ("/var/meltano/project/.env", "meltano", "meltano", 0o620, "meltano"),
         ("/var/meltano/constraints.txt", "root", "root", 0o644, None),
-        ("/var/meltano/.venv/pip.conf", "root", "root", 0o644, None),
+        ("/var/meltano/.venv/pip.conf", "meltano", "meltano", 0o644, None),
     ],
 )
 def test_owners_modes_and_services(path: str, owner: str, group: str, mode: int, service: str | None) -> None:
@@ -142,7 +144,7 @@ def test_the_other_files() -> None:
     }
 
 
-@given(st.text(st.characters(exclude_categories=["C", "Zl", "Zp"]), min_size=1))
+@given(st.text(st.characters(exclude_categories=["Cs"], exclude_characters="\r\n"), min_size=1))
 @hypothesis(suppress_health_check=[HealthCheck.function_scoped_fixture])
 def test_any_password_is_read_back_from_env(tmp_path: Path, password: str) -> None:
     database = files.Database("h", 1, "d", "u", password)
@@ -153,7 +155,7 @@ def test_any_password_is_read_back_from_env(tmp_path: Path, password: str) -> No
     assert values["AFTER"] == "it"
 
 
-@pytest.mark.parametrize("password", ["two\nlines", "end\n", "\r", "\x0b", "\u2028"])
+@pytest.mark.parametrize("password", ["two\nlines", "end\n", "\r"])
 def test_a_password_with_a_line_break_is_refused(password: str) -> None:
     with pytest.raises(ValueError, match="line break"):
         values(database=files.Database("h", 1, "d", "u", password))
@@ -215,7 +217,7 @@ def test_what_all_droplets_have_alike_is_one_document_there_for_root_alone() -> 
 
 def test_the_state_of_a_tenant_has_the_documents_path_and_nothing_of_it() -> None:
     common = common_document()
-    assert files.tenant_document(common, values(), keep_login=False) == {
+    assert files.tenant_document(common, values(), keep_secrets=False) == {
         "common": common.path,
         "values": {
             "HOSTNAME": "acme.meltanodata.com",
@@ -235,8 +237,9 @@ def test_the_state_of_a_tenant_has_the_documents_path_and_nothing_of_it() -> Non
 
 
 @pytest.fixture
-def droplet(tmp_path: Path) -> Path:
+def droplet(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     """A root folder with the folders of the snapshot, and a systemctl that keeps what it is told in `calls`."""
+    monkeypatch.setattr(write_files.Service, "_listens", lambda service: (tmp_path / "active" / service.name).exists())
     for folder in ("etc/caddy", "var/meltano/project", "var/meltano/.venv", "active"):
         (tmp_path / folder).mkdir(parents=True)
     systemctl = tmp_path / "systemctl"
@@ -276,7 +279,7 @@ def test_files_come_from_the_document_on_the_disk_and_values_from_the_tenants(dr
     alike = document(*json.loads(common.content or "")["files"])
     (droplet / "run/meltanodata").mkdir(parents=True)
     (droplet / common.path.lstrip("/")).write_text(json.dumps(alike))
-    told = files.tenant_document(common, values(), keep_login=False)
+    told = files.tenant_document(common, values(), keep_secrets=False)
     assert run(droplet, told) == ["caddy", "meltano"]
     assert (droplet / "etc/caddy/com.meltanodata.crt").read_text() == "CERTIFICATE\n"
     assert (droplet / "etc/caddy/environment").read_text() == "HOSTNAME=acme.meltanodata.com\n"
@@ -334,10 +337,18 @@ def test_owner_and_mode_are_mended_without_a_restart(droplet: Path) -> None:
     assert env.stat().st_mode & 0o7777 == 0o620
 
 
-def test_a_run_killed_before_the_restart_is_finished_by_the_next(droplet: Path) -> None:
+def test_a_run_killed_before_the_restart_is_finished_by_the_next(
+    droplet: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     run(droplet, everything())
-    for file in everything(tls="self_signed")["files"]:
-        write_files.write(file, droplet, [])
+
+    def killed(*_: object) -> None:
+        raise KeyboardInterrupt
+
+    with monkeypatch.context() as patch:
+        patch.setattr(write_files.Service, "settle", killed)
+        with pytest.raises(KeyboardInterrupt):
+            run(droplet, everything(tls="self_signed"))
     assert run(droplet, everything(tls="self_signed")) == ["caddy"]
     assert run(droplet, everything(tls="self_signed")) == []
 
@@ -347,11 +358,11 @@ def test_a_run_killed_before_the_file_is_in_place_is_finished_by_the_next(
 ) -> None:
     run(droplet, everything())
 
-    def killed(*_: object) -> None:
+    def killed(*_: object, **__: object) -> None:
         raise KeyboardInterrupt
 
     with monkeypatch.context() as patch:
-        patch.setattr(Path, "replace", killed)
+        patch.setattr(os, "replace", killed)
         with pytest.raises(KeyboardInterrupt):
             run(droplet, everything(tls="self_signed"))
     assert (droplet / "etc/caddy/Caddyfile").read_text() == GUIDE
@@ -361,7 +372,9 @@ def test_a_run_killed_before_the_file_is_in_place_is_finished_by_the_next(
 
 def test_a_service_that_does_not_start_is_said_and_tried_again(droplet: Path) -> None:
     (droplet / "broken-caddy").touch()
-    with pytest.raises(SystemExit, match="caddy does not start: no way\nLook at: journalctl --unit caddy"):
+    with pytest.raises(
+        SystemExit, match="it does not start with them either: no way\nLook at: journalctl --unit caddy"
+    ):
         run(droplet, everything())
     assert (droplet / "active/meltano").exists()  # one that does not start keeps no other down
     (droplet / "broken-caddy").unlink()
@@ -391,7 +404,7 @@ UI = "var/meltano/project/ui.cfg"
 def ui_after(droplet: Path, before: str | None, *, keep: bool) -> dict[str, str | None]:
     if before is not None:
         (droplet / UI).write_text(before)
-    kept = files.tenant_document(common_document(), values(), keep_login=keep)["kept"]
+    kept = files.tenant_document(common_document(), values(), keep_secrets=keep)["kept"]
     run(droplet, {**document(droplet_files()["/var/meltano/project/ui.cfg"]), "kept": kept})
     return dotenv.dotenv_values(droplet / UI)
 

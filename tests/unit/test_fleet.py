@@ -73,7 +73,7 @@ def test_every_option_is_read() -> None:
         "snapshot": "Ubuntu meltano-123456789",
         "adopt": Adopt(droplet="old.meltanodata.com", record="old", database="db-postgresql-nyc1-01234"),
     }
-    written = {**stated, "adopt": stated["adopt"].model_dump()}
+    written = {**stated, "adopt": stated["adopt"].model_dump(exclude_none=True)}
     assert {name: getattr(tenant(**written), name) for name in stated} == stated
 
 
@@ -99,9 +99,83 @@ def test_a_tenant_cannot_be_changed() -> None:
 
 @pytest.mark.parametrize("name", ["no", "123", "null", "true", "1e5", "2026-11-20", "0x1f", "a" * 63, "a-1"])
 def test_a_name_is_what_stands_there(name: str) -> None:
-    loaded, problems = parsed(f"{name}:\n  database_team: DBs 1\n")
+    loaded, problems = parsed(f'"{name}":\n  database_team: DBs 1\n')
     assert problems == []
     assert loaded.rows[0].key == name
+
+
+@pytest.mark.parametrize(
+    ("name", "other"),
+    [
+        *((word, "true or false") for word in ("on", "off", "no", "yes", "y", "n", "true", "NO")),
+        *((number, "a number") for number in ("123", "010", "0x1f", "1e5", "12:30", "1_000")),
+        ("null", "no value"),
+        ("~", "no value"),
+        ("2026-11-20", "a date"),
+    ],
+)
+def test_a_name_that_other_readers_take_for_something_else_gets_quotes(name: str, other: str) -> None:
+    (problem,) = problems_in(f"{name}:\n  database_team: DBs 1\n")
+    assert problem == (
+        f'tenants.yaml:1:1: the name {name} is {other} to other readers of YAML; write it in quotes: "{name}"'
+    )
+
+
+@pytest.mark.parametrize(
+    ("option", "text", "other"),
+    [
+        ("region: no", "no", "true or false"),
+        ("droplet_size: 010", "010", "a number"),
+        ("snapshot: 1_000", "1_000", "a number"),
+        ("snapshot: 2026-11-20", "2026-11-20", "a date"),
+        ("adopt: {record: on}", "on", "true or false"),
+        ("adopt: {record: 0x1f}", "0x1f", "a number"),
+    ],
+)
+def test_a_value_that_other_readers_take_for_something_else_gets_quotes(option: str, text: str, other: str) -> None:
+    name, _, _ = option.partition(":")
+    assert wrong(option) == f'{name}: {text} is {other} to other readers of YAML; write it in quotes: "{text}"'
+    assert problems_in(f"acme:\n  database_team: DBs 1\n  {option.replace(text, chr(34) + text + chr(34))}\n") == []
+
+
+def test_a_date_needs_no_quotes() -> None:
+    assert problems_in("acme: {database_team: DBs 1, demo: true, wipe_database: 2026-11-20}\n") == []
+
+
+@pytest.mark.parametrize(
+    ("written", "named"),
+    [
+        ("Ubuntu\ufeff meltano-1", "U+FEFF (zero width no-break space)"),
+        ('"Ubuntu\u00a0meltano-1"', "U+00A0 (no-break space)"),
+        ('"Ubuntu\\u200bmeltano-1"', "U+200B (zero width space)"),
+        ('"a\\u2028b"', "U+2028 (line separator)"),
+    ],
+)
+def test_a_character_that_nobody_can_see_is_named(written: str, named: str) -> None:
+    (problem,) = problems_in(f"acme:\n  database_team: DBs 1\n  snapshot: {written}\n")
+    assert problem == f"tenants.yaml:3:13: {named} stands in this text and cannot be seen; remove it"
+
+
+def test_a_character_that_nobody_can_see_in_a_name_is_named() -> None:
+    assert problems_in("ac\u200bme: {database_team: DBs 1}\n") == [
+        "tenants.yaml:1:1: U+200B (zero width space) stands in this text and cannot be seen; remove it"
+    ]
+
+
+def test_a_character_that_shows_a_line_in_another_order_is_named_even_in_a_comment() -> None:
+    assert problems_in("acme: {database_team: DBs 1}  # \u202eslatot\n") == [
+        "tenants.yaml:1:33: U+202E (right-to-left override) changes the order in which the line is shown; remove it"
+    ]
+
+
+def test_a_merge_conflict_has_a_message_of_its_own() -> None:
+    text = "a: {}\n<<<<<<< HEAD\nb: {}\n=======\nc: {}\n>>>>>>> other\n"
+    for content in (text, text.replace("\n", "\r\n")):
+        (problem,) = problems_in(content)
+        assert problem == (
+            "tenants.yaml:2: git has left a merge conflict here (lines 2, 4, 6); keep one side of each and remove these"
+            " lines"
+        )
 
 
 @pytest.mark.parametrize("name", ["-a", "a-", "a.b", "a_b", "Acme", "a" * 64, "ümlaut", '""', '"a b"', '"a\\n"'])
@@ -251,7 +325,8 @@ def test_a_directory(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
 
 LABELS = st.from_regex(fleet.LABEL, fullmatch=True)
 SLUGS = st.from_regex(r"[a-z0-9]{1,5}(-[a-z0-9]{1,5}){0,2}", fullmatch=True)
-NAMES = st.text(st.characters(codec="utf-8", exclude_categories=["Cc", "Cs"]), min_size=1)
+_VISIBLE = st.characters(codec="utf-8", exclude_categories=["Cc", "Cs", "Cf", "Zl", "Zp", "Zs"], include_characters=" ")
+NAMES = st.text(_VISIBLE, min_size=1)
 OPTIONS: dict[str, st.SearchStrategy[Any]] = {
     "database_team": NAMES,
     "region": SLUGS,

@@ -5,6 +5,7 @@ import pytest
 from meltanodata import guard, plan
 from meltanodata.errors import UserError
 from meltanodata.guard import DATA_LOSS, DROPLET_REPLACED, MANY_DESTROYED, UNNAMED, Review, named, review
+from meltanodata.impact import Severity
 from meltanodata.settings import Guard
 from tests.previews import (
     PREFIX,
@@ -13,6 +14,7 @@ from tests.previews import (
     component,
     created,
     destroyed,
+    imported,
     inputs,
     options,
     preview,
@@ -26,15 +28,17 @@ def reviewed(
     *steps: Step,
     tenants: int = 20,
     names: list[str] | None = None,
+    demos: list[str] | None = None,
     allowed: tuple[str, ...] = (),
     settings: Guard | None = None,
 ) -> Review:
-    return review(plan.read(preview(*steps, tenants=tenants)), settings or Guard(), named=names, allowed=allowed)
+    found = plan.read(preview(*steps, tenants=tenants))
+    return review(found, settings or Guard(), named=names, demos=demos, allowed=allowed)
 
 
 def stopped(
     *steps: Step, tenants: int = 20, names: list[str] | None = None, settings: Guard | None = None
-) -> list[str]:
+) -> list[str | None]:
     return [stop.label for stop in reviewed(*steps, tenants=tenants, names=names, settings=settings).stopped]
 
 
@@ -49,7 +53,8 @@ def test_what_loses_nothing_passes() -> None:
 def test_a_destroyed_database_stops() -> None:
     (stop,) = reviewed(*destroyed("acme"), names=["acme"]).stopped
     assert str(stop) == (
-        "Data loss: the plan deletes 1 database (acme)."
+        "Data loss for acme: the database is deleted with its backups; the droplet is deleted with its disk (Meltano"
+        " project, uploads)."
         " If that is meant, put the label guard:data-loss on the pull request."
     )
 
@@ -98,15 +103,91 @@ def test_the_message_says_how_much_is_over_what() -> None:
 @pytest.mark.parametrize(
     ("change", "stops"),
     [
-        ({"rebuild": 1}, []),
-        ({"snapshot": "Ubuntu meltano-2"}, []),
-        ({"region": "ams3"}, [DROPLET_REPLACED]),
-        ({}, [DROPLET_REPLACED]),
+        ({"rebuild": 1}, [DATA_LOSS]),
+        ({"snapshot": "Ubuntu meltano-2"}, [DATA_LOSS]),
+        ({"region": "ams3"}, [DATA_LOSS, DROPLET_REPLACED]),
+        ({}, [DATA_LOSS, DROPLET_REPLACED]),
     ],
 )
 def test_a_droplet_is_replaced_for_rebuild_and_snapshot_only(change: dict[str, object], stops: list[str]) -> None:
     steps = [component("update", "acme", options(), options(**change)), replaced("acme", "droplet", "region")]
     assert stopped(*steps, names=["acme"]) == stops
+
+
+WIPED = child("replace", "acme", "wipe", {"triggers": [""]}, {"triggers": ["2026-11-23"]}, replaceReasons=["triggers"])
+
+LOSSES: list[list[Step]] = [
+    many("acme"),
+    [child("delete", "acme", "droplet", inputs("acme", "droplet"))],
+    [replaced("acme", "droplet", "region")],
+    [child("delete", "acme", "database", inputs("acme", "database"))],
+    [replaced("acme", "database", "name")],
+    [child("delete", "acme", "firewall", {})],
+    [replaced("acme", "firewall", "clusterId")],
+    [WIPED],
+]
+
+
+@pytest.mark.parametrize("steps", LOSSES)
+def test_whatever_cannot_be_had_back_wants_the_label(steps: list[Step]) -> None:
+    found = reviewed(*steps, names=["acme"], demos=["acme"])
+    assert DATA_LOSS in [stop.label for stop in found.stopped]
+    assert "Data loss for acme: " in found.stops[0].message
+    labelled = reviewed(*steps, names=["acme"], demos=["acme"], allowed=(DATA_LOSS, DROPLET_REPLACED))
+    assert labelled.stopped == ()
+
+
+def test_every_severity_of_loss_is_the_guards_and_nothing_else() -> None:
+    steps = [*many("acme"), *created("bolt"), *renewed("core"), updated("dax", "droplet", "size"), WIPED]
+    lost = [row.tenant for row in plan.read(preview(*steps)).rows if row.severity is Severity.LOSS]
+    (stop,) = [stop for stop in reviewed(*steps).stopped if stop.label == DATA_LOSS]
+    assert lost == ["acme"]
+    assert stop.message.count("Data loss for acme") == 1
+    assert "bolt" not in stop.message
+
+
+def test_what_a_plan_says_of_its_own_operations_does_not_count() -> None:
+    """It comes from the request's own code."""
+    found = plan.read(preview(*destroyed("acme"), WIPED))
+    harmless = [row.model_copy(update={"effects": (), "change": plan.Change.CREATED}) for row in found.rows]
+    told = found.model_copy(update={"rows": tuple(harmless)})
+    assert [stop.label for stop in review(told, Guard(), named=["acme"]).stopped] == [DATA_LOSS]
+
+
+def test_who_loses_the_same_is_told_in_one_sentence() -> None:
+    steps = [*many("acme", "bolt"), component("update", "core", options(), options(rebuild=1))]
+    (stop, *_) = reviewed(*steps, replaced("core", "droplet", "image")).stopped
+    assert stop.message == (
+        "Data loss for acme, bolt: the database is deleted with its backups; the droplet is deleted with its disk"
+        " (Meltano project, uploads). Data loss for core: the droplet's disk (Meltano project, uploads) starts anew"
+        " from the snapshot."
+    )
+
+
+def test_what_belongs_to_no_tenant_may_be_lost_too() -> None:
+    step = {"op": "delete", "urn": f"{PREFIX}digitalocean:index/domain:Domain::domain", "detailedDiff": None}
+    (stop,) = reviewed(step).stopped
+    assert (stop.label, stop.message) == (DATA_LOSS, "Data loss outside the tenants: the domain is deleted.")
+
+
+def test_no_label_lets_a_tenant_be_wiped_that_was_no_demo() -> None:
+    (stop,) = reviewed(WIPED, names=["acme"], demos=["bolt"], allowed=guard.LABELS).stopped
+    assert stop.label is None
+    assert str(stop) == (
+        "The database of a tenant that is no demo yet would be wiped: acme. No label allows that. Merge demo: true"
+        " without wipe_database first; the next pull request may wipe it."
+    )
+    # Of a deployment that somebody starts by hand nobody knows what was before; the label is asked for all the same.
+    assert [stop.label for stop in reviewed(WIPED).stopped] == [DATA_LOSS]
+
+
+def test_a_demo_that_is_made_has_nothing_to_wipe() -> None:
+    wipe = child("create", "acme", "wipe", None, {"triggers": ["2026-11-23"]})
+    assert reviewed(*created("acme"), wipe, names=["acme"], demos=[]).stopped == ()
+    for kind in ("droplet", "database"):
+        steps = [step for step in created("acme") if step["urn"] != imported("acme", kind, "1")["urn"]]
+        found = reviewed(*steps, imported("acme", kind, "4711"), wipe, names=["acme"], demos=[])
+        assert [stop.label for stop in found.stopped] == [DATA_LOSS, None]
 
 
 def test_tenants_that_the_pull_request_does_not_name_stop() -> None:

@@ -5,7 +5,9 @@ In it `python` is a shell script that keeps a file as the version installed; the
 
 from __future__ import annotations
 
+import errno
 import json
+import pathlib
 import pwd
 import sqlite3
 import sys
@@ -18,6 +20,7 @@ from meltanodata import files
 from meltanodata.files import meltano
 
 if TYPE_CHECKING:
+    from collections.abc import Callable
     from pathlib import Path
 
 PYTHON = """#!/bin/sh
@@ -89,6 +92,7 @@ def world(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> World:
     monkeypatch.setattr(meltano, "HOME", it.home)
     monkeypatch.setattr(meltano, "PATIENCE", 0)
     monkeypatch.setattr(meltano, "as_meltano", list)
+    monkeypatch.setattr(meltano, "as_user", lambda step: step())
     monkeypatch.setattr(meltano, "page", it.page)
     return it
 
@@ -228,6 +232,79 @@ def test_an_upgrade_that_was_broken_off_is_undone_first(
     assert sorted(path.name for path in world.home.glob(".venv*")) == [".venv"]
 
 
+def test_an_undo_that_was_broken_off_before_the_service_was_started_is_finished(
+    world: World, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    broken_off(world, monkeypatch, "restart")
+    put_back = meltano.put_copies_back
+
+    def killed() -> str:
+        put_back()
+        raise KeyboardInterrupt
+
+    with monkeypatch.context() as patch:
+        patch.setattr(meltano, "put_copies_back", killed)
+        with pytest.raises(KeyboardInterrupt):
+            run()
+    assert world.calls() == ["systemctl stop meltano"]
+    run()
+    assert world.calls()[1:] == ["systemctl stop meltano", "systemctl start meltano", "python SCRIPT"]
+    assert world.installed == "2.20.0"
+    assert sorted(path.name for path in world.home.glob(".venv*")) == [".venv"]
+
+
+def test_an_environment_that_cannot_be_renamed_is_replaced_all_the_same(
+    world: World, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A folder of a lower layer or a mount: EXDEV."""
+    rename = pathlib.Path.rename
+
+    def refusing(path: Path, to: Path) -> Path:
+        if path == world.home / ".venv":
+            raise OSError(errno.EXDEV, "Invalid cross-device link")
+        return rename(path, to)
+
+    monkeypatch.setattr(pathlib.Path, "rename", refusing)
+    world.broken = ("2.21.0",)
+    assert "2.20.0 is back" in refusal("2.21.0")
+    assert world.installed == "2.20.0"
+    assert sorted(path.name for path in world.home.glob(".venv*")) == [".venv"]
+
+
+def test_copies_that_cannot_be_kept_are_said_and_nothing_is_upgraded(
+    world: World, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def fails() -> str:
+        raise meltano.Failed("cp: No space left on device")
+
+    monkeypatch.setattr(meltano, "keep_copies", fails)
+    assert refusal("2.21.0") == "Meltano's version cannot be set: cp: No space left on device"
+    assert world.installed == "2.20.0"
+
+
+@pytest.mark.parametrize(
+    ("step", "said"),
+    [(lambda: "yes", "yes"), (lambda: "", "")],
+)
+def test_a_step_as_the_user_says_what_it_returns(
+    monkeypatch: pytest.MonkeyPatch, step: Callable[[], str], said: str
+) -> None:
+    monkeypatch.setattr(meltano, "drop_privileges", lambda: None)
+    assert meltano.as_user(step) == said
+
+
+def test_a_step_is_not_taken_as_root_if_root_cannot_be_given_up(
+    monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    def fails() -> None:
+        raise PermissionError("no")
+
+    monkeypatch.setattr(meltano, "drop_privileges", fails)
+    with pytest.raises(meltano.Failed, match="PermissionError: no"):
+        meltano.as_user(lambda: str((tmp_path / "done").write_text("")))
+    assert not (tmp_path / "done").exists()
+
+
 def test_half_a_copy_is_not_put_back(world: World) -> None:
     (world.home / ".venv.before.part").mkdir()
     run("2.21.0")
@@ -251,6 +328,6 @@ def test_as_the_user_meltano(monkeypatch: pytest.MonkeyPatch) -> None:
 
     monkeypatch.setattr(pwd, "getpwnam", {"meltano": Entry}.__getitem__)
     assert " ".join(meltano.as_meltano()) == (
-        "runuser --user meltano -- env -i HOME=/home/meltano PATH=/var/meltano/.venv/bin:/usr/bin:/bin"
-        " LANG=C.UTF-8 NO_COLOR=1"
+        "runuser --user meltano -- env -i --chdir=/var/meltano/project HOME=/home/meltano"
+        " PATH=/var/meltano/.venv/bin:/usr/bin:/bin LANG=C.UTF-8 NO_COLOR=1"
     )

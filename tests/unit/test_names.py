@@ -77,20 +77,52 @@ def test_a_cluster_is_found_whatever_its_digits_and_region() -> None:
     assert existing["acme"].import_cluster == "c0ffee"
 
 
-def test_two_of_one_name_are_listed() -> None:
-    _, problems = identified(
-        droplets=(droplet(), droplet(id=9)),
-        records=(record(), record(id=10, address="203.0.113.9")),
-        clusters=(cluster(), cluster(id="f00d", name="db-postgresql-nyc3-1-acme", team=TEAM_2)),
+TWO_OF_EACH: dict[str, Any] = {
+    "droplets": (
+        droplet(address="203.0.113.7", created_at="2026-11-28T04:00:00Z"),
+        droplet(id=9, address="203.0.113.9", created_at="2026-11-28T04:00:02Z"),
+    ),
+    "records": (record(), record(id=10, address="203.0.113.9")),
+    "clusters": (cluster(), cluster(id="f00d", name="db-postgresql-nyc3-1-acme", team=TEAM_2)),
+}
+
+
+def test_of_two_of_one_name_the_states_own_is_said_and_how_to_delete_the_other() -> None:
+    _, (droplets, records, clusters) = identified(KNOWN, **TWO_OF_EACH)
+    assert droplets == (
+        "acme: 2 droplets have the name acme.meltanodata.com. The stack's state has 7 (203.0.113.7, created"
+        " 2026-11-28T04:00:00Z). Not the stack's: 9 (203.0.113.9, created 2026-11-28T04:00:02Z). Look whether anybody"
+        " uses it: https://cloud.digitalocean.com/droplets/9 (in the droplet team). If nobody does, delete it there, or"
+        " by: doctl compute droplet delete 9"
     )
-    assert [problem.split(". ")[0] for problem in problems] == [
-        "acme: the droplets 7 and 9 all have the name acme.meltanodata.com",
-        "acme: the A records 8 (203.0.113.7) and 10 (203.0.113.9) all have the name acme",
-        (
-            "acme: the database clusters db-postgresql-nyc3-52483-acme (c0ffee, team MeltanoData DBs 1)"
-            " and db-postgresql-nyc3-1-acme (f00d, team MeltanoData DBs 2) all have the tenant's name"
-        ),
-    ]
+    assert records == (
+        "acme: 2 A records have the name acme. The stack's state has 8 (203.0.113.7). Not the stack's: 10"
+        " (203.0.113.9). Look whether anybody uses it: https://cloud.digitalocean.com/networking/domains/meltanodata.com"
+        " (in the droplet team). If nobody does, delete it there, or by: doctl compute domain records delete"
+        " meltanodata.com 10"
+    )
+    assert clusters.startswith(
+        "acme: 2 database clusters have the tenant's name. The stack's state has c0ffee (db-postgresql-nyc3-52483-acme,"
+    )
+    assert clusters.endswith(
+        "(in team MeltanoData DBs 2). If nobody does, delete it there, or by: doctl databases delete f00d"
+    )
+
+
+def test_of_two_of_one_name_that_the_state_does_not_know_none_is_the_stray() -> None:
+    _, problems = identified(**TWO_OF_EACH)
+    assert len(problems) == 3
+    for problem in problems:
+        assert "The stack's state has none of them: " in problem
+        assert "Look which one is in use" in problem
+    assert problems[0].endswith("doctl compute droplet delete 7 or doctl compute droplet delete 9")
+
+
+def test_no_command_deletes_what_the_state_has() -> None:
+    droplets = (*TWO_OF_EACH["droplets"], droplet(id=11))
+    _, (problem,) = identified(KNOWN, droplets=droplets)
+    assert problem.count("doctl") == 2
+    assert "delete 7" not in problem
 
 
 @pytest.mark.parametrize("kind", [DROPLET, RECORD, CLUSTER])
@@ -102,6 +134,39 @@ def test_another_one_than_the_state_knows_stops_everything(kind: tuple[str, str]
     assert "the one in the stack's state is 4." in problem
     assert "meltanodata up" in problem
     assert existing["acme"] == Existing(droplet(), record(), cluster())
+
+
+@pytest.mark.parametrize("kind", [DROPLET, RECORD, CLUSTER])
+def test_an_object_of_another_tenant_is_said_to_be_that_tenants(kind: tuple[str, str]) -> None:
+    """Two tenants that swap names in the file."""
+    there = {DROPLET: "7", RECORD: "8", CLUSTER: "c0ffee"}[kind]
+    state = {**KNOWN, (kind[0], f"acme-{kind[1]}"): "4", (kind[0], f"bolt-{kind[1]}"): there}
+    _, (problem,) = identified(state, droplets=(droplet(),), records=(record(),), clusters=(cluster(),))
+    assert problem == (
+        f"acme: the {kind[1]} {there}, which its entry names, is that of bolt in the stack's state, and its own is 4."
+        " Put the names in its entry back as they were; to give tenants other names: meltanodata rename"
+    )
+
+
+def test_what_the_state_knows_is_found_by_its_id_whatever_it_is_called() -> None:
+    """So that a change of names in the entry never makes a new database in the place of the old one."""
+    held: dict[str, Any] = {
+        "droplets": (droplet(name="renamed.by.hand"),),
+        "records": (record(name="other"),),
+        "clusters": (cluster(name="reporting"),),
+    }
+    existing, problems = identified(KNOWN, **held)
+    assert (existing["acme"], problems) == (Existing(held["droplets"][0], held["records"][0], held["clusters"][0]), [])
+    assert homes(fleet(acme=TEAM_2), settings(), accounts(**held), KNOWN) == {"acme": TEAM_1}
+
+
+def test_a_database_is_not_given_up_for_another_that_the_entry_names() -> None:
+    adopting = tenant(adopt={"database": "another"})
+    _, (problem,) = identified(KNOWN, tenants=[adopting], clusters=(cluster(),))
+    assert problem == (
+        "acme: adopt: database is another, and its database is db-postgresql-nyc3-52483-acme (c0ffee). Write that name,"
+        " or leave it out"
+    )
 
 
 def test_what_is_gone_from_the_account_is_left_to_the_engine() -> None:
@@ -151,12 +216,12 @@ def fleet(**teams: str | None) -> Fleet:
 
 def test_homes_are_where_the_accounts_say() -> None:
     held = accounts(clusters=(cluster(team=TEAM_2),))
-    assert homes(fleet(acme=TEAM_1, new=TEAM_1, teamless=None), settings(), held) == {"acme": TEAM_2}
+    assert homes(fleet(acme=TEAM_1, new=TEAM_1, teamless=None), settings(), held, {}) == {"acme": TEAM_2}
 
 
 def test_homes_in_another_stacks_teams_are_where_the_file_says() -> None:
     held = accounts(clusters=(cluster(),))
-    assert homes(fleet(acme=TEAM_1, far="MeltanoData DBs 9"), settings(), held) == {
+    assert homes(fleet(acme=TEAM_1, far="MeltanoData DBs 9"), settings(), held, {}) == {
         "acme": TEAM_1,
         "far": "MeltanoData DBs 9",
     }

@@ -60,11 +60,64 @@ def state(type_: str, id_: str) -> dict[str, Any]:
 def test_what_another_stacks_state_holds_is_not_taken_over(imported: dict[str, str], type_: str, id_: str) -> None:
     mine = {"acme": Existing(ALL.droplet, ALL.record, ALL.cluster, **imported)}
     assert owners.take_over(mine)
-    (said,) = owners.taken(mine, {"prod-2": state(type_, id_)})
+    (said,) = owners.taken(mine, {"prod-2": state(type_, id_)}, "prod")
     assert f"{id_} is in the state of the stack prod-2, and is not taken over from there" in said
-    assert list(owners.taken(mine, {"prod-2": state(type_, "1")})) == []
-    assert list(owners.taken({"acme": ALL}, {"prod-2": state(type_, id_)})) == []
+    assert list(owners.taken(mine, {"prod-2": state(type_, "1")}, "prod")) == []
+    assert list(owners.taken({"acme": ALL}, {"prod-2": state(type_, id_)}, "prod")) == []
 
 
 def test_nobody_is_asked_where_nothing_is_taken_over() -> None:
     assert not owners.take_over({"acme": ALL})
+
+
+def of(key: str, *, delete: bool = False) -> dict[str, Any]:
+    """A state in which a tenant has all three, each to be destroyed still if asked for."""
+    component = f"urn:pulumi:prod::meltanodata::meltanodata:index:Tenant::{key}"
+    objects = ((DROPLET, "7"), (RECORD, "8"), (CLUSTER, "c-9"))
+    found = [
+        {"type": type_, "id": id_, "urn": f"urn::x::y::{key}-{kind}", "parent": component}
+        | ({"delete": True} if delete else {})
+        for (type_, kind), id_ in objects
+    ]
+    return {"deployment": {"resources": found}}
+
+
+TAKING = Existing(
+    ALL.droplet, ALL.record, ALL.cluster, import_droplet="7", import_record="meltanodata.com,8", import_cluster="c-9"
+)
+
+
+def test_what_another_tenant_of_the_same_state_has_is_not_taken_over() -> None:
+    (said,) = owners.taken({"acme2": TAKING}, {"prod": of("acme")}, "prod")
+    assert said == (
+        "acme2: the droplet 7, the record 8 and the database c-9 are in the state of the stack prod, and are not taken"
+        " over from there. They belong to acme. If acme2 is acme under a new name: meltanodata rename acme acme2. If it"
+        " is another tenant, it needs objects of its own: give it another name, and leave out of its `adopt` what is"
+        " acme's"
+    )
+    (said,) = owners.taken({"acme2": TAKING}, {"prod-2": of("acme")}, "prod")
+    assert "If acme2 is acme under a new name and in a database team of prod-2: meltanodata rename acme acme2" in said
+
+
+@pytest.mark.parametrize("kind", ["droplet", "record", "cluster"])
+def test_a_single_object_of_another_tenant_is_enough_to_refuse(kind: str) -> None:
+    mine = Existing(ALL.droplet, ALL.record, ALL.cluster, **{f"import_{kind}": "7"})
+    (said,) = owners.taken({"acme2": mine}, {"prod": of("acme")}, "prod")
+    assert "It belongs to acme." in said
+
+
+def test_what_an_unfinished_run_has_still_to_destroy_is_not_taken_over() -> None:
+    (said,) = owners.taken({"acme": TAKING}, {"prod": of("acme", delete=True)}, "prod")
+    assert "a run that was broken off has still to destroy what it replaced" in said
+    assert "pulumi state delete" in said
+
+
+def connected(url: str | None) -> dict[str, Any]:
+    inputs = {} if url is None else {"apiEndpoint": url}
+    return {"deployment": {"resources": [{"type": owners.PROVIDER, "urn": "urn::x::y::z", "inputs": inputs}]}}
+
+
+@pytest.mark.parametrize(("url", "shares"), [("https://a", True), ("https://b", False), (None, True)])
+def test_ids_of_another_api_mean_other_objects(url: str | None, shares: bool) -> None:
+    assert owners.shares_account(connected(url), "https://a") is shares
+    assert not owners.shares_account({"deployment": {}}, "https://a")

@@ -7,12 +7,14 @@ from typing import TYPE_CHECKING
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from markdown_it import MarkdownIt
 from rich.console import Console
 
 from meltanodata import guard, plan, report
 from meltanodata.deploy import Result
 from meltanodata.guard import DATA_LOSS, Review
-from meltanodata.plan import Plan, Team
+from meltanodata.impact import Effect, Severity
+from meltanodata.plan import Plan, Reason, Team
 from meltanodata.settings import Guard
 from tests.previews import (
     Step,
@@ -29,6 +31,8 @@ from tests.previews import (
 
 if TYPE_CHECKING:
     from collections.abc import Callable
+
+    from markdown_it.token import Token
 
     Golden = Callable[[str, str], None]
 
@@ -160,6 +164,96 @@ def test_a_value_cannot_break_out_of_its_cell(text: str) -> None:
     assert len(re.findall(r"(?<!\\)\|", re.sub(r"\\\\", "", outside))) == 7
     assert "<!--" not in outside
     assert "</details>" not in outside
+
+
+HOSTILE = st.one_of(
+    st.sampled_from(
+        [
+            "@meltano/admins",
+            "x @mallory",
+            "a|b",
+            "a\\|b",
+            "\\\\| ✅ | **reviewed by** | @boss |",
+            "\n\n| ✅ | **bolt** | nothing | | | |\n",
+            "\r\n### ✅ reviewed by the security team\r\n",
+            "\u2028### reviewed\u2029",
+            "`` ` ``",
+            "<!-- meltanodata plan -->",
+            "<img src=x onerror=alert(1)>",
+            "</summary></details>",
+            "[click](https://evil.example)",
+            "![](https://evil.example/pixel.png)",
+            "https://evil.example/approve",
+            "www.evil.example",
+            "mail@evil.example",
+            "&commat;mallory &#64;mallory",
+            "fixes #1, meltano/meltanodata#2",
+            "$\\color{green}{reviewed}$",
+            "__reviewed__ ~~not~~ *by* _me_",
+            "\u202edeweiver\u202c \u200b \x1b[2J \x00",
+            "x" * 100_000,
+            "\\",
+            "",
+        ]
+    ),
+    st.text(st.characters(exclude_categories=["Cs"]), max_size=80),
+    st.text("|`\\@<>[]()!*_~&#$:/.w \n-", max_size=80),
+)
+OUR_HTML = re.compile(r"<!-- meltanodata plan -->\n?|</?(br|b|sub|details|summary)>")
+REFERENCES = re.compile(r"@\w|(?<!\w)#\w|://|www\.", re.IGNORECASE)
+
+
+def rendered(text: str) -> tuple[list[Token], list[Token]]:
+    """A comment as GitHub's Markdown is read: blocks, and what is in them."""
+    blocks = MarkdownIt("commonmark").enable(["table", "strikethrough"]).parse(text)
+    return blocks, [token for block in blocks for token in block.children or []]
+
+
+@settings(max_examples=150, deadline=None)
+@given(texts=st.lists(HOSTILE, min_size=10, max_size=10))
+def test_what_others_wrote_is_shown_and_does_nothing(texts: list[str]) -> None:
+    found = review(*destroyed("acme"), *renewed("bolt"), names=["acme"], teams=(TEAM,))
+    acme, bolt = found.plan.rows
+    operation = bolt.operations[0].model_copy(
+        update={"object_name": texts[0], "properties": (texts[1],), "urn": f"{bolt.operations[0].urn}{texts[2]}"}
+    )
+    reason = Reason(what=texts[3], before=texts[4], after=texts[5], option=True)
+    effect = Effect(text=texts[6], severity=Severity.LOSS, about=texts[7])
+    row = bolt.model_copy(
+        update={"operations": (operation,), "reasons": (reason,), "effects": (effect,), "team": texts[8]}
+    )
+    hostile = found.plan.model_copy(update={"rows": (acme, row), "others": (operation,)})
+    stop = found.stops[0].model_copy(update={"message": texts[9]})
+    text = report.comment(
+        [Review(plan=hostile, stops=(stop,))],
+        failed={texts[0]: texts[1]},
+        request=stop,
+        notes=[texts[2]],
+        unreadable=texts[3],
+    )
+    assert len(text) <= report.LIMIT
+    blocks, inner = rendered(text)
+    tables = [block for block in blocks if block.type == "table_open"]
+    rows = [block for block in blocks if block.type == "tr_open"]
+    cells = [block for block in blocks if block.type in {"td_open", "th_open"}]
+    assert (len(tables), len(rows), len(cells)) == (1, 3, 18)
+    assert sum(block.type == "heading_open" for block in blocks) == 3
+    assert {token.type for token in inner}.isdisjoint({"link_open", "image", "s_open", "em_open"})
+    html = [token.content for token in inner if token.type == "html_inline"]
+    html += [block.content for block in blocks if block.type == "html_block"]
+    assert [part for part in html if not OUR_HTML.fullmatch(part)] == []
+    assert sum(part.startswith("<!--") for part in html) == 1
+    # As text alone; GitHub leaves code as it is.
+    shown = "".join(token.content if token.type == "text" else " " for token in inner)
+    assert REFERENCES.findall(shown) == []
+    assert "\x1b" not in text
+    assert "\u202e" not in text
+
+
+def test_a_plan_with_nothing_to_say_for_itself_is_bounded() -> None:
+    many = {f"stack-{number}": "x" * 10_000 for number in range(500)}
+    text = report.comment([], failed=many, notes=["y" * 10_000] * 500, unreadable="z" * 100_000)
+    assert len(text) <= report.LIMIT
 
 
 def test_a_step_without_an_option_shows_the_resource() -> None:

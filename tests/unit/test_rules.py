@@ -9,7 +9,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from meltanodata import rules
+from meltanodata import document, fleet, rules
 from meltanodata.rules import Use
 from tests.fleets import fleet_of, parsed, placed, settings, team
 
@@ -34,17 +34,34 @@ def test_a_missing_team_says_which_one_it_would_get() -> None:
     fleet = fleet_of({"t1": {"database_team": "DBs 1"}, "t2": {"demo": True}, "t3": None})
     stack = settings(database_teams=[team("DBs 1", 2), team("DBs 2")])
     assert broken(fleet, stack) == [
-        "tenants.yaml:3:1: t2: database_team is missing; it would be 'DBs 1': run meltanodata assign",
-        "tenants.yaml:5:1: t3: database_team is missing; it would be 'DBs 2': run meltanodata assign",
+        f"tenants.yaml:{line}:1: {key}: database_team is missing. If the tenant has a database already, write the team"
+        f" that it is in (git log -p tenants.yaml); a new tenant gets {team!r} by: meltanodata assign"
+        for line, key, team in ((3, "t2", "DBs 1"), (5, "t3", "DBs 2"))
     ]
+
+
+def test_a_team_that_was_lost_is_the_one_that_has_the_database() -> None:
+    fleet = fleet_of({"t1": {"database_team": "DBs 1"}, "t2": None, "t3": {"demo": True}})
+    lost, new = broken(fleet, held={"t1": "DBs 1", "t2": "DBs 2"})
+    assert lost == (
+        "tenants.yaml:3:1: t2: database_team is missing, and its database is in 'DBs 2'; write database_team: DBs 2"
+    )
+    assert new.startswith("tenants.yaml:4:1: t3: database_team is missing. If the tenant has")
+
+
+@pytest.mark.parametrize("held", [{}, {"acme": "DBs 2"}])
+def test_a_team_whose_key_is_misspelt_is_a_matter_of_spelling_alone(held: dict[str, str]) -> None:
+    misspelt, problems = fleet.parse(document.parse(b"acme:\n  databse_team: DBs 2\n", "tenants.yaml"))
+    assert "Did you mean 'database_team'?" in str(problems)
+    assert broken(misspelt, held=held) == []
 
 
 def test_a_missing_team_where_none_has_room() -> None:
     stack = settings(database_teams=[team("DBs 1", 1), team("DBs 2", full=True)])
     (problem,) = broken(fleet_of({"t1": {"database_team": "DBs 1"}, "t2": None}), stack)
     assert problem == (
-        "tenants.yaml:3:1: t2: database_team is missing; none of the 2 database teams has room."
-        " meltanodata capacity says what to do"
+        "tenants.yaml:3:1: t2: database_team is missing. If the tenant has a database already, write the team that it"
+        " is in (git log -p tenants.yaml); none of the 2 database teams has room. meltanodata capacity says what to do"
     )
 
 
@@ -186,6 +203,33 @@ def test_a_move_into_a_full_team_is_a_change_of_team() -> None:
     assert "cannot move to 'DBs 1'" in problem
 
 
+DEMO = {"database_team": "DBs 1", "demo": True}
+
+
+@pytest.mark.parametrize(
+    "before",
+    [
+        {"acme": {"database_team": "DBs 1"}},  # a customer's
+        {"bolt": DEMO},  # a new entry may take over an instance, under another name too
+        {},
+    ],
+)
+def test_nobody_becomes_a_demo_and_is_wiped_in_one_edit(before: dict[str, Any]) -> None:
+    fleet = fleet_of({"acme": {**DEMO, "wipe_database": "2026-11-20"}})
+    assert broken(fleet, before=fleet_of(before)) == [
+        "tenants.yaml:4:3: acme: wipe_database is for who was a demo before; remove it and merge demo: true first"
+    ]
+    assert broken(fleet) == []
+
+
+def test_who_was_a_demo_may_be_wiped() -> None:
+    for date in ("2026-11-20", "2026-11-23"):
+        fleet = fleet_of({"acme": {**DEMO, "wipe_database": date}})
+        assert broken(fleet, before=fleet_of({"acme": DEMO})) == []
+        assert broken(fleet, before=fleet_of({"acme": {**DEMO, "wipe_database": "2026-11-20"}})) == []
+    assert broken(fleet_of({"acme": DEMO}), before=fleet_of({"acme": {"database_team": "DBs 1"}})) == []
+
+
 @pytest.mark.parametrize(
     ("option", "before", "after", "message"),
     [
@@ -284,3 +328,46 @@ def test_uses_count_what_the_file_places() -> None:
 
 def test_homes_are_the_teams_of_an_older_file() -> None:
     assert rules.homes(fleet_of({"a": {"database_team": "DBs 1"}, "b": None})) == {"a": "DBs 1"}
+
+
+BEFORE = fleet_of(
+    {
+        "acme": {"database_team": "DBs 1", "rebuild": 2},
+        "old": {"database_team": "DBs 1", "adopt": {"database": "reporting"}},
+    }
+)
+CLUSTER = "db-postgresql-nyc3-12345-acme"
+
+
+def test_a_renamed_tenant_is_known_by_its_database() -> None:
+    now = fleet_of(
+        {
+            "acme2": {"database_team": "DBs 1", "rebuild": 2, "adopt": {"record": "acme", "database": CLUSTER}},
+            "old2": {"database_team": "DBs 1", "adopt": {"database": "reporting"}},
+        }
+    )
+    assert rules.renamed(now, BEFORE) == {"acme2": "acme", "old2": "old"}
+    # It is not new to a team that is marked full.
+    stack = settings(database_teams=FULL)
+    assert broken(now, stack, held=rules.homes_before(now, BEFORE), before=BEFORE) == []
+
+
+def test_a_rename_is_no_way_to_another_team_or_to_smaller_counts() -> None:
+    now = fleet_of(
+        {"acme2": {"database_team": "DBs 2", "rebuild": 1, "adopt": {"record": "acme", "database": CLUSTER}}}
+    )
+    said = broken(now, held=rules.homes_before(now, BEFORE), before=BEFORE)
+    assert ["its database is in 'DBs 1' and cannot move" in it or "rebuild goes down" in it for it in said] == [
+        True
+    ] * 2
+
+
+def test_who_is_there_still_was_not_renamed() -> None:
+    both = fleet_of(
+        {
+            "acme": {"database_team": "DBs 1"},
+            "acme2": {"database_team": "DBs 2", "adopt": {"database": CLUSTER}},
+            "new": {"database_team": "DBs 2"},
+        }
+    )
+    assert rules.renamed(both, BEFORE) == {}

@@ -209,7 +209,11 @@ def test_tokens_that_are_no_mapping() -> None:
         ("api_url", "api.digitalocean.com", "api_url 'api.digitalocean.com' is not possible: a root URL is wanted"),
         ("api_url", "https://x/v2", "api_url 'https://x/v2' is not possible: a root URL is wanted, without path"),
         ("region", "New York", "region 'New York' is not a region of DigitalOcean's, such as nyc3."),
-        ("droplet_team", "Meltano", "droplet_team 'Meltano' is not a mapping of name and limit. Set it: pulumi config"),
+        (
+            "droplet_team",
+            "Meltano",
+            "droplet_team 'Meltano' is not a mapping of name, limit and account. Set it: pulumi config",
+        ),
         ("droplet_team", '{"limit": 5}', "droplet_team.name is missing; wanted is a team's name, such as Meltano."),
         ("droplet_team", '{"name": "A (full)"}', "droplet_team.name 'A (full)' is not possible: leave (full) out"),
         ("database_teams", "[]", "database_teams a list is not possible: it lists no team."),
@@ -227,7 +231,7 @@ def test_tokens_that_are_no_mapping() -> None:
         (
             "database_teams",
             '["A"]',
-            "database_teams[0] 'A' is not a mapping of name, limit and full. Set it: pulumi config",
+            "database_teams[0] 'A' is not a mapping of name, limit, full and account. Set it: pulumi config",
         ),
         ("domian", "x", "domian is no setting. Did you mean 'domain'? There are: domain, project, "),
     ],

@@ -18,13 +18,13 @@ FOLDER = PROJECT / ".github" / "workflows"
 WORKFLOWS: dict[str, Any] = {path.stem: yaml.safe_load(path.read_text()) for path in sorted(FOLDER.glob("*.yml"))}
 
 MAY_WRITE = {
-    ("preview", "comment"): {"pull-requests"},
+    ("preview", "guard"): {"pull-requests"},
     ("deploy", "publish"): {"pages", "id-token"},
     ("drift", "drift"): {"issues"},
 }
 
 ACTIONS = {
-    *("actions/checkout", "actions/upload-artifact", "actions/download-artifact"),
+    *("actions/checkout", "actions/upload-artifact"),
     *("actions/upload-pages-artifact", "actions/deploy-pages", "pulumi/actions"),
 }
 
@@ -63,9 +63,30 @@ def test_a_job_may_do_no_more_than_it_does() -> None:
 
 
 def test_no_job_has_both_secrets_of_the_state_and_the_right_to_answer_a_pull_request() -> None:
-    job = WORKFLOWS["preview"]["jobs"]["comment"]
+    job = WORKFLOWS["preview"]["jobs"]["guard"]
     assert "secrets" not in str(job)
-    assert job["steps"][0]["with"]["ref"] == "${{ github.event.pull_request.base.sha }}"
+
+
+def test_the_verdict_is_the_base_branchs_in_a_job_of_its_own() -> None:
+    jobs = WORKFLOWS["preview"]["jobs"]
+    checkout, _, verdict = jobs["guard"]["steps"]
+    assert checkout["with"]["ref"] == "refs/heads/${{ github.event.pull_request.base.ref }}"
+    assert "--base HEAD" in verdict["run"]
+    # Also where the jobs that run the request's code failed: then it says so.
+    assert "!cancelled()" in jobs["guard"]["if"]
+    assert "needs." not in jobs["guard"]["if"]
+    assert "--no-guard" in str(jobs["plan"])
+    # Nothing of the request's is unpacked by anybody but our own code.
+    assert "download-artifact" not in str(jobs)
+
+
+def test_a_request_is_previewed_again_when_it_goes_to_another_branch_or_gets_a_label() -> None:
+    assert {"edited", "labeled", "unlabeled"} <= set(WORKFLOWS["preview"][True]["pull_request"]["types"])
+
+
+def test_labels_are_handed_over_as_json() -> None:
+    given = [step["env"]["MELTANODATA_LABELS"] for _, step in steps() if "MELTANODATA_LABELS" in step.get("env", {})]
+    assert given == ["${{ toJSON(inputs.labels) }}"]
 
 
 def test_a_forks_request_gets_no_secret() -> None:
@@ -98,6 +119,11 @@ def test_checkouts_keep_no_credentials() -> None:
     for where, step in steps():
         if step.get("uses", "").startswith("actions/checkout@"):
             assert step["with"]["persist-credentials"] is False, where
+
+
+def test_a_deployment_has_the_whole_history_to_know_an_older_commit_by() -> None:
+    checkout, *_ = WORKFLOWS["deploy"]["jobs"]["deploy"]["steps"]
+    assert checkout["with"]["fetch-depth"] == 0
 
 
 def test_every_job_ends() -> None:

@@ -1,7 +1,7 @@
 """Droplets.
 
-Source: `digitalocean_droplet` of terraform-provider-digitalocean. Left out: volumes and backup policies, of which
-the sandbox has none.
+Source: `digitalocean_droplet` of terraform-provider-digitalocean. Left out: volumes, of which the sandbox has none, and
+backup policies, which the program does not set.
 """
 
 from __future__ import annotations
