@@ -21,6 +21,7 @@ from meltanodata import (
     rules,
     stacks,
     teams,
+    terminal,
     trust,
 )
 from meltanodata.errors import ProblemsError, UserError
@@ -122,4 +123,4 @@ def main() -> None:
 try:
     main()
 except UserError as error:
-    raise pulumi.RunError(str(error)) from None
+    raise pulumi.RunError(terminal.plain(error)) from None

@@ -14,7 +14,7 @@ import shlex
 from concurrent.futures import Future, ThreadPoolExecutor
 from contextlib import contextmanager
 from dataclasses import dataclass
-from datetime import datetime
+from datetime import UTC, datetime
 from http import HTTPStatus
 from itertools import count
 from typing import TYPE_CHECKING, Any, TypeVar
@@ -44,6 +44,8 @@ BACKOFF = 0.5
 """Seconds before the second attempt; each further pause is twice as long."""
 PER_PAGE = 200
 """DigitalOcean's most."""
+READINGS = 3
+"""How often a list is read that changes while it is read."""
 
 
 @dataclass(frozen=True)
@@ -348,22 +350,48 @@ class _Team:
     def items(self, path: str, key: str, make: Callable[[Any], _T], **query: str) -> tuple[_T, ...]:
         """A list from all its pages: https://docs.digitalocean.com/reference/api/#pagination.
 
+        Whatever comes or goes while it is read shifts the pages behind it: an object then stands on two of them, or on
+        none. So each is taken once, by its id, and a list that is not as long as it says is read again.
+
         Args:
             path: the list's.
             key: the member of the answer that holds it.
             make: what to make of an item.
             query: further parameters.
         """
-        made: list[_T] = []
+        before: Mapping[str, Any] | None = None
         with self._session() as session:
-            for page in count(1):
-                answer = self._get(session, path, {**query, "page": page, "per_page": PER_PAGE})
-                with self._understanding(path):
-                    made += [make(item) for item in answer[key]]
-                    # Never the address of the link: the token goes to the API of the settings only.
-                    if "next" not in ((answer.get("links") or {}).get("pages") or {}):
-                        break
-        return tuple(made)
+            for _ in range(READINGS):
+                items, whole = self._reading(session, path, key, query)
+                # Whether the total of a list that is asked for in part counts that part alone is written nowhere. Where
+                # it does not, the list at least has to stand still.
+                if whole or (query and before is not None and items.keys() == before.keys()):
+                    break
+                before = items
+            else:
+                raise self._error(f"the list {path} changes while it is read, {READINGS} times over. Run it again")
+        with self._understanding(path):
+            return tuple(make(item) for item in items.values())
+
+    def _reading(
+        self, session: requests.Session, path: str, key: str, query: Mapping[str, str]
+    ) -> tuple[dict[str, Any], bool]:
+        """The items of a list by their ids, and whether they are as many as each page said that there are."""
+        items: dict[str, Any] = {}
+        totals = set()
+        for page in count(1):
+            answer = self._get(session, path, {**query, "page": page, "per_page": PER_PAGE})
+            with self._understanding(path):
+                before, total = len(items), (answer.get("meta") or {}).get("total")
+                totals.add(None if total is None else int(total))
+                items |= {_id(item): item for item in _listed(answer, key, total)}
+                # Never the address of the link: the token goes to the API of the settings only.
+                if "next" not in ((answer.get("links") or {}).get("pages") or {}):
+                    break
+            if len(items) == before:
+                return items, False  # and no page after it would be the last one
+        # A list of clusters has neither total nor pages.
+        return items, totals in ({None}, {len(items)})
 
     def put(self, path: str, body: Mapping[str, Any]) -> bool:
         """Set what is at a path; False where there is nothing."""
@@ -433,9 +461,9 @@ class _Team:
     def _understanding(self, path: str) -> Iterator[None]:
         try:
             yield
-        except (KeyError, TypeError, ValueError, AttributeError) as error:
+        except (LookupError, TypeError, ValueError, AttributeError, OverflowError) as error:
             raise self._error(
-                f"the answer to GET {path} is not as expected ({error!r}); is {self._root} DigitalOcean?"
+                f"the answer to GET {path} is not as expected ({error!r:.200}); is {self._root} DigitalOcean?"
             ) from None
 
     def _session(self) -> requests.Session:
@@ -444,7 +472,7 @@ class _Team:
         session.auth = self._auth
         retry = Retry(
             4,
-            status_forcelist=[429, 500, 502, 503, 504],
+            status_forcelist=[429, *range(500, 600)],  # 520 and its kind: of the network before DigitalOcean
             allowed_methods=["GET", "PUT"],
             backoff_factor=BACKOFF,
             raise_on_status=False,
@@ -476,7 +504,7 @@ class _Team:
                 raise self._error(f"GET {path} is answered with {status}. Run it again, or see status.digitalocean.com")
         try:
             return answer.json()
-        except ValueError:
+        except (ValueError, RecursionError):
             raise self._error(f"GET {path} is answered without JSON; is {self._root} DigitalOcean?") from None
 
     def _set_token(self) -> str:
@@ -487,6 +515,69 @@ class _Team:
 
     def _error(self, message: str) -> UserError:
         return UserError(f"{self.name}: {message}")
+
+
+def _listed(answer: Mapping[str, Any], key: str, total: object) -> list[Any]:
+    """A page's items. An empty list may be null, but not one that may have something: that is no answer."""
+    found = answer[key]
+    if found is None and (total == 0 or (total is None and key == "databases")):
+        return []
+    if not isinstance(found, list):
+        raise TypeError(f"{key} is no list")
+    return found
+
+
+def _id(item: Mapping[str, Any]) -> str:
+    """What an object is known by, whatever its name; sizes have a slug alone."""
+    found = item["id"] if "id" in item else item["slug"]
+    if not isinstance(found, str | int) or isinstance(found, bool) or found == "":
+        raise TypeError("an object without an id")
+    return str(found)
+
+
+def _word(item: Mapping[str, Any], key: str, otherwise: str | None = None) -> str:
+    """A text of an object; something else where it has none, if that may be."""
+    found = item.get(key) if otherwise is not None else item[key]
+    if found is None and otherwise is not None:
+        return otherwise
+    if not isinstance(found, str):
+        raise TypeError(f"{key} of {_id(item)} is no text")
+    return found
+
+
+def _slug(found: Any) -> str:
+    """Of a region or a size that is given as such, or as an object; nothing where there is none."""
+    slug = found.get("slug") if isinstance(found, dict) else found
+    return slug if isinstance(slug, str) else ""
+
+
+def _gigabytes(item: Mapping[str, Any], key: str) -> int:
+    """A disk's size; 0 where it is not told."""
+    found = item.get(key)
+    if found is None:
+        return 0
+    if not isinstance(found, int | float):
+        raise TypeError(f"{key} of {_id(item)} is no number")
+    return int(found)
+
+
+def _time(stamp: object) -> datetime:
+    """With its zone; long ago where it is not told."""
+    long_ago = datetime(1970, 1, 1, tzinfo=UTC)
+    try:
+        found = datetime.fromisoformat(stamp) if isinstance(stamp, str) else long_ago
+    except ValueError:
+        return long_ago
+    return found if found.tzinfo else found.replace(tzinfo=UTC)
+
+
+def _words(found: Any) -> list[str]:
+    """A list of texts, which may be null."""
+    if found is None:
+        return []
+    if not isinstance(found, list) or not all(isinstance(word, str) for word in found):
+        raise TypeError("no list of texts")
+    return found
 
 
 def _reason(error: BaseException) -> str:
@@ -509,17 +600,20 @@ def _said(answer: requests.Response) -> str:
 
 def _droplets(team: _Team) -> tuple[Droplet, ...]:
     def make(it: Any) -> Droplet:
-        public = [network["ip_address"] for network in it["networks"]["v4"] if network["type"] == "public"]
-        address = public[0] if public else None
-        size, region = it["size_slug"], it["region"]["slug"]
-        return Droplet(it["id"], it["name"], it["status"], region, size, it["disk"], address, it.get("created_at", ""))
+        networks = (it.get("networks") or {}).get("v4") or ()
+        public = [network.get("ip_address") for network in networks if network.get("type") == "public"]
+        address = next((found for found in public if isinstance(found, str) and found), None)
+        size, region = _slug(it.get("size_slug") or it.get("size")), _slug(it.get("region"))
+        status, disk = _word(it, "status", ""), _gigabytes(it, "disk")
+        made = _word(it, "created_at", "")
+        return Droplet(int(it["id"]), _word(it, "name"), status, region, size, disk, address, made)
 
     return team.items("/v2/droplets", "droplets", make)
 
 
 def _records(team: _Team, domain: str) -> tuple[Record, ...]:
     def make(it: Any) -> Record:
-        return Record(it["id"], it["name"], it["data"])
+        return Record(int(it["id"]), _word(it, "name"), _word(it, "data", ""))
 
     return team.items(f"/v2/domains/{domain}/records", "domain_records", make, type="A")
 
@@ -528,33 +622,37 @@ def _clusters(team: _Team) -> tuple[Cluster | None, ...]:
     """None for a cluster of another engine."""
 
     def make(it: Any) -> Cluster | None:
-        if it["engine"] != "pg":
+        if _word(it, "engine") != "pg":
             return None
-        place, made = (it["region"], it["size"], it["version"]), it.get("created_at", "")
-        return Cluster(it["id"], it["name"], team.name, it["status"], *place, made)
+        region, size = _slug(it.get("region")), _slug(it.get("size"))
+        major = _word(it, "version", "").partition(".")[0]
+        version = major if re.fullmatch("[0-9]{1,4}", major) else ""
+        place, made = (region, size, version), _word(it, "created_at", "")
+        return Cluster(_id(it), _word(it, "name"), team.name, _word(it, "status", ""), *place, made)
 
     return team.items("/v2/databases", "databases", make)
 
 
 def _snapshots(team: _Team) -> tuple[Snapshot, ...]:
     def make(it: Any) -> Snapshot:
-        created_at = datetime.fromisoformat(it["created_at"])
-        return Snapshot(str(it["id"]), it["name"], frozenset(it["regions"]), created_at, it["min_disk_size"])
+        regions, disk = frozenset(_words(it.get("regions"))), _gigabytes(it, "min_disk_size")
+        return Snapshot(_id(it), _word(it, "name"), regions, _time(it.get("created_at")), disk)
 
     return team.items("/v2/snapshots", "snapshots", make, resource_type="droplet")
 
 
 def _ssh_keys(team: _Team) -> tuple[str, ...]:
-    return team.items("/v2/account/keys", "ssh_keys", lambda it: str(it["id"]))
+    return team.items("/v2/account/keys", "ssh_keys", _id)
 
 
 def _projects(team: _Team) -> Mapping[str, str]:
-    return dict(team.items("/v2/projects", "projects", lambda it: (it["name"], it["id"])))
+    return dict(team.items("/v2/projects", "projects", lambda it: (_word(it, "name"), _id(it))))
 
 
 def _droplet_sizes(team: _Team) -> Mapping[str, DropletSize]:
     def make(it: Any) -> tuple[str, DropletSize]:
-        return it["slug"], DropletSize(frozenset(it["regions"] if it["available"] else ()), it["disk"])
+        regions = frozenset(_words(it.get("regions")) if it.get("available") is True else ())
+        return _word(it, "slug"), DropletSize(regions, _gigabytes(it, "disk"))
 
     return dict(team.items("/v2/sizes", "sizes", make))
 
@@ -562,7 +660,8 @@ def _droplet_sizes(team: _Team) -> Mapping[str, DropletSize]:
 def _database_offer(team: _Team) -> DatabaseOffer:
     def make(answer: Any) -> DatabaseOffer:
         offered = answer["options"]["pg"]
-        sizes = [layout["sizes"] for layout in offered["layouts"] if layout["num_nodes"] == 1]
-        return DatabaseOffer(tuple(offered["versions"]), frozenset(offered["regions"]), frozenset(*sizes))
+        layouts = [layout for layout in offered["layouts"] if layout["num_nodes"] == 1]
+        sizes = frozenset(size for layout in layouts for size in _words(layout["sizes"]))
+        return DatabaseOffer(tuple(_words(offered["versions"])), frozenset(_words(offered["regions"])), sizes)
 
     return team.one("/v2/databases/options", make)

@@ -6,9 +6,9 @@ import shlex
 from dataclasses import replace
 from typing import TYPE_CHECKING
 
-from rich.console import Console
 from rich.table import Column, Table
 
+from meltanodata import terminal
 from meltanodata.names import clusters_of, droplet_of
 from meltanodata.rules import Use, full_with_room
 from meltanodata.settings import NAMESPACE
@@ -55,7 +55,7 @@ def counted(
 
 def show(droplets: Use, databases: Sequence[Use], stacks: Sequence[Settings]) -> None:
     """Print the table, how many more tenants fit, and advice where a limit is near."""
-    console = Console(highlight=False, soft_wrap=True)
+    console = terminal.console()
     asked = droplets.held is not None
     counts = ["file", "account"] if asked else []
     right = [Column(name, justify="right") for name in [*counts, "taken" if asked else "used / limit"]]
@@ -65,9 +65,9 @@ def show(droplets: Use, databases: Sequence[Use], stacks: Sequence[Settings]) ->
         share = f"{use.percent} %{' full' if use.full else ''}"
         numbers = [str(use.used), str(use.held)] if asked else []
         table.add_row(name, *numbers, f"{use.taken} / {use.limit}", bar(use), share, style=style)
-    console.print(table)
+    console.print(table, soft_wrap=True)
     for line in summary(droplets, databases, stacks):
-        console.print(line)
+        console.print(line, soft_wrap=True)
 
 
 def bar(use: Use) -> str:

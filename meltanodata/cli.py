@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from meltanodata import document, edit, fleet, removals, rules, schema, up
+from meltanodata import document, edit, fleet, removals, rules, schema, terminal, up
 from meltanodata.changes import Side
 from meltanodata.commands import cli as commands
 from meltanodata.commands import instances
@@ -43,6 +43,7 @@ app.add_typer(instances.app)
 
 def main() -> None:
     """Run the command; a user's mistake is shown without a traceback."""
+    terminal.guard()
     try:
         app(prog_name="meltanodata")
     except UserError as error:

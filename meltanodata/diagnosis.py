@@ -6,8 +6,8 @@ from dataclasses import asdict
 from typing import TYPE_CHECKING, Any
 
 from rich.table import Column, Table
-from rich.text import Text
 
+from meltanodata import terminal
 from meltanodata.doctor import Check, Level
 
 if TYPE_CHECKING:
@@ -27,7 +27,7 @@ def well(findings: Iterable[Finding]) -> bool:
 
 def sentence(findings: Iterable[Finding]) -> str:
     """What is wrong, and what to do, in one line."""
-    return " ".join(f"{it.check}: {it.found}. {it.hint}." for it in findings if it.level is Level.WRONG)
+    return " ".join(f"{it.check}: {terminal.line(it.found)}. {it.hint}." for it in findings if it.level is Level.WRONG)
 
 
 def plain(found: Mapping[str, Sequence[Finding]]) -> dict[str, Any]:
@@ -42,11 +42,11 @@ def shown(found: Mapping[str, Sequence[Finding]], unchecked: Iterable[Check] = (
     broken into pieces that nobody can copy.
     """
     table = Table("", "Tenant", "Check", Column("Found", overflow="fold"))
-    notes: list[Text] = []
+    notes: list[str] = []
     for tenant, findings in found.items():
         told = [it for it in findings if it.level is not Level.OK or len(found) == 1]
         for it in told:
-            table.add_row(ICONS[it.level], tenant, it.check, Text(it.found))
+            table.add_row(ICONS[it.level], tenant, it.check, terminal.line(it.found))
         if not told:
             table.add_row(ICONS[Level.OK], tenant, "", f"all is well ({len(findings)} checks)")
         notes += [_note(tenant, it) for it in findings if it.hint or it.log]
@@ -55,9 +55,9 @@ def shown(found: Mapping[str, Sequence[Finding]], unchecked: Iterable[Check] = (
     counts = [f"{sum(map(well, found.values()))} of {len(found)} tenants are well"]
     if left_out := sorted(unchecked):
         counts.append(f"left out, by the setting unchecked: {', '.join(left_out)}")
-    yield Text("; ".join(counts))
+    yield "; ".join(counts)
 
 
-def _note(tenant: str, finding: Finding) -> Text:
+def _note(tenant: str, finding: Finding) -> str:
     lines = [f"{ICONS[finding.level]} {tenant}, {finding.check}: {finding.hint}"]
-    return Text("\n".join([*lines, *(f"     │ {line}" for line in finding.log)]))
+    return "\n".join([*lines, *(f"     │ {terminal.line(line)}" for line in finding.log)])

@@ -6,6 +6,7 @@ Pure: from what was seen (`Seen`, gathered by `examination`) to findings, each w
 from __future__ import annotations
 
 import re
+import shlex
 from dataclasses import dataclass
 from datetime import timedelta
 from enum import StrEnum
@@ -94,11 +95,13 @@ class Contact:
     """The fingerprint of a host key that is not the pinned one."""
     refused: str | None = None
     """Why we were not let in."""
+    unpinned: str | None = None
+    """What the stack has pinned, which is no host key."""
 
     @property
     def well(self) -> bool:
         """Whether we were let in."""
-        return not (self.unreachable or self.offered or self.refused)
+        return not (self.unreachable or self.offered or self.refused or self.unpinned)
 
 
 @dataclass(frozen=True)
@@ -156,6 +159,13 @@ def findings(instance: Instance, seen: Seen, now: datetime) -> list[Finding]:
     return [*outside, *about.droplet(), *about.database(), *about.trusted(), *about.visit()]
 
 
+def not_looked_at(instance: Instance, error: Exception) -> Finding:
+    """About an instance that we fail to look at: a fault of ours, which is nobody else's trouble."""
+    found = f"looking at it failed ({type(error).__name__}): what it says was not foreseen"
+    hint = f"Look yourself: meltanodata ssh {instance.tenant} -- systemctl status. And report it, as a fault of doctor"
+    return Finding(Check.SYSTEM, Level.WRONG, found, hint)
+
+
 @dataclass(frozen=True)
 class _About:
     """The findings about one instance."""
@@ -174,12 +184,23 @@ class _About:
         return f"meltanodata up --stack {self.instance.stack} --replace '**::{self.instance.tenant}-files'"
 
     @property
+    def _pin(self) -> str:
+        """What asks the droplet for its host key anew, and does all that hangs on it."""
+        return f"meltanodata up --stack {self.instance.stack} --replace '**::{self.instance.tenant}-host-key'"
+
+    @property
     def _refresh(self) -> str:
         """What makes records and firewalls as the stack has them."""
         return f"meltanodata deploy --stack {self.instance.stack} --refresh"
 
     def _ssh(self, command: str) -> str:
+        """The command that runs another one, of ours, on the droplet."""
         return f"meltanodata ssh {self.instance.tenant} -- {command}"
+
+    def _restart_unit(self, unit: str) -> str:
+        """The same for a unit that the droplet names: quoted for its shell, and all of it once more for ours."""
+        command = shlex.join(["systemctl", "restart", *(["--"] if unit.startswith("-") else []), unit])
+        return self._ssh(command if shlex.split(command) == command.split(" ") else shlex.quote(command))
 
     def ping(self) -> Iterator[Finding]:
         """The guide's step 1."""
@@ -235,8 +256,14 @@ class _About:
             hint = (
                 "Somebody may be in between: do not sign in. If somebody rebuilt the droplet at DigitalOcean, compare"
                 f" it in its console ({self._console}) by: ssh-keygen -lf /etc/ssh/ssh_host_ed25519_key.pub. If it"
-                f" is the same, pin it and set the droplet up: meltanodata up --stack {self.instance.stack} --replace"
-                f" '**::{self.instance.tenant}-host-key'"
+                f" is the same, pin it and set the droplet up: {self._pin}"
+            )
+            yield Finding(Check.SSH, Level.WRONG, found, hint)
+        elif contact.unpinned:
+            found = f"the stack has pinned {contact.unpinned}, which is no SSH host key"
+            hint = (
+                f"Look in its console ({self._console}) who wrote it: cat /etc/ssh/ssh_host_ed25519_key.pub. Once that"
+                f" is a host key again, pin it and set the droplet up: {self._pin}"
             )
             yield Finding(Check.SSH, Level.WRONG, found, hint)
         elif contact.refused:
@@ -274,7 +301,7 @@ class _About:
             log = tuple(journal.get(unit, ()))
             yield Finding(Check.SYSTEM, Level.WRONG, _without_look(sentence), self._restart(service, log), log)
         for unit in journal.keys() - told:
-            hint = f"Read what it said last; then {self._ssh(f'systemctl restart {unit}')}"
+            hint = f"Read what it said last; then {self._restart_unit(unit)}"
             yield Finding(Check.SYSTEM, Level.WRONG, f"{unit} failed", hint, tuple(journal[unit]))
         if facts["system"] and not journal:
             yield Finding(Check.SYSTEM, Level.WRONG, _without_look(facts["system"]), self._ssh("systemctl status"))
@@ -425,16 +452,29 @@ class _About:
             hint = f"meltanodata logs {self.instance.tenant}"
             yield Finding(Check.PAGE, Level.WRONG, visit.login or "", hint)
         else:
-            found, _, look = visit.problem.partition(". Look at: ")
-            hint, log = f"On the droplet (meltanodata ssh {self.instance.tenant}), look at: {look}", ()
-            if isinstance(facts, dict) and facts["page"]:
-                log = tuple(facts["page_log"])
-            elif isinstance(facts, dict):
-                hint = (
-                    "On the droplet itself it answers: look whether a cloud firewall or a network between drops port"
-                    f" 443 ({self._console}/networking)"
-                )
-            yield Finding(Check.PAGE, Level.WRONG, found, hint, log)
+            yield self._page(visit.problem, facts if isinstance(facts, dict) else None)
+
+    def _page(self, problem: str, facts: Mapping[str, Any] | None) -> Finding:
+        """About a page that does not work: `problem` is what `files.verify.page` says of it."""
+        found, _, look = problem.partition(". Look at: ")
+        log: tuple[str, ...] = ()
+        hint = f"On the droplet (meltanodata ssh {self.instance.tenant}), look at: {look}"
+        if facts is None:
+            return Finding(Check.PAGE, Level.WRONG, found, hint)
+        if facts["services"]["caddy"]:
+            hint = f"Caddy is down, see {Check.SYSTEM} above. Start it: {self._ssh('systemctl restart caddy')}"
+        elif not facts["page"]:
+            hint = (
+                "On the droplet itself it answers: look whether a cloud firewall or a network between drops port"
+                f" 443 ({self._console}/networking)"
+            )
+        else:
+            log = tuple(facts["page_log"])
+            if any(re.search(r"Permission denied|Errno 13|No such file|Errno 2\b", line) for line in log):
+                hint = f"A file cannot be read. Write the stack's files again: {self._again}. {hint}"
+            elif "--unit meltano" in look:
+                hint += f". If the lines blame a file, write the stack's files again: {self._again}"
+        return Finding(Check.PAGE, Level.WRONG, found, hint, log)
 
     def _certificate(self, served: Certificate) -> Finding:
         own = self.instance.tls == "self_signed"

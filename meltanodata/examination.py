@@ -10,7 +10,6 @@ import contextlib
 import functools
 import http
 import http.client
-import json
 import ssl
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
@@ -26,7 +25,7 @@ from cryptography import x509
 from cryptography.hazmat.primitives import hashes
 from cryptography.x509.oid import NameOID
 
-from meltanodata import accounts, doctor, files
+from meltanodata import accounts, doctor, facts, files, signin
 from meltanodata.doctor import ON_DROPLET, Certificate, Check, Contact, Names, Seen, Visit
 from meltanodata.errors import UserError
 from meltanodata.files import doctor as script
@@ -122,8 +121,11 @@ async def _examine(
 
     async def one(instance: Instance, way: Way) -> None:
         async with room:
-            seen = await _Look(instance, way, limits, threads).see()
-        found[instance.tenant] = doctor.findings(instance, seen, datetime.now(UTC))
+            try:
+                seen = await _Look(instance, way, limits, threads).see()
+                found[instance.tenant] = doctor.findings(instance, seen, datetime.now(UTC))
+            except Exception as error:  # noqa: BLE001 - one tenant's oddity is its own; the others are told of as well
+                found[instance.tenant] = [doctor.not_looked_at(instance, error)]
         done(instance, found[instance.tenant])
 
     try:
@@ -224,18 +226,15 @@ class _Look:
         command = f"timeout --kill-after=5 {max(seconds - 10, 1):g} python3 -"
         try:
             async with asyncio.timeout(seconds):
-                done = await connection.run(command, input=files.call("doctor", document), errors="replace")
-            facts = json.loads(str(done.stdout))
+                ran = await signin.run(connection, command, files.call("doctor", document), facts.BYTES)
         except TimeoutError:
             return f"the droplet does not say within {seconds:g} seconds how it is"
+        except signin.TooMuch:
+            return f"the droplet does not say how it is: it says more than {facts.BYTES >> 20} MiB"
         except (asyncssh.Error, OSError):
             return cut
-        except ValueError:
-            if done.exit_status is None:
-                return cut
-            # Not what it said: nobody has looked at that for secrets.
-            return f"the droplet does not say how it is: the script for it ended with {done.exit_status}"
-        hidden: dict[str, Any] = _without(facts, self.instance.secrets | {self.way.private_key.get_secret_value()})
+        said = cut if ran.exit_status is None else _understood(ran)
+        hidden: dict[str, Any] | str = _without(said, self.instance.secrets | {self.way.private_key.get_secret_value()})
         return hidden
 
     async def _visit(self, address: str) -> Visit:
@@ -311,7 +310,7 @@ def _visit(host: str, address: str) -> Visit:
     caddy = (address, HTTPS)
     problem = verify.page(host, None, caddy)
     certificate, login = None, None
-    with contextlib.suppress(OSError, ValueError):  # `problem` has it
+    with contextlib.suppress(OSError, ValueError, x509.InvalidVersion):  # `problem` has it
         served = verify.certificate(host, caddy)
         certificate = _described(x509.load_der_x509_certificate(served))
         if problem is None:
@@ -345,16 +344,25 @@ def _described(certificate: x509.Certificate) -> Certificate:
     )
 
 
-def _without(facts: Any, secrets: frozenset[str]) -> Any:
+def _understood(ran: signin.Ran) -> dict[str, Any] | str:
+    """What the script found; or that it did not, without what it said: nobody has looked at that for secrets."""
+    try:
+        return facts.read(ran.stdout)
+    except facts.NotFacts as error:
+        why = f"the script for it ended with {ran.exit_status}" if ran.exit_status else str(error)
+        return f"the droplet does not say how it is: {why}"
+
+
+def _without(said: Any, secrets: frozenset[str]) -> Any:
     """What a droplet said without what the stack knows to be secret."""
-    match facts:
+    match said:
         case str():
             for secret in secrets:
-                facts = facts.replace(secret, script.HIDDEN)
-            return facts
+                said = said.replace(secret, script.HIDDEN)
+            return said
         case list():
-            return [_without(inner, secrets) for inner in facts]
+            return [_without(inner, secrets) for inner in said]
         case dict():
-            return {key: _without(inner, secrets) for key, inner in facts.items()}
+            return {_without(key, secrets): _without(inner, secrets) for key, inner in said.items()}
         case _:
-            return facts
+            return said

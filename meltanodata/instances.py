@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import base64
+import binascii
 import hashlib
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
@@ -28,7 +29,8 @@ class Instance:
     address: str | None
     """The droplet's public IPv4 address."""
     host_key: str | None
-    """The droplet's SSH host key as it was pinned: its type and the key in base64."""
+    """The droplet's SSH host key as it was pinned: its type and the key in base64. What the droplet said: it may be
+    anything, see `is_host_key`."""
     database_host: str | None
     database_port: int
     tls: str
@@ -42,9 +44,27 @@ class Instance:
 
     @property
     def fingerprint(self) -> str:
-        """The pinned host key's, as `ssh-keygen -l` shows it."""
-        digest = hashlib.sha256(base64.b64decode((self.host_key or " ").split(" ")[1])).digest()
-        return f"SHA256:{base64.b64encode(digest).decode().rstrip('=')}"
+        """The pinned host key's, as `ssh-keygen -l` shows it; `none` where it is no host key."""
+        blob = _blob(self.host_key or "")
+        if blob is None:
+            return "none"
+        return f"SHA256:{base64.b64encode(hashlib.sha256(blob).digest()).decode().rstrip('=')}"
+
+
+def is_host_key(text: str) -> bool:
+    """Whether a text is a type and a key of that type, as in `known_hosts` (sshd(8)); the key's own numbers aside."""
+    return _blob(text) is not None
+
+
+def _blob(host_key: str) -> bytes | None:
+    """The key's bytes, which begin with its type behind its length; None where they do not."""
+    kind, _, encoded = host_key.partition(" ")
+    try:
+        blob = base64.b64decode(encoded, validate=True)
+    except (binascii.Error, ValueError):
+        return None
+    name = kind.encode(errors="replace")
+    return blob if name and blob.startswith(len(name).to_bytes(4, "big") + name) else None
 
 
 def instances(stack: str, exported: Mapping[str, Any]) -> Iterator[Instance]:

@@ -79,6 +79,9 @@ def problems(
         yield f"{settings.droplet_team.name}: the team has no SSH key, and nobody could enter a new droplet; add one"
     for tenant in tenants:
         mine = existing[tenant.key]
+        if untold := list(_untold(mine)):
+            yield from (f"{tenant.key}: {problem}" for problem in untold)
+            continue
         # What is taken over keeps the droplet it has: that becomes what the engine compares with.
         made_with = tenant.rebuild if mine.import_droplet else triggers.get(f"{tenant.key}-{DROPLET[1]}")
         kept = mine.droplet if made_with in {None, tenant.rebuild} else None
@@ -86,6 +89,15 @@ def problems(
         if kept is not None and not mine.import_droplet:
             lacking += _only_anew(tenant, kept, accounts)
         yield from (f"{tenant.key}: {problem}" for problem in [*lacking, *_unlike(tenant, mine)])
+
+
+def _untold(existing: Existing) -> Iterator[str]:
+    """What DigitalOcean does not say of a tenant's own objects: nobody can plan without it."""
+    parts = [("droplet", existing.droplet, ("region", "size")), ("database", existing.cluster, ("region", "version"))]
+    for kind, found, facts in parts:
+        if found is not None and (missing := [fact for fact in facts if not getattr(found, fact)]):
+            what = listing(missing, "and")
+            yield f"DigitalOcean does not say the {what} of its {kind} {found.id}. Wait a minute, and run it again"
 
 
 def _droplet(tenant: Tenant, kept: Droplet | None, accounts: Accounts, settings: Settings) -> Iterator[str]:

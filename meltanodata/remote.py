@@ -25,7 +25,7 @@ import pulumi
 from pulumi_command import remote
 from pydantic import SecretStr
 
-from meltanodata import certificates, files
+from meltanodata import certificates, files, terminal
 from meltanodata.errors import UserError
 
 if TYPE_CHECKING:
@@ -42,6 +42,8 @@ _PAUSE = 1
 """Seconds between attempts."""
 _BRINGING_SECONDS = 60
 """Once we are signed in."""
+_SAID_BYTES = 1 << 16
+"""Read of what the droplet says to that."""
 _MELTANOS_PYTHON = f"{files.HOME}/.venv/bin/python"
 _ONE_AT_A_TIME = "flock --close --timeout 1500 /run/meltanodata.lock"
 """Waits for longer than any of our scripts may take."""
@@ -233,7 +235,8 @@ async def _not_brought(bringing: str, host: str, port: int, host_key: str, priva
     """Run the program that brings things there; why that failed, None if it did not."""
     import asyncssh  # noqa: PLC0415 - a quarter of a second, which a preview has no use for
 
-    from meltanodata.signin import NotSignedIn, sign_in  # noqa: PLC0415 - the same
+    from meltanodata.signin import NotSignedIn, TooMuch, sign_in  # noqa: PLC0415 - the same
+    from meltanodata.signin import run as run_there  # noqa: PLC0415 - the same
 
     try:
         connection = await sign_in(host, port, private_key, host_key, _DIAL_SECONDS)
@@ -242,9 +245,11 @@ async def _not_brought(bringing: str, host: str, port: int, host_key: str, priva
     command = f"mkdir -p {files.BROUGHT} && timeout --kill-after=5 {_BRINGING_SECONDS} python3 -"
     try:
         async with asyncio.timeout(_BRINGING_SECONDS):
-            done = await connection.run(command, input=bringing, errors="replace")
+            done = await run_there(connection, command, bringing, _SAID_BYTES)
     except TimeoutError:
         return f"does not take the scripts within {_BRINGING_SECONDS} seconds"
+    except TooMuch:
+        return f"says more than {_SAID_BYTES >> 10} KiB when it is given the scripts"
     except (asyncssh.Error, OSError):
         done = None
     finally:
@@ -254,8 +259,8 @@ async def _not_brought(bringing: str, host: str, port: int, host_key: str, priva
     if done.exit_status == 0:
         return None
     # The last line has the error; those before it may quote the program, which has the certificate's key in it.
-    *_, said = [f"exit code {done.exit_status}", *str(done.stderr).splitlines()]
-    return f"does not take the scripts: {said}"
+    *_, said = [f"exit code {done.exit_status}", *done.stderr.decode(errors="replace").splitlines()]
+    return f"does not take the scripts: {terminal.line(said)}"
 
 
 async def _does_not_answer(host: str, port: int) -> str | None:

@@ -606,6 +606,10 @@ def _secrets(values: Mapping[str, str], report: _Report, now: datetime) -> Secre
         report.add((name,), problem, report.set_secret(name))
     if wrong or tokens is None:
         return None
+    pem |= {
+        "certificate": certificates.normal(pem["certificate"]),
+        "certificate_key": certificates.normal_key(pem["certificate_key"]),
+    }
     return Secrets(tokens=tokens, **{name: SecretStr(text) for name, text in pem.items()})
 
 

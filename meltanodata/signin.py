@@ -4,11 +4,13 @@ from __future__ import annotations
 
 import asyncio
 import os
+from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 import asyncssh
 
 from meltanodata.doctor import Contact
+from meltanodata.wording import show
 
 if TYPE_CHECKING:
     from pydantic import SecretStr
@@ -18,7 +20,9 @@ class NotSignedIn(Exception):  # noqa: N818 - says what happened
     """There is no connection."""
 
     def __init__(self, contact: Contact) -> None:
-        super().__init__(contact.unreachable or contact.refused or f"has another host key, {contact.offered}")
+        unpinned = contact.unpinned and f"is pinned as {contact.unpinned}, which is no host key"
+        said = contact.unreachable or contact.refused or unpinned
+        super().__init__(said or f"has another host key, {contact.offered}")
         self.contact = contact
         """How it went."""
 
@@ -38,14 +42,21 @@ async def sign_in(
     Raises:
         NotSignedIn: why not, in words of ours, which quote nothing that a server says.
     """
-    met = _Met(host_key)
+    try:
+        met = _Met(host_key)
+    except ValueError:
+        raise NotSignedIn(Contact(unpinned=show(host_key))) from None
+    try:
+        client_key = asyncssh.import_private_key(private_key.get_secret_value())
+    except ValueError:
+        raise NotSignedIn(Contact(refused="the stack's private key cannot be used")) from None
     try:
         async with asyncio.timeout(seconds):
             return await asyncssh.connect(
                 address,
                 port,
                 username="root",
-                client_keys=[asyncssh.import_private_key(private_key.get_secret_value())],
+                client_keys=[client_key],
                 # Neither this person's known hosts, nor configuration, nor agent; `_Met` judges the key.
                 known_hosts=([], [], []),
                 config=None,
@@ -55,6 +66,48 @@ async def sign_in(
             )
     except (asyncssh.Error, OSError) as error:
         raise NotSignedIn(_why_not(error, met.offered, seconds)) from None
+
+
+@dataclass(frozen=True)
+class Ran:
+    """What came of a command on a droplet."""
+
+    stdout: bytes
+    stderr: bytes
+    exit_status: int | None
+    """None where the connection ended before the command did."""
+
+
+class TooMuch(Exception):  # noqa: N818 - says what happened
+    """A droplet says more than it was to be asked."""
+
+
+async def run(connection: asyncssh.SSHClientConnection, command: str, text: str, most: int) -> Ran:
+    """Run a command; asyncssh's own `run` keeps whatever a droplet says, and a droplet may never stop.
+
+    Args:
+        connection: to the droplet; whoever has it sets the time limit, and aborts it in any case.
+        command: as a shell takes it.
+        text: its standard input.
+        most: bytes that are read of its standard output, and of its standard error.
+
+    Raises:
+        TooMuch: it says more.
+        asyncssh.Error, OSError: the connection broke.
+    """
+    process = await connection.create_process(command, input=text.encode(), encoding=None)
+    stdout, stderr = await asyncio.gather(_read(process.stdout, most), _read(process.stderr, most))
+    await process.wait_closed()
+    return Ran(stdout, stderr, process.exit_status)
+
+
+async def _read(stream: asyncssh.SSHReader[bytes], most: int) -> bytes:
+    said = bytearray()
+    while chunk := await stream.read(1 << 16):
+        said += chunk
+        if len(said) > most:
+            raise TooMuch
+    return bytes(said)
 
 
 class _Met(asyncssh.SSHClient):

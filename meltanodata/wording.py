@@ -24,8 +24,8 @@ def show(value: object) -> str:
 
 
 def listing(words: Iterable[str], last: str = "or") -> str:
-    """`a, b or c`."""
-    *most, end = words
+    """`a, b or c`; `none` where there is nothing."""
+    *most, end = [*words] or ["none"]
     return f"{', '.join(most)} {last} {end}" if most else end
 
 

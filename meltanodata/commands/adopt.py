@@ -7,9 +7,7 @@ from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from rich.console import Console
-
-from meltanodata import accounts, adoption, document, edit, engine, fleet, rules
+from meltanodata import accounts, adoption, document, edit, engine, fleet, rules, terminal
 from meltanodata.commands.here import account, located, read
 from meltanodata.deployment import resources
 from meltanodata.errors import ProblemsError
@@ -33,7 +31,7 @@ def adopt(file: Path | None, stack: str | None, *, write: bool, new_logins: bool
     stacks, path = located(stack, file)
     source, loaded = read(path)
     project = Project.around(Path.cwd())
-    with Console(stderr=True).status("asking DigitalOcean"):  # shown on a terminal only
+    with terminal.console(err=True).status("asking DigitalOcean"):  # shown on a terminal only
         asked = [account(settings.stack, project) for settings in stacks]
         there = adoption.free(loaded, stacks, _together([it.held for it in asked]))
         trusted = {id_: sources for it in asked for id_, sources in _trusted(it, there).items()}
@@ -53,10 +51,10 @@ def adopt(file: Path | None, stack: str | None, *, write: bool, new_logins: bool
             print(line, file=sys.stderr)
     else:
         for instance in found:
-            print("".join(f"# {line}\n" for line in _warnings(instance)), end="")
+            print("".join(f"# {terminal.line(line)}\n" for line in _warnings(instance)), end="")
             print(edit.entry(instance.key, instance.options))
         for line in _not_taken(left):
-            print(f"# {line}")
+            print(f"# {terminal.line(line)}")
     if not found and not left:
         print(f"{'' if write else '# '}{source.file}: everything in the accounts has its entry already")
 

@@ -7,12 +7,11 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 import typer
-from rich.console import Console
+from rich.markup import escape
 from rich.progress import Progress
 from rich.table import Table
 
-from meltanodata import engine, logins
-from meltanodata.commands.here import width
+from meltanodata import engine, logins, terminal
 from meltanodata.errors import UserError
 from meltanodata.logins import Action
 from meltanodata.onepassword import Vault
@@ -62,8 +61,8 @@ def keep(tenants: Sequence[str], stack: str | None, *, yes: bool) -> None:
     for settings in meant:
         mine, tag = of_all[settings.stack], _tag(settings)
         vault = Vault.from_environment(settings.onepassword_vault or settings.domain)
-        with Progress(transient=True, disable=not sys.stderr.isatty(), console=Console(stderr=True)) as progress:
-            task = progress.add_task(f"looking into the vault {vault.name}", total=len(mine))
+        with Progress(transient=True, disable=not sys.stderr.isatty(), console=terminal.console(err=True)) as progress:
+            task = progress.add_task(f"looking into the vault {escape(vault.name)}", total=len(mine))
             passed = {login.host for login in mine if not login.password or (tenants and login.tenant not in tenants)}
             items = vault.items(tag, passed, lambda task=task, progress=progress: progress.advance(task))  # type: ignore[misc]
         found[settings.stack] = logins.steps(mine, items, tag, tenants, settings.domain)
@@ -114,7 +113,7 @@ def _nobody(missing: Sequence[str], known: Sequence[str]) -> str:
 
 
 def _print(steps: Sequence[Step]) -> None:
-    console = Console(highlight=False, width=width())
+    console = terminal.console()
     shown = [step for step in steps if step.why]
     if shown:
         table = Table("item", "what happens", "why", box=None, pad_edge=False)

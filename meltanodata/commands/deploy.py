@@ -8,12 +8,11 @@ from functools import partial
 from typing import TYPE_CHECKING, Any
 
 import typer
-from rich.console import Console
 
-from meltanodata import deletions, deployed, engine, report, up
+from meltanodata import deletions, deployed, engine, report, terminal, up
 from meltanodata import deploy as deployments
 from meltanodata.commands import FAILED, NOT_REVIEWED, droplets
-from meltanodata.commands.here import Here, width
+from meltanodata.commands.here import Here
 from meltanodata.commands.plan import judge, review, reviewed, show
 from meltanodata.commands.pushed import SKIP, Request, of_push
 from meltanodata.errors import NotReviewedError
@@ -77,7 +76,7 @@ def _apply(here: Here, plan: Plan, pulumi: _Pulumi, summary: Path | None) -> Non
         ):
             results.append(result)  # noqa: PERF402 - what there is when it breaks off is shown too
     finally:
-        Console(width=width()).print(report.outcome_table(results))
+        terminal.console().print(report.outcome_table(results))
         if summary is not None:
             with summary.open("a", encoding="utf-8") as file:
                 file.write(report.outcome(here.settings.stack, results, time.monotonic() - started))

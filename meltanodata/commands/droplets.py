@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import shutil
 import subprocess
 import time
@@ -10,12 +9,10 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 import typer
-from rich.console import Console
 from rich.progress import MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn
 
-from meltanodata import diagnosis, engine, fleet, openssh, settings
-from meltanodata.commands.here import width
-from meltanodata.doctor import Check
+from meltanodata import diagnosis, engine, fleet, openssh, settings, terminal
+from meltanodata.doctor import Check, Finding, Level
 from meltanodata.errors import UserError
 from meltanodata.instances import instances
 from meltanodata.stacks import Project
@@ -26,7 +23,7 @@ if TYPE_CHECKING:
 
     from pydantic import SecretStr
 
-    from meltanodata.doctor import Finding
+    from meltanodata.fleet import Row
     from meltanodata.instances import Instance
     from meltanodata.settings import Settings
 
@@ -36,20 +33,20 @@ _LOGS = "/var/meltano/project/.meltano/run/meltano-ui.log"
 
 def doctor(tenants: Sequence[str], stack: str | None, *, as_json: bool) -> None:
     """See `instances.doctor`."""
-    known = [
-        (own, instance)
-        for own, found in _by_stack(tenants, stack)
-        for instance in found.values()
-        if not tenants or instance.tenant in tenants
-    ]
-    stacks = {own.stack: own for own, _ in known}
+    project = Project.around(Path.cwd())
+    meant = _of_stacks(project, tenants, stack)
+    stacks = {own.stack: own for own, _ in meant}
+    missing = [row for row in _missing(project, meant) if not tenants or row.key in tenants]
+    _refuse_unknown(tenants, meant, [row.key for row in missing])
     found: dict[str, list[Finding]] = {}
-    for own in stacks.values():
-        found |= look(own, Project.around(Path.cwd()), [it for its, it in known if its is own])
+    for own, there in meant:
+        if patients := [it for it in there.values() if not tenants or it.tenant in tenants]:
+            found |= look(own, project, patients)
+    found |= {row.key: [_not_deployed(row, [own for own, _ in meant])] for row in missing}
     if as_json:
-        print(json.dumps(diagnosis.plain(found), indent=2, ensure_ascii=False))
+        print(terminal.as_json(diagnosis.plain(found), indent=2))
     else:
-        console = Console(width=width(), highlight=False)
+        console = terminal.console()
         for part in diagnosis.shown(found, {check for own in stacks.values() for check in own.unchecked}):
             console.print(part, soft_wrap=True)
     if not all(map(diagnosis.well, found.values())):
@@ -67,8 +64,8 @@ def look(own: Settings, project: Project, patients: Sequence[Instance]) -> dict[
             "ping is not on the PATH; install it, or leave that check out: pulumi config set --stack"
             f" {own.stack} --path 'meltanodata:unchecked[0]' ping"
         )
-    columns = (TextColumn("looking at {task.description}"), MofNCompleteColumn(), TimeElapsedColumn())
-    with Progress(*columns, console=Console(stderr=True), transient=True) as progress:
+    columns = (TextColumn("looking at {task.description}", markup=False), MofNCompleteColumn(), TimeElapsedColumn())
+    with Progress(*columns, console=terminal.console(err=True), transient=True) as progress:
         task = progress.add_task(own.stack, total=len(patients))
         return examination.examine([(instance, way) for instance in patients], lambda *_: progress.advance(task))
 
@@ -104,10 +101,15 @@ def logs(tenant: str, stack: str | None, *, follow: bool) -> None:
     page = f"setpriv --reuid=meltano --regid=meltano --init-groups tail -v -n {LOG_LINES}"
     if not follow:
         command = f"{page} {_LOGS}; echo; {journal}"
-        raise typer.Exit(openssh.run(instance, own.ssh_port, key, [command], stdin=subprocess.DEVNULL))
+        raise typer.Exit(openssh.run(instance, own.ssh_port, key, [command], stdin=subprocess.DEVNULL, take=_print))
     # What follows on the droplet ends when its standard input does, which is when we end, however that happens.
     command = f"{page} -F {_LOGS} & {journal} --follow & cat >/dev/null; kill $(jobs -p)"
-    openssh.run(instance, own.ssh_port, key, [command], stdin=subprocess.PIPE)
+    openssh.run(instance, own.ssh_port, key, [command], stdin=subprocess.PIPE, take=_print)
+
+
+def _print(text: str) -> None:
+    """Of a log: as text, since whoever writes to it decides what is in it."""
+    print(terminal.plain(terminal.uncoloured(text)), end="", flush=True)
 
 
 def _one(tenant: str, stack: str | None) -> tuple[Settings, Instance]:
@@ -124,21 +126,60 @@ def _by_stack(tenants: Sequence[str], stack: str | None) -> list[tuple[Settings,
         UserError: no stack has one of them.
     """
     project = Project.around(Path.cwd())
-    found: list[tuple[Settings, Mapping[str, Instance]]] = [
+    found = _of_stacks(project, tenants, stack)
+    missing = {row.key: _not_deployed(row, [own for own, _ in found]) for row in _missing(project, found)}
+    if waiting := [tenant for tenant in tenants if tenant in missing]:
+        raise UserError("\n".join(f"{it}: {missing[it].found}. {missing[it].hint}" for it in waiting))
+    _refuse_unknown(tenants, found)
+    return found
+
+
+def _of_stacks(
+    project: Project, tenants: Sequence[str], stack: str | None
+) -> list[tuple[Settings, Mapping[str, Instance]]]:
+    """The instances of the stacks that may have these tenants, or of all stacks of the fleet."""
+    return [
         (own, {it.tenant: it for it in instances(own.stack, engine.export(own.stack, project.root, show_secrets=True))})
         for own in _stacks(project, tenants, stack)
     ]
-    known = [tenant for _, own in found for tenant in own]
+
+
+def _refuse_unknown(
+    tenants: Sequence[str], found: Sequence[tuple[Settings, Mapping[str, Instance]]], others: Sequence[str] = ()
+) -> None:
+    """Nothing where each of these tenants is in a stack, or one of the others.
+
+    Raises:
+        UserError: who is not.
+    """
+    known = [*(tenant for _, own in found for tenant in own), *others]
     if missing := [tenant for tenant in tenants if tenant not in known]:
         names = listing([own.stack for own, _ in found], "and")
         raise UserError(
             "\n".join(
                 f"there is no tenant {show(tenant)} in {names}.{did_you_mean(tenant, known)} There are:"
-                f" {listing(known, 'and') if known else 'none'}"
+                f" {listing(known, 'and')}"
                 for tenant in missing
             )
         )
-    return found
+
+
+def _missing(project: Project, found: Sequence[tuple[Settings, Mapping[str, Instance]]]) -> list[Row]:
+    """The file's tenants that these stacks should have and have not; also those of whom nobody knows whose they are."""
+    stacks = [own for own, _ in found]
+    made = {tenant for _, there in found for tenant in there}
+    teams = {team.name for own in stacks for team in own.database_teams}
+    others = {team.name for own in project.fleet(stacks[0].stack) for team in own.database_teams} - teams
+    rows, _ = fleet.load(project.tenants_file(stacks[0]))
+    return [row for row in rows.rows if row.key not in made and row.options.database_team not in others]
+
+
+def _not_deployed(row: Row, stacks: Sequence[Settings]) -> Finding:
+    """About a tenant that has an entry and no instance."""
+    team = row.options.database_team
+    home = next((own.stack for own in stacks if team in {it.name for it in own.database_teams}), None)
+    hint = f"meltanodata up --stack {home}" if home else "Its entry names no team of a stack: meltanodata check"
+    return Finding(Check.SSH, Level.WRONG, "it is in tenants.yaml, and no stack has made it yet", hint)
 
 
 def _stacks(project: Project, tenants: Sequence[str], stack: str | None) -> Sequence[Settings]:

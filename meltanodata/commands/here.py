@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import sys
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from pathlib import Path
@@ -85,8 +84,3 @@ def tenants(file: Path) -> Fleet:
         ProblemsError: it is not well formed.
     """
     return read(file)[1]
-
-
-def width() -> int | None:
-    """Columns for tables: a log has no width of its own, and the usual 80 break most lines."""
-    return None if sys.stdout.isatty() else 160

@@ -7,14 +7,13 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal
 
 import typer
-from rich.console import Console
 
 from meltanodata import changes as branch
-from meltanodata import deployed, engine, guard, report, rules
+from meltanodata import deployed, engine, guard, report, rules, terminal
 from meltanodata import plan as plans
 from meltanodata.changes import Changes
 from meltanodata.commands import NOT_REVIEWED, STOPPED
-from meltanodata.commands.here import Here, tenants, width
+from meltanodata.commands.here import Here, tenants
 from meltanodata.errors import UserError
 from meltanodata.guard import Review
 from meltanodata.revisions import NONE
@@ -22,6 +21,8 @@ from meltanodata.stacks import Project
 
 if TYPE_CHECKING:
     from collections.abc import Collection, Iterable, Mapping, Sequence
+
+    from rich.console import Console
 
     from meltanodata.plan import Plan
 
@@ -50,7 +51,7 @@ def plan(
     found = review(here, raw, base, labels, exported) if judged else Review(plan=planned(here, raw, exported))
     match style:
         case "json":
-            print(found.model_dump_json(indent=1))
+            print(terminal.as_json(found.model_dump(mode="json"), indent=1))
         case "markdown":
             print(report.comment([found]), end="")
         case "table":
@@ -82,7 +83,7 @@ def _show_stacks(project: Project, stack: str | None, *, as_json: bool) -> None:
         return
     loaded = tenants(project.tenants_file(fleet_stacks[0]))
     uses = [(found.stack, rules.database_uses(loaded, [found])) for found in fleet_stacks]
-    Console(width=width()).print(report.stacks(uses))
+    terminal.console().print(report.stacks(uses))
 
 
 def review(
@@ -150,7 +151,7 @@ def judge(found: Review, reviewed_plan: Plan | None, *, begun: bool) -> None:
 
 def show(found: Review, console: Console | None = None) -> None:
     """Print a plan on the terminal."""
-    console = console or Console(width=width())
+    console = console or terminal.console()
     if found.plan.empty:
         console.print(f"{found.plan.stack}: nothing changes")
     else:

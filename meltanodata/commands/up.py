@@ -7,18 +7,19 @@ import sys
 from typing import TYPE_CHECKING, NoReturn
 
 import typer
-from rich.console import Console
 
-from meltanodata import deletions, deployed, engine, guard
+from meltanodata import deletions, deployed, engine, guard, terminal
 from meltanodata import up as killed_runs
 from meltanodata.commands import STOPPED
-from meltanodata.commands.here import Here, width
+from meltanodata.commands.here import Here
 from meltanodata.commands.plan import review, show
 from meltanodata.errors import UserError
 from meltanodata.wording import listing
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
+
+    from rich.console import Console
 
     from meltanodata.guard import Review
 
@@ -53,7 +54,7 @@ def up(stack: str, arguments: Sequence[str], labels: Sequence[str]) -> NoReturn:
     print(f"{stack}: looking at what is to be done …", file=sys.stderr, flush=True)
     plan_arguments = for_preview(arguments)
     found = review(here, engine.preview(stack, here.project.root, arguments=plan_arguments), None, labels)
-    _show(found, Console(width=width(), stderr="json" in switches(arguments)))
+    _show(found, terminal.console(err="json" in switches(arguments)))
     if found.stopped:
         for stop in found.stopped:
             advice = f" If that is meant, add --allow {stop.label}." if stop.label else ""
@@ -76,7 +77,7 @@ def _show(found: Review, console: Console) -> None:
     show(found, console)
     for stop in found.stops:
         if stop.allowed:
-            console.print(str(stop), markup=False, highlight=False, soft_wrap=True)
+            console.print(str(stop), soft_wrap=True)
 
 
 def _asks(arguments: Sequence[str]) -> bool:

@@ -9,12 +9,14 @@ from __future__ import annotations
 
 import datetime as dt
 import grp
+import itertools
 import json
 import os
 import pwd
 import re
 import stat
 import subprocess
+import tempfile
 import time
 import types
 import urllib.parse
@@ -27,12 +29,18 @@ if TYPE_CHECKING:
 PROJECT = Path("var/meltano/project")
 KEPT_LINES = 12
 """Of each log."""
+KEPT_PARTS = 10
+"""Units, and files, of which lines are kept."""
 KEPT_CHARACTERS = 300
 """Of each line."""
 LONGEST_LINE = 2000
 """Characters of a line that are read."""
 LOG_BYTES = 1 << 18
 """Read of each file, from its end."""
+SAID_BYTES = 1 << 18
+"""Read of what a command prints."""
+SECONDS = 30
+"""That a command may take."""
 FILE_BYTES = 1 << 22
 """Read of each file that may hold secrets."""
 RECENT = 24 * 3600
@@ -63,7 +71,8 @@ def main(
     failed = verify.ask(systemctl, "list-units", "--failed", "--plain", "--no-legend")
     services = {service: verify.service_state(systemctl, service) for service in verify.SERVICES}
     units = [line.split()[0] for line in failed.splitlines() if line.strip()]
-    units += [f"{service}.service" for service, finding in services.items() if finding]
+    # Ours first: of many, not all are told.
+    units = [*(f"{service}.service" for service, finding in services.items() if finding), *units]
     page = verify.page(document["host_name"], None, caddy)
     known = secrets(root, files)
     public = [document["host_name"], document["database_host"] or ""]
@@ -71,14 +80,16 @@ def main(
     def shown(lines: list[str]) -> list[str]:
         return [redact(line, known, public) for line in lines[-KEPT_LINES:]]
 
+    errors = itertools.islice(recent_errors(PROJECT / ".meltano/run", root, files), KEPT_PARTS)
     reached = database(document["reach_script"], programs)
     facts = {
         "system": verify.state(systemctl),
         "services": services,
-        "journal": {unit: shown(journal(journalctl, unit)) for unit in dict.fromkeys(units)},
+        "journal": {unit: shown(journal(journalctl, unit)) for unit in [*dict.fromkeys(units)][:KEPT_PARTS]},
         "page": page,
-        "page_log": shown(journal(journalctl, "meltano")) if page else [],
-        "errors": {name: shown(lines) for name, lines in recent_errors(PROJECT / ".meltano/run", root, files)},
+        # Of whom the finding says to look at: Caddy, where nobody answers.
+        "page_log": shown(journal(journalctl, "caddy" if "--unit caddy" in page else "meltano")) if page else [],
+        "errors": {redact(name, known): shown(lines) for name, lines in errors},
         "env": entry(PROJECT / ".env", root, files),
         "project": entry(PROJECT, root, files),
         "database": {**reached, "error": reached["error"] and shown([" ".join(reached["error"].split())])[0]},
@@ -88,9 +99,20 @@ def main(
 
 def journal(journalctl: str, unit: str) -> list[str]:
     """A unit's last words."""
-    command = [journalctl, "--unit", unit, "--lines", str(KEPT_LINES), "--no-pager", "--output", "cat"]
-    done = subprocess.run(command, check=False, capture_output=True, text=True, errors="replace")
-    return done.stdout.splitlines()
+    return said(journalctl, "--unit", unit, "--lines", str(KEPT_LINES), "--no-pager", "--output", "cat").splitlines()
+
+
+def said(*command: str, text: str = "") -> str:
+    """What a command prints, errors included; ended when it prints more than is read, or takes too long."""
+    limited = ["timeout", "--kill-after=5", str(SECONDS), *command]
+    with tempfile.TemporaryFile() as stdin:
+        stdin.write(text.encode())
+        stdin.seek(0)
+        process = subprocess.Popen(limited, stdin=stdin, stdout=subprocess.PIPE, stderr=subprocess.STDOUT)
+    with process:
+        found = process.stdout.read(SAID_BYTES) if process.stdout else b""
+        process.terminate()  # `timeout` hands it on
+    return found.decode(errors="replace")
 
 
 def entry(path: Path, root: Path, files: Any) -> dict[str, str] | None:
@@ -113,22 +135,16 @@ def database(reach_script: str, programs: Path | None) -> dict[str, Any]:
     """What reach.py says."""
     as_meltano = ["runuser", "--user", "meltano", "--", "/var/meltano/.venv/bin/python"]
     interpreter = [str(programs / "python")] if programs else as_meltano
+    *_, last = ["it said nothing", *said(*interpreter, "-", text=f"{reach_script}\n\nmain()\n").splitlines()]
     try:
-        done = subprocess.run(
-            [*interpreter, "-"],
-            check=False,
-            capture_output=True,
-            text=True,
-            input=f"{reach_script}\n\nmain()\n",
-            timeout=30,
-        )
-        found: dict[str, Any] = json.loads(done.stdout)
-    except (subprocess.SubprocessError, OSError) as error:
-        return {"address": None, "error": f"cannot be asked: {type(error).__name__}"}
-    except ValueError:
-        *_, last = ["it said nothing", *done.stderr.splitlines()]
-        return {"address": None, "error": f"cannot be asked: {last}"}
-    return found
+        found = json.loads(last)
+        address, error = found["address"], found["error"]
+        if all(isinstance(value, (str, type(None))) for value in (address, error)):
+            return {"address": address, "error": error}
+    except (ValueError, LookupError, TypeError, RecursionError):
+        pass
+    # Who may write Meltano's environment decides what is said here.
+    return {"address": None, "error": f"cannot be asked: {last}"}
 
 
 ENTRY = re.compile(r"[\[ ]*(\d{4}-\d\d-\d\d[T ]\d\d:\d\d:\d\d)")
@@ -150,8 +166,7 @@ def recent_errors(folder: Path, root: Path, files: Any) -> Iterator[tuple[str, l
         for line in text.splitlines():
             began = ENTRY.match(line)
             if began:
-                stamp = dt.datetime.fromisoformat(began[1].replace("T", " ")).replace(tzinfo=dt.UTC)
-                recent = now - stamp.timestamp() < RECENT
+                recent = now - seconds_of(began[1], now) < RECENT
             wanted = bool(ERROR.search(line)) or (wanted and not began)
             if wanted and recent and line.strip():
                 lines.append(line)
@@ -171,6 +186,14 @@ def end_of_log(path: Path, at: int, files: Any) -> str:
             return os.pread(handle, LOG_BYTES, max(0, status.st_size - LOG_BYTES)).decode(errors="replace")
     except (files.Refused, OSError):
         return ""
+
+
+def seconds_of(stamp: str, otherwise: float) -> float:
+    """Since 1970, for a stamp in a log; something else where it is no time."""
+    try:
+        return dt.datetime.fromisoformat(stamp.replace("T", " ")).replace(tzinfo=dt.timezone.utc).timestamp()  # noqa: UP017 - Python 3.8
+    except ValueError:
+        return otherwise
 
 
 PUBLIC_NAMES = ("PG_USERNAME", "PG_ADDRESS", "PG_PORT", "PG_DATABASE", "SERVER_NAME")

@@ -5,22 +5,28 @@ Every finding is said, each with what to look at; nothing that is said is a secr
 
 from __future__ import annotations
 
+import contextlib
 import hashlib
 import http.client
 import json  # noqa: F401 - the call that is put behind this text reads its argument with it
 import socket
 import ssl
 import subprocess
+import threading
 import time
 from functools import partial
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Callable, Iterator
 
 SERVICES = ("caddy", "meltano", "vsftpd")
 PARTIAL_CHAIN = 0x80000
 """OpenSSL's X509_V_FLAG_PARTIAL_CHAIN; Python names it since 3.10."""
+SILENCE, VISIT = 10, 20
+"""Seconds that a server may say nothing, and that one connection may take whatever it says."""
+BODY_BYTES = 1 << 20
+"""Read of an answer."""
 
 
 def main(document: dict[str, Any], systemctl: str = "systemctl", caddy: tuple[str, int] = ("127.0.0.1", 443)) -> None:
@@ -119,9 +125,27 @@ def ask_page(host_name: str, path: str, served: bytes, caddy: tuple[str, int]) -
         request.sock = connection
         request.request("GET", path)
         answer = request.getresponse()
-        return answer.status, answer.read()
+        return answer.status, answer.read(BODY_BYTES)
 
 
-def connect(context: ssl.SSLContext, host_name: str, caddy: tuple[str, int]) -> ssl.SSLSocket:
-    """A connection to this droplet's Caddy as a visitor of the host name has it."""
-    return context.wrap_socket(socket.create_connection(caddy, timeout=10), server_hostname=host_name)
+@contextlib.contextmanager
+def connect(context: ssl.SSLContext, host_name: str, caddy: tuple[str, int]) -> Iterator[ssl.SSLSocket]:
+    """A connection to this droplet's Caddy as a visitor of the host name has it; cut when its time is up."""
+    plain = socket.create_connection(caddy, timeout=SILENCE)
+    with context.wrap_socket(plain, server_hostname=host_name, do_handshake_on_connect=False) as connection:
+        # A byte now and then is no silence, and would be read for ever.
+        timer = threading.Timer(VISIT, cut, [connection])
+        timer.daemon = True
+        timer.start()
+        try:
+            connection.do_handshake()
+            yield connection
+        finally:
+            timer.cancel()
+
+
+def cut(connection: socket.socket) -> None:
+    """End a connection that another thread is reading from."""
+    with contextlib.suppress(OSError):
+        # Not TLS's own goodbye: the other thread is in the middle of that protocol.
+        socket.socket.shutdown(connection, socket.SHUT_RDWR)

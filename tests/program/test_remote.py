@@ -154,9 +154,12 @@ def test_nothing_is_brought_where_the_host_key_is_not_known_yet(
     ("other", "instead", "wrong"),
     [
         ({"host_key": SshServer().public_key}, None, r"has another host key, SHA256:\S+\. Ask"),
+        ({"host_key": "ssh-ed25519 AAAA"}, None, r"is pinned as 'ssh-ed25519 AAAA', which is no host key\. Ask"),
         ({"private_key": SshServer().private_key}, None, r"the stack's key is not accepted\. Ask"),
         ({}, "fail 7", r"does not take the scripts: went wrong\. Ask"),
         ({}, "quote 1", r"does not take the scripts: ValueError: wrong\. Ask"),
+        ({}, "flood", r"says more than 64 KiB when it is given the scripts\. Ask"),
+        ({}, "complain", r"says more than 64 KiB when it is given the scripts\. Ask"),
         ({}, "break", r"hangs up while it is given the scripts\. Ask"),
         ({}, "hang", r"does not take the scripts within 1 seconds\. Ask"),
     ],

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import socket
 import threading
 from dataclasses import dataclass
@@ -29,8 +30,8 @@ class SshServer:
     """Serves in a thread of its own, as a context manager.
 
     Commands: `cat` prints its input, `env NAME` a variable, `print TEXT` the text, `fail STATUS` prints to stdout and
-    stderr and exits, `quote STATUS` too, with its input as a traceback would have it, `hang` never ends, `break` breaks
-    the connection off.
+    stderr and exits, `quote STATUS` too, with its input as a traceback would have it, `hang` never ends, `flood` and
+    `complain` print without end, to stdout and stderr, `break` breaks the connection off.
     """
 
     def __init__(self) -> None:
@@ -99,6 +100,12 @@ class SshServer:
             name, _, argument = (self.instead or command).partition(" ")
             if name == "hang":
                 await asyncio.Event().wait()
+            elif name in {"flood", "complain"}:
+                stream = process.stdout if name == "flood" else process.stderr
+                with contextlib.suppress(asyncssh.Error, OSError):
+                    while True:
+                        stream.write("[" * (1 << 16))
+                        await stream.drain()
             elif name == "break":
                 process.channel.get_connection().abort()
                 return

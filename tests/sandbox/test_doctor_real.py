@@ -114,6 +114,8 @@ def test_what_is_wrong_on_a_droplet(operator: Operator, world: World) -> None:
     assert found["logs"]["log"] == [log.replace(password, "[hidden]").replace(instance.password, "[hidden]")]
     assert "500 OOPS: vsftpd: refusing to run with writable root" in found["ftp"]["found"]
     assert found["page"]["found"].startswith(f"https://{instance.host} does not answer")
+    assert found["page"]["log"] == []
+    assert "Caddy is down" in found["page"]["hint"]
     shown = operator.run("doctor", TENANT, code=1)
     assert not {password, instance.password} & set(re.split(r"\W", shown.stdout + shown.stderr))
     for check in ("system", "env", "ftp"):
@@ -139,6 +141,7 @@ def test_a_page_that_fails_and_a_service_that_cannot_start(operator: Operator) -
     operator.ssh(TENANT, f"chmod 000 {PROJECT_THERE}/ui.cfg; systemctl restart meltano")
     found = eventually(lambda: it if "page" in (it := operator.doctor(TENANT)) else None)
     assert found["page"]["found"].endswith("answers 502")
+    assert f"--replace '**::{TENANT}-files'" in found["page"]["hint"]
     eventually(
         lambda: any(
             "Permission denied: '/var/meltano/project/ui.cfg'" in line
@@ -213,7 +216,7 @@ def test_a_host_key_that_has_changed(operator: Operator) -> None:
     assert re.match(r"another host key: SHA256:\S+, pinned is SHA256:\S+", ssh["found"])
     assert "do not sign in" in ssh["hint"]
     refused = operator.run("ssh", TENANT, "--", "true", code=255)
-    assert "Host key verification failed" in refused.stderr
+    assert refused.stderr.endswith(f"What to do: meltanodata doctor {TENANT} --stack sandbox\n")
     operator.follow(ssh["hint"])
     operator.soon_well(TENANT)
 

@@ -2,15 +2,20 @@
 
 from __future__ import annotations
 
+import contextlib
 import json
 import threading
 from collections import Counter
 from dataclasses import dataclass, field
+from datetime import UTC
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from typing import TYPE_CHECKING, Any
 from urllib.parse import parse_qsl, urlsplit
 
 import pytest
+from hypothesis import HealthCheck, given
+from hypothesis import settings as settings_of_hypothesis
+from hypothesis import strategies as st
 from pydantic import SecretStr
 
 from meltanodata import accounts
@@ -54,6 +59,8 @@ class DigitalOcean:
     names: dict[str, str] = field(default_factory=dict)
     """What teams are called that are called otherwise than in the settings."""
     per_page: int = 200
+    shifts: dict[str, list[int]] = field(default_factory=dict)
+    """By path: for each page asked for in turn, how many objects come in front of the list before it."""
     url: str = ""
 
     def answer(self, method: str, target: str, token: str) -> tuple[int, dict[str, str], bytes]:
@@ -73,14 +80,22 @@ class DigitalOcean:
         if path == "/v2/databases/options":
             return 200, {}, json.dumps({"options": {"pg": PG, "redis": {}}}).encode()
         keys = {"/v2/account/keys": "ssh_keys", "/v2/domains/meltanodata.com/records": "domain_records"}
+        if self.shifts.get(path):
+            self._shift(team, path, self.shifts[path].pop(0))
         items = self.lists.get((team, path), [])
         page = int(query["page"])
-        body: dict[str, Any] = {
-            keys.get(path, path.rsplit("/", 1)[1]): items[(page - 1) * self.per_page :][: self.per_page]
-        }
+        key = keys.get(path, path.rsplit("/", 1)[1])
+        body: dict[str, Any] = {key: items[(page - 1) * self.per_page :][: self.per_page]}
+        if key != "databases":
+            body["meta"] = {"total": len(items)}
         if page * self.per_page < len(items):
             body["links"] = {"pages": {"next": f"http://elsewhere.invalid/v2?page={page + 1}"}}
         return 200, {}, json.dumps(body).encode()
+
+    def _shift(self, team: str, path: str, by: int) -> None:
+        items = self.lists[team, path]
+        new = [droplet(100 + len(items) + number, name=f"new-{number}") for number in range(by)]
+        self.lists[team, path] = [*new, *items] if by >= 0 else items[-by:]
 
 
 @pytest.fixture
@@ -196,6 +211,153 @@ def test_all_pages_are_read_and_the_token_goes_nowhere_else(digitalocean: Digita
     digitalocean.lists = {(HOME, "/v2/droplets"): [droplet(number) for number in range(5)]}
     assert [it.id for it in read(digitalocean).droplets] == [0, 1, 2, 3, 4]
     assert digitalocean.asked[HOME, "/v2/droplets"] == 3
+
+
+def test_an_object_that_stands_on_two_pages_is_one(digitalocean: DigitalOcean) -> None:
+    """Somebody makes a droplet while the list is read: what was last on a page is first on the next one."""
+    digitalocean.per_page = 2
+    digitalocean.lists = {(HOME, "/v2/droplets"): [droplet(number) for number in range(1, 5)]}
+    digitalocean.shifts = {"/v2/droplets": [0, 1]}
+    assert sorted(it.id for it in read(digitalocean).droplets) == [1, 2, 3, 4, 104]
+    # The first reading ended with another total than it had begun with.
+    assert digitalocean.asked[HOME, "/v2/droplets"] == 3 + 3
+
+
+def test_two_of_one_name_are_two(digitalocean: DigitalOcean) -> None:
+    digitalocean.per_page = 1
+    digitalocean.lists = {(HOME, "/v2/droplets"): [droplet(1), droplet(2)]}
+    assert [(it.id, it.name) for it in read(digitalocean).droplets] == [
+        (1, "acme.meltanodata.com"),
+        (2, "acme.meltanodata.com"),
+    ]
+
+
+def test_an_object_that_no_page_shows_is_missed_and_the_list_read_again(digitalocean: DigitalOcean) -> None:
+    """Somebody destroys one of the first page while the list is read: the first of the second page moves up to it."""
+    digitalocean.per_page = 2
+    digitalocean.lists = {(HOME, "/v2/droplets"): [droplet(number) for number in range(1, 6)]}
+    digitalocean.shifts = {"/v2/droplets": [0, -1]}
+    assert [it.id for it in read(digitalocean).droplets] == [2, 3, 4, 5]
+
+
+@pytest.mark.parametrize("shift", [1, -1])
+def test_a_list_that_never_stands_still_is_not_half_read(digitalocean: DigitalOcean, shift: int) -> None:
+    digitalocean.per_page = 2
+    digitalocean.lists = {(HOME, "/v2/droplets"): [droplet(number) for number in range(1, 40)]}
+    digitalocean.shifts = {"/v2/droplets": [shift] * 999}
+    assert refused(digitalocean) == (
+        f"{HOME}: the list /v2/droplets changes while it is read, 3 times over. Run it again"
+    )
+
+
+def test_a_total_of_more_than_was_asked_for_is_believed_once_the_list_stands_still(digitalocean: DigitalOcean) -> None:
+    path = "/v2/domains/meltanodata.com/records"
+    body = {"domain_records": [{"id": 9, "name": "acme", "data": "203.0.113.7"}], "meta": {"total": 40}}
+    digitalocean.faults[HOME, path] = [(200, {}, json.dumps(body).encode())] * 2
+    assert [it.id for it in read(digitalocean).records] == [9]
+
+
+@pytest.mark.parametrize("items", [[], [droplet()]], ids=["empty", "the same for ever"])
+def test_pages_without_end_have_one(digitalocean: DigitalOcean, items: list[Any]) -> None:
+    body = {"droplets": items, "links": {"pages": {"next": "x"}}, "meta": {"total": 7}}
+    digitalocean.faults[HOME, "/v2/droplets"] = [(200, {}, json.dumps(body).encode())] * 99
+    assert "changes while it is read" in refused(digitalocean)
+    assert digitalocean.asked[HOME, "/v2/droplets"] <= 6
+
+
+@pytest.mark.parametrize("status", [520, 521, 524, 530, 501])
+def test_what_a_network_before_digitalocean_answers_passes(digitalocean: DigitalOcean, status: int) -> None:
+    digitalocean.faults[HOME, "/v2/droplets"] = [(status, {}, b"<html>")] * 2
+    read(digitalocean)
+    digitalocean.faults[HOME, "/v2/droplets"] = [(status, {}, b"<html>")] * 9
+    assert f"GET /v2/droplets is answered with {status}. Run it again" in refused(digitalocean)
+
+
+def answered(digitalocean: DigitalOcean, team: str, path: str, body: object) -> Accounts:
+    digitalocean.faults[team, path] = [(200, {}, json.dumps(body).encode())]
+    return read(digitalocean)
+
+
+@pytest.mark.parametrize(
+    "networks",
+    [
+        {},
+        None,
+        {"v4": None},
+        {"v6": []},
+        {"v4": [{"type": "public"}]},
+        {"v4": [{"type": "public", "ip_address": None}]},
+    ],
+)
+def test_a_droplet_that_has_no_network_yet_has_no_address(digitalocean: DigitalOcean, networks: object) -> None:
+    digitalocean.lists = {(HOME, "/v2/droplets"): [droplet(networks=networks)]}
+    (found,) = read(digitalocean).droplets
+    assert (found.id, found.address) == (7, None)
+
+
+def test_somebody_elses_odd_droplet_holds_up_nobody(digitalocean: DigitalOcean) -> None:
+    odd = {"id": 5, "name": "odd", "region": None, "size_slug": None, "disk": None, "status": None}
+    digitalocean.lists = {(HOME, "/v2/droplets"): [odd, droplet()]}
+    assert read(digitalocean).droplets == (
+        Droplet(5, "odd", "", "", "", 0),
+        Droplet(7, "acme.meltanodata.com", "active", "nyc3", "s-2vcpu-2gb", 60, "203.0.113.7"),
+    )
+
+
+def test_an_empty_list_may_be_null(digitalocean: DigitalOcean) -> None:
+    assert answered(digitalocean, HOME, "/v2/droplets", {"droplets": None, "meta": {"total": 0}}).droplets == ()
+    assert answered(digitalocean, TEAM_1, "/v2/databases", {"databases": None}).clusters == ()
+
+
+def test_null_is_no_empty_list_where_there_is_something(digitalocean: DigitalOcean) -> None:
+    digitalocean.faults[HOME, "/v2/droplets"] = [(200, {}, b'{"droplets": null, "meta": {"total": 3}}')]
+    assert "the answer to GET /v2/droplets is not as expected" in refused(digitalocean)
+
+
+def test_lists_within_objects_may_be_null(digitalocean: DigitalOcean) -> None:
+    sizes = [{"slug": "s-1", "available": True, "regions": None, "disk": 25}]
+    assert answered(digitalocean, HOME, "/v2/sizes", {"sizes": sizes}).droplet_sizes == {
+        "s-1": DropletSize(frozenset(), 25)
+    }
+    snapshot = {"id": 1, "name": "x", "regions": None, "created_at": None, "min_disk_size": None}
+    (found,) = answered(digitalocean, HOME, "/v2/snapshots", {"snapshots": [snapshot]}).snapshots
+    assert (found.regions, found.min_disk, found.created_at.tzinfo) == (frozenset(), 0, UTC)
+
+
+def test_several_layouts_of_one_node_are_offered_together(digitalocean: DigitalOcean) -> None:
+    layouts = [*LAYOUTS, {"num_nodes": 1, "sizes": ["gd-2vcpu-8gb"]}]
+    body = {"options": {"pg": {**PG, "layouts": layouts}}}
+    found = answered(digitalocean, TEAM_1, "/v2/databases/options", body)
+    assert found.database.sizes == {"db-s-1vcpu-1gb", "gd-2vcpu-8gb"}
+
+
+JSON = st.recursive(
+    st.none() | st.booleans() | st.integers() | st.floats(allow_nan=False) | st.text(max_size=5),
+    lambda inner: st.lists(inner, max_size=3) | st.dictionaries(st.text(max_size=5), inner, max_size=3),
+    max_leaves=5,
+)
+
+
+@settings_of_hypothesis(max_examples=60, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@given(
+    place=st.sampled_from(["/v2/droplets", "/v2/databases", "/v2/snapshots", "/v2/sizes", "/v2/projects"]),
+    key=st.sampled_from(
+        ["id", "name", "status", "region", "networks", "size", "version", "engine", "regions", "slug", "disk"]
+    ),
+    value=JSON,
+    answer=JSON,
+)
+def test_any_answer_is_taken_or_told_and_never_a_traceback(
+    digitalocean: DigitalOcean, place: str, key: str, value: object, answer: object
+) -> None:
+    team = TEAM_1 if place == "/v2/databases" else HOME
+    right = {**droplet(), **database(), "id": 7, "slug": "s-1", "regions": ["nyc3"], "available": True}
+    items = [{**right, key: value}, {k: v for k, v in right.items() if k != key}]
+    for body in (answer, {place.rsplit("/", 1)[1]: answer}, {place.rsplit("/", 1)[1]: items}):
+        digitalocean.faults[team, place] = [(200, {}, json.dumps(body).encode())] * 3
+        with contextlib.suppress(UserError):
+            read(digitalocean)
+        digitalocean.faults.clear()
 
 
 def test_a_token_that_netrc_has_for_the_host_is_not_used(

@@ -1,11 +1,10 @@
 from __future__ import annotations
 
+import contextlib
 import io
 import json
 
-from rich.console import Console
-
-from meltanodata import diagnosis
+from meltanodata import diagnosis, terminal
 from meltanodata.doctor import Check, Finding, Level
 
 OK = Finding(Check.PING, Level.OK, "203.0.113.7 answers")
@@ -14,9 +13,9 @@ WRONG = Finding(Check.SYSTEM, Level.WRONG, "caddy.service is failed", "Start it:
 
 
 def text(*args: object) -> str:
-    file = io.StringIO()
-    for part in diagnosis.shown(*args):  # type: ignore[arg-type]  # handed on
-        Console(file=file, width=100).print(part, soft_wrap=True)
+    with contextlib.redirect_stdout(io.StringIO()) as file:
+        for part in diagnosis.shown(*args):  # type: ignore[arg-type]  # handed on
+            terminal.console().print(part, soft_wrap=True)
     return file.getvalue()
 
 

@@ -298,6 +298,25 @@ def test_a_page_that_does_not_work() -> None:
     assert found.log == ("Permission denied",)
 
 
+@pytest.mark.parametrize(
+    "line", ["[Errno 13] Permission denied: '/var/meltano/project/ui.cfg'", "worker failed to boot"]
+)
+def test_a_page_that_a_file_may_stop_names_what_writes_the_files_again(line: str) -> None:
+    found = only(findings(visit=Visit(PAGE, None, SERVED), facts=facts(page=PAGE, page_log=[line])))
+    assert "meltanodata up --stack prod --replace '**::acme-files'" in found.hint
+    assert found.hint.startswith("A file cannot be read") == ("Errno 13" in line)
+
+
+def test_a_page_without_caddy_points_to_caddy_and_shows_nothing_of_meltanos() -> None:
+    down = "https://acme.meltanodata.com does not answer (Connection refused). Look at: journalctl --unit caddy"
+    services = {**FACTS["services"], "caddy": "caddy.service is failed, not active. Look at: journalctl"}
+    sick = facts(services=services, page=down, page_log=["a line"], journal={"caddy.service": ["its line"]})
+    system, page = (it for it in findings(visit=Visit(down, None, None), facts=sick) if it.level is Level.WRONG)
+    assert system.log == ("its line",)
+    assert (page.check, page.log) == (Check.PAGE, ())
+    assert page.hint == "Caddy is down, see system above. Start it: meltanodata ssh acme -- systemctl restart caddy"
+
+
 def test_a_page_that_works_from_inside_only() -> None:
     assert "On the droplet itself it answers" in only(findings(visit=Visit(PAGE, None, None))).hint
 

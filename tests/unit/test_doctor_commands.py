@@ -21,7 +21,7 @@ from tests.unit.test_commands import SETTINGS
 from tests.unit.test_instances import component, part, state
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Sequence
+    from collections.abc import Callable, Iterable, Sequence
     from pathlib import Path
 
     from typer.testing import Result
@@ -72,8 +72,20 @@ class World:
         self.looks.append(list(found))
         return found
 
-    def run(self, instance: Instance, _: int, __: SecretStr, command: Sequence[str], **___: object) -> int:
+    def run(
+        self,
+        instance: Instance,
+        _: int,
+        __: SecretStr,
+        command: Sequence[str],
+        *,
+        take: Callable[[str], None] | None = None,
+        **___: object,
+    ) -> int:
         self.ssh.append((instance.tenant, command))
+        if take:
+            take("\x1b[32m[info]\x1b[0m \x1b]0;title\x07\n")
+            take("::error::x\n")
         return 7
 
 
@@ -100,10 +112,44 @@ def run(*arguments: str) -> Result:
 
 
 def test_all_tenants_of_all_stacks(world: World) -> None:
+    world.states["prod"].append("new")
     done = run("doctor")
     assert done.exit_code == 0, done.output
-    assert world.looks == [["acme", "gone"], ["bolt"]]
-    assert "3 of 3 tenants are well" in done.output
+    assert world.looks == [["acme", "gone", "new"], ["bolt"]]
+    assert "4 of 4 tenants are well" in done.output
+
+
+@pytest.mark.usefixtures("world")
+def test_who_is_in_the_file_and_was_never_deployed_is_told() -> None:
+    done = run("doctor")
+    assert done.exit_code == 1
+    assert "it is in tenants.yaml, and no stack has made it yet" in done.output
+    assert "new, ssh: meltanodata up --stack prod\n" in done.output
+    assert "3 of 4 tenants are well" in done.output
+
+
+@pytest.mark.parametrize("arguments", [["new"], ["--stack", "prod", "new"]])
+def test_asked_for_by_name_too(world: World, arguments: list[str]) -> None:
+    done = run("doctor", *arguments)
+    assert done.exit_code == 1
+    assert world.looks == []
+    assert "0 of 1 tenants are well" in done.output
+    assert "new, ssh: meltanodata up --stack prod\n" in done.output
+    assert json.loads(run("doctor", "new", "--json").stdout)["new"]["well"] is False
+
+
+def test_before_the_first_deployment_nobody_is_well(world: World) -> None:
+    world.states = {"prod": [], "prod-2": []}
+    done = run("doctor")
+    assert done.exit_code == 1
+    assert "0 of 3 tenants are well" in done.output
+    assert "bolt, ssh: meltanodata up --stack prod-2\n" in done.output
+
+
+def test_an_entry_without_a_stack_is_told_too(world: World) -> None:
+    with (world.folder / "tenants.yaml").open("a") as file:
+        file.write("lost:\n  database_team: MeltanoData DBs 7\n")
+    assert "lost, ssh: Its entry names no team of a stack: meltanodata check" in run("doctor").output
 
 
 def test_one_stack(world: World) -> None:
@@ -123,18 +169,33 @@ def test_one_that_is_not_in_the_file_any_more_is_still_somewhere(world: World) -
 
 def test_json_is_all_that_is_printed(world: World) -> None:
     world.sick = {"bolt": [1]}
+    world.states["prod"].append("new")
     done = run("doctor", "--json")
     assert done.exit_code == 1
     found = json.loads(done.stdout)
-    assert {tenant: it["well"] for tenant, it in found.items()} == {"acme": True, "gone": True, "bolt": False}
+    assert {tenant: it["well"] for tenant, it in found.items()} == {
+        "acme": True,
+        "gone": True,
+        "new": True,
+        "bolt": False,
+    }
 
 
-@pytest.mark.parametrize("name", ["bold", "new"])
-def test_nobody_of_that_name(world: World, name: str) -> None:
-    done = run("doctor", name)
+@pytest.mark.parametrize("command", ["doctor", "ssh", "logs"])
+def test_nobody_of_that_name(world: World, command: str) -> None:
+    done = run(command, "bold")
     assert done.exit_code == 1
-    assert f"there is no tenant '{name}' in prod" in str(done.exception)
-    assert world.looks == []
+    assert "there is no tenant 'bold' in prod and prod-2. Did you mean 'bolt'?" in str(done.exception)
+    assert (world.looks, world.ssh) == ([], [])
+
+
+@pytest.mark.parametrize("command", ["ssh", "logs"])
+def test_nobody_signs_in_to_who_was_never_deployed(world: World, command: str) -> None:
+    done = run(command, "new")
+    assert str(done.exception) == (
+        "new: it is in tenants.yaml, and no stack has made it yet. meltanodata up --stack prod"
+    )
+    assert world.ssh == []
 
 
 def test_without_ping_it_says_so(world: World, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -154,6 +215,12 @@ def test_logs(world: World) -> None:
     (_, (once,)), (_, (forever,)) = world.ssh
     assert "--follow" not in once
     assert "--follow" in forever
+
+
+def test_a_log_is_text(world: World, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("GITHUB_ACTIONS", "true")
+    assert run("logs", "acme").stdout == "[info] \\x1b]0;title\\x07\n\\::error::x\n"
+    assert world.ssh[0][0] == "acme"
 
 
 def test_a_deployment_believes_what_it_sees_twice(world: World) -> None:

@@ -154,6 +154,64 @@ def test_a_database_that_cannot_be_asked(
     assert facts(root, programs, capsys)["database"] == {"address": None, "error": said}
 
 
+@pytest.mark.parametrize(
+    "answer",
+    ["[]", "{}", "null", '"x"', '{"address": 5, "error": null}', '{"address": null, "error": []}', "[" * 99_999],
+)
+def test_whoever_writes_meltanos_python_decides_only_about_his_own_row(
+    root: Path, programs: Path, capsys: pytest.CaptureFixture[str], answer: str
+) -> None:
+    (programs / "answer").write_text(answer)
+    (programs / "python").write_text(f"#!/bin/sh\ncat >/dev/null; cat {programs}/answer\n")
+    found = facts(root, programs, capsys)["database"]
+    assert found["address"] is None
+    assert found["error"].startswith("cannot be asked: ")
+    assert len(found["error"]) <= doctor.KEPT_CHARACTERS
+
+
+@pytest.mark.parametrize("program", ["python", "journalctl"])
+def test_a_program_that_prints_without_end_is_ended(
+    root: Path, programs: Path, capsys: pytest.CaptureFixture[str], program: str
+) -> None:
+    (programs / "failed").write_text("caddy.service loaded failed failed x\n")
+    (programs / program).write_text("#!/bin/sh\nexec yes 'words of no end'\n")
+    found = facts(root, programs, capsys)
+    assert len(json.dumps(found)) < 20_000
+    assert found["services"]["caddy"]
+
+
+def test_of_many_units_and_files_ours_and_the_first_are_told(
+    root: Path, programs: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    names = [*(f"unit-{number}.service" for number in range(40)), "vsftpd.service"]
+    (programs / "failed").write_text("".join(f"{name} loaded failed failed x\n" for name in names))
+    for number in range(40):
+        (root / doctor.PROJECT / f".meltano/run/{number:02}.log").write_text("[ERROR] boom\n")
+    found = facts(root, programs, capsys)
+    assert list(found["journal"]) == ["vsftpd.service", *names[: doctor.KEPT_PARTS - 1]]
+    assert len(found["errors"]) == doctor.KEPT_PARTS
+
+
+def test_a_stamp_that_is_no_time_is_taken_for_now(
+    root: Path, programs: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    (root / doctor.PROJECT / ".meltano/run/x.log").write_text("2026-99-99 99:99:99 [ERROR] boom\n")
+    assert list(facts(root, programs, capsys)["errors"]) == ["x.log"]
+
+
+def test_of_a_caddy_that_is_down_its_own_lines_are_told(
+    root: Path, programs: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    (programs / "caddy").write_text("Caddyfile:1 - Error during parsing\n")
+    (programs / "meltano").write_text("all is fine\n")
+    document = {"host_name": HOST, "database_host": DATABASE}
+    document |= {f"{name}_script": files.script(name) for name in ("verify", "write_files", "reach")}
+    doctor.main(document, root, programs, ("127.0.0.1", 1))
+    found = json.loads(capsys.readouterr().out)
+    assert "does not answer" in found["page"]
+    assert found["page_log"] == ["Caddyfile:1 - Error during parsing"]
+
+
 def test_secrets_are_what_the_instances_files_hide(root: Path) -> None:
     found = doctor.secrets(root, write_files)
     assert {PASSWORD, SALT, "tulips", "roses # x"} <= set(found)

@@ -96,6 +96,27 @@ def test_what_exists_needs_nothing_but_a_snapshot() -> None:
 
 
 @pytest.mark.parametrize(
+    ("existing", "said"),
+    [
+        (Existing(droplet(region=""), None, cluster()), "the region of its droplet 7"),
+        (Existing(droplet(region="", size=""), None, cluster()), "the region and size of its droplet 7"),
+        (Existing(droplet(), None, cluster(version="")), "the version of its database c0ffee"),
+    ],
+)
+def test_without_what_digitalocean_should_say_nobody_is_told_to_rebuild(existing: Existing, said: str) -> None:
+    assert problems(existing, region="fra1", database_version="15", states_database_version=True) == [
+        f"acme: DigitalOcean does not say {said}. Wait a minute, and run it again"
+    ]
+
+
+def test_what_nobody_offers_is_said_as_that() -> None:
+    nothing = {"droplet_sizes": {}, "database": DatabaseOffer((), frozenset(), frozenset())}
+    said = problems(None, nothing)
+    assert "acme: droplets cannot be had in region nyc3; they can in none" in said
+    assert any("DigitalOcean has none" in problem for problem in said)
+
+
+@pytest.mark.parametrize(
     ("stated", "has", "status", "upgraded"),
     [
         ("16", "15", "online", True),

@@ -1,0 +1,126 @@
+"""PEM as people have it and as Go's programs, Caddy among them, read it. Pure.
+
+Go skips a block that is not written exactly as it wants it, without a word; Caddy then serves less than was given to
+it, or does not start. So a text is read as generously as it can be understood, and as strictly as Go does
+(https://pkg.go.dev/encoding/pem#Decode); where the two differ, it is written anew.
+"""
+
+from __future__ import annotations
+
+import base64
+import binascii
+import re
+import textwrap
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable, Iterator
+
+
+@dataclass(frozen=True)
+class Block:
+    """What stands between two lines of dashes."""
+
+    label: str
+    """Such as `CERTIFICATE`."""
+    der: bytes
+
+    def __str__(self) -> str:
+        """As everybody reads it; ends with a line break."""
+        lines = textwrap.wrap(base64.b64encode(self.der).decode(), 64)
+        return "\n".join([f"-----BEGIN {self.label}-----", *lines, f"-----END {self.label}-----", ""])
+
+
+class Damaged(ValueError):  # noqa: N818 - says what it is
+    """A block that cannot be understood; the message says which, and quotes nothing."""
+
+
+_INVISIBLE = re.compile("[\ufeff\u200b-\u200d\u2060]")
+"""Byte order marks, and what word processors leave."""
+_HEADERS = re.compile(r"\A\n(?:[^\n:]*:[^\n]*\n)*")
+_BLOCK = re.compile(r"-----BEGIN ([A-Z0-9 ]+)-----(.*?)-----END \1-----", re.DOTALL)
+
+
+def blocks(text: str) -> list[Block]:
+    """Everything in a text, however it is laid out, in its order.
+
+    Forgiven are byte order marks, any white space (indentation, blanks, none between two blocks), any kind of line
+    break, also one written as `\\n`, and whatever stands around the blocks. Headers are skipped.
+
+    Raises:
+        Damaged: a block is cut off, or holds something else than base64.
+    """
+    # One kind of space within a line; line breaks stay, since headers end with them.
+    tidy = re.sub(r"[^\S\n]", " ", re.sub(r"\r\n?|[\x0b\x0c\x1c-\x1e\x85\u2028\u2029]|\\r|\\n", "\n", text))
+    tidy = re.sub(r"(-----(?:BEGIN|END)) +", r"\1 ", _INVISIBLE.sub("", tidy))
+    tidy = re.sub(r" *-----(?=\s|-----|$)", "-----", tidy)
+    found = []
+    for number, block in enumerate(_BLOCK.finditer(tidy), 1):
+        body = _HEADERS.sub("", block[2])
+        der = _decoded("".join(body.split()).encode(errors="replace"))
+        if not der:
+            raise Damaged(f"block {number} ({block[1].strip()}) is damaged")
+        found.append(Block(block[1].strip(), der))
+    if re.search(r"-----(BEGIN|END) ", _BLOCK.sub("", tidy)):
+        raise Damaged(f"a block is cut off, beside {len(found)} that {'is' if len(found) == 1 else 'are'} whole")
+    return found
+
+
+def as_go_has_it(text: str) -> list[Block]:
+    """What Go's reader finds in a text, in its order: nothing else, and without a word about it."""
+    return list(_decode(text.encode(errors="surrogateescape")))
+
+
+def written(found: Iterable[Block]) -> str:
+    """Blocks as everybody reads them."""
+    return "".join(map(str, found))
+
+
+_BEGIN = re.compile(rb"^-----BEGIN ", re.MULTILINE)
+
+
+def _decode(data: bytes) -> Iterator[Block]:
+    """Go's rules: a block begins and ends with a line of its own from the first column; see `as_go_has_it`."""
+    at = 0
+    while begin := _BEGIN.search(data, at):
+        title, at = _line(data, begin.end())
+        if not title.endswith(b"-----"):
+            continue
+        label = title.removesuffix(b"-----")
+        body = at
+        headers = False
+        while body < len(data) and b":" in (line := _line(data, body))[0]:
+            headers, body = True, line[1]
+        if body >= len(data):
+            return
+        at = body
+        if not headers and data.startswith(b"-----END ", body):
+            end, trailer = body, body + len(b"-----END ")
+        else:
+            end = data.find(b"\n-----END ", body)
+            trailer = end + len(b"\n-----END ")
+        if end < 0 or not data.startswith(title, trailer):
+            continue
+        rest, after = _line(data, trailer + len(title))
+        der = _decoded(data[body:end].translate(None, b" \t\r\n"))
+        if rest or der is None:
+            continue
+        yield Block(label.decode(errors="replace"), der)
+        at = after
+
+
+def _line(data: bytes, at: int) -> tuple[bytes, int]:
+    """A line without its break and what is blank before that, and where the next one begins."""
+    end = data.find(b"\n", at)
+    if end < 0:
+        return data[at:].rstrip(b" \t"), len(data)
+    return data[at:end].removesuffix(b"\r").rstrip(b" \t"), end + 1
+
+
+def _decoded(encoded: bytes) -> bytes | None:
+    """Base64 with its padding, and nothing but it."""
+    try:
+        return None if len(encoded) % 4 else base64.b64decode(encoded, validate=True)
+    except binascii.Error:
+        return None
