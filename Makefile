@@ -19,6 +19,7 @@ check: setup ## lint, types, the schema's freshness, the fleet file, the workflo
 	$(BIN)/ruff check .
 	$(BIN)/ruff format --check .
 	$(BIN)/mypy
+	$(BIN)/lint-imports --no-cache --no-logo
 	$(BIN)/meltanodata schema --check
 	$(BIN)/meltanodata check
 	$(BIN)/zizmor --offline --quiet .github

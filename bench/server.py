@@ -15,8 +15,8 @@ from typing import get_args
 
 from bench.droplets import AnswersAnsible
 from bench.fleets import MOST, TEAM_SIZE, TEAMS
-from meltanodata import settings as stack_settings
-from meltanodata.settings import DatabaseTeam, Settings
+from meltanodata.config import settings as stack_settings
+from meltanodata.config.settings import DatabaseTeam, Settings
 from sandbox.home import Home
 from sandbox.running import PluginKind
 from sandbox.server import STACK, Modes, sandbox

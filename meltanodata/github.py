@@ -5,9 +5,12 @@ https://docs.github.com/en/rest, version 2022-11-28. Another CI does without: ev
 
 from __future__ import annotations
 
+import io
 import os
 import sys
 import time
+import zipfile
+import zlib
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from http import HTTPStatus
@@ -16,7 +19,6 @@ from typing import TYPE_CHECKING, Any, TypeVar
 import requests
 from pydantic import AwareDatetime, BaseModel, ConfigDict, TypeAdapter, ValidationError
 
-from meltanodata import artifact
 from meltanodata.errors import UserError
 
 if TYPE_CHECKING:
@@ -46,6 +48,8 @@ _HINTS: dict[int, str] = {
 }
 _LARGEST = 32 * 1024 * 1024
 """Bytes of an answer."""
+LARGEST_ARTIFACT = 16 * 1024 * 1024
+"""Bytes of a plan, packed or not; one that makes 500 tenants at once has 4 million."""
 
 
 @dataclass(frozen=True)
@@ -302,10 +306,10 @@ class GitHub:
         return [it for it in found if it.name == name]
 
     def _unpacked(self, found: _Artifact) -> bytes:
-        if found.size_in_bytes > artifact.LARGEST:
-            raise UserError(f"the artifact {found.name} has more than {artifact.LARGEST} bytes")
+        if found.size_in_bytes > LARGEST_ARTIFACT:
+            raise UserError(f"the artifact {found.name} has more than {LARGEST_ARTIFACT} bytes")
         packed = self._ask("GET", f"/actions/artifacts/{found.id}/zip").content
-        return artifact.unpacked(packed, f"{found.name}.json")
+        return unpacked(packed, f"{found.name}.json")
 
     def _write(
         self,
@@ -470,3 +474,29 @@ def _limit(answer: requests.Response, now: float) -> float | None:
         return max(1.0, float(reset) - now) if reset.isdecimal() else _UNSAID
     secondary = "secondary rate limit" in answer.text.lower()
     return _UNSAID if secondary or answer.status_code == HTTPStatus.TOO_MANY_REQUESTS else None
+
+
+def unpacked(archive: bytes, name: str) -> bytes:
+    """The one file of an artifact, as GitHub packs it.
+
+    Args:
+        archive: a zip file.
+        name: what its file has to be called.
+
+    Raises:
+        UserError: it is too large, no zip file, or holds anything else.
+    """
+    if len(archive) > LARGEST_ARTIFACT:
+        raise UserError(f"the artifact of {name} has more than {LARGEST_ARTIFACT} bytes")
+    try:
+        with zipfile.ZipFile(io.BytesIO(archive)) as packed:
+            if packed.namelist() != [name]:
+                raise UserError(f"the artifact holds other files than {name}")
+            with packed.open(name) as file:
+                # What the archive says of the size is its maker's word: count.
+                content = file.read(LARGEST_ARTIFACT + 1)
+    except (zipfile.BadZipFile, zlib.error, EOFError, NotImplementedError, RuntimeError, ValueError, OSError) as error:
+        raise UserError(f"the artifact of {name} cannot be unpacked: {type(error).__name__}") from None
+    if len(content) > LARGEST_ARTIFACT:
+        raise UserError(f"{name} has more than {LARGEST_ARTIFACT} bytes")
+    return content

@@ -23,7 +23,7 @@ from typing import TYPE_CHECKING, get_args
 import uvicorn
 from uvicorn.protocols.http.h11_impl import H11Protocol
 
-from meltanodata import settings as stack_settings
+from meltanodata.config import settings as stack_settings
 from meltanodata.errors import UserError
 from sandbox.api import databases, domains, droplets, images, seeds
 from sandbox.api.app import create_app
@@ -48,7 +48,7 @@ if TYPE_CHECKING:
 
     from starlette.types import ASGIApp
 
-    from meltanodata.settings import Settings
+    from meltanodata.config.settings import Settings
     from sandbox.droplets.light import Manner
 
 log = logging.getLogger(__name__)

@@ -7,12 +7,12 @@ from typing import TYPE_CHECKING, Any
 
 import yaml
 
-from meltanodata import document, fleet
-from meltanodata.settings import Settings
+from meltanodata.config import document, fleet
+from meltanodata.config.settings import Settings
 
 if TYPE_CHECKING:
+    from meltanodata.config.fleet import Fleet, Tenant
     from meltanodata.errors import Problem
-    from meltanodata.fleet import Fleet, Tenant
 
 SETTINGS: dict[str, Any] = {
     "stack": "prod",

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from typing import Any, TypeAlias
 
-from meltanodata.impact import Type
+from meltanodata.engine.resource_types import Type
 
 Step: TypeAlias = dict[str, Any]
 

@@ -14,7 +14,7 @@ from sandbox.api.projects import add_project
 from sandbox.api.state import Image, Team
 
 if TYPE_CHECKING:
-    from meltanodata.settings import Settings
+    from meltanodata.config.settings import Settings
     from sandbox.api.state import State
     from sandbox.keys import Keys
 

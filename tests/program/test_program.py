@@ -13,11 +13,12 @@ from typing import TYPE_CHECKING, Any
 import pulumi
 import pytest
 
-from meltanodata import accounts, deletions, engine, survey
+from meltanodata.engine import deletions, pulumi_cli
+from meltanodata.engine.resource_types import CLUSTER, DROPLET, TEAM_PROVIDER
 from meltanodata.errors import UserError
-from meltanodata.isolation import LEFT_OUT
-from meltanodata.names import CLUSTER, DROPLET
-from meltanodata.owners import PROVIDER
+from meltanodata.inventory import accounts
+from meltanodata.program import survey
+from meltanodata.program.isolation import LEFT_OUT
 from tests.program import builders
 from tests.program.builders import TEAM_1, TEAM_2
 from tests.program.recording import HOST_KEY, Recording, record
@@ -25,7 +26,7 @@ from tests.program.recording import HOST_KEY, Recording, record
 if TYPE_CHECKING:
     from collections.abc import Callable
 
-    from meltanodata.accounts import Accounts
+    from meltanodata.inventory.accounts import Accounts
 
 MAIN = Path(__file__).parents[2] / "__main__.py"
 TENANTS = f"acme:\n  database_team: {TEAM_1}\ndemo:\n  database_team: {TEAM_2}\n  demo: true\n"
@@ -78,8 +79,8 @@ def run(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Callable[..., Record
         exported = {"version": 3, "deployment": {"resources": resources or []}}
         states = {("organization/meltanodata/test", tmp_path): exported}
         states |= {(name, tmp_path): state for name, state in (others or {}).items()}
-        monkeypatch.setattr(engine, "export", lambda *asked: states[asked])
-        monkeypatch.setattr(engine, "stacks", lambda _: [name.rpartition("/")[2] for name, _ in states])
+        monkeypatch.setattr(pulumi_cli, "export", lambda *asked: states[asked])
+        monkeypatch.setattr(pulumi_cli, "stacks", lambda _: [name.rpartition("/")[2] for name, _ in states])
         try:
             return record(lambda: runpy.run_path(str(MAIN)), settings or config(), failing)
         finally:
@@ -178,7 +179,11 @@ def test_a_stack_whose_file_is_not_at_hand_is_asked_as_well(
     run: Callable[..., Recording],
 ) -> None:
     urn = f"urn:pulumi:newer::meltanodata::{TENANT}${DROPLET[0]}::acme-droplet"
-    connection = {"urn": "urn::x::y::Meltano", "type": PROVIDER, "inputs": {"apiEndpoint": builders.settings().api_url}}
+    connection = {
+        "urn": "urn::x::y::Meltano",
+        "type": TEAM_PROVIDER,
+        "inputs": {"apiEndpoint": builders.settings().api_url},
+    }
     found = [connection, {"urn": urn, "type": DROPLET[0], "id": "7", "parent": "urn::x::y::acme"}]
     held = builders.accounts(droplets=(builders.droplet(),))
     newer = {"organization/meltanodata/newer": {"deployment": {"resources": found}}}

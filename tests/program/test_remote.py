@@ -9,8 +9,9 @@ from typing import TYPE_CHECKING, Any
 import pulumi
 import pytest
 
-from meltanodata import files, remote
+from meltanodata.droplet import files
 from meltanodata.errors import UserError
+from meltanodata.program import remote
 from tests.sandbox.conftest import eventually
 from tests.sandbox.ssh_server import SshServer
 

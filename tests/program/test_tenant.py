@@ -10,13 +10,17 @@ from typing import TYPE_CHECKING, Any
 import pulumi
 import pytest
 
-from meltanodata import deletions, files, patience, remote, teams
-from meltanodata.afterwards import Afterwards
+from meltanodata.droplet import files
+from meltanodata.engine import deletions
+from meltanodata.engine.resource_types import CLUSTER, DROPLET, RECORD
 from meltanodata.errors import UserError
-from meltanodata.names import CLUSTER, DROPLET, RECORD, Existing
-from meltanodata.survey import Survey
-from meltanodata.tenant import TenantArgs, TenantInstance, common
-from meltanodata.trust import Trust
+from meltanodata.inventory.names import Existing
+from meltanodata.program import cluster_name, deletion_hooks, remote
+from meltanodata.program.duplicate_check import Afterwards
+from meltanodata.program.providers import team_providers
+from meltanodata.program.survey import Survey
+from meltanodata.program.tenant import TenantArgs, TenantInstance, common
+from meltanodata.program.trusted_sources import Trust
 from tests.program import builders
 from tests.program.builders import TEAM_1, TEAM_2
 from tests.program.recording import HOST_KEY, PASSWORD, Recording, record
@@ -30,7 +34,7 @@ ADDRESS = "address of acme-droplet"
 def declared(
     existing: Existing | None = None,
     settings: dict[str, Any] | None = None,
-    keeper: Callable[[], deletions.Keeper] = lambda: deletions.Keeper([], []),
+    keeper: Callable[[], deletion_hooks.Keeper] = lambda: deletion_hooks.Keeper([], []),
     **options: Any,
 ) -> Recording:
     """The tenant acme on the mocks."""
@@ -38,10 +42,12 @@ def declared(
     def program() -> None:
         stack, secrets = builders.settings(**(settings or {})), builders.secrets()
         tenant = builders.tenant(**options)
-        providers = teams.providers(stack, secrets)
+        providers = team_providers(stack, secrets)
         alike = common(stack, secrets)
         found = Survey(builders.accounts(), {tenant.key: existing or Existing()}, [])
-        trusted = Trust([tenant], stack, secrets.tokens, found, {})
+        trusted = Trust(
+            [tenant], stack, secrets.tokens, existing=found.existing, clusters=found.accounts.clusters, known={}
+        )
         TenantInstance(
             tenant.key,
             TenantArgs(
@@ -55,7 +61,7 @@ def declared(
                 ssh_keys=["41", "42"],
                 existing=existing or Existing(),
                 common=alike,
-                wait_for_name=patience.for_the_name(trusted.made_by_us),
+                wait_for_name=cluster_name.for_the_name(trusted.made_by_us),
                 made_ready=remote.readiness(list(alike.values())),
                 trust=trusted.hooks(),
                 creating=Afterwards([tenant], stack, secrets.tokens).creating,
@@ -542,20 +548,20 @@ def args(name: str, type_: str, id_: str) -> pulumi.ResourceHookArgs:
 
 @pytest.mark.parametrize("allowed", [[], ["acm"], ["acme-2"]])
 def test_the_hook_lets_only_what_was_replaced_go(allowed: list[str]) -> None:
-    keepers: list[deletions.Keeper] = []
+    keepers: list[deletion_hooks.Keeper] = []
 
-    def keeper() -> deletions.Keeper:
-        keepers.append(deletions.Keeper(allowed, ["acme", "core-2"]))
+    def keeper() -> deletion_hooks.Keeper:
+        keepers.append(deletion_hooks.Keeper(allowed, ["acme", "core-2"]))
         return keepers[0]
 
     declared(demo=True, keeper=keeper)
     judge = keepers[0]._judge
     command = "command:remote:Command"
     # No demo any more: the tenant is declared, its wiping Command is not.
-    plain: list[deletions.Keeper] = []
+    plain: list[deletion_hooks.Keeper] = []
 
-    def keeper_of_plain() -> deletions.Keeper:
-        plain.append(deletions.Keeper(allowed, []))
+    def keeper_of_plain() -> deletion_hooks.Keeper:
+        plain.append(deletion_hooks.Keeper(allowed, []))
         return plain[0]
 
     declared(keeper=keeper_of_plain)
@@ -601,8 +607,8 @@ def test_a_database_that_the_state_has_is_not_made_once_more() -> None:
     assert declared()["acme-database"].before_create[0] == f"{deletions.HOOK}-replaced"
 
 
-def record_keeper(allowed: list[str]) -> deletions.Keeper:
+def record_keeper(allowed: list[str]) -> deletion_hooks.Keeper:
     """One in a program that declares nothing."""
-    keepers: list[deletions.Keeper] = []
-    record(lambda: keepers.append(deletions.Keeper(allowed, ["acme", "core-2"])))
+    keepers: list[deletion_hooks.Keeper] = []
+    record(lambda: keepers.append(deletion_hooks.Keeper(allowed, ["acme", "core-2"])))
     return keepers[0]

@@ -12,8 +12,9 @@ from typing import TYPE_CHECKING, Any
 
 import yaml
 
-from meltanodata import deployment, plan
-from meltanodata.commands import STOPPED
+from meltanodata.cli.exit_codes import STOPPED
+from meltanodata.engine import stack_state
+from meltanodata.rollout import plan
 from sandbox import pulumi
 from sandbox.engine.obtain import obtain
 from sandbox.home import PROJECT
@@ -66,7 +67,7 @@ class Fleet:
 
     def starting_up(self, *args: str) -> subprocess.Popen[str]:
         """`meltanodata up`, begun; with `REMOVES` where tenants go."""
-        command = [sys.executable, "-c", "from meltanodata.cli import main; main()", "up"]
+        command = [sys.executable, "-c", "from meltanodata.cli.main import main; main()", "up"]
         return self.start(*command, "--yes", "--skip-preview", "--non-interactive", "--color", "never", *args)
 
     def pulumi(self, *args: str, code: int = 0) -> str:
@@ -92,7 +93,7 @@ class Fleet:
         `create`, `update`, `replace`, `delete` or `import`.
         """
         steps = json.loads(self.preview("--json"))["steps"]
-        return {deployment.name(it["urn"]): plan.OPERATIONS[it["op"]] for it in steps if it["op"] in plan.OPERATIONS}
+        return {stack_state.name(it["urn"]): plan.OPERATIONS[it["op"]] for it in steps if it["op"] in plan.OPERATIONS}
 
     def unchanged(self) -> None:
         """A preview shows nothing to do, and no operation is left over in the state."""

@@ -12,7 +12,7 @@ import pytest
 import yaml
 
 from sandbox.home import Home
-from tests import onepassword as connect
+from tests.fakes import onepassword as connect
 from tests.sandbox.conftest import Client, eventually, new_database, new_droplet
 from tests.sandbox.fleet import REMOVES, Fleet, fleet_on
 from tests.sandbox.programs import SECONDS
@@ -79,7 +79,7 @@ def fleet(tmp_path: Path) -> Iterator[Fleet]:
 
 def say(fleet: Fleet, *arguments: str, code: int = 0) -> str:
     """What a command of `meltanodata` prints."""
-    with fleet.start(sys.executable, "-c", "from meltanodata.cli import main; main()", *arguments) as process:
+    with fleet.start(sys.executable, "-c", "from meltanodata.cli.main import main; main()", *arguments) as process:
         said, _ = process.communicate(timeout=SECONDS)
     assert process.returncode == code, said
     return said

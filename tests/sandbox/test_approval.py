@@ -7,8 +7,9 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from meltanodata import deployed, files
-from meltanodata.guard import DATA_LOSS
+from meltanodata.droplet import files
+from meltanodata.engine import deployed_commit
+from meltanodata.rollout.guard import DATA_LOSS
 from tests.sandbox.test_story import STACK, Repository, home, repository, world
 
 if TYPE_CHECKING:
@@ -36,7 +37,7 @@ def pulumi(repository: Repository, *arguments: str) -> str:
 
 def last(repository: Repository) -> str:
     """The commit that the stack says was deployed last."""
-    return pulumi(repository, "stack", "tag", "get", deployed.TAG)
+    return pulumi(repository, "stack", "tag", "get", deployed_commit.TAG)
 
 
 def stops(repository: Repository) -> str:
@@ -82,7 +83,7 @@ def the_removal_that_was_approved_is_run_again(repository: Repository, world: Wo
     assert world.everything() == before
 
     # Even if nobody knew which commit came last, the new tenant is not the one that was seen.
-    pulumi(repository, "stack", "tag", "rm", deployed.TAG)
+    pulumi(repository, "stack", "tag", "rm", deployed_commit.TAG)
     said = repository.runner.run("deploy", "Deploy", removal, 4)
     assert f"delete of database acme-database: {new}, and {old} was reviewed" in said
     assert world.everything() == before

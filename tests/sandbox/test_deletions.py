@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 
-from meltanodata import deletions
+from meltanodata.engine import deletions
 from sandbox.home import Home
 from tests.sandbox.fleet import REMOVES, Fleet, fleet_on
 

@@ -12,15 +12,16 @@ import asyncssh
 import pytest
 from pydantic import SecretStr
 
-from meltanodata.doctor import Check, Level
-from meltanodata.examination import Limits, Way, examine
-from meltanodata.instances import Instance
+from meltanodata.config.checks import Check
+from meltanodata.doctor.diagnosis import Level
+from meltanodata.doctor.probes import Limits, Way, examine
+from meltanodata.engine.instances import Instance
 from sandbox.api.messages import DropletFault
 from tests.program.builders import settings
 from tests.sandbox.conftest import PATIENCE, eventually, new_database, new_droplet
 
 if TYPE_CHECKING:
-    from meltanodata.accounts import Source
+    from meltanodata.inventory.accounts import Source
     from sandbox.control import Control
     from sandbox.running import Running
     from tests.sandbox.conftest import Client

@@ -31,7 +31,7 @@ pytestmark = [
     pytest.mark.skipif(REASON is not None, reason=f"real droplets and databases: {REASON}"),
     pytest.mark.timeout(1800),
 ]
-MELTANODATA = [sys.executable, "-c", "from meltanodata.cli import main; main()"]
+MELTANODATA = [sys.executable, "-c", "from meltanodata.cli.main import main; main()"]
 
 
 @dataclass

@@ -19,18 +19,18 @@ from typing import TYPE_CHECKING, Any
 import asyncssh
 import pytest
 
-from meltanodata import files
+from meltanodata.droplet import files
 from sandbox.choice import obstacle
 from sandbox.home import Home
 from sandbox.keys import Keys
 from sandbox.server import Modes
 from tests.sandbox.conftest import Background, Client, eventually, new_droplet
-from tests.unit.test_env_lines import PIECES
+from tests.unit.droplet.scripts.test_env_lines import PIECES
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
 
-    from meltanodata.files import Tls
+    from meltanodata.droplet.files import Tls
 
 REASON = obstacle("droplets")
 pytestmark = [

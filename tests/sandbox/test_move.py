@@ -15,8 +15,8 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 
-from meltanodata import edit
-from meltanodata.commands.move import move
+from meltanodata.cli.move import move
+from meltanodata.config import edit
 from sandbox.home import Home
 from tests.sandbox.fleet import fleet_on
 from tests.sandbox.programs import SECONDS
@@ -80,7 +80,7 @@ class Two:
         return self.run(stack, "pulumi", "--non-interactive", "--color", "never", *args, code=code)
 
     def meltanodata(self, stack: str, *args: str, code: int = 0, **more: str) -> str:
-        command = [sys.executable, "-c", "from meltanodata.cli import main; main()", *args]
+        command = [sys.executable, "-c", "from meltanodata.cli.main import main; main()", *args]
         return self.run(stack, *command, code=code, **more)
 
     def move(self, *args: str, team: str = TEAM, code: int = 0, **more: str) -> str:
@@ -90,7 +90,7 @@ class Two:
     def move_killed_after(self, number: int) -> bool:
         """Move, and end the command after so many calls of the engine; False if it needs no more than these."""
         passphrase = ["--to-passphrase-file", str(self.passphrase)]
-        program = "from meltanodata.cli import main; main()"
+        program = "from meltanodata.cli.main import main; main()"
         done = subprocess.run(
             [sys.executable, "-c", program, "move", TEAM, "--to", TO, *passphrase],
             cwd=self.fleet.folder,

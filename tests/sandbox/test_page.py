@@ -12,10 +12,10 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 
-from meltanodata.page import Page, State, Team, render
-from meltanodata.rules import Use
+from meltanodata.config.placement import Use
+from meltanodata.render.page import Page, State, Team, render
 from sandbox.checks import browser_program
-from tests.unit.test_page import entry
+from tests.unit.render.test_page import entry
 
 if TYPE_CHECKING:
     from collections.abc import Iterator

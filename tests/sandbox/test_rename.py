@@ -17,7 +17,7 @@ import pytest
 import yaml
 
 from sandbox.home import Home
-from tests import onepassword as connect
+from tests.fakes import onepassword as connect
 from tests.sandbox.fleet import fleet_on
 from tests.sandbox.programs import SECONDS
 from tests.sandbox.test_adopt import Team, say
@@ -238,7 +238,15 @@ def test_killed_after_any_step_it_harms_nobody_and_is_finished_by_the_next(made:
             counted.write_text("0")
             path = f"{folder}:{made.environment['PATH']}"
             done = subprocess.run(
-                [sys.executable, "-c", "from meltanodata.cli import main; main()", "rename", "acme", "acme2", *STACK],
+                [
+                    sys.executable,
+                    "-c",
+                    "from meltanodata.cli.main import main; main()",
+                    "rename",
+                    "acme",
+                    "acme2",
+                    *STACK,
+                ],
                 cwd=made.folder,
                 env=made.environment | {"PATH": path, "KILL_AFTER": str(number)},
                 capture_output=True,

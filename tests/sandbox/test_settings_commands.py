@@ -9,10 +9,10 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 
-from meltanodata import settings
+from meltanodata.config import settings
 from meltanodata.errors import ProblemsError
 from sandbox.engine.obtain import obtain
-from tests.unit.test_settings import NOW, certificate, pem
+from tests.unit.config.test_settings import NOW, certificate, pem
 
 if TYPE_CHECKING:
     from pathlib import Path

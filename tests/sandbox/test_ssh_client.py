@@ -9,9 +9,9 @@ import asyncssh
 import pytest
 from pydantic import SecretStr
 
-from meltanodata import openssh
+from meltanodata.droplet import openssh
 from tests.sandbox.ssh_server import SshServer
-from tests.unit.test_doctor import ACME
+from tests.unit.doctor.test_diagnosis import ACME
 
 if TYPE_CHECKING:
     from collections.abc import Iterator

@@ -1,6 +1,6 @@
 """From pull request to production, on a light sandbox: the workflows' own steps, a real repository, the real engine.
 
-Of GitHub there is what the steps talk to (tests.github), and this file, which starts them as GitHub would.
+Of GitHub there is what the steps talk to (tests.fakes.github), and this file, which starts them as GitHub would.
 """
 
 from __future__ import annotations
@@ -20,14 +20,14 @@ from urllib.parse import urlsplit
 import pytest
 import yaml
 
-from meltanodata.guard import Review
+from meltanodata.rollout.guard import Review
 from sandbox import pulumi
 from sandbox.api.messages import DropletFault
 from sandbox.engine.obtain import obtain
 from sandbox.home import PROJECT, Home
 from sandbox.running import Running
-from tests import github
-from tests.github import REPOSITORY, TOKEN
+from tests.fakes import github
+from tests.fakes.github import REPOSITORY, TOKEN
 from tests.sandbox.conftest import eventually, new_droplet
 from tests.sandbox.programs import PLUGINS
 from tests.sandbox.world import World, kill
@@ -435,7 +435,7 @@ def a_request_brings_its_own_judge(repository: Repository, world: World) -> None
     review = repository.pull_request("guard:data-loss", code=3)
     assert [(row.tenant, row.change) for row in review.plan.rows] == [("bolts", "destroyed")]
     comment = repository.comment().replace("\\", "")
-    assert "program (customers.yaml, meltanodata/guard.py)" in comment
+    assert "program (customers.yaml, meltanodata/rollout/guard.py)" in comment
     assert "tenants_file: its default → customers.yaml" in comment
     assert "put the label guard:program-changed on the pull request" in comment
     assert "touches 1 tenant that the pull request does not name: bolts." in comment

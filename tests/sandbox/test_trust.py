@@ -8,8 +8,8 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from meltanodata import deletions
-from meltanodata.accounts import NOBODY
+from meltanodata.engine import deletions
+from meltanodata.inventory.accounts import NOBODY
 from sandbox.api.faults import Fault
 from sandbox.home import Home
 from tests.sandbox.fleet import Fleet, fleet_on

@@ -9,11 +9,10 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 
-from meltanodata import artifact
 from meltanodata.errors import UserError
-from meltanodata.github import GitHub, PullRequest
-from tests import github
-from tests.github import BOT, PERSON, REPOSITORY, TOKEN, Fault, Server
+from meltanodata.github import LARGEST_ARTIFACT, GitHub, PullRequest, unpacked
+from tests.fakes import github
+from tests.fakes.github import BOT, PERSON, REPOSITORY, TOKEN, Fault, Server
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -202,25 +201,25 @@ def test_an_archive_with_other_files_is_refused(names: list[str]) -> None:
         for name in names:
             archive.writestr(name, "{}")
     with pytest.raises(UserError, match="other files"):
-        artifact.unpacked(packed.getvalue(), "plan-prod.json")
+        unpacked(packed.getvalue(), "plan-prod.json")
 
 
 def test_a_zip_bomb_is_not_unpacked(server: Server, client: GitHub) -> None:
     run = server.run("def")
-    server.upload(run, "plan-prod", bytes(8 * artifact.LARGEST))
+    server.upload(run, "plan-prod", bytes(8 * LARGEST_ARTIFACT))
     assert server.artifacts[-1]["size_in_bytes"] < 200_000
     tracemalloc.start()
     try:
         with pytest.raises(UserError, match="more than 16777216 bytes"):
             client.artifact_of_run(run, "plan-prod")
-        assert tracemalloc.get_traced_memory()[1] < 4 * artifact.LARGEST
+        assert tracemalloc.get_traced_memory()[1] < 4 * LARGEST_ARTIFACT
     finally:
         tracemalloc.stop()
 
 
 def test_a_large_artifact_is_not_even_fetched(server: Server, client: GitHub) -> None:
     run = server.run("def")
-    server.upload(run, "plan-prod", b"{}", size_in_bytes=artifact.LARGEST + 1)
+    server.upload(run, "plan-prod", b"{}", size_in_bytes=LARGEST_ARTIFACT + 1)
     with pytest.raises(UserError, match="more than 16777216 bytes"):
         client.artifact_of_run(run, "plan-prod")
     assert not [it for it in server.asked if it.endswith("/zip")]
@@ -229,7 +228,7 @@ def test_a_large_artifact_is_not_even_fetched(server: Server, client: GitHub) ->
 @pytest.mark.parametrize("content", [b"", b"PK", b"no zip file", bytes(200)])
 def test_what_is_no_archive_is_said(content: bytes) -> None:
     with pytest.raises(UserError, match=r"plan-prod\.json cannot be unpacked: BadZipFile"):
-        artifact.unpacked(content, "plan-prod.json")
+        unpacked(content, "plan-prod.json")
 
 
 @pytest.mark.parametrize(

@@ -15,16 +15,19 @@ from hypothesis import given
 from hypothesis import strategies as st
 from rich.table import Table
 
-from meltanodata import capacity, cli, diagnosis, report, terminal
-from meltanodata.commands import credentials
-from meltanodata.deploy import Result
-from meltanodata.doctor import Check, Finding, Level
+from meltanodata import terminal
+from meltanodata.cli import credentials, main
+from meltanodata.config.checks import Check
+from meltanodata.config.placement import Use
+from meltanodata.credentials.logins import Action, Step
+from meltanodata.doctor.diagnosis import Finding, Level
 from meltanodata.errors import UserError
-from meltanodata.guard import Review
-from meltanodata.impact import Operation
-from meltanodata.logins import Action, Step
-from meltanodata.plan import Change, Plan, Reason, Row, Team
-from meltanodata.rules import Use
+from meltanodata.inventory import capacity
+from meltanodata.render import diagnosis_table, report
+from meltanodata.rollout.apply import Result
+from meltanodata.rollout.guard import Review
+from meltanodata.rollout.impact import Operation
+from meltanodata.rollout.plan import Change, Plan, Reason, Row, Team
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -112,12 +115,12 @@ def plan(text: str) -> object:
 
 
 def doctor(text: str) -> object:
-    table, *_ = diagnosis.shown({text: [Finding(Check.PAGE, Level.WRONG, text, text, (text,))]})
+    table, *_ = diagnosis_table.shown({text: [Finding(Check.PAGE, Level.WRONG, text, text, (text,))]})
     return table
 
 
 def notes(text: str) -> object:
-    _, note, _ = diagnosis.shown({"acme": [Finding(Check.PAGE, Level.WRONG, "x", "y", (text, text))]})
+    _, note, _ = diagnosis_table.shown({"acme": [Finding(Check.PAGE, Level.WRONG, "x", "y", (text, text))]})
     return note
 
 
@@ -187,9 +190,9 @@ def test_everything_that_a_command_prints_is_guarded(
     monkeypatch.setattr(sys, "stdout", sys.stdout)
     monkeypatch.setattr(sys, "stderr", sys.stderr)
     monkeypatch.setenv("GITHUB_ACTIONS", "true")
-    monkeypatch.setattr(cli, "app", app)
+    monkeypatch.setattr(main, "app", app)
     with contextlib.suppress(SystemExit):
-        cli.main()
+        main.main()
     shown = "".join(capfd.readouterr())
     assert shown == "bad:\n\\::error::\\x1b[2J\n"
 

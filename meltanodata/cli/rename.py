@@ -1,0 +1,150 @@
+"""`rename`: a tenant under another name."""
+
+from __future__ import annotations
+
+import shlex
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from meltanodata.cli import recovery
+from meltanodata.cli.context import located, read
+from meltanodata.config import document, edit, fleet, object_names, rules, settings
+from meltanodata.config.settings import NAMESPACE
+from meltanodata.config.stacks import Project
+from meltanodata.engine import pulumi_cli, team_move, tenant_rename
+from meltanodata.errors import Problem, ProblemsError, UserError
+from meltanodata.text import did_you_mean, listing, show
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping, Sequence
+    from typing import Any
+
+    from meltanodata.config.document import Document
+    from meltanodata.config.fleet import Fleet, Row
+    from meltanodata.config.settings import Settings
+
+
+def rename(old: str, new: str, stack: str | None) -> None:
+    """See `cli.rename`. The state comes first: broken off at any moment, it is finished by running it again.
+
+    From a state with the new name and a file with the old one, or the other way round, the program takes over nothing
+    and destroys nothing: see `owners.taken`.
+
+    Raises:
+        UserError: there is no such tenant, its new name is taken, or its stack is at work.
+        ProblemsError: the file is not well formed, or would not be right.
+    """
+    if problem := fleet.name_problem(new):
+        raise UserError(f"{show(new)}: {problem}")
+    stacks, path = located(stack, None)
+    source, loaded = read(path)
+    project, row = Project.around(Path.cwd()), _row(loaded, old, new)
+    own = _stack(row, stacks)
+    recovery.unlock(own.stack, project)
+    exported = pulumi_cli.export(own.stack, project.root)
+    known = _known(exported, old, new, own)
+    _refuse_unfinished(exported, known, own)
+    if row.key != known:
+        _refuse_others(exported, known, row, own)
+    text = None
+    if row.key == old:
+        # Whatever is wrong with the file is found before anything is written.
+        text = edit.rename(source, old, new, tenant_rename.adopted(exported, known))
+        _right(source, loaded, text, stacks)
+    if known == new and text is None:
+        print(f"{old} is called {new} already, in {document.display(path)} and in the state of {own.stack}.")
+        return
+    print(f"{old} becomes {new}, in {own.stack}")
+    if known == old:
+        changed = tenant_rename.renamed(exported, old, new)
+        if pulumi_cli.export(own.stack, project.root) != exported:
+            raise UserError(f"{own.stack} has changed meanwhile: somebody deploys. Run this again afterwards.")
+        pulumi_cli.replace_state(own.stack, project.root, changed)
+        print(f"  the state of {own.stack} has it under the new name", flush=True)
+    if text is not None:
+        edit.write(path, text)
+        print(f"  {document.display(path)} is edited", flush=True)
+    _tell(own, row, path, old, new)
+
+
+def _tell(own: Settings, row: Row, path: Path, old: str, new: str) -> None:
+    """What there is to do besides."""
+    if old in own.rollout.canaries:
+        setting = f"{NAMESPACE}:rollout.canaries[{own.rollout.canaries.index(old)}]"
+        print(
+            f"{settings.file_of(own.stack)} has {old} as a canary; give it the new name:\n"
+            f"  pulumi config set --stack {own.stack} --path {shlex.quote(setting)} {new}"
+        )
+    host = f"{object_names.record_of(row.key, row.options)}.{own.domain}"
+    print(
+        f"The instance stays at https://{host}. Commit {document.display(path)} and merge it now: with the old name a"
+        " deployment refuses to work. Nothing must change:\n"
+        f"  meltanodata plan --stack {own.stack}"
+    )
+
+
+def _row(loaded: Fleet, old: str, new: str) -> Row:
+    """The tenant's entry, under its old name or, edited already, under its new one."""
+    rows = {row.key: row for row in loaded.rows}
+    if old == new:
+        raise UserError(f"{old} is called so already")
+    if old in rows and new in rows:
+        raise ProblemsError(
+            [Problem(loaded.file, *rows[new].place, f"{new} is there already; {old} needs another name")]
+        )
+    if (row := rows.get(old) or rows.get(new)) is None:
+        raise UserError(f"{loaded.file}: there is no tenant {show(old)}.{did_you_mean(old, rows)}")
+    return row
+
+
+def _stack(row: Row, stacks: Sequence[Settings]) -> Settings:
+    """The stack whose tenant it is."""
+    for stack in stacks:
+        if row.options.database_team in {team.name for team in stack.database_teams}:
+            return stack
+    raise UserError(f"{row.key}: no stack has its database team; meltanodata check says more")
+
+
+def _known(exported: Mapping[str, Any], old: str, new: str, own: Settings) -> str:
+    """The name under which the state has the tenant."""
+    held = [key for key in (old, new) if tenant_rename.holds(exported, key)]
+    if len(held) == 1:
+        return held[0]
+    if held:
+        raise UserError(
+            f"the state of {own.stack} has both {old} and {new}: they are two tenants, and {old} needs a name that is"
+            " nobody's"
+        )
+    raise UserError(
+        f"the state of {own.stack} does not have {old}: it is not made yet, or not taken over yet. A new tenant that is"
+        " not made yet is renamed by an edit of its entry alone"
+    )
+
+
+def _refuse_unfinished(exported: Mapping[str, Any], known: str, own: Settings) -> None:
+    finish = f"Finish it first: meltanodata up --stack {own.stack}"
+    if left := team_move.unfinished(exported):
+        raise UserError(
+            f"a run of the stack {own.stack} was ended in the middle of its work ({', '.join(left)}). {finish}"
+        )
+    if lacking := tenant_rename.unmade(exported, known):
+        raise UserError(
+            f"{known} is not finished: the state of {own.stack} does not have its {listing(lacking, 'and')}. {finish}"
+        )
+
+
+def _refuse_others(exported: Mapping[str, Any], known: str, row: Row, own: Settings) -> None:
+    """Whatever has the names in question: it has to be this tenant."""
+    if wrong := tenant_rename.misnamed(exported, known, row.key, row.options, own.domain):
+        raise UserError(
+            f"the entry of {row.key} does not name what the state of {own.stack} has of {known}, so it may be another"
+            f" tenant. If it is the same, write into its adopt: {', '.join(wrong)}; then run this again"
+        )
+
+
+def _right(source: Document, loaded: Fleet, text: str, stacks: Sequence[Settings]) -> None:
+    """Refuse an edit that brings a problem along."""
+    edited, _ = fleet.parse(document.parse(text.encode(), source.file))
+    before = {problem.message for problem in rules.problems(loaded, stacks)}
+    if problems := [it for it in rules.problems(edited, stacks) if it.message not in before]:
+        raise ProblemsError(problems)

@@ -1,0 +1,256 @@
+"""What would make browsers, Caddy or SSH refuse a certificate or a key, found before they go anywhere.
+
+Certificates are read as Caddy reads them, by Go's crypto/tls (https://pkg.go.dev/crypto/tls#X509KeyPair): one that it
+refuses stops Caddy on every droplet that is given it. What is only form is put right, see `normal`. Nothing of a key,
+nor the library's own words, which might quote it, is in a message.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import functools
+from typing import TYPE_CHECKING
+
+from cryptography import x509
+from cryptography.exceptions import InvalidSignature, UnsupportedAlgorithm
+from cryptography.hazmat.primitives import hashes
+from cryptography.hazmat.primitives.asymmetric import ec, ed25519, rsa
+from cryptography.hazmat.primitives.serialization import (
+    Encoding,
+    NoEncryption,
+    PrivateFormat,
+    load_der_private_key,
+    load_pem_private_key,
+    load_ssh_private_key,
+)
+from cryptography.x509.oid import NameOID
+
+from meltanodata.config import pem
+from meltanodata.text import listing, show
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator, Sequence
+    from datetime import date, datetime
+
+    from cryptography.hazmat.primitives.asymmetric.types import PrivateKeyTypes
+
+_UNREADABLE = (ValueError, TypeError, x509.InvalidVersion, x509.DuplicateExtension, UnsupportedAlgorithm)
+"""What the library says of a certificate that it does not understand."""
+
+
+def problems(certificate: str | None, key: str | None, domain: str | None, now: datetime) -> list[tuple[str, str]]:
+    """What is wrong with the wildcard certificate and its key; what is None is not looked at.
+
+    Args:
+        certificate: PEM, the server's own certificate first, as Caddy wants it.
+        key: PEM.
+        domain: the certificate has to be for `*.domain`.
+        now: with its zone.
+
+    Returns:
+        Pairs of the setting (`certificate` or `certificate_key`) and what is wrong with it.
+    """
+    found = []
+    private = None if key is None else _servers_key(key)
+    if key is not None and private is None:
+        found.append(("certificate_key", "is no private key that can be read (PEM, without passphrase)"))
+    elif private is not None and not _served(private):
+        found.append(("certificate_key", "is of a kind that Caddy cannot use; it wants RSA, ECDSA or Ed25519"))
+    if certificate is None:
+        return found
+    try:
+        chain = _chain(certificate)
+        leaf = chain[0]
+        hosts = _hosts(leaf)
+    except pem.Damaged as damage:
+        return [*found, ("certificate", f"is no certificate that can be read (PEM): {damage}")]
+    except _UNREADABLE:
+        return [*found, ("certificate", "is no certificate that can be read (PEM)")]
+    if private is not None and private.public_key() != leaf.public_key():
+        found.append(_misfit(private, chain))
+    if domain is not None and f"*.{domain}" not in hosts:
+        whom = listing(map(show, hosts), "and") if hosts else "no host name at all"
+        found.append(("certificate", f"is for {whom}; wanted is {show(f'*.{domain}')}"))
+    if now < leaf.not_valid_before_utc:
+        found.append(("certificate", f"is not valid before {leaf.not_valid_before_utc:%Y-%m-%d %H:%M} UTC"))
+    if now >= leaf.not_valid_after_utc:
+        found.append(("certificate", f"has expired, on {leaf.not_valid_after_utc:%Y-%m-%d %H:%M} UTC; renew it"))
+    return [*found, *(("certificate", problem) for problem in _above(chain, now))]
+
+
+def normal(certificate: str) -> str:
+    """A certificate that has no problems, with its chain, so that Go reads it: as it is, where Go does so already.
+
+    A private key that stands beside it is left out: on a droplet everybody can read the file.
+    """
+    wanted = _certificates(certificate)
+    there = pem.as_go_has_it(certificate)
+    kept = [block.der for block in there if block.label == _LABEL] == [block.der for block in wanted]
+    if kept and not any(map(_is_key, pem.blocks(certificate))):
+        return certificate
+    return pem.written(wanted)
+
+
+def normal_key(key: str) -> str:
+    """The same for its private key."""
+    wanted = next(filter(_is_key, pem.blocks(key)))
+    there = next(filter(_is_key, pem.as_go_has_it(key)), None)
+    return key if there == wanted else str(wanted)
+
+
+def fingerprint(certificate: str) -> str:
+    """SHA-256 of a certificate that has no problems, as hexadecimal digits."""
+    return _chain(certificate)[0].fingerprint(hashes.SHA256()).hex()
+
+
+def last_day(certificate: str) -> date:
+    """The day, in UTC, on which a certificate that has no problems expires."""
+    return _chain(certificate)[0].not_valid_after_utc.date()
+
+
+def ssh_key_problems(key: str | None) -> list[tuple[str, str]]:
+    """The same for the private key for SSH, the setting `ssh_private_key`."""
+    if key is None or _load(key, ssh=True) is not None:
+        return []
+    return [("ssh_private_key", "is no private key that can be read (OpenSSH or PEM, without passphrase)")]
+
+
+@functools.cache
+def compact(key: str) -> str:
+    """A private key for SSH that has no problems, in its shortest form: PKCS#8 (PEM).
+
+    It stands in the state of every Command.
+    """
+    private = _load(key, ssh=True)
+    if private is None:
+        raise ValueError("a private key with problems")
+    return private.private_bytes(Encoding.PEM, PrivateFormat.PKCS8, NoEncryption()).decode()
+
+
+_LABEL = "CERTIFICATE"
+_OTHER_LABEL = "X509 CERTIFICATE"
+"""The same, as old programs call it."""
+
+
+def _is_key(block: pem.Block) -> bool:
+    return block.label == "PRIVATE KEY" or block.label.endswith(" PRIVATE KEY")
+
+
+def _certificates(text: str) -> list[pem.Block]:
+    return [pem.Block(_LABEL, block.der) for block in pem.blocks(text) if block.label in {_LABEL, _OTHER_LABEL}]
+
+
+@functools.lru_cache(maxsize=8)
+def _chain(text: str) -> tuple[x509.Certificate, ...]:
+    """All certificates in a text, the server's own first.
+
+    Raises:
+        ValueError: there is none, or one cannot be read; and others of `_UNREADABLE`.
+    """
+    found = tuple(x509.load_der_x509_certificate(block.der) for block in _certificates(text))
+    if not found:
+        raise ValueError("no certificate")
+    # What the library leaves for later, and Go does not: https://pkg.go.dev/crypto/x509#ParseCertificate.
+    leaf = found[0]
+    leaf.extensions, leaf.subject, leaf.issuer, leaf.public_key()
+    if leaf.serial_number < 0:
+        raise ValueError("a negative serial number")
+    return found
+
+
+def _misfit(private: PrivateKeyTypes, chain: Sequence[x509.Certificate]) -> tuple[str, str]:
+    """About a key that is not of the first certificate."""
+    for number, other in enumerate(chain[1:], 2):
+        with contextlib.suppress(*_UNREADABLE):
+            if other.public_key() == private.public_key():
+                return "certificate", f"has the server's own certificate in place {number}; put that first"
+    return "certificate_key", "does not fit the certificate; set both from the same issue"
+
+
+def _above(chain: Sequence[x509.Certificate], now: datetime) -> Iterator[str]:
+    """What is wrong with those that vouch for the server's own certificate: a browser knows the last one's issuer only.
+
+    Their order does not matter, nor what nobody needs.
+    """
+    below, others = chain[0], list(chain[1:])
+    while below.issuer != below.subject:
+        issuers = [it for it in others if _issued(it, below)]
+        if not issuers:
+            if below is chain[0]:
+                yield _alone(below, others)
+            return
+        in_time = [it for it in issuers if it.not_valid_before_utc <= now < it.not_valid_after_utc]
+        if not in_time:
+            begins, ends = issuers[0].not_valid_before_utc, issuers[0].not_valid_after_utc
+            when = f"has expired, on {ends:%Y-%m-%d}" if now >= ends else f"is not valid before {begins:%Y-%m-%d}"
+            yield (
+                f"has a chain that browsers refuse: the certificate of its issuer {_name(below.issuer)} {when}. Put the"
+                " current one in its place"
+            )
+            return
+        below = in_time[0]
+        others.remove(below)
+
+
+def _alone(leaf: x509.Certificate, others: Sequence[x509.Certificate]) -> str:
+    missing = f"the certificate of its issuer {_name(leaf.issuer)} is missing"
+    if others:
+        missing += (
+            f", and what stands behind it ({listing((_name(it.subject) for it in others), 'and')}) did not issue it"
+        )
+    return (
+        f"has no chain, and browsers refuse it: {missing}. Append that: the intermediate of the bundle that came with"
+        " it, or your own root where that issued it"
+    )
+
+
+def _issued(issuer: x509.Certificate, below: x509.Certificate) -> bool:
+    try:
+        below.verify_directly_issued_by(issuer)
+        return issuer.extensions.get_extension_for_class(x509.BasicConstraints).value.ca
+    except x509.ExtensionNotFound:
+        return issuer.issuer == issuer.subject  # an old root
+    except (InvalidSignature, *_UNREADABLE):
+        return False
+
+
+def _name(name: x509.Name) -> str:
+    common = [str(it.value) for it in name.get_attributes_for_oid(NameOID.COMMON_NAME)]
+    return show(", ".join(common) or name.rfc4514_string())
+
+
+def _hosts(certificate: x509.Certificate) -> list[str]:
+    try:
+        names = certificate.extensions.get_extension_for_class(x509.SubjectAlternativeName)
+    except x509.ExtensionNotFound:
+        return []
+    return names.value.get_values_for_type(x509.DNSName)
+
+
+def _servers_key(text: str) -> PrivateKeyTypes | None:
+    """The first private key in a text, as Go takes it: whatever its label, by what it is."""
+    try:
+        block = next(filter(_is_key, pem.blocks(text)), None)
+        return None if block is None else load_der_private_key(block.der, password=None)
+    except _UNREADABLE:  # TypeError: it has a passphrase
+        return None
+
+
+def _served(private: PrivateKeyTypes) -> bool:
+    """Whether Go has the kind of key: https://pkg.go.dev/crypto/x509#ParsePKCS8PrivateKey."""
+    match private:
+        case rsa.RSAPrivateKey() | ed25519.Ed25519PrivateKey():
+            return True
+        case ec.EllipticCurvePrivateKey():
+            return isinstance(private.curve, ec.SECP224R1 | ec.SECP256R1 | ec.SECP384R1 | ec.SECP521R1)
+        case _:
+            return False
+
+
+def _load(text: str, *, ssh: bool) -> PrivateKeyTypes | None:
+    try:
+        if ssh and "BEGIN OPENSSH PRIVATE KEY" in text:
+            return load_ssh_private_key(text.encode(), password=None)
+        return load_pem_private_key(text.encode(), password=None)
+    except (ValueError, TypeError, UnsupportedAlgorithm):  # TypeError: it has a passphrase
+        return None

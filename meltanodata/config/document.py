@@ -1,0 +1,316 @@
+"""YAML with a place for everything: what stands where, and every mistake of form at once.
+
+PyYAML reads; the values are those of YAML 1.2's core schema, as editors read it: only `true` and `false` are
+booleans, `no` and `2026-11-20` are text. Anchors, aliases, merge keys and tags are refused: an entry that stands by
+itself is read, compared and removed without a look at another one.
+"""
+
+from __future__ import annotations
+
+import os
+import re
+import unicodedata
+from dataclasses import dataclass, field
+from decimal import Decimal
+from typing import TYPE_CHECKING, Any, NamedTuple, TypeAlias
+
+import yaml
+
+from meltanodata.errors import Problem
+from meltanodata.text import show
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+    from pathlib import Path
+
+DEEPEST = 20
+"""Levels of nesting; a file of ours has three, and without an end there is Python's own."""
+
+_SURROGATE = re.compile("[\ud800-\udfff]")
+_INT = re.compile(r"[-+]?(0|[1-9][0-9]{0,17})")
+_CONFLICT = re.compile(r"^(?:<{7} .*|={7}|>{7} .*)\r?$", re.MULTILINE)
+"""The lines that git puts around the two sides of a merge conflict."""
+_REORDERING = re.compile("[\u202a-\u202e\u2066-\u2069]")
+"""Characters that show the text after them in another order: a reviewer reads something else than the program."""
+_INVISIBLE = frozenset({"Cf", "Zl", "Zp", "Zs"})
+"""Unicode's categories of characters without a picture; a plain blank is the exception."""
+_FLOAT = re.compile(r"[-+]?(\.[0-9]+|(0|[1-9][0-9]*)(\.[0-9]*)?)([eE][-+]?[0-9]+)?")
+
+_Event: TypeAlias = Any
+"""One of PyYAML's events; its type stubs leave out their fields."""
+
+Scalar: TypeAlias = str | int | Decimal | bool | None
+
+
+class Place(NamedTuple):
+    """Where something stands, both from 1."""
+
+    line: int
+    column: int
+
+
+class Refused:
+    """In place of a value that was reported already (an alias, say), so that it is not reported twice."""
+
+
+@dataclass(frozen=True)
+class Value:
+    """A node of the file: where it stands, how it is written, and what it means."""
+
+    place: Place
+    text: str
+    """As written, for messages: a scalar's text, else `a mapping` or `a list`."""
+    data: Scalar | dict[str, Value] | list[Value] | Refused
+    start: int
+    """The index of the value's first character in the file's text."""
+    end: int
+    """The index after its last one; equal to `start` where nothing is written (`key:`)."""
+    keys: dict[str, Value] = field(default_factory=dict)
+    """For a mapping, each key as written."""
+    read_as: str | None = None
+    """What a reader of YAML 1.1 takes the scalar for, where that is not the text that it is here."""
+
+    def shown(self) -> str:
+        """As it may stand in a message."""
+        return self.text if isinstance(self.data, dict | list) else show(self.text)
+
+    def was_refused(self) -> bool:
+        """Whether it, or anything in it, was reported already."""
+        match self.data:
+            case dict():
+                return any(value.was_refused() for value in self.data.values())
+            case list():
+                return any(value.was_refused() for value in self.data)
+            case _:
+                return isinstance(self.data, Refused)
+
+    def misread(self) -> Iterator[Value]:
+        """The texts in it that a reader of YAML 1.1 takes for something else."""
+        if self.read_as is not None:
+            yield self
+        if isinstance(self.data, dict | list):
+            for value in self.data.values() if isinstance(self.data, dict) else self.data:
+                yield from value.misread()
+
+    def plain(self) -> object:
+        """The same without places: dict, list, str, int, Decimal, bool or None."""
+        match self.data:
+            case dict():
+                return {key: value.plain() for key, value in self.data.items()}
+            case list():
+                return [value.plain() for value in self.data]
+            case _:
+                return self.data
+
+
+@dataclass(frozen=True)
+class Document:
+    """A file as read."""
+
+    file: str
+    text: str
+    root: Value | None
+    """None for a file without content, or one that is not YAML; the problems say which."""
+    problems: list[Problem]
+
+
+def display(path: Path) -> str:
+    """A path as the reader would type it: from the working directory, unless the whole path is shorter."""
+    return min(os.path.relpath(path), str(path.absolute()), key=len)
+
+
+def read(path: Path) -> Document:
+    """Read a YAML file in UTF-8; whatever is wrong with it is in the answer's problems, nothing is raised."""
+    file = display(path)
+    try:
+        raw = path.read_bytes()
+    except FileNotFoundError:
+        return Document(file, "", None, [Problem(file, 0, 0, "there is no such file")])
+    except OSError as error:
+        return Document(file, "", None, [Problem(file, 0, 0, f"cannot be read: {error.strerror}")])
+    return parse(raw, file)
+
+
+def parse(raw: bytes, file: str) -> Document:
+    """The same from the file's bytes."""
+    try:
+        text = raw.decode("utf-8")
+    except UnicodeDecodeError as error:
+        before = raw[: error.start].decode("utf-8")
+        line, column = before.count("\n") + 1, len(before) - before.rfind("\n")
+        message = f"byte 0x{raw[error.start]:02x} is not UTF-8; save the file in the encoding UTF-8"
+        return Document(file, "", None, [Problem(file, line, column, message)])
+    if conflicts := [text.count("\n", 0, mark.start()) + 1 for mark in _CONFLICT.finditer(text)]:
+        lines = ", ".join(map(str, conflicts))
+        message = f"git has left a merge conflict here (lines {lines}); keep one side of each and remove these lines"
+        return Document(file, "", None, [Problem(file, conflicts[0], 0, message)])
+    problems: list[Problem] = []
+    for character in _REORDERING.finditer(text):
+        place = Place(
+            text.count("\n", 0, character.start()) + 1, character.start() - text.rfind("\n", 0, character.start())
+        )
+        message = f"{_named(character[0])} changes the order in which the line is shown; remove it"
+        problems.append(Problem(file, *place, message))
+    if text and not text.endswith(("\n", "\r")):
+        message = "the file ends in the middle of a line and looks truncated; complete it, or end its last line"
+        problems.append(Problem(file, text.count("\n") + 1, 0, message))
+    root = None
+    try:
+        root = _Composer(text, file, problems).compose()
+    except yaml.MarkedYAMLError as error:
+        mark = error.problem_mark or error.context_mark
+        reason = ": ".join(part for part in (error.context, error.problem) if part)
+        place = Place(mark.line + 1, mark.column + 1) if mark else Place(0, 0)
+        problems.append(Problem(file, *place, f"not YAML: {reason}"))
+    except yaml.reader.ReaderError as error:
+        before_it = text[: error.position]
+        place = Place(before_it.count("\n") + 1, len(before_it) - before_it.rfind("\n"))
+        problems.append(Problem(file, *place, f"not YAML: the control character U+{ord(text[error.position]):04X}"))
+    except (ValueError, OverflowError):
+        # PyYAML hands the number of a \U escape to chr().
+        problems.append(Problem(file, 0, 0, "not YAML: an escape \\U… for a character that does not exist"))
+    return Document(file, text, root, problems)
+
+
+class _Composer:
+    """From PyYAML's events to values."""
+
+    def __init__(self, text: str, file: str, problems: list[Problem]) -> None:
+        self._events: Iterator[_Event] = iter(yaml.parse(text, Loader=yaml.BaseLoader))
+        self._file, self._problems = file, problems
+
+    def compose(self) -> Value | None:
+        """The one document of the stream; None for a stream without any."""
+        root = None
+        for event in self._events:
+            if isinstance(event, yaml.DocumentStartEvent):
+                if root is not None:
+                    self._refuse(event, "a second YAML document begins here; the file is one, so remove the line ---")
+                    break
+                root = self._value(next(self._events), 0)
+        return root
+
+    def _value(self, event: _Event, depth: int) -> Value:
+        place, start, end = _place(event), *_span(event)
+        if depth > DEEPEST:
+            raise yaml.MarkedYAMLError(problem=f"more than {DEEPEST} levels deep", problem_mark=event.start_mark)
+        if isinstance(event, yaml.AliasEvent):
+            self._refuse(event, f"the alias *{event.anchor} stands for something else; write out what it stands for")
+            return Value(place, f"*{event.anchor}", Refused(), start, end)
+        if event.anchor is not None:
+            self._refuse(event, f"the anchor &{event.anchor} has no use here (each entry stands by itself); remove it")
+        if event.tag is not None:
+            self._refuse(event, f"the tag {event.tag} has no use here; remove it")
+        if isinstance(event, yaml.ScalarEvent) and _SURROGATE.search(event.value):
+            self._refuse(event, "an escape here is half a character (a surrogate); write the character itself")
+            return Value(place, "", Refused(), start, end)
+        if isinstance(event, yaml.ScalarEvent) and (hidden := _hidden(event.value)):
+            self._refuse(event, f"{_named(hidden)} stands in this text and cannot be seen; remove it")
+            return Value(place, event.value, Refused(), start, end)
+        if isinstance(event, yaml.ScalarEvent):
+            meaning = _scalar(event)
+            read_as = _in_yaml_1_1(event) if isinstance(meaning, str) else None
+            return Value(place, event.value, meaning, start, end, read_as=read_as)
+        if isinstance(event, yaml.SequenceStartEvent):
+            items = []
+            while not isinstance(item := next(self._events), yaml.SequenceEndEvent):
+                items.append(self._value(item, depth + 1))
+            return Value(place, "a list", items, start, _span(item)[1])
+        return self._mapping(event, depth)
+
+    def _mapping(self, event: _Event, depth: int) -> Value:
+        data: dict[str, Value] = {}
+        keys: dict[str, Value] = {}
+        while not isinstance(item := next(self._events), yaml.MappingEndEvent):
+            key = self._value(item, depth + 1)
+            value = self._value(next(self._events), depth + 1)
+            if isinstance(key.data, Refused):
+                continue
+            if isinstance(key.data, dict | list):
+                self._refuse(item, f"{key.text} cannot be a name here; write a plain word before the colon")
+            elif key.text == "<<":
+                self._refuse(item, "merge keys (<<) have no use here; write out what they would bring")
+            elif key.text in data:
+                first = keys[key.text].place.line
+                self._refuse(item, f"{show(key.text)} stands here again; it is in line {first} already. Keep one")
+            elif read_as := _key_read_as(key):
+                self._refuse(
+                    item, f"the name {key.text or '(empty)'} is {read_as} to other readers of YAML; {quoted(key.text)}"
+                )
+            else:
+                data[key.text], keys[key.text] = value, key
+        return Value(_place(event), "a mapping", data, _span(event)[0], _span(item)[1], keys)
+
+    def _refuse(self, event: _Event, message: str) -> None:
+        self._problems.append(Problem(self._file, *_place(event), message))
+
+
+def _place(event: _Event) -> Place:
+    return Place(event.start_mark.line + 1, event.start_mark.column + 1)
+
+
+def _span(event: _Event) -> tuple[int, int]:
+    return event.start_mark.index, event.end_mark.index
+
+
+def quoted(text: str) -> str:
+    """What to do about a text that other readers take for something else."""
+    return f'write it in quotes: "{text}"'
+
+
+def _named(character: str) -> str:
+    """Such as `U+FEFF (zero width no-break space)`."""
+    return f"U+{ord(character):04X} ({unicodedata.name(character, 'a character without a name').lower()})"
+
+
+def _hidden(text: str) -> str | None:
+    """The first character of a text that cannot be seen; None where there is none."""
+    return next((each for each in text if each != " " and unicodedata.category(each) in _INVISIBLE), None)
+
+
+_YAML_1_1: Any = yaml.SafeLoader("")
+"""PyYAML's own reader, which follows YAML 1.1 (https://yaml.org/type/), but for `y` and `n`."""
+_KINDS = {"bool": "true or false", "int": "a number", "float": "a number", "timestamp": "a date", "null": "no value"}
+
+
+def _in_yaml_1_1(event: _Event) -> str | None:
+    """What a plain scalar is in YAML 1.1, in words; None for a text, and for one in quotes."""
+    if event.style is not None:
+        return None
+    if event.value in {"y", "Y", "n", "N"}:
+        return _KINDS["bool"]
+    tag: str = _YAML_1_1.resolve(yaml.ScalarNode, event.value, (True, False))
+    return _KINDS.get(tag.removeprefix("tag:yaml.org,2002:"))
+
+
+def _key_read_as(key: Value) -> str | None:
+    """What readers of either version take a key for, in words; None for a text."""
+    match key.data:
+        case bool():
+            return _KINDS["bool"]
+        case int() | Decimal():
+            return _KINDS["int"]
+        case None:
+            return _KINDS["null"]
+        case _:
+            return key.read_as
+
+
+def _scalar(event: _Event) -> Scalar:
+    """What a scalar means in YAML 1.2's core schema (https://yaml.org/spec/1.2.2/#103-core-schema).
+
+    Octal and hexadecimal numbers (`010` is 8 to some readers and 10 to others) and infinities stay text: nothing of
+    ours is one.
+    """
+    text: str = event.value
+    if event.style is not None:
+        return text
+    if text in {"", "~", "null", "Null", "NULL"}:
+        return None
+    if text in {"true", "True", "TRUE", "false", "False", "FALSE"}:
+        return text.lower() == "true"
+    if _INT.fullmatch(text):
+        return int(text)
+    if _FLOAT.fullmatch(text):
+        return Decimal(text)  # keeps what is written: 2.20 is not 2.2
+    return text

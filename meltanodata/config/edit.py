@@ -1,0 +1,210 @@
+"""Small changes to the fleet file as text: what is not changed stays as it is, byte by byte.
+
+A change is an insertion where the reader's marks say; comments, order, quotes, indentation and line ends are not
+written anew (docs/decisions/assign-inserts-text.md). Afterwards the text is read again: it must say what was meant
+and nothing else, or nothing is written.
+"""
+
+from __future__ import annotations
+
+import math
+import os
+import re
+import tempfile
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import yaml
+
+from meltanodata.config import document, fleet
+from meltanodata.config.fleet import Adopt, Options
+from meltanodata.errors import Problem, ProblemsError
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+
+    from meltanodata.config.document import Document, Value
+
+STEP = 2
+"""Columns that an entry's options stand in."""
+
+
+def assign(source: Document, teams: Mapping[str, str]) -> str:
+    """The file's text with a team for each of the tenants named, all of which have none.
+
+    Raises:
+        ProblemsError: an entry is written in a way that cannot be completed by an insertion.
+    """
+    text = source.text
+    insertions = [_insertion(source, tenant, scalar(team)) for tenant, team in teams.items()]
+    for start, end, new in sorted(insertions, reverse=True):
+        text = text[:start] + new + text[end:]
+    _same_but(source, text, {tenant: {"database_team": team} for tenant, team in teams.items()})
+    return text
+
+
+def add(source: Document, entries: Mapping[str, Mapping[str, object]]) -> str:
+    """The file's text with new entries at its end: the options of each tenant.
+
+    Raises:
+        ProblemsError: the file is written in a way that an entry cannot be added to at its end.
+    """
+    root = source.root
+    text = source.text
+    new = "\n".join(entry(tenant, options) for tenant, options in entries.items())
+    if root is not None and root.data == {}:
+        changed = text[: root.start] + new.rstrip("\n") + text[root.end :]
+    else:
+        eol = _eol(text)
+        gap = "" if text.endswith(eol * 2) else eol
+        changed = text + gap + new.replace("\n", eol)
+    _same_but(source, changed, entries)
+    return changed
+
+
+def rename(source: Document, old: str, new: str, adopt: Mapping[str, str]) -> str:
+    """The file's text with another name for an entry, in its place, and with these names in its `adopt`.
+
+    Raises:
+        ProblemsError: the entry is written in a way that this cannot be written into.
+    """
+    root = source.root
+    if root is None or not isinstance(root.data, dict):
+        raise TypeError("a tenant comes from a mapping")
+    key, value = root.keys[old], root.data[old]
+    insertions = [(key.start, key.end, scalar(new))]
+    options = value.data if isinstance(value.data, dict) else {}
+    stated = options["adopt"].plain() if "adopt" in options else {}
+    missing = {name: it for name, it in adopt.items() if not isinstance(stated, dict) or name not in stated}
+    if missing:
+        insertions.append(_adopting(source.text, value, missing))
+    text = source.text
+    for start, end, written in sorted(insertions, reverse=True):
+        text = text[:start] + written + text[end:]
+    if not _renamed(source, text, old, new, missing):
+        message = f"{old}: cannot be renamed in a file of this form; write by hand: {scalar(new)}, and into its adopt"
+        raise ProblemsError([Problem(source.file, *key.place, f"{message} {_written(missing)}")])
+    return text
+
+
+def _renamed(source: Document, text: str, old: str, new: str, names: Mapping[str, str]) -> bool:
+    """Whether a text says the same as before but for a tenant's name and what its `adopt` names in addition."""
+    after, problems = fleet.parse(document.parse(text.encode(), source.file))
+    if problems:
+        return False
+    wanted = []
+    for row in fleet.parse(source)[0].rows:
+        if row.key != old:
+            wanted.append((row.key, row.options))
+            continue
+        stated = row.options.adopt.model_dump(exclude_none=True) if row.options.adopt else {}
+        adopt = Adopt.model_validate({**stated, **names})
+        wanted.append((new, row.options.model_copy(update={"adopt": adopt})))
+    return [(row.key, row.options) for row in after.rows] == wanted
+
+
+def _adopting(text: str, entry_: Value, names: Mapping[str, str]) -> tuple[int, int, str]:
+    """Where names go into an entry: from which character to which something is written over, and with what.
+
+    Into its `adopt` if it has one, else into a line of their own below the team's.
+    """
+    options = entry_.data if isinstance(entry_.data, dict) else {}
+    each = [f"{name}: {scalar(value)}" for name, value in names.items()]
+    adopt = options.get("adopt")
+    if adopt is not None and text[adopt.start] == "{":
+        return adopt.start + 1, adopt.start + 1, "".join(f"{it}, " for it in each)
+    if adopt is not None:
+        first = next(iter(adopt.keys.values()))
+        start, indent = first.start - (first.place.column - 1), " " * (first.place.column - 1)
+        return start, start, "".join(f"{indent}{it}{_eol(text)}" for it in each)
+    option = f"adopt: {{{', '.join(each)}}}"
+    team = options["database_team"]
+    if text[entry_.start] == "{":
+        return team.end, team.end, f", {option}"
+    line_end = re.compile(r"\r\n|\n|\r").search(text, team.end)
+    start, indent = line_end.end() if line_end else len(text), " " * (entry_.keys["database_team"].place.column - 1)
+    return start, start, f"{indent}{option}{_eol(text)}"
+
+
+def entry(tenant: str, options: Mapping[str, object]) -> str:
+    """A whole entry, as short as it can be."""
+    lines = [f"{' ' * STEP}{name}: {_written(value)}\n" for name, value in options.items()]
+    return "".join([f"{scalar(tenant)}:\n", *lines])
+
+
+def _written(value: object) -> str:
+    """A text, or a mapping of texts in one line."""
+    if isinstance(value, dict):
+        return f"{{{', '.join(f'{name}: {_written(inner)}' for name, inner in value.items())}}}"
+    return scalar(str(value))
+
+
+def scalar(text: str) -> str:
+    """Text as a YAML scalar, quoted where any reader would take it for something else."""
+    plain = re.fullmatch(r"[A-Za-z0-9]([A-Za-z0-9 _-]*[A-Za-z0-9])?", text) and yaml.safe_load(text) == text
+    return text if plain else yaml.safe_dump(text, default_style='"', width=math.inf).strip()
+
+
+def write(path: Path, text: str) -> None:
+    """Replace the file's content in one step; its mode stays, and a link stays a link."""
+    target = Path(os.path.realpath(path))
+    with tempfile.NamedTemporaryFile("wb", dir=target.parent, prefix=f".{target.name}.", delete=False) as new:
+        new.write(text.encode())
+    Path(new.name).chmod(target.stat().st_mode)
+    Path(new.name).replace(target)
+
+
+def _insertion(source: Document, tenant: str, team: str) -> tuple[int, int, str]:
+    """Where a tenant's team goes: from which character to which it is written over, mostly none, and with what."""
+    text, root = source.text, source.root
+    if root is None or not isinstance(root.data, dict):
+        raise TypeError("a tenant comes from a mapping")
+    key, value, option = root.keys[tenant], root.data[tenant], f"database_team: {team}"
+    if isinstance(value.data, dict) and "database_team" in value.data:
+        return _instead_of(value.data["database_team"], team)
+    if isinstance(value.data, dict) and text[value.start] == "{":
+        return value.start + 1, value.start + 1, option + (", " if value.data else "")
+    if value.data is None and (text[root.start] == "{" or value.end > value.start):
+        return _instead_of(value, f"{{{option}}}")
+    # A block: the option gets a line of its own, right below the name and above any comment of the next option.
+    first = next(iter(value.keys.values()), None)
+    column = first.place.column if first is not None else key.place.column + STEP
+    line_end = re.compile(r"\r\n|\n|\r").search(text, key.end)
+    start = line_end.end() if line_end else len(text)
+    return start, start, " " * (column - 1) + option + _eol(text)
+
+
+def _instead_of(value: Value, new: str) -> tuple[int, int, str]:
+    """Where nothing is written, a new value stands behind the colon."""
+    return value.start, value.end, new if value.end > value.start else f" {new}"
+
+
+def _eol(text: str) -> str:
+    """The line end that the file uses."""
+    found = re.search(r"\r\n|\n|\r", text)
+    return found[0] if found else "\n"
+
+
+def _same_but(source: Document, text: str, changes: Mapping[str, Mapping[str, object]]) -> None:
+    """Refuse a text that says anything but the same as before and the options that were to be written."""
+    before, _ = fleet.parse(source)
+    after, problems = fleet.parse(document.parse(text.encode(), source.file))
+    wanted = {row.key: row.options for row in before.rows}
+    for tenant, options in changes.items():
+        stated = Options.model_validate(options)
+        update = {name: getattr(stated, name) for name in options}
+        wanted[tenant] = wanted.get(tenant, Options()).model_copy(update=update)
+    if not problems and {row.key: row.options for row in after.rows} == wanted:
+        return
+    places = {row.key: row.place for row in before.rows}
+    raise ProblemsError(
+        [
+            Problem(
+                source.file,
+                *places.get(tenant, (0, 0)),
+                f"{tenant}: cannot be written into a file of this form; write by hand: "
+                + ", ".join(f"{name}: {_written(value)}" for name, value in options.items()),
+            )
+            for tenant, options in changes.items()
+        ]
+    )

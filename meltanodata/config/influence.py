@@ -1,0 +1,105 @@
+"""What a changed file can do: whether it decides about plans, or about who looks at them.
+
+Pure. A file counts as the program's unless it is known to be harmless: the program runs in the project's folder, so
+that any module there, and any file that one of them opens, can change what it declares.
+"""
+
+from __future__ import annotations
+
+import re
+from dataclasses import dataclass
+from enum import StrEnum
+from typing import TYPE_CHECKING
+
+from meltanodata.text import listing
+
+if TYPE_CHECKING:
+    from collections.abc import Collection, Sequence
+
+_HARMLESS = re.compile(
+    r"(docs|tests|bench|sandbox)/.*|[^/]+\.md|LICENSE|\.gitignore|\.editorconfig|tenants\.schema\.json"
+)
+"""What neither the program nor a workflow with access to anything reads. Folders by name and not by content: a folder
+`yaml` would take the place of a library."""
+_WORKFLOW = re.compile(r"(\.\./)*\.github/.*|\.ci/.*|Makefile")
+"""`../` where the project is a part of a larger repository."""
+_SETTINGS = re.compile(r"Pulumi\.[^/]+\.yaml")
+
+_FILES, _LONGEST = 10, 120
+"""Files, or settings of one, that a message names before it counts the rest, and characters of each."""
+
+
+class Kind(StrEnum):
+    """What a file is to a request for review."""
+
+    FLEET = "fleet file"
+    PROGRAM = "program"
+    SETTINGS = "settings"
+    WORKFLOW = "workflows"
+    HARMLESS = "harmless"
+
+
+def kind(file: str, fleet_files: Collection[str] = ("tenants.yaml",), program: str = "") -> Kind:
+    """What a file is.
+
+    Args:
+        file: relative to the project's folder, with `/`.
+        fleet_files: those of the branch that the request goes to, likewise.
+        program: the program's folder, likewise, where it is outside of the project's.
+    """
+    if file in fleet_files:
+        return Kind.FLEET
+    if _WORKFLOW.fullmatch(file):
+        return Kind.WORKFLOW
+    if _SETTINGS.fullmatch(file):
+        return Kind.SETTINGS
+    inside = program.startswith("../") and file.startswith(f"{program}/")
+    outside = file.startswith("../") and not inside
+    return Kind.HARMLESS if outside or _HARMLESS.fullmatch(file) else Kind.PROGRAM
+
+
+@dataclass(frozen=True)
+class SettingsChange:
+    """A stack's file that differs."""
+
+    file: str
+    settings: tuple[str, ...]
+    """The settings that differ, with both values where they decide who is looked at and how; never a secret."""
+
+    def __str__(self) -> str:
+        return f"{name(self.file)} ({_some(self.settings)})" if self.settings else name(self.file)
+
+
+@dataclass(frozen=True)
+class Influences:
+    """What a request changes beside tenants, as far as it can change what is planned, applied or shown."""
+
+    program: tuple[str, ...] = ()
+    settings: tuple[SettingsChange, ...] = ()
+    workflows: tuple[str, ...] = ()
+
+    def __str__(self) -> str:
+        parts = [
+            f"{what} ({_some(files)})"
+            for what, files in (("program", self.program), ("workflows", self.workflows))
+            if files
+        ]
+        if self.settings:
+            shown = list(map(str, self.settings[:_FILES]))
+            rest = len(self.settings) - _FILES
+            parts.append(f"settings in {listing([*shown, *([f'{rest} more files'] if rest > 0 else [])], 'and')}")
+        return "; ".join(parts)
+
+    def __bool__(self) -> bool:
+        return bool(self.program or self.settings or self.workflows)
+
+
+def name(text: str) -> str:
+    """A file's name, or a setting's value, as it may stand in a message: printable and not endless."""
+    shown = "".join(letter if letter.isprintable() else "�" for letter in text)
+    return shown if len(shown) <= _LONGEST else f"{shown[:_LONGEST]}…"
+
+
+def _some(texts: Sequence[str]) -> str:
+    rest = len(texts) - _FILES
+    return ", ".join(map(name, texts[:_FILES])) + (f" and {rest} more" if rest > 0 else "")

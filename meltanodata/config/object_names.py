@@ -1,0 +1,66 @@
+"""What a tenant's objects at DigitalOcean are called, as the guide's steps 1 to 3 have it. Pure."""
+
+from __future__ import annotations
+
+import hashlib
+import re
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from meltanodata.config.fleet import Options, Tenant
+
+
+CLUSTER_NAME_LENGTH = 63
+"""The longest name of a database cluster: DigitalOcean's control panel allows 3 to 63 lower-case letters, digits and
+dashes that begin with a letter, and the name is the first part of the cluster's host name."""
+
+
+def cluster_name(region: str, digits: int, tenant: str) -> str:
+    """A database cluster's name as the guide makes it (step 3); the digits are five."""
+    return f"db-postgresql-{region}-{digits}-{tenant}"
+
+
+def tenant_of_cluster(name: str) -> str | None:
+    """The tenant whose name a cluster bears, whatever its region and digits; None for a name of another form."""
+    match = re.fullmatch(r"db-postgresql-[a-z0-9]+-[0-9]+-(.+)", name)
+    return match[1] if match else None
+
+
+@dataclass(frozen=True)
+class Names:
+    """What a tenant's objects at DigitalOcean are called."""
+
+    record: str
+    """The A record's, without the domain."""
+    host: str
+    """The instance's host name."""
+    droplet: str
+    new_cluster: str
+    """A cluster's that has to be made; one that exists keeps the name it has."""
+
+
+def record_of(key: str, options: Options) -> str:
+    """What a tenant's A record is called, without the domain: its host name's first part."""
+    return (options.adopt and options.adopt.record) or key
+
+
+def droplet_of(key: str, options: Options, domain: str) -> str:
+    """What a tenant's droplet is called: as its host, where it was not adopted under another name."""
+    return (options.adopt and options.adopt.droplet) or f"{record_of(key, options)}.{domain}"
+
+
+def names_of(tenant: Tenant, domain: str) -> Names:
+    """A tenant's names; its `adopt` has those of an instance made by hand that is called otherwise."""
+    record = record_of(tenant.key, tenant)
+    return Names(
+        record=record,
+        host=f"{record}.{domain}",
+        droplet=droplet_of(tenant.key, tenant, domain),
+        new_cluster=cluster_name(tenant.region, _digits(tenant.key), tenant.key),
+    )
+
+
+def _digits(key: str) -> int:
+    """Five digits, always the same for a tenant; DigitalOcean's control panel proposes random ones."""
+    return 10_000 + int.from_bytes(hashlib.sha256(key.encode()).digest()) % 90_000

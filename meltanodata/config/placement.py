@@ -1,0 +1,116 @@
+"""How much of each team's limit the fleet file takes, and which team a new tenant gets (the guide's step 3). Pure."""
+
+from __future__ import annotations
+
+import shlex
+from collections import Counter
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+from meltanodata.config.settings import NAMESPACE
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator, Sequence
+
+    from meltanodata.config.fleet import Fleet, Row
+    from meltanodata.config.settings import Settings
+
+
+@dataclass(frozen=True)
+class Use:
+    """How much of a team's limit is taken."""
+
+    team: str
+    used: int
+    """By the tenants of the fleet file, whether their objects are made already or not."""
+    limit: int
+    full: bool = False
+    """Marked so; then it takes nobody whatever its limit."""
+    held: int | None = None
+    """What the account really has; None where it was not asked."""
+    beside: int = 0
+    """What of that is no tenant's: made by hand, or for another purpose. It takes a place as well."""
+
+    @property
+    def taken(self) -> int:
+        """Places that are taken, or will be."""
+        return self.used + self.beside
+
+    @property
+    def free(self) -> int:
+        """How many more fit; never below 0."""
+        return 0 if self.full else max(0, self.limit - self.taken)
+
+    @property
+    def percent(self) -> int:
+        """Of the limit, rounded down; above 100 where it is exceeded."""
+        return self.taken * 100 // self.limit
+
+
+def database_uses(fleet: Fleet, stacks: Sequence[Settings]) -> list[Use]:
+    """Every database team of the fleet, in the order in which they fill up, with the tenants that the file places."""
+    used = Counter(row.options.database_team for row in fleet.rows)
+    return [Use(team.name, used[team.name], team.limit, team.full) for stack in stacks for team in stack.database_teams]
+
+
+def droplet_use(fleet: Fleet, stacks: Sequence[Settings]) -> Use:
+    """The droplet team, which all stacks of a fleet share."""
+    team = stacks[0].droplet_team
+    return Use(team.name, len(fleet.rows), team.limit)
+
+
+def full_with_room(uses: Sequence[Use], stacks: Sequence[Settings]) -> Iterator[str]:
+    """The teams that are marked full and have room by their limit: after a removal, say. What to do about it.
+
+    The guide marks a team when it reaches its limit, and nobody takes the mark away when a place comes free.
+    """
+    places = {
+        team.name: (stack.stack, shlex.quote(f"{NAMESPACE}:database_teams[{index}].full"))
+        for stack in stacks
+        for index, team in enumerate(stack.database_teams)
+    }
+    for use in uses:
+        if use.full and use.taken < use.limit:
+            stack, path = places[use.team]
+            yield (
+                f"{use.team} is marked full and has {use.taken} of {use.limit}. To let it take tenants again:\n"
+                f"  pulumi config set --stack {stack} --path {path} false"
+            )
+
+
+def left_teams(fleet: Fleet, before: Fleet) -> set[str]:
+    """The teams that a tenant of an older version of the file was in, and is no more."""
+    now = homes(fleet)
+    return {team for key, team in homes(before).items() if now.get(key) != team}
+
+
+def placement(fleet: Fleet, stacks: Sequence[Settings]) -> dict[str, str | None]:
+    """A team for each tenant that has none: the first that is not full and below its limit (the guide's step 3).
+
+    Returns:
+        In the file's order; None for a tenant for whom no team has room.
+    """
+    free = {use.team: use.free for use in database_uses(fleet, stacks)}
+    places = (team for team, count in free.items() for _ in range(count))
+    return {row.key: next(places, None) for row in fleet.rows if is_missing_team(row)}
+
+
+def no_room(stacks: Sequence[Settings]) -> str:
+    """What to say when no team takes another tenant."""
+    teams = sum(len(stack.database_teams) for stack in stacks)
+    return f"none of the {teams} database teams has room. meltanodata capacity says what to do"
+
+
+def first_free(fleet: Fleet, stacks: Sequence[Settings]) -> str | None:
+    """The first team that is not full and below its limit; None if there is none."""
+    return next((use.team for use in database_uses(fleet, stacks) if use.free), None)
+
+
+def homes(before: Fleet) -> dict[str, str]:
+    """`held` as an older version of the file has it."""
+    return {row.key: row.options.database_team for row in before.rows if row.options.database_team is not None}
+
+
+def is_missing_team(row: Row) -> bool:
+    """Whether an entry has no team yet; one with a wrong value has, and its own problem."""
+    return row.options.database_team is None and not row.states_wrongly("database_team")

@@ -1,0 +1,167 @@
+"""What git knows of an older version of the project's files."""
+
+from __future__ import annotations
+
+import os
+import subprocess
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Protocol
+
+from meltanodata.errors import UserError
+from meltanodata.text import show
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+    from pathlib import Path
+
+NONE = "0" * 40
+"""What GitHub and git's hooks give for the revision before a branch's first push."""
+
+
+class Tree(Protocol):
+    """The project's files, at a revision or in the working tree."""
+
+    @property
+    def name(self) -> str:
+        """For messages: what stands before a file's name."""
+        ...
+
+    def read(self, path: Path) -> bytes | None:
+        """A file's content; None where it does not exist."""
+        ...
+
+    def stack_files(self, folder: Path) -> list[str]:
+        """The names of the stacks' files, Pulumi.<stack>.yaml, in the project's folder."""
+        ...
+
+
+@dataclass(frozen=True)
+class Worktree:
+    """The files as they are on the disk, committed or not."""
+
+    name: str = ""
+
+    def read(self, path: Path) -> bytes | None:
+        """See `Tree`."""
+        return path.read_bytes() if path.is_file() else None
+
+    def stack_files(self, folder: Path) -> list[str]:
+        """See `Tree`."""
+        return sorted(path.name for path in folder.glob("Pulumi.*.yaml"))
+
+
+_VERSIONS = 100
+"""Of a file, that are looked at."""
+
+
+@dataclass(frozen=True)
+class Revision:
+    """A commit of the repository that a folder is in."""
+
+    folder: Path
+    name: str
+    """As the user gave it."""
+    commit: str
+
+    @classmethod
+    def of(cls, name: str, folder: Path) -> Revision:
+        """The commit that a name stands for.
+
+        Raises:
+            UserError: git is missing, or knows no such revision.
+        """
+        found = _git(folder, "rev-parse", "--verify", "--quiet", "--end-of-options", f"{name}^{{commit}}")
+        if found is None:
+            raise UserError(f"{show(name)} is no revision that git has; fetch it first if it is one")
+        return cls(folder, name, found.decode().strip())
+
+    @classmethod
+    def history(cls, path: Path) -> Iterator[Revision]:
+        """The commits on this branch that changed a file, the newest first; none where git has none."""
+        folder = path.absolute().parent
+        try:
+            found = _git(folder, "log", f"--max-count={_VERSIONS}", "--format=%H", "--", path.name)
+        except UserError:
+            return
+        for commit in (found or b"").decode().split():
+            yield cls(folder, commit, commit)
+
+    @classmethod
+    def checked_out_with(cls, file: Path) -> Revision | None:
+        """The commit that is checked out; None where git does not keep this file.
+
+        Files that were edited since do not matter: what the commit has is there as well.
+
+        Raises:
+            UserError: the file is in a repository that git refuses to read.
+        """
+        folder = file.absolute().parent
+        if not any((above / ".git").exists() for above in (folder, *folder.parents)):
+            return None
+        kept = _run(folder, "ls-files", "--error-unmatch", "--", file.name)
+        if kept.returncode > 1:  # it knows neither that the file is kept nor that it is not
+            raise UserError(f"git cannot read the repository of {folder}: {kept.stderr.decode().strip()}")
+        return cls.of("HEAD", folder) if kept.returncode == 0 else None
+
+    def contains(self, commit: str) -> bool | None:
+        """Whether a commit is this one or one before it; None if git has no such commit."""
+        if _git(self.folder, "cat-file", "-e", f"{commit}^{{commit}}") is None:
+            return None
+        return _run(self.folder, "merge-base", "--is-ancestor", commit, self.commit).returncode == 0
+
+    def is_shallow(self) -> bool:
+        """Whether git has the newest commits only."""
+        return _git(self.folder, "rev-parse", "--is-shallow-repository") == b"true\n"
+
+    def fork(self, head: str = "HEAD") -> Revision:
+        """Where a branch left this one, so that what happened here since is not its doing."""
+        found = _git(self.folder, "merge-base", self.commit, head)
+        return self if found is None else Revision(self.folder, self.name, found.decode().strip())
+
+    def read(self, path: Path) -> bytes | None:
+        """A file as it was; None where it did not exist. No symbolic link is followed: its content is its target."""
+        return _git(path.absolute().parent, "cat-file", "blob", f"{self.commit}:./{path.name}")
+
+    def stack_files(self, folder: Path) -> list[str]:
+        """See `Tree`."""
+        listed = _git(folder, "ls-tree", "-z", "--name-only", self.commit, "--", "./")
+        if listed is None:
+            raise UserError(f"git cannot list the files of {self.name} in {folder}")
+        names = listed.decode(errors="replace").split("\0")
+        return sorted(name for name in names if name.startswith("Pulumi.") and name.endswith(".yaml"))
+
+    def changed(self, to: Revision | None = None) -> frozenset[str]:
+        """The repository's files that are different now, or at another revision, relative to the folder."""
+        commits = [self.commit] if to is None else [self.commit, to.commit]
+        top = _git(self.folder, "rev-parse", "--show-prefix")
+        found = _git(self.folder, "diff", "--name-only", "--no-renames", "--no-ext-diff", "-z", *commits, "--")
+        if found is None or top is None:
+            raise UserError(f"git cannot compare {self.name} with the files in {self.folder}")
+        prefix = top.decode(errors="replace").strip() or "."
+        names = found.decode(errors="replace").split("\0")
+        return frozenset(os.path.relpath(name, prefix) for name in names if name)
+
+    def until(self, to: str) -> list[str]:
+        """A branch's own commits after this one, in their order; not those that came with a merge.
+
+        Raises:
+            UserError: the other one does not come after this one.
+        """
+        known = _git(self.folder, "merge-base", "--is-ancestor", self.commit, to)
+        found = _git(self.folder, "rev-list", "--first-parent", "--reverse", f"{self.commit}..{to}")
+        if known is None or found is None:
+            raise UserError(f"{to} does not come after {self.name}: the branch was rewritten")
+        return found.decode().split()
+
+
+def _git(folder: Path, *arguments: str) -> bytes | None:
+    """What git says in a folder, None if it fails."""
+    done = _run(folder, *arguments)
+    return done.stdout if done.returncode == 0 else None
+
+
+def _run(folder: Path, *arguments: str) -> subprocess.CompletedProcess[bytes]:
+    try:
+        return subprocess.run(["git", "-C", str(folder), *arguments], capture_output=True, check=False)
+    except FileNotFoundError:
+        raise UserError("a revision can be looked up by git only, which is not installed") from None

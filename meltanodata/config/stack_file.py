@@ -1,0 +1,126 @@
+"""A stack's file, edited as text: what is not changed stays as it is, with its comments (see edit.py). Pure."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from meltanodata.config.settings import NAMESPACE, Settings
+from meltanodata.errors import Problem, ProblemsError
+
+if TYPE_CHECKING:
+    from meltanodata.config.document import Document, Value
+
+_TEAMS = f"{NAMESPACE}:database_teams"
+_TOKENS = f"{NAMESPACE}:tokens"
+
+
+def team_entry(source: Document, team: str) -> str:
+    """The lines of a team's entry with the comments right above it, not indented.
+
+    Args:
+        source: a file that settings.parse has nothing against; here and in the functions below.
+        team: one that it lists.
+
+    Raises:
+        ProblemsError: the entry has no lines of its own; here and in the functions below.
+    """
+    start, end = _entry(source, team)
+    return _indented(source.text[start:end], 0)
+
+
+def without_team(source: Document, team: str) -> str:
+    """The file's text without a team's entry and its token."""
+    spans = [_entry(source, team)]
+    tokens = _mapping(_config(source)).get(_TOKENS)
+    if tokens is not None and isinstance(tokens.data, dict) and team in tokens.data:
+        spans.append(_lines(source, tokens.keys[team], tokens.data[team]))
+    text = source.text
+    for start, end in sorted(spans, reverse=True):
+        text = text[:start] + text[end:]
+    return text
+
+
+def with_team(target: Document, entry: str) -> str:
+    """The file's text with a team's entry as the last one."""
+    teams = _mapping(_config(target))[_TEAMS]
+    last = _list(teams)[-1]
+    start, end = _lines(target, last, last)
+    columns = len(target.text[start:end]) - len(target.text[start:end].lstrip(" "))
+    return target.text[:end] + _indented(entry, columns) + target.text[end:]
+
+
+def new_stack(source: Document, target: Document, entry: str) -> str:
+    """The text for a stack without settings yet: another stack's settings in the open, with one team."""
+    config = _config(source)
+    blocks = [
+        _indented(source.text[start:end], 2)
+        for name, value in _mapping(config).items()
+        if name.removeprefix(f"{NAMESPACE}:") in Settings.model_fields and name != _TEAMS
+        for start, end in [_lines(source, config.keys[name], value)]
+    ]
+    if target.root is not None and "config" in target.root.keys:
+        raise _refused(target, target.root.keys["config"])
+    return f"{target.text}config:\n{''.join(blocks)}  {_TEAMS}:\n{_indented(entry, 4)}"
+
+
+def _config(source: Document) -> Value:
+    """The mapping of settings."""
+    return _mapping(source.root)["config"]
+
+
+def _mapping(value: Value | None) -> dict[str, Value]:
+    if value is None or not isinstance(value.data, dict):
+        raise TypeError("settings that are in order have a mapping here")
+    return value.data
+
+
+def _list(value: Value) -> list[Value]:
+    if not isinstance(value.data, list):
+        raise TypeError("settings that are in order have a list here")
+    return value.data
+
+
+def _entry(source: Document, team: str) -> tuple[int, int]:
+    """Where a team's entry begins and ends in the text, in whole lines."""
+    teams = _mapping(_config(source))[_TEAMS]
+    (item,) = (item for item in _list(teams) if _mapping(item)["name"].text == team)
+    return _lines(source, item, item)
+
+
+def _lines(source: Document, first: Value, last: Value) -> tuple[int, int]:
+    """The lines from the first value's to the last one's, with the comments right above that stand as far right."""
+    text = source.text
+    start = text.rfind("\n", 0, first.start) + 1
+    end = text.find("\n", _end(text, last)) + 1
+    head = text[start : first.start]
+    if head.strip() not in {"", "-"}:
+        raise _refused(source, first)
+    comment = head[: len(head) - len(head.lstrip(" "))] + "#"
+    for line in reversed(text[:start].splitlines(keepends=True)):
+        if not line.startswith(comment):
+            break
+        start -= len(line)
+    return start, end
+
+
+def _end(text: str, value: Value) -> int:
+    """Where a value ends; the reader ends a block at the next thing that is no comment."""
+    match value.data:
+        case dict() if text[value.start] != "{":
+            return max(max(value.keys[key].end, _end(text, inner)) for key, inner in value.data.items())
+        case list() if text[value.start] != "[":
+            return max(_end(text, inner) for inner in value.data)
+        case _:
+            return value.end
+
+
+def _indented(block: str, columns: int) -> str:
+    """Whole lines, moved left or right so that the first one begins after so many columns."""
+    lines = block.splitlines(keepends=True)
+    now = len(lines[0]) - len(lines[0].lstrip(" "))
+    return "".join(" " * columns + line[now:] if line.strip() else line for line in lines)
+
+
+def _refused(source: Document, value: Value) -> ProblemsError:
+    message = "cannot be edited in this form; write each entry on lines of its own: - name: …"
+    return ProblemsError([Problem(source.file, *value.place, message)])

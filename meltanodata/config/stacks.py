@@ -1,0 +1,170 @@
+"""The project's folder, and which stacks form one fleet."""
+
+from __future__ import annotations
+
+import re
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+from meltanodata.config import document, settings
+from meltanodata.config.influence import Kind
+from meltanodata.config.settings import DIGITALOCEAN, NAMESPACE, Settings
+from meltanodata.errors import Problem, ProblemsError, UserError
+from meltanodata.text import did_you_mean, listing, show
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable, Mapping, Sequence
+    from pathlib import Path
+
+    from meltanodata.config.fleet import Fleet
+
+
+@dataclass(frozen=True)
+class Project:
+    """A folder with Pulumi.yaml and the stacks' files."""
+
+    root: Path
+
+    @classmethod
+    def around(cls, folder: Path) -> Project:
+        """The project that a folder is in.
+
+        Raises:
+            UserError: neither the folder nor one above it has a Pulumi.yaml.
+        """
+        for candidate in (folder.absolute(), *folder.absolute().parents):
+            if (candidate / "Pulumi.yaml").is_file():
+                return cls(candidate)
+        raise UserError(f"there is no Pulumi.yaml in {folder.absolute()} or above it; change into the project's folder")
+
+    @property
+    def name(self) -> str:
+        """Pulumi's name for the project (`name` in Pulumi.yaml)."""
+        return self._says("name") or ""
+
+    @property
+    def program(self) -> Path:
+        """The folder of the program, which relative paths in settings start from (`main` in Pulumi.yaml)."""
+        return self.root / (self._says("main") or "")
+
+    def _says(self, key: str) -> str | None:
+        """What Pulumi.yaml says under a key."""
+        root = document.read(self.root / "Pulumi.yaml").root
+        value = root.data.get(key) if root is not None and isinstance(root.data, dict) else None
+        return value.text if value is not None else None
+
+    def tenants_file(self, stack: Settings) -> Path:
+        """The fleet file of a stack."""
+        return self.program / stack.tenants_file
+
+    def files(self) -> list[Path]:
+        """The stacks' files."""
+        return list(self.root.glob("Pulumi.*.yaml"))
+
+    def stacks(self) -> tuple[Settings, ...]:
+        """Every stack of the program's that has a file here, `prod-2` before `prod-10`.
+
+        Raises:
+            ProblemsError: what is wrong in any of their files.
+        """
+        found: list[Settings] = []
+        problems: list[Problem] = []
+        for path in self.files():
+            source = document.read(path)
+            if not source.problems and f"{NAMESPACE}:" not in source.text:
+                continue  # a stack that has no settings yet
+            try:
+                found.append(settings.parse(source, settings.stack_of(path)))
+            except ProblemsError as error:
+                problems += error.problems
+        if problems:
+            raise ProblemsError(problems)
+        return in_order(found)
+
+    def fleet(self, stack: str | None) -> tuple[Settings, ...]:
+        """The stacks that form one fleet with the named one; without a name, those on DigitalOcean itself.
+
+        Raises:
+            ProblemsError: see `stacks`.
+            UserError: there is no such stack, or the name is needed.
+        """
+        stacks = self.stacks()
+        if not stacks:
+            raise UserError(f"no stack has settings yet: there is no Pulumi.<stack>.yaml with them in {self.root}")
+        return fleet_among(stacks, stack)
+
+    def stacks_meant(self, stack: str | None) -> tuple[Settings, ...]:
+        """The named stack alone; without a name, all those of the fleet on DigitalOcean itself.
+
+        Raises:
+            ProblemsError: see `stacks`.
+            UserError: see `fleet`.
+        """
+        return tuple(found for found in self.fleet(stack) if stack is None or found.stack == stack)
+
+
+def fleet_among(stacks: Sequence[Settings], stack: str | None) -> tuple[Settings, ...]:
+    """Those of some stacks that form one fleet with the named one; without a name, those on DigitalOcean itself.
+
+    Raises:
+        UserError: there is no such stack, or the name is needed.
+    """
+    names = [settings.stack for settings in stacks]
+    if stack is not None and stack not in names:
+        raise UserError(f"there is no stack {show(stack)}.{did_you_mean(stack, names)} There are: {listing(names)}")
+    urls = {settings.stack: settings.api_url for settings in stacks}
+    if len(set(urls.values())) > 1 or stack is not None:
+        url = urls[stack] if stack is not None else DIGITALOCEAN
+        stacks = [settings for settings in stacks if settings.api_url == url]
+    if not stacks:
+        raise UserError(f"say which stack is meant: --stack {listing(names)}")
+    return tuple(stacks)
+
+
+def touched(stacks: Sequence[Settings], before: Fleet, after: Fleet, files: Mapping[str, Kind]) -> list[str]:
+    """The stacks whose plan a change can alter, in the fleet's order.
+
+    Args:
+        stacks: of the fleet.
+        before: the fleet file as it was.
+        after: the fleet file as it is.
+        files: all files that differ, relative to the project's folder, and what each is.
+    """
+    if Kind.PROGRAM in files.values():
+        return [stack.stack for stack in stacks]
+    old, new = ({row.key: row.options for row in fleet.rows} for fleet in (before, after))
+    teams = {
+        options.database_team
+        for key in {*old, *new}
+        if old.get(key) != new.get(key)
+        for options in (old.get(key), new.get(key))
+        if options is not None
+    }
+    return [
+        stack.stack
+        for stack in stacks
+        if settings.file_of(stack.stack) in files or teams.intersection(team.name for team in stack.database_teams)
+    ]
+
+
+def fleet_of(own: Settings, root: Path) -> tuple[Settings, ...]:
+    """The fleet that a running program's stack belongs to: its own settings as given, the others' from their files.
+
+    Args:
+        own: the settings of the stack that runs.
+        root: the folder with Pulumi.yaml (pulumi.get_root_directory()).
+
+    Raises:
+        ProblemsError: what is wrong in another stack's file.
+    """
+    others = [other for other in Project(root).stacks() if other.stack != own.stack and other.api_url == own.api_url]
+    return in_order([own, *others])
+
+
+def in_order(stacks: Iterable[Settings]) -> tuple[Settings, ...]:
+    """By name, with the numbers in it by their value."""
+    return tuple(sorted(stacks, key=lambda stack: [_part(part) for part in re.split(r"(\d+)", stack.stack)]))
+
+
+def _part(text: str) -> tuple[int, str]:
+    return (int(text), "") if text.isdecimal() else (0, text)

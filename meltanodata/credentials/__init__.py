@@ -1,0 +1,1 @@
+"""The tenants' logins, and 1Password, which can keep them."""

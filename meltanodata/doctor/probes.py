@@ -1,0 +1,371 @@
+"""Looks at instances, many at a time, for `doctor` to judge: from here, and by one script over SSH on each droplet.
+
+Every look has a time limit of its own, so an instance that is dead or slow costs its own time and nobody else's.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import functools
+import http
+import http.client
+import ssl
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from typing import TYPE_CHECKING, Any, Literal, TypeVar
+
+import asyncssh
+import dns.asyncresolver
+import dns.exception
+import dns.flags
+import dns.resolver
+from cryptography import x509
+from cryptography.hazmat.primitives import hashes
+from cryptography.x509.oid import NameOID
+
+from meltanodata.config.checks import ON_DROPLET, Check
+from meltanodata.doctor import diagnosis, droplet_facts
+from meltanodata.doctor.diagnosis import Certificate, Names, Seen, Visit
+from meltanodata.droplet import files, ssh
+from meltanodata.droplet.scripts import examine as script
+from meltanodata.droplet.scripts import verify
+from meltanodata.droplet.ssh import Contact, NotSignedIn, sign_in
+from meltanodata.errors import UserError
+from meltanodata.inventory import accounts
+
+if TYPE_CHECKING:
+    from collections.abc import Awaitable, Callable, Iterable, Mapping
+
+    from pydantic import SecretStr
+
+    from meltanodata.config.settings import Settings
+    from meltanodata.doctor.diagnosis import Finding
+    from meltanodata.engine.instances import Instance
+    from meltanodata.inventory.accounts import Source
+
+_T = TypeVar("_T")
+
+HTTPS = 443
+
+
+@dataclass(frozen=True)
+class Limits:
+    """Seconds."""
+
+    answer: float = 10
+    """For one answer: to a ping, of a name server, of an SSH server, to a TCP connection."""
+    silence: float = 4
+    """After which a database that says nothing to us is closed."""
+    page: float = 30
+    """For all that a visitor does, and for all that DigitalOcean is asked."""
+    script: float = 75
+    """For the script on the droplet."""
+    together: int = 20
+    """Instances that are looked at at the same time."""
+
+
+@dataclass(frozen=True)
+class Way:
+    """How instances of a stack are reached."""
+
+    domain: str
+    ssh_port: int
+    private_key: SecretStr
+    resolver: str | None
+    """See the setting."""
+    checks: frozenset[Check]
+    trusted: Callable[[Instance], frozenset[Source]] | None = None
+    """Asks DigitalOcean whom an instance's database lets in; raises UserError. None where nobody can be asked."""
+
+    @classmethod
+    def of(cls, settings: Settings, private_key: SecretStr, tokens: Mapping[str, SecretStr]) -> Way:
+        """As the stack's settings have it."""
+        checks = frozenset(Check) - frozenset(settings.unchecked)
+        trusted = functools.partial(_trusted_by, settings, tokens)
+        return cls(settings.domain, settings.ssh_port, private_key, settings.resolver, checks, trusted)
+
+
+def _trusted_by(settings: Settings, tokens: Mapping[str, SecretStr], instance: Instance) -> frozenset[Source]:
+    if instance.database is None:
+        raise UserError("the stack has not made it")
+    team = instance.database_team
+    if team is None or team not in tokens:
+        raise UserError(f"the stack's settings have no token of {team}")
+    return accounts.trusted_by(settings, tokens, team, instance.database)
+
+
+def examine(
+    patients: Iterable[tuple[Instance, Way]],
+    done: Callable[[Instance, list[Finding]], None],
+    limits: Limits = Limits(),
+) -> dict[str, list[Finding]]:
+    """Look at instances and judge what is seen.
+
+    Args:
+        patients: the instances, and how to reach each.
+        done: is told each instance's findings as soon as they are there.
+        limits: see there.
+
+    Returns:
+        The findings by tenant, in the order of `patients`.
+    """
+    return asyncio.run(_examine(list(patients), done, limits))
+
+
+async def _examine(
+    patients: list[tuple[Instance, Way]], done: Callable[[Instance, list[Finding]], None], limits: Limits
+) -> dict[str, list[Finding]]:
+    room = asyncio.Semaphore(limits.together)
+    # One thread for each visit and each question that may be under way: nobody's silence keeps another one waiting.
+    threads = ThreadPoolExecutor(2 * limits.together)
+    found: dict[str, list[Finding]] = {instance.tenant: [] for instance, _ in patients}
+
+    async def one(instance: Instance, way: Way) -> None:
+        async with room:
+            try:
+                seen = await _Look(instance, way, limits, threads).see()
+                found[instance.tenant] = diagnosis.findings(instance, seen, datetime.now(UTC))
+            except Exception as error:  # noqa: BLE001 - one tenant's oddity is its own; the others are told of as well
+                found[instance.tenant] = [diagnosis.not_looked_at(instance, error)]
+        done(instance, found[instance.tenant])
+
+    try:
+        async with asyncio.TaskGroup() as group:
+            for instance, way in patients:
+                group.create_task(one(instance, way))
+    finally:
+        threads.shutdown(wait=False, cancel_futures=True)
+    return found
+
+
+@dataclass(frozen=True)
+class _Look:
+    """All looks at one instance."""
+
+    instance: Instance
+    way: Way
+    limits: Limits
+    threads: ThreadPoolExecutor
+
+    async def see(self) -> Seen:
+        address, host_key = self.instance.address, self.instance.host_key
+        if address is None or host_key is None:
+            return Seen()
+        ping, names, (contact, facts), visit, database, trusted = await asyncio.gather(
+            self._if({Check.PING}, lambda: self._ping(address)),
+            self._if({Check.DNS}, self._names),
+            self._sign_in(address, host_key),
+            self._if({Check.CERTIFICATE, Check.PAGE}, lambda: self._visit(address)),
+            self._if({Check.FIREWALL}, self._database),
+            self._if({Check.TRUSTED}, self._trusted),
+        )
+        return Seen(ping, names, contact if Check.SSH in self.way.checks else None, facts, visit, database, trusted)
+
+    async def _if(self, checks: set[Check], look: Callable[[], Awaitable[_T]]) -> _T | None:
+        return await look() if checks & self.way.checks else None
+
+    async def _ping(self, address: str) -> bool:
+        """Whether one of three is answered."""
+        ping = await asyncio.create_subprocess_exec(
+            *("ping", "-n", "-c", "3", "-i", "0.5", address),
+            stdout=asyncio.subprocess.DEVNULL,
+            stderr=asyncio.subprocess.DEVNULL,
+        )
+        try:
+            async with asyncio.timeout(self.limits.answer):
+                return await ping.wait() == 0
+        except TimeoutError:
+            return False
+        finally:
+            with contextlib.suppress(ProcessLookupError):
+                ping.kill()
+            await ping.wait()
+
+    async def _names(self) -> Names:
+        host = self.instance.host
+        try:
+            resolver = _resolver(self.way.resolver, self.limits)
+            answer, seconds, authoritative = await _addresses(resolver, host)
+        except (dns.exception.DNSException, OSError) as error:
+            return Names(problem=" ".join(str(error).split()))
+        if authoritative or answer == (self.instance.address,):
+            return Names(answer, seconds, answer if authoritative else None)
+        return Names(answer, seconds, await self._zone(resolver, host))
+
+    async def _zone(self, resolver: dns.asyncresolver.Resolver, host: str) -> tuple[str, ...] | None:
+        """What the domain's own name servers say."""
+        try:
+            servers = [str(server.target) for server in await resolver.resolve(self.way.domain, "NS")]
+            (address, *_), _, _ = await _addresses(resolver, servers[0])
+            answer, _, _ = await _addresses(_resolver(address, self.limits), host)
+        except (dns.exception.DNSException, OSError, ValueError):
+            return None
+        return answer
+
+    async def _sign_in(self, address: str, host_key: str) -> tuple[Contact, dict[str, Any] | str | None]:
+        if not ON_DROPLET & self.way.checks and Check.SSH not in self.way.checks:
+            return Contact(), None
+        try:
+            connection = await sign_in(address, self.way.ssh_port, self.way.private_key, host_key, self.limits.answer)
+        except NotSignedIn as not_in:
+            return not_in.contact, None
+        try:
+            return Contact(), await self._facts(connection) if ON_DROPLET & self.way.checks else None
+        finally:
+            connection.abort()
+
+    async def _facts(self, connection: asyncssh.SSHClientConnection) -> dict[str, Any] | str:
+        document = {
+            "host_name": self.instance.host,
+            "database_host": self.instance.database_host,
+            "verify_script": files.script("verify"),
+            "write_files_script": files.script("write_files"),
+            "reach_script": files.script("reach"),
+        }
+        seconds = self.limits.script
+        cut = "the connection was cut while the droplet was asked how it is"
+        command = f"timeout --kill-after=5 {max(seconds - 10, 1):g} python3 -"
+        try:
+            async with asyncio.timeout(seconds):
+                ran = await ssh.run(connection, command, files.call("examine", document), droplet_facts.BYTES)
+        except TimeoutError:
+            return f"the droplet does not say within {seconds:g} seconds how it is"
+        except ssh.TooMuch:
+            return f"the droplet does not say how it is: it says more than {droplet_facts.BYTES >> 20} MiB"
+        except (asyncssh.Error, OSError):
+            return cut
+        said = cut if ran.exit_status is None else _understood(ran)
+        hidden: dict[str, Any] | str = _without(said, self.instance.secrets | {self.way.private_key.get_secret_value()})
+        return hidden
+
+    async def _visit(self, address: str) -> Visit:
+        loop = asyncio.get_running_loop()
+        visit = loop.run_in_executor(self.threads, functools.partial(_visit, self.instance.host, address))
+        try:
+            async with asyncio.timeout(self.limits.page):
+                return await visit
+        except TimeoutError:
+            problem = f"https://{self.instance.host} does not answer within {self.limits.page:g} seconds"
+            return Visit(f"{problem}. Look at: journalctl --unit caddy", None, None)
+
+    async def _database(self) -> Literal["open", "closed", "unknown"]:
+        host = self.instance.database_host
+        if host is None:
+            return "unknown"
+        try:
+            (address, *_), _, _ = await _addresses(_resolver(self.way.resolver, self.limits), host)
+        except (dns.exception.DNSException, OSError, ValueError):
+            return "unknown"
+        try:
+            async with asyncio.timeout(self.limits.silence):
+                _, writer = await asyncio.open_connection(address, self.instance.database_port)
+        except (TimeoutError, OSError):
+            return "closed"
+        writer.close()
+        with contextlib.suppress(OSError):
+            await writer.wait_closed()
+        return "open"
+
+    async def _trusted(self) -> frozenset[Source] | str | None:
+        if self.way.trusted is None:
+            return None
+        loop = asyncio.get_running_loop()
+        try:
+            async with asyncio.timeout(self.limits.page):
+                return await loop.run_in_executor(self.threads, self.way.trusted, self.instance)
+        except TimeoutError:
+            return f"DigitalOcean does not say it within {self.limits.page:g} seconds"
+        except UserError as error:
+            return str(error)
+
+
+def _resolver(name_server: str | None, limits: Limits) -> dns.asyncresolver.Resolver:
+    resolver = dns.asyncresolver.Resolver(configure=name_server is None)
+    if name_server is not None:
+        address, _, port = name_server.partition(":")
+        resolver.nameservers, resolver.port = [address], int(port or 53)
+    resolver.lifetime = limits.answer
+    return resolver
+
+
+async def _addresses(resolver: dns.asyncresolver.Resolver, host: str) -> tuple[tuple[str, ...], int, bool]:
+    """The addresses of a host name, for how many seconds they hold, and whether the domain's own server says so.
+
+    Raises:
+        dns.exception.DNSException: nobody answers, or not with an answer.
+    """
+    try:
+        answer = await resolver.resolve(host, "A", search=False)
+    except dns.resolver.NXDOMAIN as error:
+        responses = error.responses().values()  # type: ignore[no-untyped-call]  # the library's
+        return (), 0, any(response.flags & dns.flags.AA for response in responses)
+    except dns.resolver.NoAnswer as error:
+        response = error.response()  # type: ignore[no-untyped-call]  # the library's
+        return (), 0, bool(response.flags & dns.flags.AA)
+    ttl = answer.rrset.ttl if answer.rrset is not None else 0
+    return tuple(sorted(map(str, answer))), ttl, bool(answer.response.flags & dns.flags.AA)
+
+
+def _visit(host: str, address: str) -> Visit:
+    """Come as a visitor does; to the droplet's address, since where the name leads is looked at by itself."""
+    caddy = (address, HTTPS)
+    problem = verify.page(host, None, caddy)
+    certificate, login = None, None
+    with contextlib.suppress(OSError, ValueError, x509.InvalidVersion):  # `problem` has it
+        served = verify.certificate(host, caddy)
+        certificate = _described(x509.load_der_x509_certificate(served))
+        if problem is None:
+            login = _login(host, served, caddy)
+    return Visit(problem, login, certificate)
+
+
+def _login(host: str, served: bytes, caddy: tuple[str, int]) -> str | None:
+    try:
+        status, body = verify.ask_page(host, "/auth/login", served, caddy)
+    except (TimeoutError, OSError, ssl.SSLError, http.client.HTTPException) as error:
+        return f"https://{host}/auth/login does not answer ({type(error).__name__})"
+    if status != http.HTTPStatus.OK:
+        return f"https://{host}/auth/login answers {status}"
+    if b"csrf_token" not in body:
+        return f"https://{host}/auth/login has no login form"
+    return None
+
+
+def _described(certificate: x509.Certificate) -> Certificate:
+    issuer = certificate.issuer
+    names = [
+        *issuer.get_attributes_for_oid(NameOID.ORGANIZATION_NAME),
+        *issuer.get_attributes_for_oid(NameOID.COMMON_NAME),
+    ]
+    return Certificate(
+        certificate.fingerprint(hashes.SHA256()).hex(),
+        ", ".join(dict.fromkeys(str(name.value) for name in names)) or "nobody",
+        certificate.not_valid_before_utc,
+        certificate.not_valid_after_utc,
+    )
+
+
+def _understood(ran: ssh.Ran) -> dict[str, Any] | str:
+    """What the script found; or that it did not, without what it said: nobody has looked at that for secrets."""
+    try:
+        return droplet_facts.read(ran.stdout)
+    except droplet_facts.NotFacts as error:
+        why = f"the script for it ended with {ran.exit_status}" if ran.exit_status else str(error)
+        return f"the droplet does not say how it is: {why}"
+
+
+def _without(said: Any, secrets: frozenset[str]) -> Any:
+    """What a droplet said without what the stack knows to be secret."""
+    match said:
+        case str():
+            for secret in secrets:
+                said = said.replace(secret, script.HIDDEN)
+            return said
+        case list():
+            return [_without(inner, secrets) for inner in said]
+        case dict():
+            return {_without(key, secrets): _without(inner, secrets) for key, inner in said.items()}
+        case _:
+            return said

@@ -1,0 +1,290 @@
+"""What an instance looks like from inside: the guide's chapters on debugging. Runs on the droplet, as root.
+
+It changes nothing and prints facts, as JSON, that the doctor judges. What others have written (logs, errors) goes
+through `redact` here, so that no secret in it leaves the droplet. In the user meltano's folders root opens
+files as `write_files.py` does: no link of the user's is followed.
+"""
+
+from __future__ import annotations
+
+import datetime as dt
+import grp
+import itertools
+import json
+import os
+import pwd
+import re
+import stat
+import subprocess
+import tempfile
+import time
+import types
+import urllib.parse
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from collections.abc import Collection, Iterator
+
+PROJECT = Path("var/meltano/project")
+KEPT_LINES = 12
+"""Of each log."""
+KEPT_PARTS = 10
+"""Units, and files, of which lines are kept."""
+KEPT_CHARACTERS = 300
+"""Of each line."""
+LONGEST_LINE = 2000
+"""Characters of a line that are read."""
+LOG_BYTES = 1 << 18
+"""Read of each file, from its end."""
+SAID_BYTES = 1 << 18
+"""Read of what a command prints."""
+SECONDS = 30
+"""That a command may take."""
+FILE_BYTES = 1 << 22
+"""Read of each file that may hold secrets."""
+RECENT = 24 * 3600
+"""Seconds in which an error is news."""
+HIDDEN = "[hidden]"
+
+
+def main(
+    document: dict[str, Any],
+    root: Path = Path("/"),
+    programs: Path | None = None,
+    caddy: tuple[str, int] = ("127.0.0.1", 443),
+) -> None:
+    """Print what there is to see.
+
+    Args:
+        document: `host_name`; `database_host`; `verify_script`, `write_files_script` and `reach_script`, the texts of
+            verify.py, write_files.py and reach.py.
+        root: the file system; another one in tests.
+        programs: where systemctl, journalctl and reach.py's interpreter are in tests.
+        caddy: where it listens; elsewhere in tests.
+    """
+    verify: Any = types.ModuleType("verify")
+    exec(document["verify_script"], vars(verify))  # noqa: S102 - a script of ours
+    files: Any = types.ModuleType("write_files")
+    exec(document["write_files_script"], vars(files))  # noqa: S102 - likewise
+    systemctl, journalctl = (str(programs / name) if programs else name for name in ("systemctl", "journalctl"))
+    failed = verify.ask(systemctl, "list-units", "--failed", "--plain", "--no-legend")
+    services = {service: verify.service_state(systemctl, service) for service in verify.SERVICES}
+    units = [line.split()[0] for line in failed.splitlines() if line.strip()]
+    # Ours first: of many, not all are told.
+    units = [*(f"{service}.service" for service, finding in services.items() if finding), *units]
+    page = verify.page(document["host_name"], None, caddy)
+    known = secrets(root, files)
+    public = [document["host_name"], document["database_host"] or ""]
+
+    def shown(lines: list[str]) -> list[str]:
+        return [redact(line, known, public) for line in lines[-KEPT_LINES:]]
+
+    errors = itertools.islice(recent_errors(PROJECT / ".meltano/run", root, files), KEPT_PARTS)
+    reached = database(document["reach_script"], programs)
+    facts = {
+        "system": verify.state(systemctl),
+        "services": services,
+        "journal": {unit: shown(journal(journalctl, unit)) for unit in [*dict.fromkeys(units)][:KEPT_PARTS]},
+        "page": page,
+        # Of whom the finding says to look at: Caddy, where nobody answers.
+        "page_log": shown(journal(journalctl, "caddy" if "--unit caddy" in page else "meltano")) if page else [],
+        "errors": {redact(name, known): shown(lines) for name, lines in errors},
+        "env": entry(PROJECT / ".env", root, files),
+        "project": entry(PROJECT, root, files),
+        "database": {**reached, "error": reached["error"] and shown([" ".join(reached["error"].split())])[0]},
+    }
+    print(json.dumps(facts))
+
+
+def journal(journalctl: str, unit: str) -> list[str]:
+    """A unit's last words."""
+    return said(journalctl, "--unit", unit, "--lines", str(KEPT_LINES), "--no-pager", "--output", "cat").splitlines()
+
+
+def said(*command: str, text: str = "") -> str:
+    """What a command prints, errors included; ended when it prints more than is read, or takes too long."""
+    limited = ["timeout", "--kill-after=5", str(SECONDS), *command]
+    with tempfile.TemporaryFile() as stdin:
+        stdin.write(text.encode())
+        stdin.seek(0)
+        process = subprocess.Popen(limited, stdin=stdin, stdout=subprocess.PIPE, stderr=subprocess.STDOUT)
+    with process:
+        found = process.stdout.read(SAID_BYTES) if process.stdout else b""
+        process.terminate()  # `timeout` hands it on
+    return found.decode(errors="replace")
+
+
+def entry(path: Path, root: Path, files: Any) -> dict[str, str] | None:
+    """Owner, mode and kind of a file or folder; None where there is none. A link counts as itself."""
+    try:
+        with files.folder(Path("/", path).parent, root) as at:
+            status = os.stat(path.name, dir_fd=at, follow_symlinks=False)
+    except (files.Refused, OSError):
+        return None
+    try:
+        owner = f"{pwd.getpwuid(status.st_uid).pw_name}:{grp.getgrgid(status.st_gid).gr_name}"
+    except KeyError:  # an owner without a name
+        owner = f"{status.st_uid}:{status.st_gid}"
+    kinds = {stat.S_IFREG: "file", stat.S_IFDIR: "folder", stat.S_IFLNK: "link"}
+    kind = kinds.get(stat.S_IFMT(status.st_mode), "other")
+    return {"owner": owner, "mode": f"{stat.S_IMODE(status.st_mode):o}", "kind": kind}
+
+
+def database(reach_script: str, programs: Path | None) -> dict[str, Any]:
+    """What reach.py says."""
+    as_meltano = ["runuser", "--user", "meltano", "--", "/var/meltano/.venv/bin/python"]
+    interpreter = [str(programs / "python")] if programs else as_meltano
+    *_, last = ["it said nothing", *said(*interpreter, "-", text=f"{reach_script}\n\nmain()\n").splitlines()]
+    try:
+        found = json.loads(last)
+        address, error = found["address"], found["error"]
+        if all(isinstance(value, (str, type(None))) for value in (address, error)):
+            return {"address": address, "error": error}
+    except (ValueError, LookupError, TypeError, RecursionError):
+        pass
+    # Who may write Meltano's environment decides what is said here.
+    return {"address": None, "error": f"cannot be asked: {last}"}
+
+
+ENTRY = re.compile(r"[\[ ]*(\d{4}-\d\d-\d\d[T ]\d\d:\d\d:\d\d)")
+ERROR = re.compile(r"\b(?:ERROR|CRITICAL|FATAL)\b|^\S*Traceback \(most recent call last\)|\[error\s*\]")
+
+
+def recent_errors(folder: Path, root: Path, files: Any) -> Iterator[tuple[str, list[str]]]:
+    """The files among Meltano's logs that have errors of the last day in them, and those with what follows each."""
+    try:
+        with files.folder(Path("/", folder), root) as at:
+            there = os.listdir(at)  # noqa: PTH208 - of a descriptor
+            names = sorted(name for name in there if name.endswith(".log") and not name.startswith("."))
+            texts = {name: end_of_log(folder / name, at, files) for name in names}
+    except (files.Refused, OSError):
+        return
+    now = time.time()
+    for name, text in texts.items():
+        wanted, recent, lines = False, True, []
+        for line in text.splitlines():
+            began = ENTRY.match(line)
+            if began:
+                recent = now - seconds_of(began[1], now) < RECENT
+            wanted = bool(ERROR.search(line)) or (wanted and not began)
+            if wanted and recent and line.strip():
+                lines.append(line)
+        if lines:
+            yield name, lines
+
+
+def end_of_log(path: Path, at: int, files: Any) -> str:
+    """What a log has last; nothing if it is old, or no file of its own."""
+    try:
+        with files.regular(path, at) as handle:
+            if not isinstance(handle, int):
+                return ""
+            status = os.fstat(handle)
+            if time.time() - status.st_mtime > RECENT:
+                return ""
+            return os.pread(handle, LOG_BYTES, max(0, status.st_size - LOG_BYTES)).decode(errors="replace")
+    except (files.Refused, OSError):
+        return ""
+
+
+def seconds_of(stamp: str, otherwise: float) -> float:
+    """Since 1970, for a stamp in a log; something else where it is no time."""
+    try:
+        return dt.datetime.fromisoformat(stamp.replace("T", " ")).replace(tzinfo=dt.timezone.utc).timestamp()  # noqa: UP017 - Python 3.8
+    except ValueError:
+        return otherwise
+
+
+PUBLIC_NAMES = ("PG_USERNAME", "PG_ADDRESS", "PG_PORT", "PG_DATABASE", "SERVER_NAME")
+SHORTEST = 6
+"""Shorter values are words that stand everywhere."""
+HIDES = (  # what people call a secret
+    r"[\w.-]{0,40}(?:passw(?:or)?d|passphrase|pwd|secret|token|api[-_]?key|access[-_]?key|private[-_]?key|credential|salt"
+    r"|signature|session|dsn|auth[-_]?(?:code|key))[\w.-]{0,40}"
+)
+
+
+def secrets(root: Path, files: Any) -> list[str]:
+    """What the instance's own files hide: every value of .env and ui.cfg, and what meltano.yml calls a secret."""
+    found = set()
+    assignment = re.compile(r"\s*(?:export\s+)?([\w.-]+)\s*[=:]\s*(.*)")
+    for name in (".env", "ui.cfg", "meltano.yml"):
+        text = content(PROJECT / name, root, files)
+        if name != "meltano.yml":
+            # Also as Meltano reads them: a value may have several lines, or what only looks like the end of one.
+            for reader in files.READERS:
+                values = files.env_values(text, reader)
+                for value in (value for key, value in values.items() if value and key not in PUBLIC_NAMES):
+                    found |= {value, *value.splitlines()}
+        for line in text.splitlines():
+            match = assignment.match(line.replace("- ", "", 1) if name == "meltano.yml" else line)
+            if match is None or match[1] in PUBLIC_NAMES:
+                continue
+            if name == "meltano.yml" and not re.fullmatch(HIDES, match[1], re.IGNORECASE):
+                continue
+            value = match[2].strip()
+            found |= {value, value.strip("'\""), value.split(" #")[0].strip().strip("'\"")}
+    return [value for value in found if len(value) >= SHORTEST]
+
+
+def content(path: Path, root: Path, files: Any) -> str:
+    """The text of a file; nothing where there is no file, or it is a link of the user's."""
+    try:
+        with files.folder(Path("/", path).parent, root) as at, files.regular(path, at) as handle:
+            return os.pread(handle, FILE_BYTES, 0).decode(errors="replace") if isinstance(handle, int) else ""
+    except (files.Refused, OSError):
+        return ""
+
+
+VALUE = r"\"(?:\\.|[^\"\\])*\"?|'(?:\\.|[^'\\])*'?|[^\s,;&)}\]]+"
+PATTERNS = (
+    # A header's value goes to the end of the line.
+    r"(?i)(\b(?:authorization|(?:set-)?cookie|x-[\w-]{0,40}(?:key|token|auth)[\w-]{0,40})[\\\"']*\s*[:=]).*",
+    rf"(?i)(\b{HIDES}[\\\"']*\s*(?:=>|=|:)\s*)(?:{VALUE})",
+    rf"(?i)(\bpassword\s+)(?={chr(39)}|\")(?:{VALUE})",
+    rf"(?i)(\s--?(?:p|password|token|secret)[ =])(?:{VALUE})",
+    r"(?i)(\b(?:basic|bearer|digest|negotiate)\s+)\S{6,}",
+    r"(\w://)\S*@",
+    r"(\b[\w.+-]{1,64}:)[^\s/@:]+@",
+)
+"""Each takes away what a name, or the place it stands in, tells to be a secret, and keeps its first group."""
+WORD = re.compile(r"[A-Za-z0-9+/_=~-]{16,}")
+MANY_DIGITS = 6
+MANY_SWITCHES, SWITCHES_A_CHARACTER = 4, 0.15
+
+
+def redact(text: str, known: Collection[str], public: Collection[str] = ()) -> str:
+    """A line without secrets and control characters, not longer than is kept of one.
+
+    Taken away is what is known to be secret, what is called one, and every word that looks as if nobody had thought of
+    it: a customer's key may stand in no file of ours. A word too many costs a reader little.
+
+    Args:
+        text: one line.
+        known: secrets; also as they stand in an address or in a quoted string.
+        public: texts whose words are no secrets, whatever they look like.
+    """
+    variants = {
+        variant for value in known for variant in (value, urllib.parse.quote(value, safe=""), json.dumps(value)[1:-1])
+    }
+    for value in sorted(variants, key=len, reverse=True):
+        text = text.replace(value, HIDDEN)
+    # Only now, so that no half of a known one is left; and before what takes longer the longer the line is.
+    text = "".join(character if character.isprintable() else " " for character in text[:LONGEST_LINE])
+    for pattern in PATTERNS:
+        text = re.sub(pattern, rf"\1{HIDDEN}", text)
+
+    def hidden(word: re.Match[str]) -> str:
+        return word[0] if any(word[0] in it for it in public) or not looks_random(word[0]) else HIDDEN
+
+    return WORD.sub(hidden, text)[:KEPT_CHARACTERS]
+
+
+def looks_random(word: str) -> bool:
+    """Whether a long word has many digits, or changes too often from one kind of character to another."""
+    digits = sum(character.isdigit() for character in word)
+    if (digits >= MANY_DIGITS and re.search("[A-Za-z]", word)) or (digits and word.isupper()):
+        return True
+    switches = len(re.findall("(?=[a-z][A-Z]|[A-Za-z][0-9]|[0-9][A-Za-z])", word))
+    return switches >= max(MANY_SWITCHES, len(word) * SWITCHES_A_CHARACTER)

@@ -1,0 +1,89 @@
+"""A database is deleted only where somebody names its tenant, whoever runs the engine and however.
+
+`meltanodata up` and `deploy` name the tenants of the plan that the guard let pass. Whoever types `pulumi up` or `pulumi
+destroy` names them in an environment variable, which holds for that one run. See
+docs/decisions/deleting-a-database-wants-a-word.md.
+"""
+
+from __future__ import annotations
+
+import re
+from typing import TYPE_CHECKING, Any
+
+from meltanodata.engine.resource_types import CLUSTER, RECORD, Type
+from meltanodata.engine.stack_state import name, resources, tenant_of
+
+if TYPE_CHECKING:
+    from collections.abc import Collection, Iterable, Mapping
+
+
+VARIABLE = "MELTANODATA_DELETE_DATABASES"
+"""The environment variable that names the tenants whose databases may be deleted, separated by commas."""
+
+HOOK = f"only-with-{VARIABLE}"
+"""What the engine knows the hook by. `pulumi destroy` without the program shows it."""
+
+_GUARDED = {CLUSTER[1]: CLUSTER[0], RECORD[1]: RECORD[0], "verify": Type.COMMAND, "wipe": Type.COMMAND}
+"""The resources that have the hook, type by role. The engine deletes what nothing depends on first, and keeps whatever
+something depends on that it could not delete: with these it deletes nothing of a tenant before its database."""
+
+
+def named(environment: Mapping[str, str]) -> frozenset[str]:
+    """The tenants that an environment names."""
+    return frozenset(re.split(r"[,\s]+", environment.get(VARIABLE, ""))) - {""}
+
+
+def variable(tenants: Iterable[str]) -> dict[str, str]:
+    """The environment that names these tenants and nobody else."""
+    return {VARIABLE: ",".join(sorted(tenants))}
+
+
+def held(exported: Mapping[str, Any]) -> frozenset[str]:
+    """The tenants whose databases a state has; to make such a database is to replace it."""
+    return frozenset(
+        tenant_of(name(resource["urn"]))
+        for resource in resources(exported)
+        if resource["type"] == CLUSTER[0] and not resource.get("delete") and not resource.get("pendingReplacement")
+    )
+
+
+def unguarded(exported: Mapping[str, Any], declared: Collection[str]) -> list[str]:
+    """The tenants whose databases a run would delete without asking the hook, by name.
+
+    Theirs are states that an older version of the program wrote. A run writes the hooks of whatever it declares; it
+    declares nothing of a tenant whose entry is gone.
+
+    Args:
+        exported: the stack's state.
+        declared: the tenants that the program is about to declare.
+    """
+    databases: set[str] = set()
+    without_hook: set[str] = set()
+    for resource in resources(exported):
+        role = name(resource["urn"]).rpartition("-")[2]
+        tenant = tenant_of(name(resource["urn"]))
+        if _GUARDED.get(role) != resource["type"] or resource.get("pendingReplacement"):
+            continue
+        if tenant in declared and not resource.get("delete"):
+            continue
+        if role == CLUSTER[1]:
+            databases.add(tenant)
+        if HOOK not in (resource.get("resourceHooks") or {}).get("BeforeDelete", ()):
+            without_hook.add(tenant)
+    return sorted(databases & without_hook)
+
+
+def refusal(tenants: Iterable[str]) -> str:
+    """Why databases are not deleted, and what to do."""
+    names = sorted(tenants)
+    lines = [
+        f"{tenant}: this run would delete its database, with all data and backups, and nobody said that it may."
+        " Nothing of the tenant is deleted."
+        for tenant in names
+    ]
+    lines.append(
+        "To keep a tenant, put its entry back into the fleet file. To delete it, run `meltanodata up --allow"
+        " guard:data-loss`, which shows the plan first; or, with pulumi itself, name it for that one run:"
+        f" {VARIABLE}={','.join(names)}"
+    )
+    return "\n".join(lines)

@@ -1,0 +1,104 @@
+"""The commit that was deployed to a stack last, so that nothing older is deployed over it.
+
+It is a tag of the stack (`pulumi stack tag`), which every backend has: it can be written before the first operation,
+read without the passphrase, shows in no plan, and stays when a state is replaced. Why not an output:
+docs/decisions/reviewed-plans.md.
+"""
+
+from __future__ import annotations
+
+import re
+from typing import TYPE_CHECKING
+
+from meltanodata.config.revisions import Revision
+from meltanodata.engine import pulumi_cli
+from meltanodata.errors import UserError
+from meltanodata.text import show
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+TAG = "meltanodata:deployed"
+"""The tag's name; its value is a commit's full id."""
+
+_ENOUGH = 7
+"""Characters of a commit's id that stand for it."""
+
+
+def refuse_older(stack: str, root: Path, back_from: str | None = None) -> None:
+    """Stop where the commit that is checked out does not contain the last one deployed.
+
+    Nothing is compared where git does not keep the project, or nothing was noted yet.
+
+    Args:
+        stack: the stack's name.
+        root: the project's folder, with Pulumi.yaml.
+        back_from: the last one deployed, from somebody who means to go back from it.
+
+    Raises:
+        UserError: it is older, of another branch, or git cannot tell; with what to do.
+    """
+    here = _checked_out(root)
+    if here is not None:
+        _compare(stack, here, _last(stack, root), back_from)
+
+
+def note(stack: str, root: Path, back_from: str | None = None) -> None:
+    """Note that the commit that is checked out is about to be deployed, unless it may not be.
+
+    Before the first operation: whatever comes of the deployment, an older commit may not follow it. It compares once
+    more, since another deployment may have begun since the last time.
+
+    Raises:
+        UserError: see `refuse_older`.
+    """
+    here = _checked_out(root)
+    if here is None:
+        return
+    last = _last(stack, root)
+    _compare(stack, here, last, back_from)
+    if last != here.commit:
+        pulumi_cli.set_tag(stack, root, TAG, here.commit)
+
+
+def has_begun(stack: str, root: Path) -> bool:
+    """Whether the last deployment was of the commit that is checked out: then this one goes on with it."""
+    here = _checked_out(root)
+    return here is not None and _last(stack, root) == here.commit
+
+
+def _checked_out(root: Path) -> Revision | None:
+    return Revision.checked_out_with(root / "Pulumi.yaml")
+
+
+def _last(stack: str, root: Path) -> str | None:
+    return pulumi_cli.tags(stack, root).get(TAG)
+
+
+def _compare(stack: str, here: Revision, last: str | None, back_from: str | None) -> None:
+    if last is None or (back_from is not None and len(back_from) >= _ENOUGH and last.startswith(back_from)):
+        return
+    contained = here.contains(last) if re.fullmatch(r"[0-9a-f]{40,64}", last) else None
+    if contained:
+        return
+    mine, theirs = here.commit[:12], show(last) if contained is None else last[:12]
+    on_purpose = f"To deploy it all the same: meltanodata deploy --stack {stack} --go-back-from {last}"
+    if contained is None:
+        raise UserError(
+            f"{stack}: {mine} is not deployed. Whether it is older than {theirs}, the last commit that was, nobody can"
+            " tell, since git does not have that one here. Fetch it (git fetch --all; in a workflow: fetch-depth: 0),"
+            " then run this again. If it is gone for good, as a branch that was deleted or rewritten, look at the plan:"
+            f" meltanodata plan --stack {stack}. {on_purpose}"
+        )
+    if Revision(here.folder, last, last).contains(here.commit):
+        raise UserError(
+            f"{stack}: {mine} is not deployed. It is older than {theirs}, the last commit that was, and would undo what"
+            " came after it. To deploy what the main branch has now, start the deploy workflow by hand, or here: git"
+            " pull. To go back to how it was, revert what came after it (git revert) and merge that."
+            f" {on_purpose}"
+        )
+    shallow = " Git has the newest commits only here: git fetch --unshallow." if here.is_shallow() else ""
+    raise UserError(
+        f"{stack}: {mine} is not deployed. It does not contain {theirs}, the last commit that was, and would undo what"
+        f" that one did.{shallow} Merge that one into it first. {on_purpose}"
+    )

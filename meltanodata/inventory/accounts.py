@@ -1,0 +1,667 @@
+"""What the stack's DigitalOcean accounts hold, asked once before anything is declared.
+
+Reads only, but for the trusted sources of a database (`let_in`), which cannot wait for the provider.
+
+The same answers as the plugin's functions (getSshKeys, getDropletSnapshot …) without a provider's process a team,
+and with the objects that bear a tenant's name already. API: https://docs.digitalocean.com/reference/api/.
+"""
+
+from __future__ import annotations
+
+import os
+import re
+import shlex
+from concurrent.futures import Future, ThreadPoolExecutor
+from contextlib import contextmanager
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from http import HTTPStatus
+from itertools import count
+from typing import TYPE_CHECKING, Any, TypeVar
+
+import requests
+from requests.adapters import HTTPAdapter
+from urllib3.util import Retry
+
+from meltanodata.config.settings import TOKENS
+from meltanodata.errors import UserError
+from meltanodata.text import show
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+
+    from pydantic import SecretStr
+
+    from meltanodata.config.settings import Settings
+
+_T = TypeVar("_T")
+
+TIMEOUT = (10, 30)
+"""Seconds for a connection, and for silence on it."""
+LONGEST_WAIT = 60
+"""Seconds that we wait when DigitalOcean asks us to; its limits are by the minute and by the hour."""
+BACKOFF = 0.5
+"""Seconds before the second attempt; each further pause is twice as long."""
+PER_PAGE = 200
+"""DigitalOcean's most."""
+READINGS = 3
+"""How often a list is read that changes while it is read."""
+
+
+@dataclass(frozen=True)
+class Droplet:
+    """A droplet of the droplet team."""
+
+    id: int
+    name: str
+    status: str
+    """`new` until it has been made, then `active` or `off`."""
+    region: str
+    size: str
+    disk: int
+    """GB; larger than its size's where it was resized without its disk."""
+    address: str | None = None
+    """Public, IPv4; None until it has one."""
+    created_at: str = ""
+    """RFC 3339."""
+
+
+@dataclass(frozen=True)
+class DropletSize:
+    """A plan for droplets."""
+
+    regions: frozenset[str]
+    """Where it can be had."""
+    disk: int
+    """GB."""
+
+
+@dataclass(frozen=True)
+class Record:
+    """An A record of the domain."""
+
+    id: int
+    name: str
+    """Without the domain."""
+    address: str
+
+
+@dataclass(frozen=True)
+class Cluster:
+    """A PostgreSQL cluster of a database team."""
+
+    id: str
+    name: str
+    team: str
+    status: str
+    """`creating` until it has been made, then mostly `online`."""
+    region: str
+    size: str
+    version: str
+    """PostgreSQL's major version."""
+    created_at: str = ""
+    """RFC 3339."""
+
+
+@dataclass(frozen=True)
+class Snapshot:
+    """A droplet's snapshot, an image for new ones."""
+
+    id: str
+    name: str
+    regions: frozenset[str]
+    created_at: datetime
+    min_disk: int
+    """GB that a droplet made from it has to have."""
+
+
+@dataclass(frozen=True)
+class DatabaseOffer:
+    """What a PostgreSQL cluster can be."""
+
+    versions: tuple[str, ...]
+    regions: frozenset[str]
+    sizes: frozenset[str]
+    """Of clusters with one node."""
+
+
+@dataclass(frozen=True)
+class Accounts:
+    """What the stack's teams hold, and what DigitalOcean offers them."""
+
+    droplets: tuple[Droplet, ...]
+    records: tuple[Record, ...]
+    clusters: tuple[Cluster, ...]
+    """PostgreSQL's."""
+    cluster_counts: Mapping[str, int]
+    """How many clusters each team has, of any kind: its limit counts them all."""
+    snapshots: tuple[Snapshot, ...]
+    ssh_keys: tuple[str, ...]
+    """The ids of all keys of the droplet team."""
+    projects: Mapping[str, str]
+    """The droplet team's projects, id by name."""
+    droplet_sizes: Mapping[str, DropletSize]
+    """By slug."""
+    database: DatabaseOffer
+
+
+def read(settings: Settings, tokens: Mapping[str, SecretStr]) -> Accounts:
+    """Ask every team at the same time, once it is sure that each token is of the team that it is given for.
+
+    Args:
+        settings: the stack's.
+        tokens: by the team's name.
+
+    Raises:
+        UserError: which tokens are of other teams; what each team that could not be asked said; and what to do.
+    """
+    teams = {name: _Team(name, tokens[name], settings) for name in settings.teams}
+    _refuse_mixed_up(list(teams.values()), settings)
+    home = teams[settings.droplet_team.name]
+    homes_of_databases = [teams[team.name] for team in settings.database_teams]
+    with ThreadPoolExecutor(max_workers=len(homes_of_databases) + 7) as pool:
+        droplets = pool.submit(_droplets, home)
+        records = pool.submit(_records, home, settings.domain)
+        snapshots = pool.submit(_snapshots, home)
+        ssh_keys = pool.submit(_ssh_keys, home)
+        projects = pool.submit(_projects, home)
+        sizes = pool.submit(_droplet_sizes, home)
+        database = pool.submit(_database_offer, homes_of_databases[0])
+        clusters = [pool.submit(_clusters, team) for team in homes_of_databases]
+    _raise_all([droplets, records, snapshots, ssh_keys, projects, sizes, database, *clusters])
+    return Accounts(
+        droplets=droplets.result(),
+        records=records.result(),
+        clusters=tuple(cluster for future in clusters for cluster in future.result() if cluster),
+        cluster_counts={
+            team.name: len(future.result()) for team, future in zip(homes_of_databases, clusters, strict=True)
+        },
+        snapshots=snapshots.result(),
+        ssh_keys=ssh_keys.result(),
+        projects=projects.result(),
+        droplet_sizes=sizes.result(),
+        database=database.result(),
+    )
+
+
+def _raise_all(questions: Sequence[Future[Any]]) -> None:
+    """Nothing where every question was answered.
+
+    Raises:
+        UserError: what is wrong with each of the others.
+    """
+    errors = [question.exception() for question in questions]
+    if unforeseen := next((error for error in errors if error and not isinstance(error, UserError)), None):
+        raise unforeseen
+    if any(errors):
+        raise UserError("\n".join(dict.fromkeys(str(error) for error in errors if error)))
+
+
+def _refuse_mixed_up(teams: Sequence[_Team], settings: Settings) -> None:
+    """Nothing where each token is of its team.
+
+    Raises:
+        UserError: the others, with what to do; also where DigitalOcean does not say whose a token is.
+    """
+    known = settings.names_at_digitalocean
+
+    def ask(team: _Team) -> None:
+        wrong = team.mixed_up(known)
+        if wrong is not None:
+            raise wrong
+
+    with ThreadPoolExecutor(max_workers=len(teams)) as pool:
+        questions = [pool.submit(ask, team) for team in teams]
+    _raise_all(questions)
+
+
+@dataclass(frozen=True)
+class Source:
+    """Somebody whom a cluster lets in: https://docs.digitalocean.com/reference/api/#operation/databases_list_firewall_rules."""
+
+    kind: str
+    """`ip_addr`, `droplet`, `tag` …"""
+    value: str
+    """An address, an id, a tag's name."""
+
+    def __str__(self) -> str:
+        """For a person."""
+        return f"nobody ({self.value})" if self == NOBODY else f"{self.value} ({self.kind})"
+
+    def is_droplet(self, id_: str, address: str | None) -> bool:
+        """Whether it is this droplet: by address, or by id in a team of its own."""
+        if self.kind == "droplet":
+            return self.value == id_
+        return self.kind == "ip_addr" and address is not None and self.value.removesuffix("/32") == address
+
+
+def trusted_sources(
+    settings: Settings, tokens: Mapping[str, SecretStr], clusters: Iterable[Cluster]
+) -> dict[str, frozenset[Source]]:
+    """Whom clusters let in, by their ids; nobody listed means everybody. A request for each.
+
+    Raises:
+        UserError: see `read`.
+    """
+
+    def ask(cluster: Cluster) -> frozenset[Source]:
+        return trusted_by(settings, tokens, cluster.team, cluster.id)
+
+    wanted = list(clusters)
+    with ThreadPoolExecutor(max_workers=8) as pool:
+        return {cluster.id: found for cluster, found in zip(wanted, pool.map(ask, wanted), strict=True)}
+
+
+def trusted_by(settings: Settings, tokens: Mapping[str, SecretStr], team: str, cluster: str) -> frozenset[Source]:
+    """Whom one cluster lets in, by its team and its id; nobody listed means everybody.
+
+    Raises:
+        UserError: see `read`.
+    """
+    return _Team(team, tokens[team], settings).one(
+        f"/v2/databases/{cluster}/firewall",
+        lambda answer: frozenset(Source(rule["type"], rule["value"]) for rule in answer["rules"] or ()),
+    )
+
+
+NOBODY = Source("ip_addr", "192.0.2.1")
+"""Lets in nobody: docs/decisions/databases-are-never-open.md. An empty list of sources lets in everybody."""
+
+
+def let_in(settings: Settings, tokens: Mapping[str, SecretStr], team: str, cluster: str, source: Source) -> bool:
+    """Let one source into a cluster, and nobody else any more.
+
+    Args:
+        settings: the stack's.
+        tokens: by the team's name.
+        team: the cluster's.
+        cluster: its id.
+        source: the only one.
+
+    Returns:
+        False where there is no such cluster (any more).
+
+    Raises:
+        UserError: DigitalOcean did not do it, and what it says.
+    """
+    rules = {"rules": [{"type": source.kind, "value": source.value}]}
+    return _Team(team, tokens[team], settings).put(f"/v2/databases/{cluster}/firewall", rules)
+
+
+def droplets_now(settings: Settings, tokens: Mapping[str, SecretStr]) -> tuple[Droplet, ...]:
+    """The droplet team's droplets as they are now.
+
+    Raises:
+        UserError: see `read`.
+    """
+    team = settings.droplet_team.name
+    return _droplets(_Team(team, tokens[team], settings))
+
+
+def records_now(settings: Settings, tokens: Mapping[str, SecretStr]) -> tuple[Record, ...]:
+    """The domain's A records as they are now.
+
+    Raises:
+        UserError: see `read`.
+    """
+    team = settings.droplet_team.name
+    return _records(_Team(team, tokens[team], settings), settings.domain)
+
+
+def clusters_now(settings: Settings, tokens: Mapping[str, SecretStr], team: str) -> tuple[Cluster, ...]:
+    """A database team's PostgreSQL clusters as they are now.
+
+    Raises:
+        UserError: see `read`.
+    """
+    return tuple(cluster for cluster in _clusters(_Team(team, tokens[team], settings)) if cluster)
+
+
+class _Bearer(requests.auth.AuthBase):
+    """The token, and only this one: without an `auth` of its own requests sends what ~/.netrc says instead."""
+
+    def __init__(self, token: SecretStr) -> None:
+        self._token = token
+
+    def __call__(self, request: requests.PreparedRequest) -> requests.PreparedRequest:
+        request.headers["Authorization"] = f"Bearer {self._token.get_secret_value()}"
+        return request
+
+
+_ACCOUNT = "/v2/account"
+_ACCOUNT_SCOPE = "; one with scopes of its own needs account:read, which tells whose token it is"
+
+
+def _without_mark(name: str) -> str:
+    """A team's name without the mark that the guide puts behind it when it is full."""
+    return re.sub(r"\s*\(full\)$", "", name.strip(), flags=re.IGNORECASE)
+
+
+class _Team:
+    """A team's account. Every error names the team, and none the token."""
+
+    def __init__(self, name: str, token: SecretStr, settings: Settings) -> None:
+        self.name = name
+        self._auth = _Bearer(token)
+        self._root = settings.api_url
+        self._stack = settings.stack
+        self._setting = settings.name_setting(name)
+
+    def items(self, path: str, key: str, make: Callable[[Any], _T], **query: str) -> tuple[_T, ...]:
+        """A list from all its pages: https://docs.digitalocean.com/reference/api/#pagination.
+
+        Whatever comes or goes while it is read shifts the pages behind it: an object then stands on two of them, or on
+        none. So each is taken once, by its id, and a list that is not as long as it says is read again.
+
+        Args:
+            path: the list's.
+            key: the member of the answer that holds it.
+            make: what to make of an item.
+            query: further parameters.
+        """
+        before: Mapping[str, Any] | None = None
+        with self._session() as session:
+            for _ in range(READINGS):
+                items, whole = self._reading(session, path, key, query)
+                # Whether the total of a list that is asked for in part counts that part alone is written nowhere. Where
+                # it does not, the list at least has to stand still.
+                if whole or (query and before is not None and items.keys() == before.keys()):
+                    break
+                before = items
+            else:
+                raise self._error(f"the list {path} changes while it is read, {READINGS} times over. Run it again")
+        with self._understanding(path):
+            return tuple(make(item) for item in items.values())
+
+    def _reading(
+        self, session: requests.Session, path: str, key: str, query: Mapping[str, str]
+    ) -> tuple[dict[str, Any], bool]:
+        """The items of a list by their ids, and whether they are as many as each page said that there are."""
+        items: dict[str, Any] = {}
+        totals = set()
+        for page in count(1):
+            answer = self._get(session, path, {**query, "page": page, "per_page": PER_PAGE})
+            with self._understanding(path):
+                before, total = len(items), (answer.get("meta") or {}).get("total")
+                totals.add(None if total is None else int(total))
+                items |= {_id(item): item for item in _listed(answer, key, total)}
+                # Never the address of the link: the token goes to the API of the settings only.
+                if "next" not in ((answer.get("links") or {}).get("pages") or {}):
+                    break
+            if len(items) == before:
+                return items, False  # and no page after it would be the last one
+        # A list of clusters has neither total nor pages.
+        return items, totals in ({None}, {len(items)})
+
+    def put(self, path: str, body: Mapping[str, Any]) -> bool:
+        """Set what is at a path; False where there is nothing."""
+        try:
+            with self._session() as session:
+                answer = session.put(f"{self._root}{path}", json=body, timeout=TIMEOUT, allow_redirects=False)
+        except requests.RequestException as error:
+            raise self._error(f"{self._root} cannot be reached: {_reason(error)}") from None
+        if answer.status_code == HTTPStatus.NOT_FOUND:
+            return False
+        if answer.status_code == HTTPStatus.UNAUTHORIZED:
+            raise self._error(f"the token is refused (401). {self._set_token()}")
+        if answer.status_code == HTTPStatus.FORBIDDEN:
+            raise self._error(f"the token may not write {path} (403). Make one with full access. {self._set_token()}")
+        if not answer.ok:
+            raise self._error(f"PUT {path} is answered with {answer.status_code}{_said(answer)}")
+        return True
+
+    def one(self, path: str, make: Callable[[Any], _T]) -> _T:
+        """What `make` makes of a single answer."""
+        with self._session() as session:
+            answer = self._get(session, path, {})
+        with self._understanding(path):
+            return make(answer)
+
+    def mixed_up(self, names: Mapping[str, str]) -> UserError | None:
+        """That the token is of another team, or that nobody can say; None if it is of this one.
+
+        Args:
+            names: what DigitalOcean calls the stack's teams, by their names in the settings.
+
+        Raises:
+            UserError: the question could not be asked.
+        """
+        # https://docs.digitalocean.com/reference/api/digitalocean/#operation/account_get
+        said = self.one(_ACCOUNT, lambda answer: (answer["account"].get("team") or {}).get("name"))
+        if not isinstance(said, str) or not said.strip():
+            return self._error(
+                "DigitalOcean does not say which team the token is of. Make one in the control panel of this team."
+                f" {self._set_token()}"
+            )
+        name = _without_mark(said)
+        if name == names[self.name]:
+            return None
+        others = [other for other, called in names.items() if called == name]
+        if others:
+            return self._error(
+                f"the token is of the team {others[0]}, where everything of {self.name} would be looked for and made."
+                f" {self._set_token()}"
+            )
+        return self._error(
+            f"the token is of a team that DigitalOcean calls {show(name)}. If it is the wrong one, take a token of"
+            f" {names[self.name]}. {self._set_token()}{self._call_it(name)}"
+        )
+
+    def _call_it(self, name: str) -> str:
+        """How to say that a team has another name at DigitalOcean."""
+        if not name.isprintable():
+            return ""
+        path, name = shlex.quote(self._setting), shlex.quote(name)
+        return (
+            ". If it is the right one, and only its name differs:"
+            f" pulumi config set --stack {self._stack} --path {path} {name}"
+        )
+
+    @contextmanager
+    def _understanding(self, path: str) -> Iterator[None]:
+        try:
+            yield
+        except (LookupError, TypeError, ValueError, AttributeError, OverflowError) as error:
+            raise self._error(
+                f"the answer to GET {path} is not as expected ({error!r:.200}); is {self._root} DigitalOcean?"
+            ) from None
+
+    def _session(self) -> requests.Session:
+        """Waits out passing troubles, as the plugin does: 429 and 5xx up to four times."""
+        session = requests.Session()
+        session.auth = self._auth
+        retry = Retry(
+            4,
+            status_forcelist=[429, *range(500, 600)],  # 520 and its kind: of the network before DigitalOcean
+            allowed_methods=["GET", "PUT"],
+            backoff_factor=BACKOFF,
+            raise_on_status=False,
+            retry_after_max=LONGEST_WAIT,
+        )
+        session.mount(self._root, HTTPAdapter(max_retries=retry))
+        return session
+
+    def _get(self, session: requests.Session, path: str, query: Mapping[str, str | int]) -> Any:
+        try:
+            answer = session.get(f"{self._root}{path}", params=query, timeout=TIMEOUT, allow_redirects=False)
+        except requests.RequestException as error:
+            raise self._error(f"{self._root} cannot be reached: {_reason(error)}") from None
+        match answer.status_code:
+            case HTTPStatus.OK:
+                pass
+            case HTTPStatus.UNAUTHORIZED:
+                raise self._error(f"the token is refused (401). {self._set_token()}")
+            case HTTPStatus.FORBIDDEN:
+                raise self._error(
+                    f"the token may not read {path} (403). Make one with full access, or for previews with read"
+                    f" access{_ACCOUNT_SCOPE if path == _ACCOUNT else ''}. {self._set_token()}"
+                )
+            case HTTPStatus.NOT_FOUND:
+                raise self._error(f"there is no {path} in this team (404)")
+            case HTTPStatus.TOO_MANY_REQUESTS:
+                raise self._error(f"no requests left for the token (429, GET {path}). Wait, and run it again")
+            case status:
+                raise self._error(f"GET {path} is answered with {status}. Run it again, or see status.digitalocean.com")
+        try:
+            return answer.json()
+        except (ValueError, RecursionError):
+            raise self._error(f"GET {path} is answered without JSON; is {self._root} DigitalOcean?") from None
+
+    def _set_token(self) -> str:
+        if os.environ.get(TOKENS):
+            return f"Set it in the environment variable {TOKENS} (on GitHub: the secret READ_ONLY_TOKENS)"
+        path = shlex.quote(f'meltanodata:tokens["{self.name}"]')
+        return f"Set it: pulumi config set --stack {self._stack} --secret --path {path} < token.txt"
+
+    def _error(self, message: str) -> UserError:
+        return UserError(f"{self.name}: {message}")
+
+
+def _listed(answer: Mapping[str, Any], key: str, total: object) -> list[Any]:
+    """A page's items. An empty list may be null, but not one that may have something: that is no answer."""
+    found = answer[key]
+    if found is None and (total == 0 or (total is None and key == "databases")):
+        return []
+    if not isinstance(found, list):
+        raise TypeError(f"{key} is no list")
+    return found
+
+
+def _id(item: Mapping[str, Any]) -> str:
+    """What an object is known by, whatever its name; sizes have a slug alone."""
+    found = item["id"] if "id" in item else item["slug"]
+    if not isinstance(found, str | int) or isinstance(found, bool) or found == "":
+        raise TypeError("an object without an id")
+    return str(found)
+
+
+def _word(item: Mapping[str, Any], key: str, otherwise: str | None = None) -> str:
+    """A text of an object; something else where it has none, if that may be."""
+    found = item.get(key) if otherwise is not None else item[key]
+    if found is None and otherwise is not None:
+        return otherwise
+    if not isinstance(found, str):
+        raise TypeError(f"{key} of {_id(item)} is no text")
+    return found
+
+
+def _slug(found: Any) -> str:
+    """Of a region or a size that is given as such, or as an object; nothing where there is none."""
+    slug = found.get("slug") if isinstance(found, dict) else found
+    return slug if isinstance(slug, str) else ""
+
+
+def _gigabytes(item: Mapping[str, Any], key: str) -> int:
+    """A disk's size; 0 where it is not told."""
+    found = item.get(key)
+    if found is None:
+        return 0
+    if not isinstance(found, int | float):
+        raise TypeError(f"{key} of {_id(item)} is no number")
+    return int(found)
+
+
+def _time(stamp: object) -> datetime:
+    """With its zone; long ago where it is not told."""
+    long_ago = datetime(1970, 1, 1, tzinfo=UTC)
+    try:
+        found = datetime.fromisoformat(stamp) if isinstance(stamp, str) else long_ago
+    except ValueError:
+        return long_ago
+    return found if found.tzinfo else found.replace(tzinfo=UTC)
+
+
+def _words(found: Any) -> list[str]:
+    """A list of texts, which may be null."""
+    if found is None:
+        return []
+    if not isinstance(found, list) or not all(isinstance(word, str) for word in found):
+        raise TypeError("no list of texts")
+    return found
+
+
+def _reason(error: BaseException) -> str:
+    """The innermost reason, such as `Connection refused`."""
+    while inner := error.__cause__ or getattr(error, "reason", None) or error.__context__:
+        if not isinstance(inner, BaseException):
+            break
+        error = inner
+    return (error.strerror if isinstance(error, OSError) else None) or type(error).__name__
+
+
+def _said(answer: requests.Response) -> str:
+    """What DigitalOcean says to a request that it refuses: a line, and not a long one."""
+    try:
+        message = answer.json()["message"]
+    except (ValueError, KeyError, TypeError):
+        return ""
+    return f": {show(message)}"
+
+
+def _droplets(team: _Team) -> tuple[Droplet, ...]:
+    def make(it: Any) -> Droplet:
+        networks = (it.get("networks") or {}).get("v4") or ()
+        public = [network.get("ip_address") for network in networks if network.get("type") == "public"]
+        address = next((found for found in public if isinstance(found, str) and found), None)
+        size, region = _slug(it.get("size_slug") or it.get("size")), _slug(it.get("region"))
+        status, disk = _word(it, "status", ""), _gigabytes(it, "disk")
+        made = _word(it, "created_at", "")
+        return Droplet(int(it["id"]), _word(it, "name"), status, region, size, disk, address, made)
+
+    return team.items("/v2/droplets", "droplets", make)
+
+
+def _records(team: _Team, domain: str) -> tuple[Record, ...]:
+    def make(it: Any) -> Record:
+        return Record(int(it["id"]), _word(it, "name"), _word(it, "data", ""))
+
+    return team.items(f"/v2/domains/{domain}/records", "domain_records", make, type="A")
+
+
+def _clusters(team: _Team) -> tuple[Cluster | None, ...]:
+    """None for a cluster of another engine."""
+
+    def make(it: Any) -> Cluster | None:
+        if _word(it, "engine") != "pg":
+            return None
+        region, size = _slug(it.get("region")), _slug(it.get("size"))
+        major = _word(it, "version", "").partition(".")[0]
+        version = major if re.fullmatch("[0-9]{1,4}", major) else ""
+        place, made = (region, size, version), _word(it, "created_at", "")
+        return Cluster(_id(it), _word(it, "name"), team.name, _word(it, "status", ""), *place, made)
+
+    return team.items("/v2/databases", "databases", make)
+
+
+def _snapshots(team: _Team) -> tuple[Snapshot, ...]:
+    def make(it: Any) -> Snapshot:
+        regions, disk = frozenset(_words(it.get("regions"))), _gigabytes(it, "min_disk_size")
+        return Snapshot(_id(it), _word(it, "name"), regions, _time(it.get("created_at")), disk)
+
+    return team.items("/v2/snapshots", "snapshots", make, resource_type="droplet")
+
+
+def _ssh_keys(team: _Team) -> tuple[str, ...]:
+    return team.items("/v2/account/keys", "ssh_keys", _id)
+
+
+def _projects(team: _Team) -> Mapping[str, str]:
+    return dict(team.items("/v2/projects", "projects", lambda it: (_word(it, "name"), _id(it))))
+
+
+def _droplet_sizes(team: _Team) -> Mapping[str, DropletSize]:
+    def make(it: Any) -> tuple[str, DropletSize]:
+        regions = frozenset(_words(it.get("regions")) if it.get("available") is True else ())
+        return _word(it, "slug"), DropletSize(regions, _gigabytes(it, "disk"))
+
+    return dict(team.items("/v2/sizes", "sizes", make))
+
+
+def _database_offer(team: _Team) -> DatabaseOffer:
+    def make(answer: Any) -> DatabaseOffer:
+        offered = answer["options"]["pg"]
+        layouts = [layout for layout in offered["layouts"] if layout["num_nodes"] == 1]
+        sizes = frozenset(size for layout in layouts for size in _words(layout["sizes"]))
+        return DatabaseOffer(tuple(_words(offered["versions"])), frozenset(_words(offered["regions"])), sizes)
+
+    return team.one("/v2/databases/options", make)

@@ -1,0 +1,107 @@
+"""Objects that bear one name, and which of them is the stack's. Pure.
+
+DigitalOcean carries out a request and answers it with an error, or not at all. Its provider sends the request again,
+and there are two droplets, or two records, of one name. The stack's state has the one that was answered for.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+from meltanodata.text import listing
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    from meltanodata.inventory.accounts import Cluster, Droplet, Record
+
+_PANEL = "https://cloud.digitalocean.com"
+
+
+@dataclass(frozen=True)
+class _One:
+    """One of the objects."""
+
+    id: str
+    about: str
+    """What tells it from the others."""
+    page: str
+    """Where a person sees it."""
+    delete: str
+    """The command that deletes this one and no other."""
+
+
+_DROPLET_TEAM = "the droplet team"
+
+
+def droplets(found: Sequence[Droplet], known: str | None) -> str:
+    """Which of several droplets of one name is the stack's, and what to do about the others.
+
+    Args:
+        found: two or more.
+        known: the id of the stack's own; None where its state has none.
+    """
+    each = [
+        _One(
+            str(it.id),
+            f"{it.address or 'no address yet'}, created {it.created_at or 'at an unknown time'}",
+            f"{_PANEL}/droplets/{it.id}",
+            f"doctl compute droplet delete {it.id}",
+        )
+        for it in found
+    ]
+    return _told(f"droplets have the name {found[0].name}", each, known, _DROPLET_TEAM)
+
+
+def records(found: Sequence[Record], known: str | None, domain: str) -> str:
+    """The same of A records."""
+    each = [
+        _One(
+            str(it.id),
+            it.address,
+            f"{_PANEL}/networking/domains/{domain}",
+            f"doctl compute domain records delete {domain} {it.id}",
+        )
+        for it in found
+    ]
+    return _told(f"A records have the name {found[0].name}", each, known, _DROPLET_TEAM)
+
+
+def clusters(found: Sequence[Cluster], known: str | None) -> str:
+    """The same of database clusters, of whatever teams."""
+    each = [
+        _One(
+            it.id,
+            f"{it.name}, team {it.team}, created {it.created_at or 'at an unknown time'}",
+            f"{_PANEL}/databases/{it.id}",
+            f"doctl databases delete {it.id}",
+        )
+        for it in found
+    ]
+    teams = sorted({f"team {it.team}" for it in found if it.id != known})
+    return _told("database clusters have the tenant's name", each, known, listing(teams, "and"))
+
+
+def _told(what: str, each: Sequence[_One], known: str | None, team: str) -> str:
+    """The sentences, the harmless step first."""
+    own = [it for it in each if it.id == known]
+    strays = [it for it in each if it.id != known]
+    pages = " ".join(dict.fromkeys(it.page for it in strays))
+    commands = " or ".join(it.delete for it in strays)
+    if own:
+        which = (
+            f"The stack's state has {own[0].id} ({own[0].about}). Not the stack's: {_listed(strays)}. Look whether"
+            f" anybody uses {'it' if len(strays) == 1 else 'them'}: {pages} (in {team}). If nobody does, delete"
+            f" {'it' if len(strays) == 1 else 'each'} there, or by: {' and '.join(it.delete for it in strays)}"
+        )
+    else:
+        which = (
+            f"The stack's state has none of them: {_listed(strays)}. Look which one is in use: {pages} (in {team})."
+            f" Then delete the other there, or by its own one of these commands: {commands}"
+        )
+    return f"{len(each)} {what}. {which}"
+
+
+def _listed(objects: Sequence[_One]) -> str:
+    return listing([f"{it.id} ({it.about})" for it in objects], "and")

@@ -1,0 +1,287 @@
+"""How the program runs something on a droplet: one kind of Command, decided once.
+
+Pulumi's remote Command dials from wherever the program runs. What holds for all of ours:
+
+- Nothing stands in the command's text but an interpreter, a time limit and a script's path; what the script is told
+  comes by standard input. A failing Command shows its text and its output, so neither may have a secret.
+- The scripts, and what is alike for all droplets, are there before a script is run, brought by this program and not by
+  the plugin: as a resource's input they would stand in the state of each tenant, twice, and that is written anew at
+  every step.
+- Any change replaces the Command, which runs it again; to destroy one does nothing. An update in place would use the
+  private key of the state, since that is ignored below, and not the one of the settings.
+- Nothing is dialled on teardown: there is no `delete`.
+- One script at a time on a droplet: what a run began there goes on when the run is killed, and the next run's Commands
+  must not work on the same files meanwhile.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import os
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
+
+import pulumi
+from pulumi_command import remote
+from pydantic import SecretStr
+
+from meltanodata import terminal
+from meltanodata.config import certificates
+from meltanodata.droplet import files
+from meltanodata.errors import UserError
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping, Sequence
+
+_HOST_KEY = "/etc/ssh/ssh_host_ed25519_key.pub"
+"""Made at the droplet's first boot; of this kind only, since the client then asks the server for no other."""
+
+_FIRST_PATIENCE, _PATIENCE = 180, 30
+"""Seconds until a new droplet's SSH server has to answer, and one that has answered before, which may be restarting."""
+_DIAL_SECONDS = 10
+"""For one attempt."""
+_PAUSE = 1
+"""Seconds between attempts."""
+_BRINGING_SECONDS = 60
+"""Once we are signed in."""
+_SAID_BYTES = 1 << 16
+"""Read of what the droplet says to that."""
+_MELTANOS_PYTHON = f"{files.HOME}/.venv/bin/python"
+_ONE_AT_A_TIME = "flock --close --timeout 1500 /run/meltanodata.lock"
+"""Waits for longer than any of our scripts may take."""
+
+
+@dataclass(frozen=True)
+class Host:
+    """A droplet as SSH sees it."""
+
+    droplet_id: pulumi.Output[str]
+    address: pulumi.Output[str]
+    port: int
+    private_key: SecretStr
+    """Root's, OpenSSH or PEM."""
+    ready: pulumi.ResourceHook
+    """See `readiness`."""
+    host_key: pulumi.Output[str] | None = None
+    """The server's key, such as `ssh-ed25519 AAAA…`; None before the first contact."""
+
+
+def first_contact(name: str, host: Host, options: pulumi.ResourceOptions) -> pulumi.Output[str]:
+    """Wait until the droplet answers and has been set up, and ask it for its host key.
+
+    Trust on first use, since nobody but the droplet can say what its key is; from then on it is pinned.
+    """
+    # cloud-init makes the host keys; until it has ended they may change. Where it is missing, so be it.
+    create = f"timeout 300 sh -c 'cloud-init status --wait >/dev/null 2>&1; exec cut -d \" \" -f 1,2 {_HOST_KEY}'"
+    triggers = [host.droplet_id]
+    return remote.Command(name, create=create, triggers=triggers, **_common(host), opts=_options(options, host)).stdout
+
+
+def run(
+    name: str,
+    host: Host,
+    script: str,
+    document: pulumi.Input[Mapping[str, Any]],
+    *,
+    seconds: int,
+    options: pulumi.ResourceOptions,
+    after: Sequence[remote.Command] = (),
+    public: bool = False,
+) -> remote.Command:
+    """Run one of the scripts in `files` as root, and again whenever anything about it changes.
+
+    Args:
+        name: the resource's.
+        host: where, with its host key.
+        script: the file's name without `.py`.
+        document: what the script is told; secret, unless it is public, as what it says then is too.
+        seconds: after which it is ended on the droplet, whatever it is doing.
+        options: the resource's.
+        after: Commands after each of whose runs this one runs again.
+        public: nothing in the document is a secret. The engine encrypts many secrets anew for every one that it meets.
+    """
+    return remote.Command(
+        name,
+        create=_command(seconds, "python3", script),
+        stdin=_stdin(document, secret=not public),
+        # A new droplet may have the address of the old one. A Command that ran again is a new one, with another id.
+        triggers=[host.droplet_id, *(command.id for command in after)],
+        **_common(host),
+        # What a script says is no secret, but nobody has to rely on that where it was told one.
+        opts=_options(options, host, secret_outputs=[] if public else ["stdout", "stderr"]),
+    )
+
+
+def run_once_for(
+    value: str | None,
+    name: str,
+    host: Host,
+    script: str,
+    document: pulumi.Input[Mapping[str, Any]],
+    *,
+    seconds: int,
+    options: pulumi.ResourceOptions,
+) -> remote.Command:
+    """Run one of the scripts in `files` in Meltano's virtual environment, once for each new value and never else.
+
+    Not for a new droplet, a new address or another text of the script. To take the value away and give it again is
+    not new either; that is why there is a Command without a value, too.
+
+    Args:
+        value: what is new when it differs from the one before; None for nothing to do.
+        name: as for `run`, as are the others.
+        host: see there.
+        script: see there.
+        document: see there.
+        seconds: see there.
+        options: see there.
+    """
+    others = ["connection", "create", "stdin", "logging", "addPreviousOutputInEnv"]
+    only_new_values = pulumi.ResourceOptions(ignore_changes=[*others, *(["triggers"] if value is None else [])])
+    return remote.Command(
+        name,
+        create="true" if value is None else _command(seconds, f"runuser --user meltano -- {_MELTANOS_PYTHON}", script),
+        stdin=None if value is None else _stdin(document, secret=True),
+        triggers=[value or ""],
+        **_common(host),
+        opts=_options(
+            pulumi.ResourceOptions.merge(options, only_new_values), host, secret_outputs=["stdout", "stderr"]
+        ),
+    )
+
+
+def _command(seconds: int, python: str, script: str) -> str:
+    return f"{_ONE_AT_A_TIME} timeout --kill-after=10 {seconds} {python} {files.placed(script).path}"
+
+
+def _stdin(document: pulumi.Input[Mapping[str, Any]], *, secret: bool) -> pulumi.Output[str]:
+    text = pulumi.Output.json_dumps(document, sort_keys=True, separators=(",", ":"))
+    return pulumi.Output.secret(text) if secret else text
+
+
+def _common(host: Host) -> dict[str, Any]:
+    return {
+        "connection": remote.ConnectionArgs(
+            host=host.address,
+            port=host.port,
+            user="root",
+            private_key=pulumi.Output.secret(certificates.compact(host.private_key.get_secret_value())),
+            host_key=host.host_key,
+            per_dial_timeout=_DIAL_SECONDS,
+        ),
+        "logging": remote.Logging.NONE,
+        "add_previous_output_in_env": False,
+    }
+
+
+def _options(options: pulumi.ResourceOptions, host: Host, secret_outputs: Sequence[str] = ()) -> pulumi.ResourceOptions:
+    own = pulumi.ResourceOptions(
+        # A new key in the settings is no reason to run everything on every droplet.
+        ignore_changes=["connection.privateKey"],
+        replace_on_changes=["*"],
+        additional_secret_outputs=list(secret_outputs),
+        hooks=pulumi.ResourceHookBinding(before_create=[host.ready]),
+    )
+    return pulumi.ResourceOptions.merge(options, own)
+
+
+def readiness(common: Sequence[files.File]) -> pulumi.ResourceHook:
+    """The hook with which a Command waits for its droplet to be ready for it.
+
+    The plugin would wait for ever for the first word of a server that accepts connections and says nothing. Call it
+    once a run: a hook has to be known by its name.
+
+    Args:
+        common: documents that a script finds on the droplet beside itself.
+    """
+    return pulumi.ResourceHook("droplet-ready", _Readiness(files.bringing(common)).wait)
+
+
+class _Readiness:
+    """Knows which droplets have what a run brings there."""
+
+    def __init__(self, bringing: str) -> None:
+        self._bringing = bringing
+        """A Python program, run there as root."""
+        self._have: set[tuple[str, int, str]] = set()
+        """The droplets where it has been run: by address, port and host key."""
+
+    async def wait(self, args: pulumi.ResourceHookArgs) -> None:
+        """Wait for the droplet's SSH server, and bring what is needed there once its host key is known.
+
+        Raises:
+            UserError: it is not ready in time; what it does instead.
+        """
+        connection = await pulumi.Output.from_input((args.new_inputs or {})["connection"]).future() or {}
+        clock = asyncio.get_running_loop()
+        deadline = clock.time() + (_PATIENCE if connection.get("hostKey") else _FIRST_PATIENCE)
+        while (wrong := await self._what_is_wrong(connection)) is not None:
+            if clock.time() > deadline:
+                where = f"the SSH server at {connection['host']}:{int(connection['port'])}"
+                hint = "Ask `meltanodata doctor`, or look at the droplet in DigitalOcean's console"
+                raise UserError(f"{where} {wrong}. {hint}, then run this again")
+            await asyncio.sleep(_PAUSE)
+
+    async def _what_is_wrong(self, connection: Mapping[str, Any]) -> str | None:
+        """Why a droplet cannot run a script; None if it can."""
+        host, port, host_key = connection["host"], int(connection["port"]), connection.get("hostKey")
+        if host_key is None or (host, port, host_key) in self._have:
+            return await _does_not_answer(host, port)
+        wrong = await _not_brought(self._bringing, host, port, host_key, SecretStr(connection["privateKey"]))
+        if wrong is None:
+            self._have.add((host, port, host_key))
+        return wrong
+
+
+async def _not_brought(bringing: str, host: str, port: int, host_key: str, private_key: SecretStr) -> str | None:
+    """Run the program that brings things there; why that failed, None if it did not."""
+    import asyncssh  # noqa: PLC0415 - a quarter of a second, which a preview has no use for
+
+    from meltanodata.droplet.ssh import NotSignedIn, TooMuch, sign_in  # noqa: PLC0415 - the same
+    from meltanodata.droplet.ssh import run as run_there  # noqa: PLC0415 - the same
+
+    try:
+        connection = await sign_in(host, port, private_key, host_key, _DIAL_SECONDS)
+    except NotSignedIn as error:
+        return str(error)
+    command = f"mkdir -p {files.BROUGHT} && timeout --kill-after=5 {_BRINGING_SECONDS} python3 -"
+    try:
+        async with asyncio.timeout(_BRINGING_SECONDS):
+            done = await run_there(connection, command, bringing, _SAID_BYTES)
+    except TimeoutError:
+        return f"does not take the scripts within {_BRINGING_SECONDS} seconds"
+    except TooMuch:
+        return f"says more than {_SAID_BYTES >> 10} KiB when it is given the scripts"
+    except (asyncssh.Error, OSError):
+        done = None
+    finally:
+        connection.abort()
+    if done is None or done.exit_status is None:
+        return "hangs up while it is given the scripts"
+    if done.exit_status == 0:
+        return None
+    # The last line has the error; those before it may quote the program, which has the certificate's key in it.
+    *_, said = [f"exit code {done.exit_status}", *done.stderr.decode(errors="replace").splitlines()]
+    return f"does not take the scripts: {terminal.line(said)}"
+
+
+async def _does_not_answer(host: str, port: int) -> str | None:
+    """Why a server does not speak SSH; None if it does."""
+    try:
+        async with asyncio.timeout(_DIAL_SECONDS):
+            reader, writer = await asyncio.open_connection(host, port)
+            try:
+                # https://www.rfc-editor.org/rfc/rfc4253#section-4.2: other lines may come before the version.
+                while line := await reader.readline():
+                    if line.startswith(b"SSH-"):
+                        return None
+            finally:
+                writer.close()
+                await writer.wait_closed()
+    except TimeoutError:
+        return "says nothing"
+    except ValueError:  # a line without end
+        return "does not speak SSH"
+    except OSError as error:
+        return f"cannot be reached ({os.strerror(error.errno) if error.errno else error})"
+    return "hangs up"

@@ -1,0 +1,33 @@
+"""The settings and secrets of the running program, from `pulumi.Config`."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+import pulumi
+from pulumi.runtime.config import CONFIG, get_config_env
+
+from meltanodata.config import settings
+from meltanodata.config.settings import NAMESPACE
+
+if TYPE_CHECKING:
+    from datetime import datetime
+
+    from meltanodata.config.settings import Secrets, Settings
+
+
+def read(now: datetime) -> tuple[Settings, Secrets]:
+    """The running program's settings and secrets.
+
+    Args:
+        now: the time at which the certificate has to be valid, with its zone.
+
+    Raises:
+        ProblemsError: every missing or wrong setting, each with the command that mends it.
+    """
+    config = pulumi.Config(NAMESPACE)
+    prefix = f"{NAMESPACE}:"
+    names = {key.removeprefix(prefix) for key in (*get_config_env(), *CONFIG.get()) if key.startswith(prefix)}
+    values = {name: config.get(name) for name in sorted(names)}
+    known = {name: value for name, value in values.items() if value is not None}
+    return settings.of(settings.with_other_tokens(known), pulumi.get_stack(), now)

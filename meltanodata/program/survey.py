@@ -1,0 +1,77 @@
+"""What there is before anything is declared: the accounts' answers, matched with the tenants and the stack's state."""
+
+from __future__ import annotations
+
+import time
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+from meltanodata.errors import UserError
+from meltanodata.inventory import accounts, names
+from meltanodata.program.trusted_sources import close_what_was_left
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Mapping, Sequence
+
+    from pydantic import SecretStr
+
+    from meltanodata.config.fleet import Tenant
+    from meltanodata.config.settings import Settings
+    from meltanodata.inventory.accounts import Accounts
+    from meltanodata.inventory.names import Existing
+
+PAUSE = 10
+"""Seconds between questions for what is being made."""
+LIMIT = 3600
+"""Seconds until it must have been made; as long as the plugin waits for what it makes itself."""
+
+
+@dataclass(frozen=True)
+class Survey:
+    """What was found."""
+
+    accounts: Accounts
+    existing: Mapping[str, Existing]
+    """By the tenant's key."""
+    unclear: Sequence[str]
+    """Reasons not to go on."""
+
+
+def survey(
+    tenants: Sequence[Tenant],
+    settings: Settings,
+    tokens: Mapping[str, SecretStr],
+    state: Mapping[tuple[str, str], str],
+    wait: Callable[[str], None] | None,
+) -> Survey:
+    """Ask the accounts, and find in the answer what is whose.
+
+    Args:
+        tenants: the stack's.
+        settings: the stack's.
+        tokens: by the team's name.
+        state: the ids that the stack's state knows.
+        wait: whether to wait until what is to be imported has been made: a run that was killed may have left a
+            cluster that takes minutes more, and the plugin imports it as it is, without an address. Likewise for a
+            cluster that is to be changed and is at work: DigitalOcean would refuse. Called with what is waited for.
+            None: a preview, which needs no addresses.
+
+    Raises:
+        UserError: an account could not be asked, or something was not made in time.
+    """
+    deadline = time.monotonic() + LIMIT
+    said = ""
+    while True:
+        held = accounts.read(settings, tokens)
+        existing, unclear = names.identify(tenants, held, settings.domain, state)
+        making = ", ".join(names.being_made(tenants, existing))
+        if wait is not None and not unclear:
+            close_what_was_left(tenants, existing, settings, tokens)
+        if wait is None or unclear or not making:
+            return Survey(held, existing, unclear)
+        if time.monotonic() > deadline:
+            raise UserError(f"not made within an hour: {making}. Look at it in DigitalOcean's control panel")
+        if making != said:
+            wait(making)
+            said = making
+        time.sleep(PAUSE)

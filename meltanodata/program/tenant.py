@@ -1,0 +1,349 @@
+"""A tenant as resources: the guide's steps 1 to 6, in its order."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, replace
+from typing import TYPE_CHECKING, Any, get_args
+
+import pulumi
+import pulumi_digitalocean as digitalocean
+import pulumi_random as random
+
+from meltanodata.config import certificates
+from meltanodata.config.object_names import names_of
+from meltanodata.droplet import files
+from meltanodata.engine.resource_types import CLUSTER, DROPLET, RECORD
+from meltanodata.inventory import kept_logins
+from meltanodata.inventory.availability import upgrades
+from meltanodata.program import remote
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping, Sequence
+
+    from meltanodata.config.fleet import Tenant
+    from meltanodata.config.settings import Secrets, Settings
+    from meltanodata.inventory.names import Existing
+    from meltanodata.program.deletion_hooks import Keeper
+    from meltanodata.program.trusted_sources import Hooks
+
+ADMIN = "meltano"
+"""The login's user name, as the guide has it."""
+TAG = "production"
+
+_FIXED_AT_BIRTH = [
+    *("image", "sshKeys"),  # a newer snapshot or one more key is no reason for a new droplet; `rebuild` is
+    # What only a new droplet can have otherwise, so that one made by hand with some box ticked is not replaced.
+    *("monitoring", "dropletAgent", "ipv6", "ipv6Address", "publicNetworking", "vpcUuid", "userData"),
+    *("backups", "backupPolicy"),  # whoever switched them on by hand had a reason
+]
+"""Of a droplet."""
+_NEVER_BY_US = [
+    *("engine", "projectId", "privateNetworkUuid"),  # only a new cluster, an empty one, can have others
+    "nodeCount",  # a standby node that was added by hand stays
+]
+"""Of a database cluster."""
+
+
+@dataclass(frozen=True)
+class TenantArgs:
+    """What a tenant is made from."""
+
+    tenant: Tenant
+    settings: Settings
+    secrets: Secrets
+    droplet_team: digitalocean.Provider
+    database_team: digitalocean.Provider
+    project: str
+    """The id of the project for the droplet."""
+    image: str
+    """The id of the snapshot for a new droplet."""
+    ssh_keys: Sequence[str]
+    """The ids of the keys that a new droplet lets in."""
+    existing: Existing
+    common: Mapping[files.Tls, files.File]
+    """See `common`."""
+    wait_for_name: pulumi.ErrorHook
+    """See `patience`."""
+    made_ready: pulumi.ResourceHook
+    """See `remote.readiness`."""
+    trust: Hooks
+    """See `trust`."""
+    creating: pulumi.ResourceHook
+    """See `afterwards`."""
+    keeper: Keeper
+    """See `deletions`."""
+    login_of_droplet: str | None = None
+    """See `inherited.settled`, which has decided the tenant's `adopt.login`."""
+
+
+def common(settings: Settings, secrets: Secrets) -> dict[files.Tls, files.File]:
+    """What the droplets of a stack have alike, by the certificate that is served: documents for `remote.readiness`."""
+    certificate = files.Certificate(secrets.certificate.get_secret_value(), secrets.certificate_key.get_secret_value())
+    kinds: tuple[files.Tls, ...] = get_args(files.Tls)
+    return {
+        tls: files.common_document(
+            files.droplet_files(
+                domain=settings.domain, caddy_version=settings.caddy_version, tls=tls, certificate=certificate
+            )
+        )
+        for tls in kinds
+    }
+
+
+class TenantInstance(pulumi.ComponentResource):
+    """An instance of Meltano: its droplet, host name, database and login."""
+
+    url: pulumi.Output[str]
+    address: pulumi.Output[str]
+    """The droplet's public IPv4 address."""
+    host_key: pulumi.Output[str]
+    """The droplet's SSH host key, as pinned at the first contact."""
+    database_team: pulumi.Output[str]
+    database_host: pulumi.Output[str]
+    admin_user: pulumi.Output[str]
+    admin_password: pulumi.Output[str | None]
+    """Secret; None where an adopted instance keeps the one it had."""
+    verified: pulumi.Output[str]
+    """Known once everything is done and was looked at; not one of the outputs."""
+    wiped: pulumi.Output[list[str]] | None
+    """The wiping Command's id, and what it says; None where there is nothing to wipe. Not one of the outputs."""
+
+    def __init__(self, key: str, args: TenantArgs) -> None:
+        super().__init__("meltanodata:index:Tenant", key, _described(args))
+        tenant, settings, secrets, existing = args.tenant, args.settings, args.secrets, args.existing
+        names = names_of(tenant, settings.domain)
+        ours = pulumi.ResourceOptions(parent=self)
+        kept = args.keeper.binding
+
+        def in_team(team: digitalocean.Provider, **options: Any) -> pulumi.ResourceOptions:
+            return pulumi.ResourceOptions(parent=self, provider=team, **options)
+
+        # Step 1: Create a New Droplet
+        droplet = digitalocean.Droplet(
+            f"{key}-droplet",
+            name=names.droplet,
+            image=args.image,
+            size=tenant.droplet_size,
+            region=tenant.region,
+            ssh_keys=args.ssh_keys,
+            tags=[TAG],
+            opts=in_team(
+                args.droplet_team,
+                import_=existing.import_droplet,
+                ignore_changes=_FIXED_AT_BIRTH,
+                replacement_trigger=tenant.rebuild,
+                # Two droplets of one name are an error, by our own rule.
+                delete_before_replace=True,
+                custom_timeouts=pulumi.CustomTimeouts(delete="10m"),  # the plugin's 60 s are too short at times
+                hooks=pulumi.ResourceHookBinding(
+                    before_create=[args.creating, args.trust.trust_nobody],
+                    after_create=[args.trust.trust_droplet],
+                    before_delete=[args.trust.trust_nobody],
+                    on_error=[args.trust.trust_kept_droplet],
+                ),
+            ),
+        )
+        digitalocean.ProjectResources(
+            f"{key}-project",
+            project=args.project,
+            resources=[droplet.droplet_urn],
+            # A droplet leaves its project by being destroyed.
+            opts=in_team(args.droplet_team, deleted_with=droplet),
+        )
+
+        # Step 2: Configure Network
+        record = digitalocean.DnsRecord(
+            f"{key}-record",
+            domain=settings.domain,
+            type="A",
+            name=names.record,
+            value=droplet.ipv4_address,
+            ttl=3600,
+            opts=in_team(
+                args.droplet_team,
+                import_=existing.import_record,
+                hooks=pulumi.ResourceHookBinding.merge(kept, pulumi.ResourceHookBinding(before_create=[args.creating])),
+            ),
+        )
+
+        # Step 3: Create Database Cluster. Without a project, like the guide: it is the team's default, and to set it
+        # would replace the cluster if somebody moved it in the control panel.
+        cluster = digitalocean.DatabaseCluster(
+            f"{key}-database",
+            name=existing.cluster.name if existing.cluster else names.new_cluster,
+            engine="pg",
+            version=tenant.database_version,
+            size=tenant.database_size,
+            region=tenant.region,
+            node_count=1,
+            tags=[TAG],
+            opts=in_team(
+                args.database_team,
+                import_=existing.import_cluster,
+                # DigitalOcean's forced upgrades must not become downgrades.
+                ignore_changes=_NEVER_BY_US if upgrades(tenant, existing) else [*_NEVER_BY_US, "version"],
+                custom_timeouts=pulumi.CustomTimeouts(create="60m"),
+                hooks=pulumi.ResourceHookBinding.merge(
+                    args.keeper.of_database,
+                    pulumi.ResourceHookBinding(
+                        before_create=[args.creating, args.trust.watch_cluster],
+                        after_create=[args.trust.close_cluster],
+                        on_error=[args.wait_for_name],
+                    ),
+                ),
+            ),
+        )
+        firewall = digitalocean.DatabaseFirewall(
+            f"{key}-firewall",
+            cluster_id=cluster.id,
+            # By address: a rule by droplet names one of the database's own team.
+            rules=[digitalocean.DatabaseFirewallRuleArgs(type="ip_addr", value=droplet.ipv4_address)],
+            # Not imported: to create it states all the rules there are, whatever they were.
+            # To delete it would open the database to the world for as long as the cluster takes to go.
+            opts=in_team(args.database_team, deleted_with=cluster),
+        )
+
+        # Step 4: Configure Droplet, and step 5: Configure PostgreSQL Database
+        admin_password = random.RandomPassword(
+            f"{key}-admin-password",
+            length=32,
+            special=False,
+            keepers={"generation": str(tenant.admin_password_generation)},
+            opts=ours,
+        )
+        secret_key = random.RandomPassword(f"{key}-secret-key", length=64, special=False, opts=ours)
+        password_salt = random.RandomPassword(f"{key}-password-salt", length=64, special=False, opts=ours)
+        connection = {
+            "host": cluster.host,
+            "port": cluster.port.apply(int),
+            "database": cluster.database,
+            "user": cluster.user,
+            "password": cluster.password,
+        }
+        unknown = remote.Host(
+            droplet.id, droplet.ipv4_address, settings.ssh_port, secrets.ssh_private_key, args.made_ready
+        )
+        host_key = remote.first_contact(f"{key}-host-key", unknown, ours)
+        host = replace(unknown, host_key=host_key)
+        written = remote.run(
+            f"{key}-files",
+            host,
+            "write_files",
+            pulumi.Output.all(
+                login={"secret_key": secret_key.result, "password_salt": password_salt.result},
+                database=connection,
+            ).apply(lambda known: _files(args, names.host, **known)),
+            seconds=180,
+            # Meltano is restarted when it can reach its database, and the database is closed to others by then.
+            options=pulumi.ResourceOptions(parent=self, depends_on=[firewall]),
+        )
+        login = remote.run(
+            f"{key}-meltano",
+            host,
+            "meltano",
+            {
+                "version": tenant.meltano_version,
+                "host_name": names.host,
+                "admin_script": files.placed("admin").path,
+                "username": ADMIN,
+                "password": admin_password.result,
+                "keep": tenant.keeps_login,
+            },
+            seconds=1200,
+            options=pulumi.ResourceOptions(parent=self, depends_on=[written]),
+        )
+
+        # Step 6: Validate Meltano UI
+        verified = remote.run(
+            f"{key}-verify",
+            host,
+            "verify",
+            # The droplet's size is not looked at, but to change it is to switch the droplet off and on.
+            {
+                "host_name": names.host,
+                "fingerprint": _fingerprint(args),
+                "droplet_size": tenant.droplet_size,
+                "seconds": 120,
+            },
+            seconds=180,
+            options=pulumi.ResourceOptions(parent=self, hooks=kept),
+            after=[written, login],
+            public=True,
+        )
+        args.keeper.declares(record, cluster, verified)
+
+        # Maintaining: Wipe database in Meltano demo instance
+        self.wiped = None
+        if tenant.demo:
+            wiped = remote.run_once_for(
+                str(tenant.wipe_database) if tenant.wipe_database else None,
+                f"{key}-wipe",
+                host,
+                "wipe",
+                connection,
+                seconds=300,
+                options=pulumi.ResourceOptions(parent=self, depends_on=[written], hooks=kept),
+            )
+            args.keeper.declares(wiped)
+            if tenant.wipe_database:
+                self.wiped = pulumi.Output.unsecret(pulumi.Output.all(wiped.id, wiped.stdout))
+
+        self.made: Mapping[tuple[str, str], pulumi.CustomResource] = {
+            DROPLET: droplet,
+            RECORD: record,
+            CLUSTER: cluster,
+        }
+        """What can be made twice, by kind."""
+        self.verified = verified.id
+        self.url = pulumi.Output.from_input(f"https://{names.host}")
+        self.address = droplet.ipv4_address
+        self.host_key = host_key
+        self.database_team = pulumi.Output.from_input(tenant.database_team)
+        self.database_host = cluster.host
+        self.admin_user = pulumi.Output.from_input(ADMIN)
+        self.admin_password = pulumi.Output.from_input(None) if tenant.keeps_login else admin_password.result
+        self.register_outputs(self.outputs())
+
+    def outputs(self) -> Mapping[str, pulumi.Output[Any]]:
+        """What the stack says of the tenant; the password is secret there too. None is what could not be made."""
+        known = {
+            "url": self.url,
+            "address": self.address,
+            "host_key": self.host_key,
+            "database_team": self.database_team,
+            "database_host": self.database_host,
+            "admin_user": self.admin_user,
+            "admin_password": self.admin_password,
+        }
+        return {name: output.recover(lambda _: None) for name, output in known.items()}
+
+
+def _files(
+    args: TenantArgs, host_name: str, *, login: Mapping[str, str], database: Mapping[str, Any]
+) -> Mapping[str, Any]:
+    """The document of the files' Command, once the cluster and the passwords are there."""
+    return files.tenant_document(
+        args.common[args.tenant.tls],
+        files.tenant_values(host_name=host_name, login=files.Login(**login), database=files.Database(**database)),
+        keep_secrets=args.tenant.keeps_secrets,
+    )
+
+
+def _described(args: TenantArgs) -> dict[str, Any]:
+    """What the tenant is declared from, in the open: a preview's reasons are what changes of it."""
+    certificate = args.secrets.certificate.get_secret_value()
+    taken_over = {kept_logins.DROPLET: args.login_of_droplet} if args.login_of_droplet else {}
+    return {
+        **args.tenant.model_dump(mode="json", exclude={"key", "states_database_version"}, exclude_none=True),
+        **taken_over,
+        "caddy_version": args.settings.caddy_version,
+        "certificate": certificates.fingerprint(certificate)[:16],
+        "certificate_expires": certificates.last_day(certificate).isoformat(),
+    }
+
+
+def _fingerprint(args: TenantArgs) -> str | None:
+    """SHA-256 of the certificate to be served; None where Caddy makes one of its own."""
+    if args.tenant.tls == "self_signed":
+        return None
+    return certificates.fingerprint(args.secrets.certificate.get_secret_value())

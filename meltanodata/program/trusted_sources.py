@@ -1,0 +1,275 @@
+"""A database lets in its own droplet and nobody else, at every moment: docs/decisions/databases-are-never-open.md.
+
+DigitalOcean makes a cluster that lets in everybody, and its provider sets the firewall last, when cluster and droplet
+are there. What has to happen before is done here, by hooks that the engine calls around the creation and deletion of a
+tenant's cluster and droplet:
+
+- A new cluster lets in nobody as soon as it is listed, while the provider still waits for it to come online.
+- A cluster lets in nobody before its droplet is destroyed, which gives the droplet's address back to DigitalOcean.
+- The same before a droplet is made for a cluster that is there already, whatever that lets in.
+- A droplet that could not be destroyed after all is let in again.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+import pulumi
+
+from meltanodata.config.object_names import names_of
+from meltanodata.engine import stack_state
+from meltanodata.errors import UserError
+from meltanodata.inventory import accounts
+from meltanodata.inventory.accounts import NOBODY, Source
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator, Mapping, Sequence
+
+    from pydantic import SecretStr
+
+    from meltanodata.config.fleet import Tenant
+    from meltanodata.config.settings import Settings
+    from meltanodata.inventory.accounts import Cluster
+    from meltanodata.inventory.names import Existing
+
+_PAUSE = 2
+"""Seconds between two looks for new clusters, all of a team at once; a token has 250 requests a minute."""
+_DROPLET, _DATABASE = "-droplet", "-database"
+"""How the resources' names end after the tenant's key."""
+
+
+@dataclass(frozen=True)
+class Hooks:
+    """What the engine calls.
+
+    The state has their names, and asks for them when a resource goes: they are registered in every run, and are never
+    renamed.
+    """
+
+    watch_cluster: pulumi.ResourceHook
+    """Before a cluster is created."""
+    close_cluster: pulumi.ResourceHook
+    """After it was created."""
+    trust_nobody: pulumi.ResourceHook
+    """Before a droplet is created, and before it is deleted."""
+    trust_droplet: pulumi.ResourceHook
+    """After a droplet was created."""
+    trust_kept_droplet: pulumi.ErrorHook
+    """When a droplet could not be created or deleted."""
+
+
+class Trust:
+    """Whom the clusters of a run let in until their firewalls are set."""
+
+    def __init__(
+        self,
+        tenants: Sequence[Tenant],
+        settings: Settings,
+        tokens: Mapping[str, SecretStr],
+        *,
+        existing: Mapping[str, Existing],
+        clusters: Sequence[Cluster],
+        known: Mapping[str, stack_state.Database],
+    ) -> None:
+        """Before anything is declared.
+
+        Args:
+            tenants: the stack's.
+            settings: the stack's.
+            tokens: by the team's name.
+            existing: what the accounts hold of each tenant, by the tenant's key.
+            clusters: those that are there before the run.
+            known: see `stack_state.databases`.
+        """
+        self._settings, self._tokens = settings, tokens
+        self._team_of = {tenant.key: tenant.database_team for tenant in tenants}
+        self._known = {**dict(_to_be_imported(tenants, existing)), **known}
+        self._there = frozenset(cluster.id for cluster in clusters)
+        """The ids of what was there before the run, and is not what it makes."""
+        self._awaited: dict[str, dict[str, str]] = {}
+        """By team: the names of clusters that are being created, with the status in which one could not be closed."""
+        self._watches: dict[str, asyncio.Task[None]] = {}
+        """By team."""
+        self._closed: dict[str, asyncio.Task[bool]] = {}
+        """By the id of the cluster."""
+
+    def hooks(self) -> Hooks:
+        """Once a run: the engine knows a hook by its name."""
+        return Hooks(
+            pulumi.ResourceHook("database-watch", self._watch_cluster),
+            pulumi.ResourceHook("database-close", self._close_cluster),
+            pulumi.ResourceHook("database-trusts-nobody", self._trust_nobody),
+            pulumi.ResourceHook("database-trusts-droplet", self._trust_droplet),
+            pulumi.ErrorHook("database-trusts-kept-droplet", self._trust_kept_droplet),
+        )
+
+    async def made_by_us(self, key: str, name: str, *, last: bool) -> Cluster | None:
+        """The cluster of this name that a request of this run has made, closed; None where there is none.
+
+        Args:
+            key: the tenant's.
+            name: the cluster's.
+            last: whether its creation has failed for good.
+
+        Raises:
+            UserError: nobody knows.
+        """
+        team = self._team_of[key]
+        if last:
+            self._awaited.get(team, {}).pop(name, None)
+        cluster = next((it for it in await self._listed(team) if it.name == name), None)
+        if cluster is not None:
+            try:
+                await self._close(team, cluster.id)
+            except UserError as error:
+                pulumi.log.warn(f"the new database {cluster.id} still lets in everybody: {error}")
+        return cluster
+
+    def _watch_cluster(self, args: pulumi.ResourceHookArgs) -> None:
+        team = self._team_of[args.name.removesuffix(_DATABASE)]
+        awaited = self._awaited.setdefault(team, {})
+        awaited[(args.new_inputs or {})["name"]] = ""
+        if team not in self._watches or self._watches[team].done():
+            self._watches[team] = asyncio.ensure_future(self._watch(team, awaited))
+
+    async def _watch(self, team: str, awaited: dict[str, str]) -> None:
+        """Close the clusters that are awaited as soon as they are listed."""
+        while awaited:
+            await asyncio.sleep(_PAUSE)
+            try:
+                listed = await self._listed(team)
+            except UserError:
+                continue  # the hook after the creation says so, if it lasts
+            for cluster in listed:
+                if awaited.get(cluster.name) not in {None, cluster.status}:
+                    try:
+                        await self._close(team, cluster.id)
+                    except UserError:
+                        # Most likely not while it is being made. It is tried again when its status changes.
+                        awaited[cluster.name] = cluster.status
+                    else:
+                        awaited.pop(cluster.name, None)
+
+    async def _listed(self, team: str) -> list[Cluster]:
+        """The team's clusters that are new since the run began."""
+        listed = await asyncio.to_thread(accounts.clusters_now, self._settings, self._tokens, team)
+        return [cluster for cluster in listed if cluster.id not in self._there]
+
+    async def _close_cluster(self, args: pulumi.ResourceHookArgs) -> None:
+        team = self._team_of[args.name.removesuffix(_DATABASE)]
+        self._awaited.get(team, {}).pop((args.new_inputs or {})["name"], None)
+        try:
+            await self._close(team, args.id)
+        except UserError as error:
+            raise UserError(
+                f"the new database {args.id} still lets in everybody: {error}. Run this again, which sets its firewall"
+            ) from None
+
+    async def _close(self, team: str, cluster: str) -> None:
+        """Let nobody into a cluster, once a run; nothing where it is gone."""
+        task = self._closed.get(cluster)
+        if task is None or (task.done() and task.exception()):
+            task = self._closed[cluster] = asyncio.ensure_future(self._let_in(team, cluster, NOBODY))
+        await task
+
+    async def _let_in(self, team: str, cluster: str, source: Source) -> bool:
+        return await asyncio.to_thread(accounts.let_in, self._settings, self._tokens, team, cluster, source)
+
+    async def _trust_nobody(self, args: pulumi.ResourceHookArgs) -> None:
+        """Before a droplet comes or goes: whatever address its database trusts is not the tenant's, or not for long."""
+        database = self._known.get(args.name.removesuffix(_DROPLET))
+        if database is None:
+            return
+        why = f"its database {database.cluster} ({database.team}) would go on trusting an address that is another's"
+        if database.team not in self._tokens:
+            raise UserError(
+                f"{args.name} is left as it is: {why}, and the settings have no token of that team. List the team in"
+                " database_teams and set its token, then run this again"
+            )
+        try:
+            await self._close(database.team, database.cluster)
+        except UserError as error:
+            raise UserError(f"{args.name} is left as it is: {why}. {error}. Run this again") from None
+
+    async def _trust_droplet(self, args: pulumi.ResourceHookArgs) -> None:
+        """After a droplet was made for a cluster that trusts nobody.
+
+        The firewall says so too, unless the state thinks that it does already: the new droplet may have been given the
+        address of the one before.
+        """
+        database = self._known.get(args.name.removesuffix(_DROPLET))
+        address = (args.new_outputs or {}).get("ipv4Address")
+        if database is not None and address in database.trusted:
+            await self._reopen(database, address)
+
+    async def _trust_kept_droplet(self, args: pulumi.ErrorHookArgs) -> bool:
+        """After a droplet could not be deleted: it is there, and works with its database. Never tries again."""
+        database = self._known.get(args.name.removesuffix(_DROPLET))
+        if args.failed_operation != "delete" or database is None:
+            return False
+        address = (args.old_outputs or {}).get("ipv4Address")
+        try:
+            droplets = await asyncio.to_thread(accounts.droplets_now, self._settings, self._tokens)
+            if address and any((str(it.id), it.address) == (args.id, address) for it in droplets):
+                await self._reopen(database, address)
+        except UserError as error:
+            remedy = f"meltanodata deploy --stack {self._settings.stack} --refresh"
+            pulumi.log.warn(f"{args.name} is kept, and its database may not let it in: {error}. Mend it by: {remedy}")
+        return False
+
+    async def _reopen(self, database: stack_state.Database, address: str) -> None:
+        """Let a droplet into its database again."""
+        self._closed.pop(database.cluster, None)
+        await self._let_in(database.team, database.cluster, Source("ip_addr", address))
+
+
+def _to_be_imported(
+    tenants: Sequence[Tenant], existing: Mapping[str, Existing]
+) -> Iterator[tuple[str, stack_state.Database]]:
+    """The clusters that a run of this program made and no state knows: that run was killed.
+
+    Not what somebody made by hand, who may work with it until the firewall is set.
+    """
+    for tenant in tenants:
+        cluster = existing[tenant.key].cluster
+        if existing[tenant.key].import_cluster and cluster and cluster.name == _own_name(tenant):
+            yield tenant.key, stack_state.Database(cluster.id, cluster.team, frozenset())
+
+
+def _own_name(tenant: Tenant) -> str:
+    return names_of(tenant, "").new_cluster
+
+
+def close_what_was_left(
+    tenants: Sequence[Tenant],
+    existing: Mapping[str, Existing],
+    settings: Settings,
+    tokens: Mapping[str, SecretStr],
+) -> None:
+    """Close the clusters that a run which was killed left open.
+
+    Each lets in the droplet that bears its tenant's name, or nobody where there is none yet. A cluster that lets in
+    anybody in particular is left alone, and so is one that was made by hand.
+
+    Raises:
+        UserError: a cluster is online, and cannot be closed.
+    """
+    for tenant in tenants:
+        mine = existing[tenant.key]
+        cluster = mine.cluster
+        if not mine.import_cluster or cluster is None or cluster.name != _own_name(tenant):
+            continue
+        if accounts.trusted_sources(settings, tokens, [cluster])[cluster.id]:
+            continue
+        address = mine.droplet.address if mine.droplet else None
+        try:
+            accounts.let_in(
+                settings, tokens, cluster.team, cluster.id, Source("ip_addr", address) if address else NOBODY
+            )
+        except UserError as error:
+            if cluster.status != "creating":  # nobody gets in meanwhile, and it is asked for again
+                raise UserError(
+                    f"{tenant.key}: its database {cluster.id} lets in everybody, and cannot be closed: {error}"
+                ) from None

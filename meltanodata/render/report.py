@@ -1,0 +1,416 @@
+"""A reviewed plan for people: a table on the terminal, a comment in Markdown.
+
+Pure; `Review.model_dump_json` is its JSON.
+"""
+
+from __future__ import annotations
+
+import re
+from collections import Counter, defaultdict
+from dataclasses import dataclass
+from decimal import Decimal
+from typing import TYPE_CHECKING
+
+from rich.table import Table
+
+from meltanodata.rollout.guard import Review
+from meltanodata.rollout.impact import Severity
+from meltanodata.rollout.plan import Change, Plan, Reason, Row, Team, describe
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+
+    from meltanodata.config.placement import Use
+    from meltanodata.rollout.apply import Result
+    from meltanodata.rollout.drift import Drift
+    from meltanodata.rollout.guard import Stop
+    from meltanodata.rollout.impact import Effect
+
+MARKER = "<!-- meltanodata plan -->"
+"""The first line of the comment, by which the next run finds it."""
+
+DRIFT_MARKER = "<!-- meltanodata drift -->"
+"""The same for the issue."""
+
+LIMIT = 65_536
+"""The longest comment or issue that GitHub takes, in characters."""
+
+ICONS = {Severity.NONE: "✅", Severity.INTERRUPTION: "⚠️", Severity.LOSS: "🚨"}
+
+_COLUMNS = ("Tenant", "What", "Why", "For people", "Monthly")
+
+
+def table(review: Review) -> Table:
+    """The plan as a table for the terminal, one row a tenant."""
+    plan = review.plan
+    result = Table(
+        title=f"{plan.stack}: {_summary(plan)}",
+        title_justify="left",
+        caption=_capacity(plan.teams),
+        caption_justify="left",
+    )
+    for column in ("", *_COLUMNS):
+        result.add_column(column, overflow="fold")
+    for row in _worst_first(plan.rows):
+        why = "\n".join(map(describe, row.reasons)) + _where(row)
+        people = "\n".join(map(str, row.effects))
+        result.add_row(ICONS[row.severity], row.tenant, row.change, why, people, _money(row))
+    for operation in plan.others:
+        result.add_row("", "", operation.op, str(operation), "", "")
+    return result
+
+
+def stacks(uses: Iterable[tuple[str, Sequence[Use]]]) -> Table:
+    """The stacks of a fleet with the teams that they own, for the terminal."""
+    table = Table("Stack", "Tenants", "Teams, with their tenants")
+    for stack, teams in uses:
+        listed = "\n".join(f"{use.team}: {use.used} of {use.limit}{', full' if use.full else ''}" for use in teams)
+        table.add_row(stack, str(sum(use.used for use in teams)), listed)
+    return table
+
+
+def comment(
+    reviews: Sequence[Review],
+    *,
+    failed: Mapping[str, str] | None = None,
+    request: Stop | None = None,
+    notes: Sequence[str] = (),
+    unreadable: str | None = None,
+    limit: int = LIMIT,
+) -> str:
+    """One sticky comment for all stacks that a pull request touches, in GitHub's Markdown.
+
+    The more there is to say, the more is folded: first tenants to whom the same happens, then the reasons, then the
+    names. What is left out is always counted, and the worst is told first.
+
+    Args:
+        reviews: the plans, as the guard sees them.
+        failed: why a stack has no plan, by its name.
+        request: what the guard says of the request as a whole.
+        notes: what else there is to know, a sentence each.
+        unreadable: why nothing can be known.
+        limit: the longest text.
+    """
+    text = ""
+    for level in _LEVELS:
+        sections = []
+        if unreadable is not None:
+            sections.append(f"### ❌ What the request changes cannot be judged\n\nWhy: {_cell(unreadable, _STOP)}")
+        if request is not None:
+            sections.append(_of_request(request))
+        sections += _without_plan(failed or {})
+        sections += [f"> [!WARNING]\n> {_cell(note, _STOP)}" for note in notes[:_SECTIONS]]
+        sections += [_section(review, level) for review in reviews]
+        if not sections:
+            sections = ["No tenant is touched."]
+        text = "\n\n".join([MARKER, *sections]) + "\n"
+        if len(text) <= limit:
+            break
+    return text if len(text) <= limit else f"{text[: limit - len(_CUT)]}{_CUT}"
+
+
+_SECTIONS, _STOP = 30, 4000
+"""Stacks without a plan that a comment names, and characters of what the guard says."""
+_CUT = "\n\nThere is more to say than fits into one comment: `meltanodata plan` shows it.\n"
+
+
+def _without_plan(failed: Mapping[str, str]) -> Iterator[str]:
+    for stack, why in list(failed.items())[:_SECTIONS]:
+        yield f"### ❌ {_code(stack)}: {_cell(why)}"
+    if len(failed) > _SECTIONS:
+        yield f"### ❌ {len(failed) - _SECTIONS} more without a plan"
+
+
+def _of_request(stop: Stop) -> str:
+    title = "A plan below is the word of the request's own program: what that does, its diff alone can tell."
+    return _alert("WARNING" if stop.allowed else "CAUTION", title, [stop])
+
+
+def outcome_table(results: Sequence[Result]) -> Table:
+    """What came of a deployment, one row a tenant."""
+    table = Table("", "Tenant", "What", "When", "")
+    for result in _failed_first(results):
+        table.add_row(_mark(result), result.tenant, result.change, result.stage, "\n".join(result.problems))
+    return table
+
+
+def outcome(stack: str, results: Sequence[Result], seconds: float) -> str:
+    """The same as a job's summary, in Markdown."""
+    well = sum(result.well for result in results)
+    minutes, rest = divmod(int(seconds), 60)
+    icon = "✅" if well == len(results) else "❌"
+    lines = [f"### {icon} `{stack}`: {well} of {len(results)} tenants, {minutes}:{rest:02} min"]
+    if results:
+        lines += ["", "| | Tenant | What | When | |", "|---|---|---|---|---|"]
+        lines += [
+            f"| {_mark(it)} | **{it.tenant}** | {it.change} | {it.stage} | {'<br>'.join(map(_cell, it.problems))} |"
+            for it in _failed_first(results)
+        ]
+    return "\n".join([*lines, "", ""])
+
+
+def _failed_first(results: Iterable[Result]) -> list[Result]:
+    return sorted(results, key=lambda result: (result.well, not result.applied, result.tenant))
+
+
+def _mark(result: Result) -> str:
+    return "✅" if result.well else "❌" if result.applied else "⏸️"
+
+
+_UNSEEN_LINES, _UNSEEN_WIDTH = 10, 300
+"""Of what is said of a stack that could not be looked at."""
+
+
+def drift(found: Drift, limit: int = LIMIT) -> str:
+    """The sticky issue of what differs although nobody deployed, in GitHub's Markdown."""
+    text = ""
+    for level in _LEVELS:
+        text = "\n\n".join([DRIFT_MARKER, *_drift(found, level)]) + "\n"
+        if len(text) <= limit:
+            break
+    return text
+
+
+def _drift(found: Drift, level: _Level) -> Iterator[str]:
+    if found.unseen:
+        yield "## Stacks that could not be looked at"
+        yield "Nothing below is about them, except orphans in accounts that they share with others."
+        for it in found.unseen:
+            lines = it.why.splitlines()[:_UNSEEN_LINES]
+            yield "\n".join([f"{_code(it.stack)}:", "", *(f"    {line[:_UNSEEN_WIDTH]}" for line in lines)])
+    changed = [plan for plan in found.plans if not plan.empty]
+    if changed:
+        yield "## What is not as the repository has it"
+        yield (
+            "Somebody changed it by hand, or a deployment has not been finished. `meltanodata deploy --stack STACK"
+            " --refresh` makes it so again; if it shall stay as it is, write it into tenants.yaml."
+        )
+        yield from (_section(Review(plan=plan), level) for plan in changed)
+    if found.orphans:
+        yield "## Orphans: in the accounts, and no stack knows them"
+        yield (
+            "They cost money, and a record without a droplet can be taken over by strangers. Add the tenant to"
+            " tenants.yaml if it is one, delete the object by hand if it is nobody's, or list its name in the setting"
+            " no_tenants."
+        )
+        shown = found.orphans[: 2 * level.names][:200]
+        lines = [
+            f"| {it.kind} | {_code(it.name)} | {_code(it.id)} | {_cell(it.team)} | {_code(it.about)} |" for it in shown
+        ]
+        yield "\n".join(["| What | Name | Id | Team | |", "|---|---|---|---|---|", *lines])
+        if len(shown) < len(found.orphans):
+            yield f"And {len(found.orphans) - len(shown)} more."
+    if found.expiring:
+        yield "## Certificates that expire soon"
+        yield "Renew it, then `pulumi config set --secret meltanodata:certificate < FILE` and the key likewise."
+        yield "\n".join(
+            f"- {it.last_day}: {len(it.tenants)} tenants ({', '.join(it.tenants[: min(level.names, 100)])})"
+            for it in found.expiring
+        )
+    if found.none:
+        yield "Nothing differs."
+
+
+@dataclass(frozen=True)
+class _Level:
+    """How much a comment says."""
+
+    fold: int
+    """Tenants to whom the same happens make one row from this number on."""
+    same: Callable[[Row], object]
+    """What has to be equal for that."""
+    details: bool
+    """Whether reasons and effects are told."""
+    names: int
+    """Folded tenants that are named."""
+
+
+_LEVELS = (
+    _Level(fold=4, same=lambda row: (row.change, _why(row), _effects(row), _money(row)), details=True, names=10_000),
+    _Level(fold=2, same=lambda row: (row.change, _why(row), _effects(row), _money(row)), details=True, names=10_000),
+    _Level(fold=1, same=lambda row: (row.change, row.severity), details=False, names=10_000),
+    _Level(fold=1, same=lambda row: (row.change, row.severity), details=False, names=20),
+    _Level(fold=1, same=lambda row: (row.change, row.severity), details=False, names=0),
+)
+
+
+def _section(review: Review, level: _Level) -> str:
+    plan = review.plan
+    worst = max((row.severity for row in plan.rows), default=Severity.NONE)
+    parts = [f"### {ICONS[worst]} {_code(plan.stack)}: {_summary(plan)}"]
+    if review.stopped:
+        parts.append(_alert("CAUTION", "The guard stops this plan.", review.stopped))
+    if allowed := [stop for stop in review.stops if stop.allowed]:
+        parts.append(_alert("WARNING", "Allowed by a label:", allowed))
+    if plan.rows:
+        head = f"| | {' | '.join(_COLUMNS)} |\n|---|---|---|---|---|---|"
+        parts.append("\n".join([head, *(_line(rows, level) for rows in _groups(plan.rows, level))]))
+    if not level.details:
+        parts.append("There is too much to say for one comment: `meltanodata plan` shows every reason.")
+    if plan.teams:
+        parts.append(f"Capacity: {_cell(_capacity(plan.teams), 2000)}")
+    if plan.others:
+        shown = [f"- {_cell(str(operation))}" for operation in plan.others[: level.names][:20]]
+        parts.append("\n".join([f"Besides, what is no tenant's changes ({len(plan.others)}):", *shown]))
+    parts.append(f"<sub>Plan `{plan.digest}`</sub>")
+    return "\n\n".join(parts)
+
+
+def _alert(kind: str, title: str, stops: Iterable[Stop]) -> str:
+    return "\n".join(
+        [
+            f"> [!{kind}]",
+            f"> **{title}**",
+            *(f"> - {_cell(stop.message, _STOP)} {_cell(stop.advice)}" for stop in stops),
+        ]
+    )
+
+
+def _groups(rows: Iterable[Row], level: _Level) -> list[list[Row]]:
+    """The table's lines: single tenants, and tenants to whom the same happens."""
+    same: dict[object, list[Row]] = defaultdict(list)
+    for row in _worst_first(rows):
+        same[level.same(row)].append(row)
+    lines: list[list[Row]] = []
+    for group in same.values():
+        lines += [group] if len(group) >= level.fold else [[row] for row in group]
+    return lines
+
+
+def _line(rows: list[Row], level: _Level) -> str:
+    first = rows[0]
+    if len(rows) == 1:
+        who = f"**{_cell(first.tenant)}**"
+        people = [_effect(effect) for effect in first.effects]
+    else:
+        names = ", ".join(_cell(row.tenant) for row in rows[: level.names])
+        more = f" and {len(rows) - level.names} more" if len(rows) > level.names else ""
+        who = f"<details><summary><b>{len(rows)} tenants</b></summary>{names}{more}</details>"
+        people = [_strong(text, severity) for severity, text in _effects(first)]
+    cells = [
+        who,
+        first.change,
+        _lines(list(map(_reason, first.reasons))) + _cell(_where(first)),
+        _lines(people),
+        _money(first),
+    ]
+    if not level.details:
+        cells = [who, first.change, "", "", ""]
+    return f"| {' | '.join([ICONS[first.severity], *cells])} |"
+
+
+def _effects(row: Row) -> tuple[tuple[Severity, str], ...]:
+    """Without what is this tenant's own."""
+    return tuple((effect.severity, effect.text) for effect in row.effects)
+
+
+def _why(row: Row) -> tuple[str, ...]:
+    return (*map(describe, row.reasons), *filter(None, [_where(row)]))
+
+
+def _where(row: Row) -> str:
+    """The team that a tenant's database comes into or goes from."""
+    return f" (in {row.team})" if row.team and row.change not in {Change.CHANGED, Change.REPLACED} else ""
+
+
+def _reason(reason: Reason) -> str:
+    if reason.before is None and reason.after is None:
+        return _cell(reason.what)
+    values = (_cell("none") if value is None else _code(value) for value in (reason.before, reason.after))
+    return f"{_cell(reason.what)}: {' → '.join(values)}"
+
+
+def _lines(texts: Sequence[str]) -> str:
+    """The lines of a cell, and how many more there are."""
+    rest = len(texts) - _LINES
+    return "<br>".join([*texts[:_LINES], *([f"and {rest} more"] if rest > 0 else [])])
+
+
+def _effect(effect: Effect) -> str:
+    """A consequence for this tenant. What it is about, an address say, is shown as written and leads nowhere."""
+    text = _strong(effect.text, effect.severity)
+    return f"{text}: {_code(effect.about)}" if effect.about else text
+
+
+def _strong(text: str, severity: Severity) -> str:
+    """A loss in bold type, up to its colon."""
+    head, colon, rest = text.partition(":")
+    return f"**{_cell(head + colon)}**{_cell(rest)}" if severity is Severity.LOSS else _cell(text)
+
+
+_LONGEST, _LINES = 600, 30
+"""Characters of one text, and lines of one cell."""
+_MARKUP = re.compile(r"[\\`*<>|~\[\]&$]|(?<![A-Za-z0-9])_|_(?![A-Za-z0-9])")
+_BLOCK = re.compile(r"^\s*(?=[#+=-])|^\s*\d+(?=[.)])")
+"""What makes a heading or a list of a line that begins so."""
+_REFERENCE = re.compile(r"@|#(?=\w)|:(?=//)|(?i:www)(?=\.)")
+"""What GitHub makes a link of, or calls somebody by, in text that is not code."""
+_JOINER = "\N{WORD JOINER}"
+"""Is not seen, takes no place and ends a reference: no backslash keeps GitHub from one."""
+
+
+def _cell(text: str, longest: int = _LONGEST) -> str:
+    """Text that stays text in a table's cell: no markup, no link, nobody called by an @name, and not endless."""
+    joined = _REFERENCE.sub(lambda found: f"{found[0]}{_JOINER}", _plain(text, longest))
+    return _BLOCK.sub(r"\g<0>\\", _MARKUP.sub(r"\\\g<0>", joined))
+
+
+def _code(text: str) -> str:
+    """A value as written, which also calls nobody by an @name."""
+    value = _plain(text.strip(), _LONGEST).replace("`", "'")
+    # A backslash before the one that keeps a pipe in its cell would be kept in its stead.
+    return "`" + (value.replace("\\|", f"\\{_JOINER}|").replace("|", "\\|") or " ") + "`"
+
+
+def _plain(text: str, longest: int) -> str:
+    """On one line, without what is not printed (a line's direction, say), and cut where it is too long."""
+    words = re.sub(r"\s+", " ", text)
+    shown = "".join(letter if letter.isprintable() else "�" for letter in words[: longest + 1])
+    return shown if len(shown) <= longest else f"{shown[:longest]}…"
+
+
+def _worst_first(rows: Iterable[Row]) -> list[Row]:
+    return sorted(rows, key=lambda row: (-row.severity, list(Change).index(row.change), row.tenant))
+
+
+def _summary(plan: Plan) -> str:
+    if plan.empty:
+        return "nothing changes"
+    counts = Counter(row.change for row in plan.rows)
+    words = [f"{counts[change]} {change}" for change in Change if counts[change]] or ["no tenant touched"]
+    return ", ".join(words) + _total(plan.rows)
+
+
+def _total(rows: Iterable[Row]) -> str:
+    costs = [row.cost for row in rows if row.cost is not None and row.cost.before != row.cost.after]
+    known = [cost.after - cost.before for cost in costs if cost.before is not None and cost.after is not None]
+    unknown = sum(cost.before is None or cost.after is None for cost in costs)
+    total = sum(known, Decimal(0))
+    words = [f"{_signed(total)} a month"] if total else []
+    if unknown:
+        words.append(f"{unknown} with an unknown price")
+    return f"; {', '.join(words)}" if words else ""
+
+
+def _signed(amount: Decimal) -> str:
+    return f"{'-' if amount < 0 else '+'}${abs(amount):,.2f}"
+
+
+def _dollars(amount: Decimal | None) -> str:
+    return "?" if amount is None else f"${amount:,.2f}"
+
+
+def _money(row: Row) -> str:
+    """Before and after; nothing where the plan touches no size, `?` where a price is unknown."""
+    if row.cost is None or row.cost.before == row.cost.after:
+        return ""
+    return f"{_dollars(row.cost.before)} → {_dollars(row.cost.after)}"
+
+
+def _capacity(teams: Iterable[Team]) -> str:
+    return " · ".join(map(_team, teams))
+
+
+def _team(team: Team) -> str:
+    mark = " ⚠️ marked full" if team.full else " ⚠️ full" if team.after >= team.limit else ""
+    return f"{team.name} {team.before} → {team.after} of {team.limit} {team.kind}{mark}"

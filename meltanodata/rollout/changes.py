@@ -1,0 +1,307 @@
+"""What a branch changes, seen from where it goes to.
+
+Both sides are read as data, from git or from the disk, and nothing of them is run: so the code of one side can judge
+the other. Whoever calls this decides whose code that is; in a workflow it is the base branch's.
+"""
+
+from __future__ import annotations
+
+import os
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from meltanodata.config import document, fleet, influence, settings
+from meltanodata.config.document import Document
+from meltanodata.config.influence import Influences, Kind, SettingsChange
+from meltanodata.config.revisions import Revision, Tree, Worktree
+from meltanodata.config.settings import NAMESPACE, Guard, Settings
+from meltanodata.config.stacks import fleet_among, in_order, touched
+from meltanodata.errors import Problem, ProblemsError
+from meltanodata.rollout import guard
+from meltanodata.text import listing
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+
+    from meltanodata.config.fleet import Fleet
+
+_SHOWN_WITH_VALUES = ("api_url", "tenants_file", "guard")
+"""The settings that decide which world a plan is about, who counts as named, and what the guard stops."""
+
+
+@dataclass(frozen=True)
+class Side:
+    """The project on one side of a change."""
+
+    tree: Tree
+    root: Path
+    """The folder with Pulumi.yaml."""
+
+    @property
+    def program(self) -> Path:
+        """See `stacks.Project.program`."""
+        root = self._document(self.root / "Pulumi.yaml").root
+        main = root.data.get("main") if root is not None and isinstance(root.data, dict) else None
+        return self.root / (main.text if main is not None else "")
+
+    def settings(self, stack: str) -> Settings | None:
+        """A stack's settings; None for one that has none on this side.
+
+        Raises:
+            ProblemsError: what is wrong with them.
+        """
+        source = self.stack_document(stack)
+        if source is None or (not source.problems and f"{NAMESPACE}:" not in source.text):
+            return None
+        return settings.parse(source, stack)
+
+    def stacks(self) -> tuple[Settings, ...]:
+        """The stacks that have settings.
+
+        Raises:
+            ProblemsError: what is wrong in any of their files.
+        """
+        found: list[Settings] = []
+        problems: list[Problem] = []
+        for file in self.tree.stack_files(self.root):
+            try:
+                own = self.settings(settings.stack_of(Path(file)))
+            except ProblemsError as error:
+                problems += error.problems
+            else:
+                found += [own] if own is not None else []
+        if problems:
+            raise ProblemsError(problems)
+        return in_order(found)
+
+    def stacks_then(self) -> tuple[Settings, ...]:
+        """Those alone whose settings today's program can read: what an older one had may have had other settings."""
+        found = []
+        for file in self.tree.stack_files(self.root):
+            try:
+                own = self.settings(settings.stack_of(Path(file)))
+            except ProblemsError:
+                continue
+            found += [own] if own is not None else []
+        return in_order(found)
+
+    def stack_document(self, stack: str) -> Document | None:
+        """A stack's file; None where it has none."""
+        path = self.root / settings.file_of(stack)
+        return None if self.tree.read(path) is None else self._document(path)
+
+    def fleet_file(self, own: Settings) -> Path:
+        """The fleet file of a stack."""
+        return Path(os.path.normpath(self.program / own.tenants_file))
+
+    def has(self, file: Path) -> bool:
+        """Whether there is such a file."""
+        return self.tree.read(file) is not None
+
+    def fleet(self, file: Path) -> Fleet:
+        """A fleet file.
+
+        Raises:
+            ProblemsError: it does not exist, or is not well formed.
+        """
+        loaded, problems = fleet.parse(self._document(file))
+        if problems:
+            raise ProblemsError(problems)
+        return loaded
+
+    def fleet_then(self, file: Path) -> Fleet:
+        """What could be read of a fleet file; without tenants where it does not exist."""
+        return fleet.parse(self._document(file))[0]
+
+    def _document(self, path: Path) -> Document:
+        raw = self.tree.read(path)
+        name = f"{self.tree.name}:{path.name}" if self.tree.name else document.display(path)
+        if raw is None:
+            return Document(name, "", None, [Problem(name, 0, 0, "there is no such file")])
+        return document.parse(raw, name)
+
+
+@dataclass(frozen=True)
+class Changes:
+    """What differs between two revisions, or between one and the working tree."""
+
+    files: frozenset[str]
+    """Relative to the project's folder."""
+    base: Side
+    """Where the change goes to."""
+    before: Side
+    """Where it began; what happened on the base since is not its doing."""
+    after: Side
+
+    @classmethod
+    def since(cls, base: str, root: Path, head: str | None = None) -> Changes:
+        """What a branch changes.
+
+        Args:
+            base: the revision that it goes to.
+            root: the project's folder.
+            head: the branch; None for the one that is checked out, with what is not committed yet.
+
+        Raises:
+            UserError: git has no such revision.
+        """
+        goal = Revision.of(base, root)
+        if head is None:
+            fork = goal.fork()
+            return cls(fork.changed(), Side(goal, root), Side(fork, root), Side(Worktree(), root))
+        tip = Revision.of(head, root)
+        fork = goal.fork(tip.commit)
+        return cls(fork.changed(tip), Side(goal, root), Side(fork, root), Side(tip, root))
+
+    def thresholds(self, stack: str) -> Guard:
+        """What the guard goes by: what the branch has that the change goes to. A new stack has the usual ones."""
+        own = self.base.settings(stack)
+        return Guard() if own is None else own.guard
+
+    def renamed(self, stack: str) -> str | None:
+        """What became of the stack's fleet file where it is not the same file any more, in words."""
+        old, new = self.before.settings(stack), self.after.settings(stack)
+        if old is None or new is None:
+            return None
+        file, now = self.before.fleet_file(old), self.after.fleet_file(new)
+        if file == now and (self.after.has(file) or not self.before.has(file)):
+            return None
+        names = influence.name(self._relative(file)), influence.name(self._relative(now))
+        return f"{names[0]} is gone" if file == now else f"{names[1]} takes the place of {names[0]}"
+
+    def named(self, stack: str) -> frozenset[str]:
+        """The tenants that the change names: those whose entries differ. Nobody where the fleet file is another one.
+
+        Raises:
+            ProblemsError: the fleet file is not well formed.
+        """
+        own = self.after.settings(stack)
+        if own is None or self.renamed(stack) is not None:
+            return frozenset()
+        file = self.after.fleet_file(own)
+        return guard.named(_entries(self.before.fleet_then(file)), _entries(self.after.fleet(file)))
+
+    def demos(self, stack: str) -> frozenset[str]:
+        """The tenants that are demos on the branch that the change goes to."""
+        own = self.base.settings(stack)
+        rows = () if own is None else self.base.fleet_then(self.base.fleet_file(own)).rows
+        return frozenset(row.key for row in rows if row.options.demo)
+
+    def stacks(self, stack: str | None = None) -> tuple[Settings, ...]:
+        """The fleet after the change, with those of before whose API has become another one.
+
+        Args:
+            stack: see `stacks.Project.fleet`.
+
+        Raises:
+            UserError: see there.
+        """
+        now = {own.stack: own for own in self.after.stacks()}
+        then = {own.stack for own in self._fleet_then(stack)}
+        fleet_now = fleet_among(list(now.values()), stack) if now else ()
+        return in_order({own.stack: own for own in [*fleet_now, *(now[it] for it in then if it in now)]}.values())
+
+    def touched(self, stack: str | None = None) -> list[str]:
+        """The stacks whose plan the change can alter.
+
+        Raises:
+            ProblemsError: the fleet file is not well formed.
+        """
+        stacks = self.stacks(stack)
+        if not stacks:
+            return []
+        if any(self.renamed(own.stack) for own in stacks):
+            return [own.stack for own in stacks]
+        file = self.after.fleet_file(stacks[0])
+        return touched(stacks, self.before.fleet_then(file), self.after.fleet(file), self._kinds())
+
+    def dropped(self, stack: str | None = None) -> dict[str, tuple[str, ...]]:
+        """The stacks whose file is gone, with the tenants that they had."""
+        now = {own.stack for own in self.after.stacks()}
+        return {
+            own.stack: tuple(
+                row.key
+                for row in self.before.fleet_then(self.before.fleet_file(own)).rows
+                if row.options.database_team in {team.name for team in own.database_teams}
+            )
+            for own in self._fleet_then(stack)
+            if own.stack not in now
+        }
+
+    def influences(self) -> Influences:
+        """What the change does to program, settings and workflows."""
+        kinds = self._kinds()
+        by_kind = {kind: tuple(sorted(file for file, its in kinds.items() if its is kind)) for kind in Kind}
+        return Influences(
+            program=by_kind[Kind.PROGRAM],
+            settings=tuple(self._settings_change(file) for file in by_kind[Kind.SETTINGS]),
+            workflows=by_kind[Kind.WORKFLOW],
+        )
+
+    def _fleet_then(self, stack: str | None) -> tuple[Settings, ...]:
+        then = self.before.stacks_then()
+        if stack is not None and stack not in {own.stack for own in then}:
+            return ()
+        return fleet_among(then, stack) if then else ()
+
+    def _kinds(self) -> Mapping[str, Kind]:
+        """Each file that differs. The fleet file is the one of before: what takes its place is something else."""
+        side = self.before if self.before.tree.stack_files(self.base.root) else self.after
+        files = {self._relative(side.fleet_file(own)) for own in side.stacks_then()}
+        program = self._relative(side.program)
+        return {file: influence.kind(file, files, program) for file in self.files}
+
+    def _relative(self, path: Path) -> str:
+        return os.path.relpath(path, self.base.root)
+
+    def _settings_change(self, file: str) -> SettingsChange:
+        stack = settings.stack_of(Path(file))
+        then, now = (_config(side.stack_document(stack)) for side in (self.before, self.after))
+        if now is None:
+            return SettingsChange(file, ("removed",))
+        if then is None:
+            return SettingsChange(file, ("new",))
+        differing = [name for name in sorted({*then, *now}) if then.get(name) != now.get(name)]
+        differing.sort(key=lambda name: name not in _SHOWN_WITH_VALUES)  # what matters most is not left out
+        return SettingsChange(file, tuple(_told(name, then.get(name), now.get(name)) for name in differing))
+
+
+def _told(name: str, then: object, now: object) -> str:
+    if name not in _SHOWN_WITH_VALUES:
+        return influence.name(name)
+    words = ("its default" if value is None else influence.name(str(value)) for value in (then, now))
+    return f"{name}: {' → '.join(words)}"
+
+
+def _config(source: Document | None) -> dict[str, object] | None:
+    """A stack file's settings as they are written; None without a file, none for one that is not as it should be."""
+    if source is None:
+        return None
+    root = source.root.data if source.root is not None else None
+    config = root.get("config") if isinstance(root, dict) else None
+    if config is None or not isinstance(config.data, dict):
+        return {}
+    return {key.removeprefix(f"{NAMESPACE}:"): value.plain() for key, value in config.data.items()}
+
+
+def _entries(loaded: Fleet) -> dict[str, object]:
+    return {row.key: row.options for row in loaded.rows}
+
+
+def summary_of_dropped(dropped: Mapping[str, tuple[str, ...]]) -> list[str]:
+    """What it means that a stack's file is gone, a line for each."""
+    return [
+        f"{stack}: its settings are removed, so nothing is planned for it. What its state holds stays and costs money,"
+        f" and nobody looks after it: {_tenants(tenants)} by the fleet file of before. To keep them, put the settings"
+        " back. To delete them, put the settings back and remove their entries alone; when that is deployed, remove the"
+        " settings."
+        for stack, tenants in dropped.items()
+    ]
+
+
+def _tenants(tenants: tuple[str, ...]) -> str:
+    if not tenants:
+        return "no tenant"
+    shown = [*tenants[:10], *([f"{len(tenants) - 10} more"] if len(tenants) > 10 else [])]  # noqa: PLR2004
+    return f"{len(tenants)} tenant{'' if len(tenants) == 1 else 's'} ({listing(shown, 'and')})"

@@ -1,0 +1,110 @@
+"""What differs from the stacks' states although nobody deployed: the world changed by hand, orphans, old certificates.
+
+Pure; the first of the three is a `Plan` of a preview that refreshes.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from datetime import date, timedelta
+from typing import TYPE_CHECKING, Any
+
+from meltanodata.engine.resource_types import TENANT, Type
+from meltanodata.engine.stack_state import name, resources
+
+if TYPE_CHECKING:
+    from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
+
+    from meltanodata.inventory.accounts import Accounts
+    from meltanodata.rollout.plan import Plan
+
+DAYS = 30
+"""How many days a certificate should be valid still."""
+
+
+@dataclass(frozen=True, order=True)
+class Orphan:
+    """An object of the accounts that no stack knows."""
+
+    kind: str
+    """`droplet`, `record` or `database`."""
+    name: str
+    id: str
+    team: str
+    about: str
+    """What helps to find out whose it is: an address, a size."""
+
+
+@dataclass(frozen=True)
+class Expiring:
+    """A certificate that expires soon, and those who have it."""
+
+    last_day: date
+    tenants: tuple[str, ...]
+
+
+@dataclass(frozen=True)
+class Unseen:
+    """A stack that could not be looked at."""
+
+    stack: str
+    why: str
+    """For a person; a line or more."""
+
+
+@dataclass(frozen=True)
+class Drift:
+    """Of a whole fleet."""
+
+    plans: Sequence[Plan]
+    """What the next up would mend, one a stack."""
+    orphans: Sequence[Orphan]
+    expiring: Sequence[Expiring]
+    unseen: Sequence[Unseen] = ()
+
+    @property
+    def none(self) -> bool:
+        """Whether all is as it should be, as far as anybody knows."""
+        return all(plan.empty for plan in self.plans) and not (self.orphans or self.expiring or self.unseen)
+
+
+def known(exported: Iterable[Mapping[str, Any]]) -> frozenset[tuple[str, str]]:
+    """Type and id of every object that a stack's state knows, also of those that are still to be deleted."""
+    return frozenset(
+        (resource["type"], resource["id"]) for state in exported for resource in resources(state) if resource.get("id")
+    )
+
+
+def orphans(
+    accounts: Accounts, ids: Collection[tuple[str, str]], droplet_team: str, others: Collection[str]
+) -> Iterator[Orphan]:
+    """The objects that no stack knows.
+
+    Args:
+        accounts: what the teams hold.
+        ids: see `known`; of all stacks that share the droplet team.
+        droplet_team: where droplets and records are.
+        others: names of what is there for another purpose.
+    """
+    for droplet in accounts.droplets:
+        if (Type.DROPLET, str(droplet.id)) not in ids and droplet.name not in others:
+            yield Orphan("droplet", droplet.name, str(droplet.id), droplet_team, droplet.size)
+    for record in accounts.records:
+        if (Type.RECORD, str(record.id)) not in ids and record.name not in others:
+            yield Orphan("record", record.name, str(record.id), droplet_team, record.address)
+    for cluster in accounts.clusters:
+        if (Type.CLUSTER, cluster.id) not in ids and cluster.name not in others:
+            yield Orphan("database", cluster.name, cluster.id, cluster.team, cluster.size)
+
+
+def expiring(exported: Iterable[Mapping[str, Any]], today: date) -> list[Expiring]:
+    """The certificates on the droplets that expire within a month, the first to expire first."""
+    found: dict[date, list[str]] = {}
+    for state in exported:
+        for resource in resources(state):
+            options = resource.get("inputs") or {}
+            if resource["type"] == TENANT and options.get("tls") == "wildcard" and "certificate_expires" in options:
+                last_day = date.fromisoformat(options["certificate_expires"])
+                if last_day - today < timedelta(days=DAYS):
+                    found.setdefault(last_day, []).append(name(resource["urn"]))
+    return [Expiring(last_day, tuple(sorted(tenants))) for last_day, tenants in sorted(found.items())]

@@ -1,0 +1,492 @@
+"""`meltanodata up` as a process, with a `pulumi` that keeps what it is told."""
+
+from __future__ import annotations
+
+import json
+import os
+import pty
+import socket
+import subprocess
+import sys
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from meltanodata.cli.up import for_preview, switches
+from meltanodata.engine import deletions, deployed_commit, pulumi_cli
+from meltanodata.rollout.guard import DATA_LOSS, DROPLET_REPLACED, MANY_DESTROYED
+from tests.previews import Step, created, destroyed, preview, replaced
+
+DROPLET = "urn:pulumi:prod::meltanodata::digitalocean:index/droplet:Droplet::acme-droplet"
+RECORD = "urn:pulumi:prod::meltanodata::digitalocean:index/dnsRecord:DnsRecord::acme-record"
+
+SETTINGS = """\
+config:
+  meltanodata:domain: meltanodata.com
+  meltanodata:project: Meltano
+  meltanodata:database_version: "16"
+  meltanodata:droplet_team: {{name: Meltano}}
+  meltanodata:database_teams: [{{name: {0}}}]
+"""
+
+UP = "up --stack prod --yes --skip-preview --suppress-outputs"
+
+PULUMI = """#!{python}
+import json, os, sys, pathlib
+folder = pathlib.Path({folder!r})
+args = sys.argv[1:]
+with (folder / "calls").open("a") as calls:
+    print(json.dumps(args), file=calls)
+if args[:1] == ["whoami"]:
+    print(json.dumps({{"user": "ci", "url": (folder / "backend").read_text()}}))
+elif args[:2] == ["stack", "export"]:
+    print((folder / "state.json").read_text())
+elif args[:3] == ["stack", "tag", "ls"]:
+    print((folder / "tags.json").read_text())
+elif args[:2] == ["stack", "import"]:
+    (folder / "imported.json").write_text(sys.stdin.read())
+elif args[:1] == ["refresh"] and (folder / "broken").exists():
+    sys.exit("error: the token is refused")
+elif args[:1] == ["preview"] and "--json" in args:
+    print((folder / "preview.json").read_text())
+elif args[:1] == ["up"]:
+    print("up in", pathlib.Path.cwd())
+    (folder / "environment").write_text(json.dumps(dict(os.environ)))
+    sys.exit(7)
+"""
+
+
+@dataclass
+class World:
+    """A project's folder and a backend's, with a `pulumi` on the PATH."""
+
+    folder: Path
+
+    @property
+    def project(self) -> Path:
+        return self.folder / "project"
+
+    def has_state(self, resources: list[dict[str, Any]] | None = None, *pending: tuple[str, str]) -> None:
+        noted = [{"type": kind, "resource": {"urn": urn}} for kind, urn in pending]
+        deployment = {"resources": resources or [], **({"pending_operations": noted} if noted else {})}
+        (self.folder / "state.json").write_text(json.dumps({"version": 3, "deployment": deployment}))
+
+    def is_locked(self, pid: int, host: str | None = None) -> None:
+        locks = self.folder / "backend folder/.pulumi/locks/organization/meltanodata/prod"
+        locks.mkdir(parents=True, exist_ok=True)
+        content = {"pid": pid, "username": "ci", "hostname": host or socket.gethostname()}
+        (locks / f"{pid}.json").write_text(json.dumps({**content, "timestamp": "2026-11-23T00:44:22Z"}))
+
+    def up(self, *args: str, stack: str | None = "prod", path: str | None = None) -> subprocess.CompletedProcess[str]:
+        """`meltanodata up` with nobody to ask."""
+        program = "from meltanodata.cli.main import main; main()"
+        environment = {**os.environ, "PATH": path or f"{self.folder}/bin:{os.environ['PATH']}"}
+        environment |= {"PULUMI_STACK": stack} if stack else {}
+        environment["PYTHONPATH"] = str(Path(__file__).parents[3])
+        environment.pop("PYTHONUNBUFFERED", None)  # what is said last must not depend on it
+        return subprocess.run(
+            [sys.executable, "-c", program, "up", *args],
+            cwd=self.project,
+            env=environment,
+            stdin=subprocess.DEVNULL,
+            capture_output=True,
+            text=True,
+            check=False,
+        )
+
+    def calls(self) -> list[str]:
+        """What pulumi was told, without what only asks."""
+        return [" ".join(line) for line in self.lines() if line[0] not in {"whoami", "preview"} and line[1] != "export"]
+
+    def previews(self) -> list[str]:
+        """What `pulumi preview` was told beside what it always is."""
+        always = ["preview", "--json", "--non-interactive", "--stack", "prod"]
+        told = [line for line in self.lines() if line[0] == "preview"]
+        assert all(line[: len(always)] == always for line in told)
+        return [" ".join(line[len(always) :]) for line in told]
+
+    def lines(self) -> list[list[str]]:
+        return [json.loads(line) for line in (self.folder / "calls").read_text().splitlines()]
+
+    def plans(self, *steps: Step, tenants: int = 20) -> None:
+        (self.folder / "preview.json").write_text(json.dumps(preview(*steps, tenants=tenants)))
+
+    def may_go(self) -> str:
+        """Whose databases `pulumi up` may delete."""
+        return str(json.loads((self.folder / "environment").read_text())[deletions.VARIABLE])
+
+    def imported(self) -> Any:
+        return json.loads((self.folder / "imported.json").read_text())["deployment"]
+
+
+@pytest.fixture
+def world(tmp_path: Path) -> World:
+    for folder in ("bin", "project/below", "backend folder"):
+        (tmp_path / folder).mkdir(parents=True)
+    (tmp_path / "project/Pulumi.yaml").write_text("name: meltanodata\nruntime: python\n")
+    for stack in ("prod", "dev"):
+        (tmp_path / f"project/Pulumi.{stack}.yaml").write_text(SETTINGS.format(f"DBs of {stack}"))
+    (tmp_path / "project/tenants.yaml").write_text("acme:\n  database_team: DBs of prod\n")
+    (tmp_path / "backend").write_text(f"file://{tmp_path}/backend%20folder")
+    pulumi = tmp_path / "bin/pulumi"
+    pulumi.write_text(PULUMI.format(python=sys.executable, folder=str(tmp_path)))
+    pulumi.chmod(0o755)
+    it = World(tmp_path)
+    it.has_state()
+    it.plans()
+    return it
+
+
+def gone() -> int:
+    """The id of a process that is gone."""
+    done = subprocess.Popen([sys.executable, "-c", ""])
+    done.wait()
+    return done.pid
+
+
+def test_it_becomes_pulumi_up(world: World) -> None:
+    done = world.up("--yes", "--target", DROPLET, "--continue-on-error")
+    assert world.previews() == [f"--target {DROPLET}"]
+    assert world.calls() == [f"{UP} --yes --target {DROPLET} --continue-on-error"]
+    assert (done.returncode, done.stdout) == (7, f"prod: nothing changes\nup in {world.project}\n")
+
+
+def test_without_anybody_to_ask_it_wants_a_yes(world: World) -> None:
+    for arguments in ([], ["--non-interactive"]):
+        done = world.up(*arguments)
+        assert done.returncode == 2
+        assert "--yes" in done.stderr
+    assert not (world.folder / "calls").exists()
+
+
+@pytest.mark.parametrize("arguments", [["--yes"], ["-y"], ["--skip-preview"], ["-yf", "--non-interactive"]])
+def test_a_plan_that_deletes_a_database_is_shown_and_not_applied(world: World, arguments: list[str]) -> None:
+    world.plans(*destroyed("acme"))
+    done = world.up(*arguments)
+    assert done.returncode == 3
+    assert "data loss" in done.stdout
+    assert "acme" in done.stdout
+    assert done.stderr.splitlines()[-1] == (
+        "Data loss for acme: the database is deleted with its backups; the droplet is deleted with its disk (Meltano"
+        " project, uploads). If that is meant, add --allow guard:data-loss."
+    )
+    assert world.calls() == []
+
+
+def test_what_is_allowed_is_applied_and_the_databases_are_named(world: World) -> None:
+    world.plans(*destroyed("acme"), *destroyed("bolt-2"), *created("core"))
+    assert world.up("--yes", "--allow", DATA_LOSS).returncode == 7
+    assert world.may_go() == "acme,bolt-2"
+    assert world.calls() == [f"{UP} --yes"]
+
+
+def test_a_plan_without_loss_names_no_database_whatever_was_named_before(
+    world: World, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv(deletions.VARIABLE, "acme")
+    world.plans(*created("core"))
+    world.up("--yes", "--allow", DATA_LOSS)
+    assert world.may_go() == ""
+
+
+def test_the_guards_other_rules_hold_as_well(world: World) -> None:
+    world.plans(*(step for key in ("a", "b", "c") for step in destroyed(key)), replaced("acme", "droplet", "image"))
+    assert world.up("--yes").stderr.count("If that is meant, add --allow guard:") == 3
+    done = world.up("--yes", "--allow", DATA_LOSS, "--allow", DROPLET_REPLACED)
+    assert done.returncode == 3
+    assert f"--allow {MANY_DESTROYED}" in done.stderr
+    labels = [f"--allow={label}" for label in (DATA_LOSS, DROPLET_REPLACED, MANY_DESTROYED)]
+    assert world.up("--yes", *labels).returncode == 7
+    assert world.calls() == [f"{UP} --yes"]
+
+
+@pytest.mark.parametrize("label", ["data-loss", "guard:data-los"])
+def test_a_label_that_the_guard_does_not_know_is_wrong_usage(world: World, label: str) -> None:
+    done = world.up("--yes", "--allow", label)
+    assert done.returncode == 2
+    assert "guard:data-loss" in done.stderr
+    assert not (world.folder / "calls").exists()
+
+
+def test_a_preview_that_fails_is_said_and_nothing_is_applied(world: World) -> None:
+    said = {"diagnostics": [{"severity": "error", "message": "tenants.yaml:2:3: acme: no"}]}
+    (world.folder / "preview.json").write_text(json.dumps(said))
+    done = world.up("--yes")
+    assert done.returncode == 1
+    assert "tenants.yaml:2:3: acme: no" in done.stderr
+    assert world.calls() == []
+
+
+def at_a_terminal(world: World, answers: str, *args: str) -> tuple[int, str]:
+    """`meltanodata up` where somebody types answers; its exit code and what is on the screen."""
+    program = "from meltanodata.cli.main import main; main()"
+    environment = {**os.environ, "PATH": f"{world.folder}/bin:{os.environ['PATH']}", "PULUMI_STACK": "prod"}
+    environment |= {"PYTHONPATH": str(Path(__file__).parents[3]), "TERM": "dumb", "COLUMNS": "160"}
+    ours, theirs = pty.openpty()
+    with subprocess.Popen(
+        [sys.executable, "-c", program, "up", *args],
+        cwd=world.project,
+        env=environment,
+        stdin=theirs,
+        stdout=theirs,
+        stderr=theirs,
+    ) as process:
+        os.close(theirs)
+        os.write(ours, answers.encode())
+        seen = b""
+        while True:
+            try:
+                seen += os.read(ours, 4096)
+            except OSError:  # everybody has closed the other end
+                break
+        process.wait()
+    os.close(ours)
+    return process.returncode, seen.decode()
+
+
+def test_at_a_terminal_the_table_is_shown_before_somebody_is_asked(world: World) -> None:
+    world.plans(*destroyed("acme"))
+    code, seen = at_a_terminal(world, "no\n", "--allow", DATA_LOSS)
+    assert code == 1
+    assert seen.index("data loss") < seen.index("Make it so?") < seen.index("Nothing was changed.")
+    assert world.calls() == []
+    code, seen = at_a_terminal(world, "perhaps\ndetails\nyes\n", "--allow", DATA_LOSS)
+    assert (code, seen.count("Make it so?")) == (7, 3)
+    assert [line[1] for line in world.lines() if line[0] == "preview"] == ["--json", "--json", "--diff"]
+    assert (world.calls(), world.may_go()) == ([UP], "acme")
+
+
+def test_at_a_terminal_the_guard_stops_before_anybody_is_asked(world: World) -> None:
+    world.plans(*destroyed("acme"))
+    code, seen = at_a_terminal(world, "yes\n")
+    assert (code, "Make it so?" in seen) == (3, False)
+    assert world.calls() == []
+
+
+def test_nobody_is_asked_where_nothing_changes(world: World) -> None:
+    code, seen = at_a_terminal(world, "")
+    assert (code, "Make it so?" in seen) == (7, False)
+
+
+def test_a_file_that_is_edited_while_somebody_is_asked_stops_it(world: World) -> None:
+    world.plans(*created("core"))
+    ended = at_a_terminal_with_edit(world)
+    assert ended[0] == 1
+    assert "have changed since the plan was shown" in ended[1]
+    assert world.calls() == []
+
+
+def at_a_terminal_with_edit(world: World) -> tuple[int, str]:
+    """Somebody edits the fleet file while the details are looked at."""
+    pulumi = world.folder / "bin/pulumi"
+    edit = f"echo '{{}}' > {world.project}/tenants.yaml"
+    pulumi.rename(world.folder / "bin/real")
+    pulumi.write_text(f'#!/bin/sh\n[ "$2" = --diff ] && {edit}\nexec {world.folder}/bin/real "$@"\n')
+    pulumi.chmod(0o755)
+    return at_a_terminal(world, "details\nyes\n")
+
+
+@pytest.mark.parametrize(
+    ("given", "planned"),
+    [
+        ("--refresh --run-program -t a::b --replace c", "--refresh --run-program -t a::b --replace c"),
+        ("-r -p 4 -p8 --parallel=2", "-r -p 4 -p8 --parallel=2"),
+        ("-yrf --yes --skip-preview=true --continue-on-error", "-r"),
+        ("-yp4", "-p4"),
+        ("--json --diff --debug -d -j --expect-no-changes", ""),
+        ("--plan x --secrets-provider y --event-log=z --target a", "--target a"),
+        ("--exclude a --new-option b", "--exclude a --new-option b"),
+    ],
+)
+def test_the_plan_is_that_of_the_same_options(given: str, planned: str) -> None:
+    """An option that nobody here knows reaches the preview, which says so if it does not have it."""
+    assert for_preview(given.split()) == planned.split()
+
+
+def test_the_switches_among_options() -> None:
+    assert switches(["-yf", "--json=true", "--strict=false", "--target", "x", "-pf"]) >= {"yes", "skip-preview", "json"}
+    assert not switches(["--strict=false", "-pf", "-p", "y"]) & {"strict", "skip-preview", "yes"}
+
+
+def test_with_strict_the_engine_keeps_to_a_plan_of_its_own(world: World) -> None:
+    world.up("--yes", "--strict")
+    assert world.calls() == ["up --stack prod --yes --suppress-outputs --yes --strict"]
+
+
+@pytest.mark.parametrize(
+    ("name", "ours", "theirs"),
+    [("PULUMI_PARALLEL", str(pulumi_cli.PARALLEL), "3"), ("GOMEMLIMIT", pulumi_cli.MEMORY, "2GiB")],
+)
+def test_what_the_engine_works_with_is_ours_unless_somebody_says_otherwise(
+    world: World, monkeypatch: pytest.MonkeyPatch, name: str, ours: str, theirs: str
+) -> None:
+    monkeypatch.delenv(name, raising=False)
+    world.up("--yes")
+    assert json.loads((world.folder / "environment").read_text())[name] == ours
+    monkeypatch.setenv(name, theirs)
+    world.up("--yes")
+    assert json.loads((world.folder / "environment").read_text())[name] == theirs
+
+
+@pytest.mark.parametrize(
+    ("args", "memory"),
+    [
+        (["--yes"], pulumi_cli.MEMORY),
+        (["--yes", "--refresh", "--run-program"], pulumi_cli.REFRESH_MEMORY),
+        (["-y", "-r"], pulumi_cli.REFRESH_MEMORY),
+    ],
+)
+def test_a_refresh_has_more_memory(world: World, monkeypatch: pytest.MonkeyPatch, args: list[str], memory: str) -> None:
+    monkeypatch.delenv("GOMEMLIMIT", raising=False)
+    world.up(*args)
+    assert json.loads((world.folder / "environment").read_text())["GOMEMLIMIT"] == memory
+
+
+def test_the_stack_can_be_named(world: World) -> None:
+    world.up("--stack", "dev", "--yes", stack=None)
+    assert world.calls() == [f"{UP} --yes".replace("prod", "dev")]
+    world.up("-s", "dev", "--yes")
+    assert world.calls()[1] == world.calls()[0]
+
+
+def test_without_a_stack_nothing_is_done(world: World) -> None:
+    assert world.up("--yes", stack=None).returncode == 2
+    assert not (world.folder / "calls").exists()
+
+
+def test_without_pulumi(world: World) -> None:
+    done = world.up("--yes", path="/nowhere")
+    assert (done.returncode, done.stderr) == (1, "pulumi is not on the PATH; put its folder there\n")
+
+
+def test_what_a_killed_run_left_is_put_in_order_first(world: World) -> None:
+    known = {"urn": RECORD, "type": "record", "id": "8", "dependencies": [DROPLET]}
+    world.has_state(
+        [{"urn": DROPLET, "type": "droplet", "id": "7", "pendingReplacement": True}, known],
+        ("creating", DROPLET),
+        ("deleting", RECORD),
+    )
+    done = world.up("--yes")
+    assert done.stdout.splitlines()[:5] == [
+        "A run was ended in the middle of its work:",
+        "  creating acme-droplet",
+        "  deleting acme-record",
+        "  replacing acme-droplet",
+        "Its notes are cleared; this run goes on with it.",
+    ]
+    assert world.calls() == [
+        "stack import --stack prod",
+        f"refresh --yes --skip-preview --non-interactive --stack prod --target {RECORD}",
+        f"{UP} --yes",
+    ]
+    assert world.imported() == {"resources": [{**known, "dependencies": []}]}
+
+
+def test_nothing_is_refreshed_without_need(world: World) -> None:
+    world.has_state([], ("creating", DROPLET))
+    world.up("--yes")
+    assert world.calls() == ["stack import --stack prod", f"{UP} --yes"]
+
+
+def test_a_refresh_that_fails_stops_it(world: World) -> None:
+    world.has_state([{"urn": RECORD, "id": "8"}], ("deleting", RECORD))
+    (world.folder / "broken").touch()
+    done = world.up("--yes")
+    assert done.returncode == 1
+    assert "the token is refused" in done.stderr
+    assert not [call for call in world.calls() if call.startswith("up")]
+
+
+def test_the_lock_of_a_process_that_is_gone_is_removed(world: World) -> None:
+    pid = gone()
+    world.is_locked(pid)
+    done = world.up("--yes")
+    assert world.calls() == ["cancel --yes --stack prod", f"{UP} --yes"]
+    assert f"locked by ci@{socket.gethostname()} (process {pid}) since 2026-11-23 00:44:22" in done.stdout
+
+
+def test_a_lock_whose_process_number_is_another_programs_is_removed(world: World) -> None:
+    world.is_locked(os.getpid())
+    world.up("--yes")
+    assert world.calls() == ["cancel --yes --stack prod", f"{UP} --yes"]
+
+
+def test_the_lock_of_a_run_at_work_is_kept(world: World) -> None:
+    sleeper = world.folder / "bin/pulumi-sleeper"
+    sleeper.symlink_to("/bin/sleep")
+    with subprocess.Popen([sleeper, "60"]) as at_work:
+        world.is_locked(at_work.pid)
+        world.is_locked(gone())
+        done = world.up("--yes")
+        at_work.kill()
+    assert done.returncode == 1
+    assert f"(process {at_work.pid})" in done.stderr
+    assert "at work" in done.stderr
+    assert not world.calls()
+
+
+def test_the_lock_of_a_run_that_was_killed_and_whose_parent_has_not_noticed_is_removed(world: World) -> None:
+    killed = world.folder / "bin/pulumi-killed"
+    killed.symlink_to("/bin/sleep")
+    with subprocess.Popen([killed, "60"]) as zombie:
+        zombie.kill()
+        os.waitid(os.P_PID, zombie.pid, os.WEXITED | os.WNOWAIT)
+        world.is_locked(zombie.pid)
+        world.up("--yes")
+    assert world.calls() == ["cancel --yes --stack prod", f"{UP} --yes"]
+
+
+def test_an_older_checkout_than_what_was_deployed_is_not_applied(world: World) -> None:
+    def git(*arguments: str) -> str:
+        who = ["-c", "user.name=Operator", "-c", "user.email=operator@meltanodata.com", "-c", "commit.gpgsign=false"]
+        done = subprocess.run(["git", *who, *arguments], cwd=world.project, check=True, capture_output=True, text=True)
+        return done.stdout.strip()
+
+    git("init", "--quiet")
+    git("add", "Pulumi.yaml")
+    git("commit", "--quiet", "--message", "Old")
+    git("commit", "--quiet", "--allow-empty", "--message", "New")
+    (world.folder / "tags.json").write_text(json.dumps({deployed_commit.TAG: git("rev-parse", "HEAD")}))
+    assert world.up("--yes").returncode == 7
+    git("checkout", "--quiet", "--detach", "HEAD^")
+    done = world.up("--yes")
+    assert done.returncode == 1
+    assert "is not deployed. It is older than" in done.stderr
+    assert "git pull" in done.stderr
+    assert world.calls() == ["stack tag ls --json --stack prod", f"{UP} --yes", "stack tag ls --json --stack prod"]
+
+
+_NOTES = {"prod.json": "", "prod.json.bak": "{}", "prod.pulumi-tags": "", "prod-2.json": "", "prod-2.pulumi-tags": ""}
+
+
+def test_a_note_that_a_killed_run_left_empty_does_not_keep_the_state_from_being_read(world: World) -> None:
+    stacks = world.folder / "backend folder/.pulumi/stacks/meltanodata"
+    stacks.mkdir(parents=True)
+    for name, text in _NOTES.items():
+        (stacks / f"{name}.attrs").write_text(text)
+    world.is_locked(gone())
+    (world.folder / "backend folder/.pulumi/locks/organization/meltanodata/prod/1.json.attrs").touch()
+    world.up("--yes")
+    assert sorted(path.name for path in (world.folder / "backend folder").rglob("*.attrs")) == [
+        "prod-2.json.attrs",
+        "prod-2.pulumi-tags.attrs",
+        "prod.json.bak.attrs",
+    ]
+    assert world.calls() == ["cancel --yes --stack prod", f"{UP} --yes"]
+
+
+def test_the_lock_of_another_machine_is_kept(world: World) -> None:
+    world.is_locked(1, "runner-9")
+    done = world.up("--yes")
+    assert done.returncode == 1
+    assert "ci@runner-9" in done.stderr
+    assert not world.calls()
+
+
+def test_other_backends_tell_of_their_locks_themselves(world: World) -> None:
+    world.is_locked(1, "runner-9")
+    (world.folder / "backend").write_text("s3://states")
+    world.up("--yes")
+    assert world.calls() == [f"{UP} --yes"]

@@ -1,0 +1,52 @@
+from __future__ import annotations
+
+import pytest
+
+from meltanodata.config.influence import Influences, Kind, SettingsChange, kind
+
+
+@pytest.mark.parametrize(
+    ("file", "is_a"),
+    [
+        ("tenants.yaml", Kind.FLEET),
+        ("other.yaml", Kind.PROGRAM),
+        ("Pulumi.prod.yaml", Kind.SETTINGS),
+        ("Pulumi.yaml", Kind.PROGRAM),
+        ("requirements.lock", Kind.PROGRAM),
+        ("pyproject.toml", Kind.PROGRAM),
+        ("__main__.py", Kind.PROGRAM),
+        ("yaml.py", Kind.PROGRAM),
+        ("yaml/__init__.py", Kind.PROGRAM),
+        ("meltanodata/rollout/guard.py", Kind.PROGRAM),
+        ("meltanodata/files/README.md", Kind.PROGRAM),
+        (".gitattributes", Kind.PROGRAM),
+        ("Makefile", Kind.WORKFLOW),
+        (".ci/run", Kind.WORKFLOW),
+        (".github/workflows/preview.yml", Kind.WORKFLOW),
+        (".github/CODEOWNERS", Kind.WORKFLOW),
+        ("../.github/workflows/preview.yml", Kind.WORKFLOW),
+        ("../program/__main__.py", Kind.PROGRAM),
+        ("../website/index.html", Kind.HARMLESS),
+        ("README.md", Kind.HARMLESS),
+        ("docs/how-to/tenants.md", Kind.HARMLESS),
+        ("tests/unit/rollout/test_guard.py", Kind.HARMLESS),
+        ("tenants.schema.json", Kind.HARMLESS),
+    ],
+)
+def test_what_a_file_can_do(file: str, is_a: Kind) -> None:
+    assert kind(file, {"tenants.yaml"}, "../program") is is_a
+
+
+def test_it_is_told_in_one_line_and_not_without_end() -> None:
+    changed = Influences(
+        program=tuple(f"meltanodata/{number:02}.py" for number in range(12)),
+        settings=(SettingsChange("Pulumi.prod.yaml", ("guard", "tokens")), SettingsChange("Pulumi.b.yaml", ())),
+        workflows=("evil\n\x1b[2J" + "x" * 300,),
+    )
+    text = str(changed)
+    assert text.startswith("program (meltanodata/00.py, meltanodata/01.py, ")
+    assert "meltanodata/09.py and 2 more)" in text
+    assert "settings in Pulumi.prod.yaml (guard, tokens) and Pulumi.b.yaml" in text
+    assert text.isprintable()
+    assert len(text) < 600
+    assert not Influences()

@@ -1,0 +1,363 @@
+"""What was seen of an instance, and what doctor says of it and proposes."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from datetime import UTC, datetime, timedelta
+from typing import TYPE_CHECKING, Any
+
+import pytest
+
+from meltanodata.config.checks import Check
+from meltanodata.doctor import diagnosis
+from meltanodata.doctor.diagnosis import Certificate, Finding, Level, Names, Seen, Visit
+from meltanodata.droplet.ssh import Contact
+from meltanodata.engine.instances import Instance
+from meltanodata.inventory.accounts import NOBODY, Source
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+
+NOW = datetime(2026, 11, 25, 12, tzinfo=UTC)
+KEY = "ssh-ed25519 AAAAC3NzaC1lZDI1NTE5AAAAIPoPCGPxQeddVQd8pgKx5i+D3shPukzo1LdWvSjqg5lS"
+ACME = Instance(
+    tenant="acme",
+    stack="prod",
+    host="acme.meltanodata.com",
+    droplet="4711",
+    address="203.0.113.7",
+    host_key=KEY,
+    database_host="db-acme.db.ondigitalocean.com",
+    database_port=25060,
+    tls="wildcard",
+    certificate="05df8d4e70e8e7cd",
+    database="c0ffee",
+    database_team="MeltanoData DBs 1",
+)
+OWN = Source("ip_addr", "203.0.113.7")
+OTHER = Source("ip_addr", "198.51.100.9")
+SERVED = Certificate("05df8d4e70e8e7cd" + "0" * 48, "Sectigo", NOW - timedelta(days=30), NOW + timedelta(days=60))
+FACTS: Mapping[str, Any] = {
+    "system": None,
+    "services": {"caddy": None, "meltano": None, "vsftpd": None},
+    "journal": {},
+    "page": None,
+    "page_log": [],
+    "errors": {},
+    "env": {"owner": "meltano:meltano", "mode": "620"},
+    "project": {"owner": "meltano:meltano", "mode": "755"},
+    "database": {"address": "db-acme.db.ondigitalocean.com", "error": None},
+}
+WELL = Seen(
+    ping=True,
+    names=Names(("203.0.113.7",), 3600, ("203.0.113.7",)),
+    contact=Contact(),
+    facts=FACTS,
+    visit=Visit(None, None, SERVED),
+    database="closed",
+    trusted=frozenset({OWN}),
+)
+
+
+def findings(instance: Instance = ACME, **seen: Any) -> list[Finding]:
+    return diagnosis.findings(instance, replace(WELL, **seen), NOW)
+
+
+def facts(**changes: Any) -> dict[str, Any]:
+    return {**FACTS, **changes}
+
+
+def only(found: list[Finding]) -> Finding:
+    """The one finding that is not OK."""
+    (one,) = (it for it in found if it.level is not Level.OK)
+    assert one.hint
+    return one
+
+
+def test_all_is_well() -> None:
+    found = findings()
+    assert [(it.check, it.level, it.hint) for it in found] == [(check, Level.OK, "") for check in Check]
+
+
+def test_nothing_is_said_of_what_was_not_looked_at() -> None:
+    assert diagnosis.findings(ACME, Seen(), NOW) == []
+
+
+def test_a_droplet_that_was_never_finished() -> None:
+    found = only(diagnosis.findings(replace(ACME, host_key=None), Seen(), NOW))
+    assert found.hint == "meltanodata up --stack prod"
+
+
+def test_a_droplet_that_is_switched_off() -> None:
+    ping, ssh = (
+        it
+        for it in findings(ping=False, contact=Contact(unreachable="cannot be reached by SSH: no route"), facts=None)
+        if it.level is Level.WRONG
+    )
+    assert (ping.check, ssh.check) == (Check.PING, Check.SSH)
+    assert "https://cloud.digitalocean.com/droplets/4711" in ping.hint
+    assert ssh.found == "203.0.113.7 cannot be reached by SSH: no route"
+
+
+def test_a_ping_that_is_dropped_on_the_way_is_no_fault_of_the_droplets() -> None:
+    found = only(findings(ping=False))
+    assert found.level is Level.WARNING
+    assert "'meltanodata:unchecked[0]' ping" in found.hint
+
+
+@pytest.mark.parametrize(
+    ("names", "level", "said", "hint"),
+    [
+        (Names((), 0, ()), Level.WRONG, "has no A record", "meltanodata deploy --stack prod --refresh"),
+        (Names(("192.0.2.1",), 5, ("192.0.2.1",)), Level.WRONG, "points to 192.0.2.1, not to 203.0.113.7", "--refresh"),
+        (Names(("192.0.2.1",), 5, None), Level.WRONG, "points to 192.0.2.1, not to 203.0.113.7", "--refresh"),
+        (Names(("192.0.2.1",), 5, ("203.0.113.7",)), Level.WARNING, "some still say 192.0.2.1", "wait 5 seconds"),
+        (Names((), 5, ("203.0.113.7",)), Level.WARNING, "some still say no address", "wait 5 seconds"),
+        (Names(problem="timed out"), Level.WRONG, "nobody says where acme.meltanodata.com is: timed out", "network"),
+    ],
+)
+def test_names(names: Names, level: Level, said: str, hint: str) -> None:
+    found = only(findings(names=names))
+    assert (found.check, found.level) == (Check.DNS, level)
+    assert said in found.found
+    assert hint in found.hint
+
+
+def test_a_host_key_that_has_changed() -> None:
+    found = only(findings(contact=Contact(offered="SHA256:other"), facts=None))
+    assert found.check is Check.SSH
+    assert found.found == f"another host key: SHA256:other, pinned is {ACME.fingerprint}"
+    assert ACME.fingerprint.startswith("SHA256:")
+    assert "do not sign in" in found.hint
+    assert found.hint.endswith("meltanodata up --stack prod --replace '**::acme-host-key'")
+
+
+def test_a_key_that_is_not_let_in() -> None:
+    found = only(findings(contact=Contact(refused="the stack's key is not accepted"), facts=None))
+    assert "pulumi config set --stack prod --secret meltanodata:ssh_private_key < id_ed25519" in found.hint
+
+
+def test_a_droplet_that_does_not_answer_the_script() -> None:
+    found = only(findings(facts="the droplet does not say within 75 seconds how it is"))
+    assert (found.check, found.level) == (Check.SYSTEM, Level.WRONG)
+
+
+def test_a_service_that_failed_is_told_once_with_its_last_words() -> None:
+    wrong = facts(
+        system="the system is degraded, not running; failed: caddy.service. Look at: systemctl --failed",
+        services={**FACTS["services"], "caddy": "caddy.service is failed, not active. Look at: journalctl"},
+        journal={"caddy.service": ["Caddyfile:1 - Error during parsing"]},
+    )
+    found = only(findings(facts=wrong))
+    assert found.found == "caddy.service is failed, not active"
+    assert found.log == ("Caddyfile:1 - Error during parsing",)
+    assert "meltanodata ssh acme -- systemctl restart caddy" in found.hint
+    assert "--replace '**::acme-files'" in found.hint
+
+
+def test_lets_encrypts_limit() -> None:
+    wrong = facts(
+        services={**FACTS["services"], "caddy": "caddy.service is failed, not active. Look at: journalctl"},
+        journal={"caddy.service": ["acme: error: 429 :: urn:ietf:params:acme:error:rateLimited :: too many"]},
+    )
+    assert "tls: self_signed in the entry of acme" in only(findings(facts=wrong)).hint
+
+
+def test_another_unit_that_failed() -> None:
+    found = only(findings(facts=facts(system="degraded. Look at: x", journal={"cron.service": ["oops"]})))
+    assert (found.found, found.log) == ("cron.service failed", ("oops",))
+
+
+def test_a_system_that_is_not_running_for_another_reason() -> None:
+    found = only(findings(facts=facts(system="the system is starting, not running; failed: none. Look at: x")))
+    assert found.found == "the system is starting, not running; failed: none"
+
+
+def test_errors_in_a_log_are_worth_a_look() -> None:
+    found = only(findings(facts=facts(errors={"meltano-ui.log": ["[ERROR] boom"]})))
+    assert (found.check, found.level, found.log) == (Check.LOGS, Level.WARNING, ("[ERROR] boom",))
+    assert found.hint == "meltanodata logs acme"
+
+
+def test_a_link_in_the_place_of_the_env_file() -> None:
+    """No hint lets root act on the path: where the link leads is the tenant's choice."""
+    link = {"owner": "meltano:meltano", "mode": "777", "kind": "link"}
+    found = only(findings(facts=facts(env=link)))
+    assert found.level == Level.WRONG
+    assert "is a symbolic link" in found.found
+    assert "-- runuser -u meltano -- mv --no-clobber" in found.hint
+    assert "chown" not in found.hint
+
+
+def test_a_link_in_the_place_of_the_projects_folder() -> None:
+    """To move it away would take the instance down."""
+    link = {"owner": "meltano:meltano", "mode": "777", "kind": "link"}
+    found = only(findings(facts=facts(project=link)))
+    assert found.found == "/var/meltano/project is no folder (link)"
+    assert "mount --bind" in found.hint
+    assert " mv " not in found.hint
+
+
+@pytest.mark.parametrize(
+    ("env", "level", "hint"),
+    [
+        (None, Level.WRONG, "Write it again: meltanodata up --stack prod --replace '**::acme-files'"),
+        ({"owner": "root:root", "mode": "620"}, Level.WRONG, "Let the program mend it: meltanodata up --stack"),
+        (
+            {"owner": "meltano:meltano", "mode": "644"},
+            Level.WRONG,
+            "meltanodata ssh acme -- runuser -u meltano -- chmod 620 ",
+        ),
+        (
+            {"owner": "meltano:meltano", "mode": "660"},
+            Level.WRONG,
+            "meltanodata ssh acme -- runuser -u meltano -- chmod 620 ",
+        ),
+        (
+            {"owner": "meltano:meltano", "mode": "622"},
+            Level.WRONG,
+            "meltanodata ssh acme -- runuser -u meltano -- chmod 620 ",
+        ),
+        (
+            {"owner": "meltano:meltano", "mode": "600"},
+            Level.WARNING,
+            "meltanodata ssh acme -- runuser -u meltano -- chmod 620 ",
+        ),
+    ],
+)
+def test_the_env_file(env: Mapping[str, str] | None, level: Level, hint: str) -> None:
+    found = only(findings(facts=facts(env=env)))
+    assert (found.check, found.level) == (Check.ENV, level)
+    assert found.hint.startswith(hint)
+
+
+@pytest.mark.parametrize(("mode", "who"), [("775", "g"), ("757", "o"), ("2777", "go")])
+def test_a_root_that_ftp_refuses(mode: str, who: str) -> None:
+    found = only(findings(facts=facts(project={"owner": "meltano:meltano", "mode": mode})))
+    assert "500 OOPS: vsftpd: refusing to run with writable root inside chroot()" in found.found
+    assert found.hint == f"meltanodata ssh acme -- runuser -u meltano -- chmod {who}-w /var/meltano/project"
+
+
+def test_a_droplet_without_a_project() -> None:
+    assert only(findings(facts=facts(project=None))).check is Check.FTP
+
+
+@pytest.mark.parametrize(
+    ("address", "error", "hint"),
+    [
+        (ACME.database_host, "connection to server failed: timeout expired", "The droplet is no trusted source"),
+        (ACME.database_host, 'password authentication failed for user "doadmin"', "If the password was changed"),
+        ("db-other.db.ondigitalocean.com", None, "Write it again"),
+        (None, "PG_ADDRESS is not in .env", "If the password was changed"),
+    ],
+)
+def test_a_database_that_is_not_reached(address: str | None, error: str | None, hint: str) -> None:
+    found = only(findings(facts=facts(database={"address": address, "error": error})))
+    assert (found.check, found.level) == (Check.DATABASE, Level.WRONG)
+    assert found.hint.startswith(hint)
+
+
+def test_a_database_that_is_open_to_us() -> None:
+    found = only(findings(database="open"))
+    assert (found.check, found.level) == (Check.FIREWALL, Level.WRONG)
+    assert "meltanodata deploy --stack prod --refresh" in found.hint
+
+
+def test_a_database_without_a_name() -> None:
+    assert only(findings(database="unknown")).check is Check.FIREWALL
+
+
+@pytest.mark.parametrize(
+    ("served", "level", "said", "hint"),
+    [
+        (replace(SERVED, fingerprint="f" * 64), Level.WRONG, "not the stack's", "--replace '**::acme-files'"),
+        (replace(SERVED, ends=NOW), Level.WRONG, "not valid now", "Renew it: "),
+        (replace(SERVED, ends=NOW + timedelta(days=29)), Level.WARNING, "it ends soon", "Renew it: "),
+    ],
+)
+def test_the_certificate(served: Certificate, level: Level, said: str, hint: str) -> None:
+    found = only(findings(visit=Visit(None, None, served)))
+    assert (found.check, found.level) == (Check.CERTIFICATE, level)
+    assert found.found.startswith("of Sectigo, until 20")
+    assert said in found.found
+    assert hint in found.hint
+
+
+def test_a_self_signed_certificate_may_be_any_and_ends_soon_by_its_nature() -> None:
+    own = replace(SERVED, fingerprint="f" * 64, ends=NOW + timedelta(days=5))
+    assert all(it.level is Level.OK for it in findings(replace(ACME, tls="self_signed"), visit=Visit(None, None, own)))
+    late = Visit(None, None, replace(own, ends=NOW))
+    assert only(findings(replace(ACME, tls="self_signed"), visit=late)).hint.endswith("systemctl restart caddy")
+
+
+PAGE = "https://acme.meltanodata.com answers 502. Look at: journalctl --unit meltano --lines 50"
+
+
+def test_a_page_that_does_not_work() -> None:
+    found = only(findings(visit=Visit(PAGE, None, SERVED), facts=facts(page=PAGE, page_log=["Permission denied"])))
+    assert (found.check, found.found) == (Check.PAGE, "https://acme.meltanodata.com answers 502")
+    assert "journalctl --unit meltano --lines 50" in found.hint
+    assert found.log == ("Permission denied",)
+
+
+@pytest.mark.parametrize(
+    "line", ["[Errno 13] Permission denied: '/var/meltano/project/ui.cfg'", "worker failed to boot"]
+)
+def test_a_page_that_a_file_may_stop_names_what_writes_the_files_again(line: str) -> None:
+    found = only(findings(visit=Visit(PAGE, None, SERVED), facts=facts(page=PAGE, page_log=[line])))
+    assert "meltanodata up --stack prod --replace '**::acme-files'" in found.hint
+    assert found.hint.startswith("A file cannot be read") == ("Errno 13" in line)
+
+
+def test_a_page_without_caddy_points_to_caddy_and_shows_nothing_of_meltanos() -> None:
+    down = "https://acme.meltanodata.com does not answer (Connection refused). Look at: journalctl --unit caddy"
+    services = {**FACTS["services"], "caddy": "caddy.service is failed, not active. Look at: journalctl"}
+    sick = facts(services=services, page=down, page_log=["a line"], journal={"caddy.service": ["its line"]})
+    system, page = (it for it in findings(visit=Visit(down, None, None), facts=sick) if it.level is Level.WRONG)
+    assert system.log == ("its line",)
+    assert (page.check, page.log) == (Check.PAGE, ())
+    assert page.hint == "Caddy is down, see system above. Start it: meltanodata ssh acme -- systemctl restart caddy"
+
+
+def test_a_page_that_works_from_inside_only() -> None:
+    assert "On the droplet itself it answers" in only(findings(visit=Visit(PAGE, None, None))).hint
+
+
+def test_a_page_without_its_login() -> None:
+    found = only(findings(visit=Visit(None, "https://acme.meltanodata.com/auth/login answers 500", SERVED)))
+    assert (found.check, found.hint) == (Check.PAGE, "meltanodata logs acme")
+
+
+REFRESH = "Let in the droplet alone: meltanodata deploy --stack prod --refresh"
+LOOK = "Find out first who that is, and whether anybody needs it: https://cloud.digitalocean.com/databases/c0ffee. "
+
+
+@pytest.mark.parametrize(
+    ("trusted", "found", "hint"),
+    [
+        (frozenset(), "the database lets in everybody: it has no trusted source", REFRESH),
+        ({OWN, OTHER}, "the database also lets in 198.51.100.9 (ip_addr)", LOOK + REFRESH),
+        ({OWN, Source("tag", "production")}, "the database also lets in production (tag)", LOOK + REFRESH),
+        ({OTHER}, "the database lets in 198.51.100.9 (ip_addr), and not its droplet 203.0.113.7", LOOK + REFRESH),
+        ({NOBODY}, "the database lets in nobody (192.0.2.1), and not its droplet 203.0.113.7", REFRESH),
+        (
+            {OWN, Source("ip_addr", "203.0.113.0/24")},
+            "the database also lets in 203.0.113.0/24 (ip_addr)",
+            LOOK + REFRESH,
+        ),
+    ],
+)
+def test_an_open_database_and_a_foreign_source_are_found(trusted: Any, found: str, hint: str) -> None:
+    one = only(findings(trusted=frozenset(trusted)))
+    assert (one.check, one.level, one.found, one.hint) == (Check.TRUSTED, Level.WRONG, found, hint)
+
+
+@pytest.mark.parametrize("own", [OWN, Source("ip_addr", "203.0.113.7/32"), Source("droplet", "4711")])
+def test_the_droplet_alone_is_well(own: Source) -> None:
+    assert all(it.level is Level.OK for it in findings(trusted=frozenset({own})))
+
+
+def test_trusted_sources_that_nobody_tells_are_no_good_news() -> None:
+    one = only(findings(trusted="MeltanoData DBs 1: the token is refused (401)"))
+    assert one.level is Level.WARNING
+    assert one.found.endswith("not known: MeltanoData DBs 1: the token is refused (401)")

@@ -1,0 +1,111 @@
+"""What a killed run leaves in the state, and the state mended."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import pytest
+
+from meltanodata.engine.recovery import Lock, Pending, awaiting_replacement, mended, pending, uncertain, why_kept
+
+PREFIX = "urn:pulumi:prod::meltanodata::meltanodata:index:Tenant$"
+DROPLET = f"{PREFIX}digitalocean:index/droplet:Droplet::acme-droplet"
+RECORD = f"{PREFIX}digitalocean:index/dnsRecord:DnsRecord::acme-record"
+FILES = f"{PREFIX}command:remote:Command::acme-files"
+
+
+def exported(resources: list[dict[str, Any]] | None = None, *noted: tuple[str, str]) -> dict[str, Any]:
+    """A state as `pulumi stack export` prints it."""
+    deployment: dict[str, Any] = {"manifest": {"version": "3.259.0"}, "metadata": {}}
+    if resources is not None:
+        deployment["resources"] = resources
+    if noted:
+        deployment["pending_operations"] = [{"type": kind, "resource": {"urn": urn}} for kind, urn in noted]
+    return {"version": 3, "deployment": deployment}
+
+
+def droplet(**more: Any) -> dict[str, Any]:
+    return {"urn": DROPLET, "type": "digitalocean:index/droplet:Droplet", "id": "7", **more}
+
+
+def record(**more: Any) -> dict[str, Any]:
+    return {"urn": RECORD, "type": "digitalocean:index/dnsRecord:DnsRecord", "id": "8", **more}
+
+
+def test_a_state_without_notes_is_left_alone() -> None:
+    for state in (exported(), exported([droplet()])):
+        assert pending(state) == []
+        assert awaiting_replacement(state) == []
+        assert mended(state) == state
+
+
+def test_notes_are_read_and_dropped() -> None:
+    state = exported([record()], ("creating", DROPLET), ("deleting", RECORD))
+    assert pending(state) == [Pending("creating", DROPLET), Pending("deleting", RECORD)]
+    assert [str(it) for it in pending(state)] == ["creating acme-droplet", "deleting acme-record"]
+    assert mended(state) == exported([record()])
+
+
+def test_the_given_state_is_not_changed() -> None:
+    state = exported([droplet(pendingReplacement=True), record(dependencies=[DROPLET])], ("creating", DROPLET))
+    mended(state)
+    assert state == exported([droplet(pendingReplacement=True), record(dependencies=[DROPLET])], ("creating", DROPLET))
+
+
+def test_what_was_deleted_to_be_replaced_is_forgotten_with_every_reference_to_it() -> None:
+    other = f"{PREFIX}random:index/randomPassword:RandomPassword::acme-salt"
+    referring = record(
+        parent="urn:pulumi:prod::meltanodata::meltanodata:index:Tenant::acme",
+        dependencies=[other, DROPLET],
+        propertyDependencies={"value": [DROPLET], "name": None, "ttl": [other]},
+        deletedWith=DROPLET,
+    )
+    state = exported([{"urn": other}, droplet(pendingReplacement=True), referring])
+    assert awaiting_replacement(state) == [DROPLET]
+    assert mended(state)["deployment"]["resources"] == [
+        {"urn": other},
+        record(
+            parent="urn:pulumi:prod::meltanodata::meltanodata:index:Tenant::acme",
+            dependencies=[other],
+            propertyDependencies={"value": [], "name": None, "ttl": [other]},
+        ),
+    ]
+
+
+def test_references_to_a_successor_stay() -> None:
+    state = exported([droplet(id="9"), droplet(pendingReplacement=True), record(dependencies=[DROPLET])])
+    assert mended(state)["deployment"]["resources"] == [droplet(id="9"), record(dependencies=[DROPLET])]
+
+
+def test_deletedwith_another_one_stays() -> None:
+    state = exported([droplet(pendingReplacement=True), record(deletedWith=FILES)])
+    assert mended(state)["deployment"]["resources"] == [record(deletedWith=FILES)]
+
+
+def test_only_begun_deletions_of_what_the_state_still_has_are_uncertain() -> None:
+    state = exported([droplet(), record()], ("deleting", RECORD), ("creating", FILES), ("updating", DROPLET))
+    assert uncertain(state) == [RECORD]
+    assert uncertain(exported([], ("deleting", RECORD))) == []
+
+
+LOCK = Lock("ci", "runner-1", 4711, "2026-11-23T00:44:22.5Z")
+
+
+def test_the_lock_of_a_process_that_is_gone_is_not_kept() -> None:
+    assert why_kept(LOCK, "runner-1", runs=lambda _: False) is None
+
+
+def test_a_process_at_work_keeps_its_lock() -> None:
+    reason = why_kept(LOCK, "runner-1", runs=lambda pid: pid == LOCK.pid)
+    assert reason == (
+        "the stack is locked by ci@runner-1 (process 4711) since 2026-11-23 00:44:22, which is at work."
+        " Wait until it has ended"
+    )
+
+
+@pytest.mark.parametrize("runs", [True, False])
+def test_another_machines_lock_is_explained_and_kept(runs: bool) -> None:
+    reason = why_kept(LOCK, "runner-2", runs=lambda _: runs)
+    assert reason is not None
+    assert "ci@runner-1" in reason
+    assert "pulumi cancel" in reason

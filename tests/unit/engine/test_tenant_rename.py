@@ -1,0 +1,151 @@
+"""A tenant under another name in the state: the same objects, and every reference goes to them."""
+
+from __future__ import annotations
+
+import copy
+import json
+from typing import Any
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from meltanodata.config.fleet import Options
+from meltanodata.engine import tenant_rename
+from meltanodata.engine.resource_types import CLUSTER, DROPLET, RECORD
+from meltanodata.errors import UserError
+from tests.unit.engine.test_team_move import by_urn, resources, urn, whole
+from tests.unit.engine.test_team_move import state as with_tenants
+
+TENANT = "meltanodata:index:Tenant"
+
+
+def state(*keys: str, **adopt: dict[str, str]) -> dict[str, Any]:
+    """A stack with tenants, their types and names as the program has them."""
+    made = with_tenants("a", dict.fromkeys(keys, "DBs 1"), "DBs 1")
+    for key in keys:
+        own = [it for it in resources(made) if it.get("parent", "").endswith(f"::{key}") or _is(it, key)]
+        found = {it["urn"].rpartition("::")[2]: it for it in own}
+        found[key]["inputs"] |= {"adopt": adopt[key]} if key in adopt else {}
+        found[f"{key}-droplet"]["type"] = DROPLET[0]
+        found[f"{key}-database"] |= {"type": CLUSTER[0], "inputs": {"name": f"db-postgresql-nyc3-12345-{key}"}}
+        record = {**found[f"{key}-droplet"], "urn": urn("a", f"{TENANT}${RECORD[0]}", f"{key}-record")}
+        made["deployment"]["resources"].append(
+            {**record, "type": RECORD[0], "dependencies": [found[f"{key}-droplet"]["urn"]]}
+        )
+    return made
+
+
+def _is(resource: dict[str, Any], key: str) -> bool:
+    """Whether it is a tenant's component."""
+    return bool(resource["urn"] == urn("a", TENANT, key))
+
+
+def test_everything_of_the_tenant_is_called_after_its_new_name() -> None:
+    before = state("acme", "bolt")
+    given_ = copy.deepcopy(before)
+    now = tenant_rename.renamed(before, "acme", "acme2")
+    assert before == given_
+    assert whole(now)
+    # As if it had been made under that name, but for what its entry says now.
+    wanted = json.loads(json.dumps(before).replace('"acme"', '"acme2"').replace("::acme", "::acme2"))
+    by_urn(wanted)[urn("a", TENANT, "acme2")]["inputs"]["adopt"] = {
+        "login": "new",
+        "record": "acme",
+        "database": "db-postgresql-nyc3-12345-acme",
+    }
+    found = by_urn(now)
+    assert {key: it.get("id") for key, it in found.items()} == {key: it.get("id") for key, it in by_urn(wanted).items()}
+    assert found[urn("a", TENANT, "acme2")] == by_urn(wanted)[urn("a", TENANT, "acme2")]
+    firewall = next(it for key, it in found.items() if key.endswith("acme2-firewall"))
+    assert firewall == by_urn(wanted)[firewall["urn"]]
+    outputs = found[urn("a", "pulumi:pulumi:Stack", "meltanodata-a")]["outputs"]["tenants"]
+    assert outputs["acme2"]["url"] == "https://acme"
+    assert set(outputs) == {"acme2", "bolt"}
+
+
+def test_names_that_the_entry_has_already_stay() -> None:
+    adopt = {"droplet": "old.example", "record": "old", "login": "keep"}
+    before = state("acme", acme=adopt)
+    assert tenant_rename.adopted(before, "acme") == {
+        "droplet": "old.example",
+        "record": "old",
+        "database": "db-postgresql-nyc3-12345-acme",
+    }
+    now = by_urn(tenant_rename.renamed(before, "acme", "acme2"))[urn("a", TENANT, "acme2")]["inputs"]["adopt"]
+    assert now == {**adopt, "database": "db-postgresql-nyc3-12345-acme"}
+
+
+NAMES = st.sampled_from(["a", "a-b", "a-droplet", "a-database", "b", "droplet", "1", "a1"])
+
+
+@given(st.sets(NAMES, min_size=1), NAMES, NAMES)
+def test_nobody_else_is_touched_and_there_and_back_is_where_it_began(keys: set[str], old: str, new: str) -> None:
+    """Also where one name begins with another, or is called like what a tenant has."""
+    if old not in keys or new in keys:
+        return
+    before = state(*sorted(keys))
+    now = tenant_rename.renamed(before, old, new)
+    assert whole(now)
+    assert (tenant_rename.holds(now, old), tenant_rename.holds(now, new), tenant_rename.unmade(now, new)) == (
+        False,
+        True,
+        [],
+    )
+    mine = {it["urn"] for it in resources(before) if it.get("parent", "").endswith(f"::{old}") or _is(it, old)}
+    root = urn("a", "pulumi:pulumi:Stack", "meltanodata-a")
+    unmoved = {key: it for key, it in by_urn(before).items() if key not in mine | {root}}
+    assert {key: it for key, it in by_urn(now).items() if key in unmoved} == unmoved
+    assert sorted(str(it.get("id")) for it in resources(now)) == sorted(str(it.get("id")) for it in resources(before))
+    back = tenant_rename.renamed(now, new, old)
+    component = urn("a", TENANT, old)
+    assert by_urn(back)[component]["inputs"].pop("adopt")["record"] == old
+    assert by_urn(back) == by_urn(before)
+
+
+def test_a_name_that_something_in_the_state_has_still() -> None:
+    before = state("acme", "bolt")
+    left = [it for it in resources(before) if it["urn"].endswith("::bolt-database")]
+    before["deployment"]["resources"] = [*resources(state("acme")), {**left[0], "parent": None}]
+    with pytest.raises(UserError, match="bolt-database: is in the state already, so acme cannot be called bolt"):
+        tenant_rename.renamed(before, "acme", "bolt")
+
+
+def test_what_is_not_called_after_its_tenant_stops_it() -> None:
+    before = state("acme")
+    droplet = next(it for it in resources(before) if it["urn"].endswith("acme-droplet"))
+    stray = {**droplet, "urn": droplet["urn"].replace("acme-droplet", "stray")}
+    before["deployment"]["resources"].append(stray)
+    with pytest.raises(UserError, match="stray: is below acme in the state and is not called after it"):
+        tenant_rename.renamed(before, "acme", "acme2")
+
+
+def test_what_is_not_made_yet() -> None:
+    before = state("acme")
+    before["deployment"]["resources"] = [it for it in resources(before) if not it["urn"].endswith("-record")]
+    assert tenant_rename.unmade(before, "acme") == ["record"]
+
+
+@pytest.mark.parametrize(
+    ("key", "entry", "wrong"),
+    [
+        ("acme2", {"record": "acme", "database": "db-postgresql-nyc3-12345-acme"}, []),
+        ("acme2", {"record": "acme"}, ["database: db-postgresql-nyc3-12345-acme"]),
+        ("acme2", {"record": "acme", "database": "other"}, ["database: db-postgresql-nyc3-12345-acme"]),
+        (
+            "acme2",
+            {"database": "db-postgresql-nyc3-12345-acme"},
+            ["droplet: acme.meltanodata.com", "record: acme"],
+        ),
+        ("acme", None, []),
+    ],
+)
+def test_an_entry_that_names_others_is_not_the_tenants(
+    key: str, entry: dict[str, str] | None, wrong: list[str]
+) -> None:
+    options = Options.model_validate({"database_team": "DBs 1", **({"adopt": entry} if entry else {})})
+    # A run that was killed: the state has the new name, and the file the old one.
+    exported, known = (
+        (state("acme"), "acme") if key != "acme" else (tenant_rename.renamed(state("acme"), "acme", "x"), "x")
+    )
+    assert tenant_rename.misnamed(exported, known, key, options, "meltanodata.com") == wrong
