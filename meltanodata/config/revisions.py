@@ -52,6 +52,10 @@ class Worktree:
 
 _VERSIONS = 100
 """Of a file, that are looked at."""
+_EVERY_FILE = ("--name-only", "--no-renames", "--no-ext-diff", "--ignore-submodules=none", "-z")
+"""For `git diff`: a `.gitmodules` can ask it to leave submodules out."""
+_SAID = 500
+"""Characters of what git says."""
 
 
 @dataclass(frozen=True)
@@ -113,14 +117,40 @@ class Revision:
         """Whether git has the newest commits only."""
         return _git(self.folder, "rev-parse", "--is-shallow-repository") == b"true\n"
 
-    def fork(self, head: str = "HEAD") -> Revision:
-        """Where a branch left this one, so that what happened here since is not its doing."""
-        found = _git(self.folder, "merge-base", self.commit, head)
+    def fork(self) -> Revision:
+        """Where the branch that is checked out left this one, so that what happened here since is not its doing."""
+        found = _git(self.folder, "merge-base", self.commit, "HEAD")
         return self if found is None else Revision(self.folder, self.name, found.decode().strip())
 
+    def with_merged(self, head: Revision) -> Revision:
+        """What this one becomes when a branch is merged into it: files without a commit of their own.
+
+        The branch's own changes do not tell that. It may have left this one at several points, and take back what came
+        in by one of them; and a file that was moved here since gets what the branch changes at the old place.
+
+        Raises:
+            UserError: they conflict, or git cannot tell.
+        """
+        options = ("--write-tree", "--allow-unrelated-histories")
+        merged = _run(self.folder, "merge-tree", *options, self.commit, head.commit)
+        if merged.returncode == 0:
+            return Revision(head.folder, head.name, merged.stdout.decode().split("\n", 1)[0])
+        if merged.returncode == 1:
+            raise UserError(
+                f"{head.name} conflicts with {self.name}, so nobody can tell what its merge changes. Merge {self.name}"
+                " into it, resolve the conflicts, and push"
+            )
+        raise UserError(
+            f"git cannot merge {head.name} into {self.name} to see what changes (it has to be 2.38 or newer):"
+            f" {merged.stderr.decode(errors='replace').strip()[:_SAID]}"
+        )
+
     def read(self, path: Path) -> bytes | None:
-        """A file as it was; None where it did not exist. No symbolic link is followed: its content is its target."""
-        return _git(path.absolute().parent, "cat-file", "blob", f"{self.commit}:./{path.name}")
+        """A file as it was; None where it did not exist. No symbolic link is followed: its content is its target.
+
+        Its folder may exist at this revision only.
+        """
+        return _git(self.folder, "cat-file", "blob", f"{self.commit}:./{os.path.relpath(path, self.folder)}")
 
     def stack_files(self, folder: Path) -> list[str]:
         """See `Tree`."""
@@ -134,7 +164,7 @@ class Revision:
         """The repository's files that are different now, or at another revision, relative to the folder."""
         commits = [self.commit] if to is None else [self.commit, to.commit]
         top = _git(self.folder, "rev-parse", "--show-prefix")
-        found = _git(self.folder, "diff", "--name-only", "--no-renames", "--no-ext-diff", "-z", *commits, "--")
+        found = _git(self.folder, "diff", *_EVERY_FILE, *commits, "--")
         if found is None or top is None:
             raise UserError(f"git cannot compare {self.name} with the files in {self.folder}")
         prefix = top.decode(errors="replace").strip() or "."

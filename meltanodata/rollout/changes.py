@@ -131,7 +131,7 @@ class Changes:
     base: Side
     """Where the change goes to."""
     before: Side
-    """Where it began; what happened on the base since is not its doing."""
+    """What the change is seen from: what happened on the base besides is not its doing."""
     after: Side
 
     @classmethod
@@ -141,18 +141,18 @@ class Changes:
         Args:
             base: the revision that it goes to.
             root: the project's folder.
-            head: the branch; None for the one that is checked out, with what is not committed yet.
+            head: the branch, of which its merge is looked at; None for the one that is checked out, with what is not
+                committed yet.
 
         Raises:
-            UserError: git has no such revision.
+            UserError: git has no such revision, or the two conflict.
         """
         goal = Revision.of(base, root)
         if head is None:
             fork = goal.fork()
             return cls(fork.changed(), Side(goal, root), Side(fork, root), Side(Worktree(), root))
-        tip = Revision.of(head, root)
-        fork = goal.fork(tip.commit)
-        return cls(fork.changed(tip), Side(goal, root), Side(fork, root), Side(tip, root))
+        merged = goal.with_merged(Revision.of(head, root))
+        return cls(goal.changed(merged), Side(goal, root), Side(goal, root), Side(merged, root))
 
     def thresholds(self, stack: str) -> Guard:
         """What the guard goes by: what the branch has that the change goes to. A new stack has the usual ones."""
