@@ -351,6 +351,25 @@ def test_the_stack_can_be_named(world: World) -> None:
     assert world.calls()[1] == world.calls()[0]
 
 
+@pytest.mark.parametrize(
+    ("arguments", "told"),
+    [
+        ("-- --stack dev", "name the stack once"),
+        ("-- --stack=dev", "name the stack once"),
+        ("-- -s dev", "name the stack once"),
+        ("--cwd /tmp", "change into the project's folder"),
+        ("-C /tmp", "change into the project's folder"),
+        ("-yC/tmp", "change into the project's folder"),
+    ],
+)
+def test_what_is_applied_is_what_was_looked_at(world: World, arguments: str, told: str) -> None:
+    """Else another stack would be applied than the one whose last deployment and whose thresholds were looked at."""
+    done = world.up("--yes", *arguments.split())
+    assert done.returncode == 2
+    assert told in " ".join(done.stderr.replace("│", " ").split())
+    assert not (world.folder / "calls").exists()
+
+
 def test_without_a_stack_nothing_is_done(world: World) -> None:
     assert world.up("--yes", stack=None).returncode == 2
     assert not (world.folder / "calls").exists()
