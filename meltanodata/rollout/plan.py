@@ -315,7 +315,11 @@ def _more(known: Mapping[str, Operation], others: Iterable[Operation]) -> dict[s
         old = found.get(operation.urn, operation)
         most = max(old, operation, key=lambda it: _DOES_MORE.index(it.op))
         properties = tuple(sorted({*old.properties, *operation.properties}))
-        found[operation.urn] = most.model_copy(update={"properties": properties})
+        # The one that was merged last decides, also where it did not know the value yet.
+        values = {name: value for name, value in old.values if name not in operation.properties}
+        values |= dict(operation.values)
+        both = {"properties": properties, "values": tuple(sorted(values.items()))}
+        found[operation.urn] = most.model_copy(update=both)
     return found
 
 

@@ -483,6 +483,25 @@ def test_a_records_value_is_the_one_that_was_seen() -> None:
     assert unreviewed(read(record_to(plan.UNKNOWN)), read(record_to("198.51.100.8")), begun=True) == []
 
 
+def changed_in(**values: str) -> Step:
+    """An update of the record that sets these properties."""
+    before = dict.fromkeys(values, "before")
+    return child("update", "acme", "record", before, dict(values), diffReasons=list(values))
+
+
+def test_of_two_reviewed_plans_each_ones_values_are_those_that_were_seen() -> None:
+    both = plan.union([read(changed_in(value="198.51.100.7")), read(changed_in(ttl="60"))])
+    assert unreviewed(both, read(changed_in(value="198.51.100.7", ttl="60")), begun=False) == []
+    assert unreviewed(both, read(changed_in(value="198.51.100.7", ttl="61")), begun=False) != []
+    assert unreviewed(both, read(changed_in(value="198.51.100.8", ttl="60")), begun=False) != []
+    # Of the same property the one that was merged last.
+    later = plan.union([read(changed_in(value="198.51.100.7")), read(changed_in(value="198.51.100.8"))])
+    assert unreviewed(later, read(changed_in(value="198.51.100.8")), begun=False) == []
+    assert unreviewed(later, read(changed_in(value="198.51.100.7")), begun=False) != []
+    unknown = plan.union([read(changed_in(value="198.51.100.7")), read(changed_in(value=plan.UNKNOWN))])
+    assert unreviewed(unknown, read(changed_in(value="198.51.100.9")), begun=False) == []
+
+
 def test_a_secret_value_is_not_kept() -> None:
     (operation,) = row(updated("acme", "firewall", "rules")).operations
     assert operation.values == ()
