@@ -343,7 +343,7 @@ _LONGEST, _LINES = 600, 30
 _MARKUP = re.compile(r"[\\`*<>|~\[\]&$]|(?<![A-Za-z0-9])_|_(?![A-Za-z0-9])")
 _BLOCK = re.compile(r"^\s*(?=[#+=-])|^\s*\d+(?=[.)])")
 """What makes a heading or a list of a line that begins so."""
-_REFERENCE = re.compile(r"@|#(?=\w)|:(?=//)|(?i:www)(?=\.)")
+_REFERENCE = re.compile(r"@|#(?=\w)|:(?=//)|(?i:www)(?=\.)|(?i:gh)(?=-\d)")
 """What GitHub makes a link of, or calls somebody by, in text that is not code."""
 _JOINER = "\N{WORD JOINER}"
 """Is not seen, takes no place and ends a reference: no backslash keeps GitHub from one."""
