@@ -20,6 +20,7 @@ import requests
 from pydantic import AwareDatetime, BaseModel, ConfigDict, TypeAdapter, ValidationError
 
 from meltanodata.errors import UserError
+from meltanodata.wording import is_token
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Mapping
@@ -198,13 +199,16 @@ class GitHub:
         """The repository of the workflow that runs.
 
         Raises:
-            UserError: GITHUB_REPOSITORY or GITHUB_TOKEN is missing.
+            UserError: GITHUB_REPOSITORY or GITHUB_TOKEN is missing, or none.
         """
         missing = [name for name in ("GITHUB_REPOSITORY", "GITHUB_TOKEN") if not os.environ.get(name)]
         if missing:
             raise UserError(f"{' and '.join(missing)} must be set to talk to GitHub, as in a workflow")
+        token = os.environ["GITHUB_TOKEN"].strip()
+        if not is_token(token):
+            raise UserError("GITHUB_TOKEN is no token: one word is wanted, of letters, digits and signs of ASCII")
         url = os.environ.get("GITHUB_API_URL", "https://api.github.com")
-        return cls(os.environ["GITHUB_REPOSITORY"], os.environ["GITHUB_TOKEN"], url)
+        return cls(os.environ["GITHUB_REPOSITORY"], token, url)
 
     def comment(self, number: int, marker: str, body: str, *, new: bool = True) -> None:
         """Write our one comment of a pull request, over the old one or, if told so, new.

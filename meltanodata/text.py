@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from decimal import Decimal
 from difflib import get_close_matches
 from typing import TYPE_CHECKING, NamedTuple, get_args
@@ -21,6 +22,11 @@ def show(value: object) -> str:
     """A value as it may stand in a message: on one line, printable, not endless."""
     text = repr(value)
     return text if len(text) <= _LONGEST else f"{text[:_LONGEST]}…"
+
+
+def is_token(text: str) -> bool:
+    """Whether a text can go into a request as a token. HTTP libraries quote what cannot, secret or not."""
+    return re.fullmatch(r"[!-~]+", text) is not None
 
 
 def listing(words: Iterable[str], last: str = "or") -> str:

@@ -20,7 +20,7 @@ from meltanodata.config import document
 from meltanodata.config.checks import Check
 from meltanodata.config.document import Document, Place, Value
 from meltanodata.errors import Problem, ProblemsError
-from meltanodata.text import did_you_mean, example_of, findings, listing, show
+from meltanodata.text import did_you_mean, example_of, findings, is_token, listing, show
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping
@@ -347,7 +347,11 @@ def tokens(config: Mapping[str, str]) -> dict[str, SecretStr]:
     found = _from_json(with_other_tokens(values).get("tokens"))
     if not isinstance(found, dict):
         return {}
-    return {str(team): SecretStr(token.strip()) for team, token in found.items() if isinstance(token, str)}
+    return {
+        str(team): SecretStr(token.strip())
+        for team, token in found.items()
+        if isinstance(token, str) and is_token(token.strip())
+    }
 
 
 def ssh_private_key(config: Mapping[str, str], stack: str) -> SecretStr:
@@ -608,7 +612,7 @@ def _tokens(values: Mapping[str, object], report: _Report) -> dict[str, SecretSt
     wrong |= {
         team: "is no token: one word is wanted"
         for team, token in tokens.items()
-        if team in teams and not (isinstance(token, str) and re.fullmatch(r"[!-~]+", token.strip()))
+        if team in teams and not (isinstance(token, str) and is_token(token.strip()))
     }
     for team, problem in wrong.items():
         report.add(("tokens", team), problem, report.set_token(team))

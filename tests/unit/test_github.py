@@ -372,3 +372,13 @@ def test_outside_of_a_workflow_the_message_says_what_is_missing(monkeypatch: pyt
     monkeypatch.delenv("GITHUB_TOKEN", raising=False)
     with pytest.raises(UserError, match="GITHUB_REPOSITORY and GITHUB_TOKEN must be set"):
         GitHub.from_environment()
+
+
+@pytest.mark.parametrize("token", ["one\ntwo", "tokén€", "a b", "a\x01b"])
+def test_a_token_that_is_none_is_told_and_not_shown(monkeypatch: pytest.MonkeyPatch, token: str) -> None:
+    """Put into a request, it would stand in the library's error."""
+    monkeypatch.setenv("GITHUB_REPOSITORY", REPOSITORY)
+    monkeypatch.setenv("GITHUB_TOKEN", token)
+    with pytest.raises(UserError, match="GITHUB_TOKEN is no token: one word is wanted") as caught:
+        GitHub.from_environment()
+    assert token not in str(caught.value)

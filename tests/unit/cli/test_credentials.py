@@ -343,6 +343,15 @@ def test_the_environment_says_where(missing: str, monkeypatch: pytest.MonkeyPatc
 
 
 @pytest.mark.usefixtures("world")
+@pytest.mark.parametrize("token", ["eyJ.one\neyJ.two", "eyJ.tokén€"])
+def test_a_token_that_is_none(monkeypatch: pytest.MonkeyPatch, token: str) -> None:
+    """Put into a request, it would stand in the library's error."""
+    monkeypatch.setenv(onepassword.TOKEN, token)
+    said = refused("--onepassword")
+    assert said.strip() == "OP_CONNECT_TOKEN is no token: one word is wanted, of letters, digits and signs of ASCII"
+
+
+@pytest.mark.usefixtures("world")
 def test_a_token_that_is_refused(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv(onepassword.TOKEN, "eyJ.wrong")
     said = refused("--onepassword")
