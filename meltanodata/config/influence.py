@@ -6,6 +6,7 @@ that any module there, and any file that one of them opens, can change what it d
 
 from __future__ import annotations
 
+import posixpath
 import re
 from dataclasses import dataclass
 from enum import StrEnum
@@ -14,7 +15,7 @@ from typing import TYPE_CHECKING
 from meltanodata.text import listing
 
 if TYPE_CHECKING:
-    from collections.abc import Collection, Sequence
+    from collections.abc import Collection, Mapping, Sequence
 
 _HARMLESS = re.compile(
     r"(docs|tests|bench|sandbox)/.*|[^/]+\.md|LICENSE|\.gitignore|\.editorconfig|tenants\.schema\.json"
@@ -39,13 +40,19 @@ class Kind(StrEnum):
     HARMLESS = "harmless"
 
 
-def kind(file: str, fleet_files: Collection[str] = ("tenants.yaml",), program: str = "") -> Kind:
+def kind(
+    file: str,
+    fleet_files: Collection[str] = ("tenants.yaml",),
+    program: str = "",
+    linked: Collection[str] = (),
+) -> Kind:
     """What a file is.
 
     Args:
         file: relative to the project's folder, with `/`.
         fleet_files: those of the branch that the request goes to, likewise.
-        program: the program's folder, likewise, where it is outside of the project's.
+        program: the program's folder, likewise, where it is another one than the project's.
+        linked: what is read by another name, see `linked`.
     """
     if file in fleet_files:
         return Kind.FLEET
@@ -53,9 +60,39 @@ def kind(file: str, fleet_files: Collection[str] = ("tenants.yaml",), program: s
         return Kind.WORKFLOW
     if _SETTINGS.fullmatch(file):
         return Kind.SETTINGS
-    inside = program.startswith("../") and file.startswith(f"{program}/")
-    outside = file.startswith("../") and not inside
-    return Kind.HARMLESS if outside or _HARMLESS.fullmatch(file) else Kind.PROGRAM
+    if (program not in {"", "."} and _is_below(file, program)) or any(_is_below(file, path) for path in linked):
+        return Kind.PROGRAM
+    return Kind.HARMLESS if file.startswith("../") or _HARMLESS.fullmatch(file) else Kind.PROGRAM
+
+
+def linked(links: Mapping[str, str], fleet_files: Collection[str] = (), program: str = "") -> frozenset[str]:
+    """The files and folders that symbolic links give another name, one that is not harmless.
+
+    Who edits `docs/x.py` edits the program where `x.py` is a link to it.
+
+    Args:
+        links: where each link of the repository leads, by its path; both as it is written, relative to the project's
+            folder and to the link's.
+        fleet_files: see `kind`.
+        program: see `kind`.
+    """
+    found: set[str] = set()
+    while True:
+        reached = {
+            # What is absolute may lead anywhere: into the checkout, too.
+            posixpath.normpath(posixpath.join(posixpath.dirname(link), target)) if target[:1] != "/" else "."
+            for link, target in links.items()
+            if kind(link, fleet_files, program, found) is not Kind.HARMLESS
+            or any(_is_below(path, link) for path in found)
+        }
+        if reached <= found:
+            return frozenset(found)
+        found |= reached
+
+
+def _is_below(file: str, path: str) -> bool:
+    """Whether a path is a file, or a folder that the file is in; `.` and what is above it are folders of everything."""
+    return file == path or file.startswith(f"{path}/") or re.fullmatch(r"\.|(\.\./)*\.\.", path) is not None
 
 
 @dataclass(frozen=True)

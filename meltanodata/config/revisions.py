@@ -30,6 +30,10 @@ class Tree(Protocol):
         """A file's content; None where it does not exist."""
         ...
 
+    def is_link(self, path: Path) -> bool:
+        """Whether what `read` answers is where a symbolic link leads, and not what is there."""
+        ...
+
     def stack_files(self, folder: Path) -> list[str]:
         """The names of the stacks' files, Pulumi.<stack>.yaml, in the project's folder."""
         ...
@@ -44,6 +48,11 @@ class Worktree:
     def read(self, path: Path) -> bytes | None:
         """See `Tree`."""
         return path.read_bytes() if path.is_file() else None
+
+    def is_link(self, path: Path) -> bool:
+        """See `Tree`; links are followed here."""
+        del path
+        return False
 
     def stack_files(self, folder: Path) -> list[str]:
         """See `Tree`."""
@@ -152,6 +161,22 @@ class Revision:
         """
         return _git(self.folder, "cat-file", "blob", f"{self.commit}:./{os.path.relpath(path, self.folder)}")
 
+    def is_link(self, path: Path) -> bool:
+        """See `Tree`."""
+        listed = _git(self.folder, "ls-tree", self.commit, "--", os.path.relpath(path, self.folder))
+        return (listed or b"").startswith(b"120000 ")
+
+    def links(self) -> dict[str, str]:
+        """Where each symbolic link of the repository leads, as it is written, by its path relative to the folder."""
+        listed = _git(self.folder, "ls-tree", "-r", "-z", "--full-tree", self.commit)
+        if listed is None:
+            raise UserError(f"git cannot list the files of {self.name} in {self.folder}")
+        entries = [entry.partition("\t") for entry in os.fsdecode(listed).split("\0")]
+        blobs = {path: about.split()[2] for about, _, path in entries if about.startswith("120000 ")}
+        prefix = self._prefix()
+        targets = ((path, _git(self.folder, "cat-file", "blob", blob)) for path, blob in blobs.items())
+        return {os.path.relpath(path, prefix): os.fsdecode(target or b"/") for path, target in targets}
+
     def stack_files(self, folder: Path) -> list[str]:
         """See `Tree`."""
         listed = _git(folder, "ls-tree", "-z", "--name-only", self.commit, "--", "./")
@@ -163,13 +188,19 @@ class Revision:
     def changed(self, to: Revision | None = None) -> frozenset[str]:
         """The repository's files that are different now, or at another revision, relative to the folder."""
         commits = [self.commit] if to is None else [self.commit, to.commit]
-        top = _git(self.folder, "rev-parse", "--show-prefix")
         found = _git(self.folder, "diff", *_EVERY_FILE, *commits, "--")
-        if found is None or top is None:
+        if found is None:
             raise UserError(f"git cannot compare {self.name} with the files in {self.folder}")
-        prefix = top.decode(errors="replace").strip() or "."
+        prefix = self._prefix()
         names = found.decode(errors="replace").split("\0")
         return frozenset(os.path.relpath(name, prefix) for name in names if name)
+
+    def _prefix(self) -> str:
+        """The folder in the repository."""
+        found = _git(self.folder, "rev-parse", "--show-prefix")
+        if found is None:
+            raise UserError(f"git cannot tell where {self.folder} is in its repository")
+        return found.decode(errors="replace").strip() or "."
 
     def until(self, to: str) -> list[str]:
         """A branch's own commits after this one, in their order; not those that came with a merge.

@@ -29,6 +29,11 @@ if TYPE_CHECKING:
 _SHOWN_WITH_VALUES = ("api_url", "tenants_file", "guard")
 """The settings that decide which world a plan is about, who counts as named, and what the guard stops."""
 
+_LINK = (
+    "it is a symbolic link, and a review shows where that leads, not what is there; keep the file itself here. A fleet"
+    " file may be elsewhere: set tenants_file"
+)
+
 
 @dataclass(frozen=True)
 class Side:
@@ -119,6 +124,8 @@ class Side:
         name = f"{self.tree.name}:{path.name}" if self.tree.name else document.display(path)
         if raw is None:
             return Document(name, "", None, [Problem(name, 0, 0, "there is no such file")])
+        if self.tree.is_link(path):
+            return Document(name, "", None, [Problem(name, 0, 0, _LINK)])
         return document.parse(raw, name)
 
 
@@ -133,6 +140,8 @@ class Changes:
     before: Side
     """What the change is seen from: what happened on the base besides is not its doing."""
     after: Side
+    links: Mapping[str, str]
+    """The repository's symbolic links on both sides, see `influence.linked`."""
 
     @classmethod
     def since(cls, base: str, root: Path, head: str | None = None) -> Changes:
@@ -149,10 +158,12 @@ class Changes:
         """
         goal = Revision.of(base, root)
         if head is None:
-            fork = goal.fork()
-            return cls(fork.changed(), Side(goal, root), Side(fork, root), Side(Worktree(), root))
+            fork, here = goal.fork(), Revision.of("HEAD", root)
+            links = {**fork.links(), **here.links()}
+            return cls(fork.changed(), Side(goal, root), Side(fork, root), Side(Worktree(), root), links)
         merged = goal.with_merged(Revision.of(head, root))
-        return cls(goal.changed(merged), Side(goal, root), Side(goal, root), Side(merged, root))
+        links = {**goal.links(), **merged.links()}
+        return cls(goal.changed(merged), Side(goal, root), Side(goal, root), Side(merged, root), links)
 
     def thresholds(self, stack: str) -> Guard:
         """What the guard goes by: what the branch has that the change goes to. A new stack has the usual ones."""
@@ -250,7 +261,8 @@ class Changes:
         side = self.before if self.before.tree.stack_files(self.base.root) else self.after
         files = {self._relative(side.fleet_file(own)) for own in side.stacks_then()}
         program = self._relative(side.program)
-        return {file: influence.kind(file, files, program) for file in self.files}
+        linked = influence.linked(self.links, files, program)
+        return {file: influence.kind(file, files, program, linked) for file in self.files}
 
     def _relative(self, path: Path) -> str:
         return os.path.relpath(path, self.base.root)

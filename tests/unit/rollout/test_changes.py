@@ -363,6 +363,35 @@ def test_a_fleet_file_that_goes_to_a_folder_of_its_own_is_read_there(request_: R
     assert "https://core.meltanodata.com" in request_.comment
 
 
+def test_an_edit_of_what_a_link_of_the_program_leads_to_is_one_of_the_program(request_: Request) -> None:
+    project = request_.project
+    project.git("switch", "--quiet", "main")
+    project.write("docs/prices.py", "")
+    project.write("meltanodata/__init__.py", "")
+    (project.folder / "meltanodata/prices.py").symlink_to("../docs/prices.py")
+    project.commit()
+    project.git("branch", "--force", "change")
+    project.git("switch", "--quiet", "change")
+    project.write("docs/prices.py", "# evil")
+    request_.plan()  # whatever the changed program says
+    assert request_.judged().exit_code == 3
+    assert "program (docs/prices.py)" in request_.comment
+
+
+@pytest.mark.parametrize("file", ["tenants.yaml", "Pulumi.prod.yaml"])
+def test_what_is_judged_is_a_file_and_no_link(request_: Request, file: str) -> None:
+    """Later edits of where it leads would be edits of the documentation."""
+    folder = request_.project.folder
+    (folder / "docs").mkdir()
+    (folder / file).rename(folder / "docs/file")
+    (folder / file).symlink_to("docs/file")
+    request_.plan()
+    result = request_.judged(PROGRAM)
+    assert isinstance(result.exception, UserError)
+    assert "it is a symbolic link" in request_.comment
+    assert "keep the file itself here" in request_.comment
+
+
 def test_a_project_in_a_larger_repository_is_judged_by_its_own_files_and_the_workflows(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
