@@ -25,11 +25,12 @@ if TYPE_CHECKING:
 def put_in_order(stack: str, project: Project) -> None:
     """Finish with what a run that was killed left behind, and say what that was; nothing otherwise.
 
+    Only after `unlock`, which tells whether a run is at work.
+
     Raises:
-        UserError: the stack is locked by a run that is at work, or that cannot be judged from here.
+        UserError: see `forget_vanished`.
     """
     folder = project.root
-    unlock(stack, project)
     exported = pulumi_cli.export(stack, folder)
     noted, gone = recovery.pending(exported), recovery.awaiting_replacement(exported)
     if noted or gone:

@@ -380,6 +380,18 @@ def test_without_pulumi(world: World) -> None:
     assert (done.returncode, done.stderr) == (1, "pulumi is not on the PATH; put its folder there\n")
 
 
+def test_an_older_commit_does_not_touch_the_state_either(world: World) -> None:
+    for command in (["init", "--quiet"], ["add", "Pulumi.yaml"], ["commit", "--quiet", "--message", "Older"]):
+        who = ["-c", "user.name=x", "-c", "user.email=x@x", "-c", "commit.gpgsign=false"]
+        subprocess.run(["git", *who, *command], cwd=world.project, check=True)
+    (world.folder / "tags.json").write_text(json.dumps({deployed.TAG: "a" * 40}))
+    world.has_state([{"urn": DROPLET, "type": "droplet", "id": "7"}], ("creating", DROPLET))
+    done = world.up("--yes")
+    assert done.returncode == 1
+    assert "is not deployed" in done.stderr
+    assert world.calls() == ["stack tag ls --json --stack prod"]
+
+
 def test_what_a_killed_run_left_is_put_in_order_first(world: World) -> None:
     known = {"urn": RECORD, "type": "record", "id": "8", "dependencies": [DROPLET]}
     world.has_state(
