@@ -55,7 +55,7 @@ def deploy(
     deployed_commit.refuse_older(stack, root, back_from)
     recovery.put_in_order(stack, here.project)
     pulumi = _Pulumi(stack, root, refresh, back_from)
-    exported = pulumi_cli.export(stack, root)
+    exported = pulumi.state()
     found = review(here, pulumi.preview(), request.base, request.labels, exported)
     show(found)
     judge(found, request.reviewed, begun=deployed_commit.has_begun(stack, root))
@@ -98,6 +98,9 @@ class _Pulumi:
     """See `deployed.refuse_older`."""
     may_go: frozenset[str] = frozenset()
     """The tenants whose databases may be deleted: those of the plan that was judged."""
+
+    def state(self) -> Mapping[str, Any]:
+        return pulumi_cli.export(self.stack, self.folder)
 
     def preview(self) -> Mapping[str, Any]:
         return pulumi_cli.preview(self.stack, self.folder, refresh=self.refresh)

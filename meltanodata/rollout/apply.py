@@ -23,6 +23,9 @@ if TYPE_CHECKING:
 class Engine(Protocol):
     """What applies a plan."""
 
+    def state(self) -> Mapping[str, Any]:
+        """What there is, see `engine.export`."""
+
     def preview(self) -> Mapping[str, Any]:
         """What is still to be done, see `engine.preview`."""
 
@@ -156,7 +159,7 @@ def run(
     tenants = {operation.urn for row in plan.rows for operation in row.operations}
     for number, stage in enumerate(order):
         last = number == len(order) - 1
-        now = plan if number == 0 else _still_reviewed(plan, plans.read(engine.preview()))
+        now = plan if number == 0 else _still_reviewed(plan, _left(engine))
         rows = [row for row in now.rows if row.tenant in stage.tenants]
         say(f"{stage.name}: {', '.join(row.tenant for row in rows) or 'no tenant'}")
         # The last one without targets: what is no tenant's, and the stack's outputs, are brought up to date too.
@@ -196,6 +199,12 @@ def _unwell(examine: Examine, rows: Iterable[Row], say: Callable[[str], None]) -
         say(f"looking at {', '.join(asked)}")
         for tenant, problem in examine(asked).items():
             yield tenant, f"not well afterwards: {problem}"
+
+
+def _left(engine: Engine) -> Plan:
+    """What is still to be done, with the objects of those to whom it is done."""
+    exported = engine.state()  # from before the preview
+    return plans.read(engine.preview(), exported)
 
 
 def _still_reviewed(plan: Plan, now: Plan) -> Plan:
