@@ -10,11 +10,11 @@ from typing import TYPE_CHECKING, Any
 from urllib.parse import unquote, urlsplit
 
 from meltanodata.cli.context import account
-from meltanodata.config import fleet
+from meltanodata.config import fleet, rules
 from meltanodata.engine import pulumi_cli, recovery, stack_state
 from meltanodata.engine.recovery import Lock
-from meltanodata.errors import UserError
-from meltanodata.inventory import vanished
+from meltanodata.errors import ProblemsError, UserError
+from meltanodata.inventory import names, unfinished, vanished
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -39,12 +39,44 @@ def put_in_order(stack: str, project: Project) -> None:
             print(f"  {operation}")
         for urn in gone:
             print(f"  replacing {stack_state.name(urn)}")
+        settle_creations(stack, project, exported)
         pulumi_cli.replace_state(stack, folder, recovery.mended(exported))
         if uncertain := recovery.uncertain(exported):
             pulumi_cli.refresh(stack, folder, uncertain)
         print("Its notes are cleared; this run goes on with it.")
         exported = pulumi_cli.export(stack, folder)  # a refresh may have forgotten more
+    if doubtful := unfinished.doubtful_firewalls(exported):
+        pulumi_cli.refresh(stack, folder, doubtful)
+        exported = pulumi_cli.export(stack, folder)
     forget_vanished(stack, project, exported)
+
+
+def settle_creations(stack: str, project: Project, exported: Mapping[str, Any]) -> None:
+    """Close the databases that a killed run was making, and stop where no entry leads to what it made.
+
+    Before its notes are dropped, which are all that tells of it; and before there is a plan, since it may be refused.
+
+    Raises:
+        UserError: an account cannot be asked, a database is online and cannot be closed, or there is no entry.
+        ProblemsError: what is wrong with the fleet file, so that nobody can know what it leads to.
+    """
+    if not unfinished.creations(exported):
+        return
+    from meltanodata.inventory import accounts  # noqa: PLC0415 - requests, which the other commands need not load
+
+    known = account(stack, project)
+    found = unfinished.made(exported, known.held)
+    clusters = [cluster for its in found.values() for cluster in its.clusters]
+    for cluster in clusters:
+        called = f"the database {cluster.name} ({cluster.id}, {cluster.team})"
+        accounts.close(known.settings, known.secrets.tokens, cluster, accounts.NOBODY, called)
+    loaded, problems = fleet.load(project.tenants_file(known.settings))
+    if problems := [*problems, *rules.problems(loaded, project.fleet(stack))]:
+        raise ProblemsError(problems)
+    tenants, state = loaded.tenants(known.settings), stack_state.ids(exported)
+    existing, _ = names.identify(tenants, known.held, known.settings.domain, state)
+    if left := list(unfinished.abandoned(found, existing, known.settings.domain)):
+        raise UserError("\n".join([*left, "The databases among these let in nobody now."] if clusters else left))
 
 
 def forget_vanished(stack: str, project: Project, exported: Mapping[str, Any]) -> None:

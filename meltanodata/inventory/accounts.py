@@ -288,6 +288,28 @@ def let_in(settings: Settings, tokens: Mapping[str, SecretStr], team: str, clust
     return _Team(team, tokens[team], settings).put(f"/v2/databases/{cluster}/firewall", rules)
 
 
+def close(settings: Settings, tokens: Mapping[str, SecretStr], cluster: Cluster, source: Source, called: str) -> None:
+    """Let one source and nobody else into a cluster that lets in everybody; nothing if it does not.
+
+    Args:
+        settings: the stack's.
+        tokens: by the team's name.
+        cluster: which.
+        source: whom.
+        called: what an error calls it.
+
+    Raises:
+        UserError: it is online, and cannot be closed.
+    """
+    if trusted_sources(settings, tokens, [cluster])[cluster.id]:
+        return
+    try:
+        let_in(settings, tokens, cluster.team, cluster.id, source)
+    except UserError as error:
+        if cluster.status != "creating":  # nobody gets in meanwhile, and it is asked for again
+            raise UserError(f"{called} lets in everybody, and cannot be closed: {error}") from None
+
+
 def droplets_now(settings: Settings, tokens: Mapping[str, SecretStr]) -> tuple[Droplet, ...]:
     """The droplet team's droplets as they are now.
 

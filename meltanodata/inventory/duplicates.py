@@ -42,45 +42,66 @@ def droplets(found: Sequence[Droplet], known: str | None) -> str:
         found: two or more.
         known: the id of the stack's own; None where its state has none.
     """
-    each = [
-        _One(
-            str(it.id),
-            f"{it.address or 'no address yet'}, created {it.created_at or 'at an unknown time'}",
-            f"{_PANEL}/droplets/{it.id}",
-            f"doctl compute droplet delete {it.id}",
-        )
-        for it in found
-    ]
-    return _told(f"droplets have the name {found[0].name}", each, known, _DROPLET_TEAM)
+    return _told(f"droplets have the name {found[0].name}", list(map(_droplet, found)), known, _DROPLET_TEAM)
 
 
 def records(found: Sequence[Record], known: str | None, domain: str) -> str:
     """The same of A records."""
-    each = [
-        _One(
-            str(it.id),
-            it.address,
-            f"{_PANEL}/networking/domains/{domain}",
-            f"doctl compute domain records delete {domain} {it.id}",
-        )
-        for it in found
-    ]
+    each = [_record(it, domain) for it in found]
     return _told(f"A records have the name {found[0].name}", each, known, _DROPLET_TEAM)
 
 
 def clusters(found: Sequence[Cluster], known: str | None) -> str:
     """The same of database clusters, of whatever teams."""
-    each = [
-        _One(
-            it.id,
-            f"{it.name}, team {it.team}, created {it.created_at or 'at an unknown time'}",
-            f"{_PANEL}/databases/{it.id}",
-            f"doctl databases delete {it.id}",
-        )
-        for it in found
-    ]
     teams = sorted({f"team {it.team}" for it in found if it.id != known})
-    return _told("database clusters have the tenant's name", each, known, listing(teams, "and"))
+    return _told("database clusters have the tenant's name", list(map(_cluster, found)), known, listing(teams, "and"))
+
+
+def droplet(it: Droplet) -> str:
+    """A droplet that is nobody's: what it is, where a person sees it, and how to delete it."""
+    return _alone("droplet", it.name, _droplet(it))
+
+
+def record(it: Record, domain: str) -> str:
+    """The same of an A record."""
+    return _alone("A record", it.name, _record(it, domain))
+
+
+def cluster(it: Cluster) -> str:
+    """The same of a database cluster."""
+    return _alone("database", it.name, _cluster(it))
+
+
+def _alone(kind: str, name: str, one: _One) -> str:
+    about = one.about.removeprefix(f"{name}, ")
+    return f"the {kind} {name} ({one.id}, {about}; {one.page}; {one.delete})"
+
+
+def _droplet(it: Droplet) -> _One:
+    return _One(
+        str(it.id),
+        f"{it.address or 'no address yet'}, created {it.created_at or 'at an unknown time'}",
+        f"{_PANEL}/droplets/{it.id}",
+        f"doctl compute droplet delete {it.id}",
+    )
+
+
+def _record(it: Record, domain: str) -> _One:
+    return _One(
+        str(it.id),
+        it.address,
+        f"{_PANEL}/networking/domains/{domain}",
+        f"doctl compute domain records delete {domain} {it.id}",
+    )
+
+
+def _cluster(it: Cluster) -> _One:
+    return _One(
+        it.id,
+        f"{it.name}, team {it.team}, created {it.created_at or 'at an unknown time'}",
+        f"{_PANEL}/databases/{it.id}",
+        f"doctl databases delete {it.id}",
+    )
 
 
 def _told(what: str, each: Sequence[_One], known: str | None, team: str) -> str:

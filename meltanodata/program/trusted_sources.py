@@ -234,12 +234,13 @@ def _to_be_imported(
     """
     for tenant in tenants:
         cluster = existing[tenant.key].cluster
-        if existing[tenant.key].import_cluster and cluster and cluster.name == _own_name(tenant):
+        if existing[tenant.key].import_cluster and cluster and _is_ours(cluster, tenant):
             yield tenant.key, stack_state.Database(cluster.id, cluster.team, frozenset())
 
 
-def _own_name(tenant: Tenant) -> str:
-    return names_of(tenant, "").new_cluster
+def _is_ours(cluster: Cluster, tenant: Tenant) -> bool:
+    """Whether it has the name that a run gives the tenant's cluster, whatever region the entry says now."""
+    return cluster.name == names_of(tenant.model_copy(update={"region": cluster.region}), "").new_cluster
 
 
 def close_what_was_left(
@@ -259,17 +260,8 @@ def close_what_was_left(
     for tenant in tenants:
         mine = existing[tenant.key]
         cluster = mine.cluster
-        if not mine.import_cluster or cluster is None or cluster.name != _own_name(tenant):
-            continue
-        if accounts.trusted_sources(settings, tokens, [cluster])[cluster.id]:
+        if not mine.import_cluster or cluster is None or not _is_ours(cluster, tenant):
             continue
         address = mine.droplet.address if mine.droplet else None
-        try:
-            accounts.let_in(
-                settings, tokens, cluster.team, cluster.id, Source("ip_addr", address) if address else NOBODY
-            )
-        except UserError as error:
-            if cluster.status != "creating":  # nobody gets in meanwhile, and it is asked for again
-                raise UserError(
-                    f"{tenant.key}: its database {cluster.id} lets in everybody, and cannot be closed: {error}"
-                ) from None
+        source = Source("ip_addr", address) if address else NOBODY
+        accounts.close(settings, tokens, cluster, source, f"{tenant.key}: its database {cluster.id}")

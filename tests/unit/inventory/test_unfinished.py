@@ -1,0 +1,66 @@
+"""What a killed run was making: found by its notes, and not forgotten where no entry leads to it."""
+
+from __future__ import annotations
+
+from types import SimpleNamespace
+from typing import Any
+
+from meltanodata.engine.resource_types import CLUSTER, DROPLET, RECORD
+from meltanodata.inventory.accounts import Cluster, Droplet, Record
+from meltanodata.inventory.names import Existing
+from meltanodata.inventory.unfinished import abandoned, creations, doubtful_firewalls, made
+
+PREFIX = "urn:pulumi:prod::meltanodata::meltanodata:index:Tenant$"
+NAMES = {DROPLET: "acme.meltanodata.com", RECORD: "acme", CLUSTER: "db-postgresql-nyc3-11799-acme"}
+OURS = Droplet(7, NAMES[DROPLET], "active", "nyc3", "s-1vcpu-2gb", 50, "203.0.113.7")
+OTHER = Droplet(8, "bolt.meltanodata.com", "active", "nyc3", "s-1vcpu-2gb", 50, "203.0.113.8")
+A_RECORD = Record(9, "acme", "203.0.113.7")
+DATABASE = Cluster("uuid", NAMES[CLUSTER], "DBs 1", "online", "nyc3", "db-s-1vcpu-1gb", "16")
+HELD: Any = SimpleNamespace(droplets=(OURS, OTHER), records=(A_RECORD,), clusters=(DATABASE,))
+
+
+def resource(type_: str, name: str, **more: Any) -> dict[str, Any]:
+    return {"urn": f"{PREFIX}{type_}::{name}", "type": type_, **more}
+
+
+def state(*resources: dict[str, Any], kind: str = "creating") -> dict[str, Any]:
+    """One in which the creation of everything of acme's is noted."""
+    notes = [
+        {"type": kind, "resource": resource(type_, f"acme-{suffix}", inputs={"name": name})}
+        for (type_, suffix), name in NAMES.items()
+    ]
+    notes.append({"type": kind, "resource": resource("command:remote:Command", "acme-files", inputs={})})
+    return {"deployment": {"resources": list(resources), "pending_operations": notes}}
+
+
+def test_what_was_made_is_found_by_the_names_in_the_notes() -> None:
+    assert creations(state()) == [("acme", type_, name) for (type_, _), name in NAMES.items()]
+    assert creations(state(kind="updating")) == []
+    its = made(state(), HELD)["acme"]
+    assert (its.droplets, its.records, its.clusters) == ([OURS], [A_RECORD], [DATABASE])
+
+
+def test_what_the_state_has_is_nothing_that_a_run_left() -> None:
+    known = resource(CLUSTER[0], "bolt-database", id="uuid")
+    assert made(state(known), HELD)["acme"].clusters == []
+
+
+def test_what_no_entry_leads_to_is_said_with_its_ids() -> None:
+    found = made(state(), HELD)
+    assert list(abandoned(found, {"acme": Existing(OURS, A_RECORD, DATABASE)}, "meltanodata.com")) == []
+    assert list(abandoned(found, {"new-name": Existing(OURS, A_RECORD, DATABASE)}, "meltanodata.com")) == []
+    (said,) = abandoned(found, {"acme": Existing(OURS, A_RECORD)}, "meltanodata.com")
+    assert "acme: a run that was killed made the database db-postgresql-nyc3-11799-acme (uuid, " in said
+    assert "Put the entry of acme back" in said
+    (said,) = abandoned(found, {}, "meltanodata.com")
+    assert all(f"delete {known}" in said for known in ("7", "meltanodata.com 9", "uuid"))
+    assert "203.0.113.8" not in said
+
+
+def test_a_firewall_is_doubtful_where_its_tenants_last_command_is_not_there() -> None:
+    firewall = resource("digitalocean:index/databaseFirewall:DatabaseFirewall", "acme-firewall", id="f")
+    verify = resource("command:remote:Command", "acme-verify", id="v")
+    assert doubtful_firewalls(state(firewall, verify)) == []
+    assert doubtful_firewalls(state(firewall)) == [firewall["urn"]]
+    assert doubtful_firewalls(state(firewall, {**verify, "delete": True})) == [firewall["urn"]]
+    assert doubtful_firewalls(state()) == []
