@@ -20,7 +20,7 @@ import requests
 from pydantic import AwareDatetime, BaseModel, ConfigDict, TypeAdapter, ValidationError
 
 from meltanodata.errors import UserError
-from meltanodata.wording import is_token
+from meltanodata.text import is_token
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Mapping

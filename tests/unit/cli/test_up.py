@@ -384,7 +384,7 @@ def test_an_older_commit_does_not_touch_the_state_either(world: World) -> None:
     for command in (["init", "--quiet"], ["add", "Pulumi.yaml"], ["commit", "--quiet", "--message", "Older"]):
         who = ["-c", "user.name=x", "-c", "user.email=x@x", "-c", "commit.gpgsign=false"]
         subprocess.run(["git", *who, *command], cwd=world.project, check=True)
-    (world.folder / "tags.json").write_text(json.dumps({deployed.TAG: "a" * 40}))
+    (world.folder / "tags.json").write_text(json.dumps({deployed_commit.TAG: "a" * 40}))
     world.has_state([{"urn": DROPLET, "type": "droplet", "id": "7"}], ("creating", DROPLET))
     done = world.up("--yes")
     assert done.returncode == 1

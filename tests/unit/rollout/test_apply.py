@@ -7,10 +7,10 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from meltanodata.config.settings import Rollout
+from meltanodata.engine.resource_types import Type
 from meltanodata.errors import UserError
 from meltanodata.rollout import apply, plan
 from meltanodata.rollout.apply import Result, stages
-from meltanodata.rollout.impact import Type
 from tests import previews
 from tests.previews import Step, child, created, destroyed, preview, renewed, replaced, updated
 
@@ -259,7 +259,7 @@ def test_a_tenant_that_was_made_anew_while_others_were_applied_is_not_wiped_for_
     wipes = [child("create", key, "wipe", None, {"triggers": ["2026-11-23"]}) for key in ("t1", "t2")]
     world = World(*wipes)
     world.databases = {"t1": "1", "t2": "2"}
-    results = deploy.run(
+    results = apply.run(
         plan.read(world.preview(), world.state()),
         Rollout(batch=1),
         world,

@@ -212,6 +212,27 @@ def test_of_a_caddy_that_is_down_its_own_lines_are_told(
     assert found["page_log"] == ["Caddyfile:1 - Error during parsing"]
 
 
+@pytest.mark.parametrize("address", [f"\x1b]0;{'x' * 100_000}", ["a list"], {"an": "object"}])
+def test_whatever_the_users_interpreter_says_of_the_database_is_a_short_plain_text(
+    root: Path, programs: Path, capsys: pytest.CaptureFixture[str], address: object
+) -> None:
+    answer = json.dumps({"address": address, "error": None})
+    (programs / "answer").write_text(answer)
+    (programs / "python").write_text(f"#!/bin/sh\ncat {programs}/answer\n")
+    found = facts(root, programs, capsys)["database"]
+    said = found["address"] or found["error"]
+    assert said.isprintable()
+    assert len(said) <= examine.LONGEST_LINE
+
+
+def test_of_any_number_of_logs_only_some_are_told(
+    root: Path, programs: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    for number in range(500):
+        (root / examine.PROJECT / f".meltano/run/{number}.log").write_text("ERROR\n")
+    assert len(facts(root, programs, capsys)["errors"]) == examine.KEPT_PARTS
+
+
 def test_secrets_are_what_the_instances_files_hide(root: Path) -> None:
     found = examine.secrets(root, write_files)
     assert {PASSWORD, SALT, "tulips", "roses # x"} <= set(found)
