@@ -33,6 +33,8 @@ if TYPE_CHECKING:
     from meltanodata.engine.instances import Instance
 
 LOG_LINES = 100
+_LOG_SECONDS = 10
+"""That the read of a log may take."""
 _LOGS = "/var/meltano/project/.meltano/run/meltano-ui.log"
 
 
@@ -105,7 +107,8 @@ def logs(tenant: str, stack: str | None, *, follow: bool) -> None:
     # As the user whose file it is: where that user may write, root could be led elsewhere by a link.
     page = f"setpriv --reuid=meltano --regid=meltano --init-groups tail -v -n {LOG_LINES}"
     if not follow:
-        command = f"{page} {_LOGS}; echo; {journal}"
+        # That user may have put a pipe there that nobody writes to.
+        command = f"timeout {_LOG_SECONDS} {page} {_LOGS}; echo; {journal}"
         raise typer.Exit(openssh.run(instance, own.ssh_port, key, [command], stdin=subprocess.DEVNULL, take=_print))
     # What follows on the droplet ends when its standard input does, which is when we end, however that happens.
     command = f"{page} -F {_LOGS} & {journal} --follow & cat >/dev/null; kill $(jobs -p)"

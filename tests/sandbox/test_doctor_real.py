@@ -236,6 +236,17 @@ def test_logs(operator: Operator) -> None:
     assert "Serving HTTPS on port 443" in said
 
 
+def test_a_log_that_is_a_pipe_or_has_control_characters_in_it_harms_no_operator(
+    operator: Operator,
+) -> None:
+    log = f"{PROJECT_THERE}/.meltano/run/meltano-ui.log"
+    operator.ssh(TENANT, f"runuser -u meltano -- sh -c 'mv {log} {log}.save && mkfifo {log}'")
+    assert "Started meltano.service" in operator.run("logs", TENANT).stdout
+    operator.ssh(TENANT, f"runuser -u meltano -- sh -c 'rm {log} && printf \"\\033]0;title\\007 Zürich\\n\" > {log}'")
+    assert "\n?]0;title? Zürich\n" in operator.run("logs", TENANT).stdout
+    operator.ssh(TENANT, f"runuser -u meltano -- mv {log}.save {log}")
+
+
 def test_logs_are_followed_until_somebody_has_seen_enough(operator: Operator) -> None:
     there = "pgrep --count --full '^(journalctl|tail) .*(--follow|-F)' || true"
     command = [*MELTANODATA, "logs", TENANT, "--follow"]
