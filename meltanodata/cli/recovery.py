@@ -14,7 +14,7 @@ from meltanodata.config import fleet, rules
 from meltanodata.engine import pulumi_cli, recovery, stack_state
 from meltanodata.engine.recovery import Lock
 from meltanodata.errors import ProblemsError, UserError
-from meltanodata.inventory import names, unfinished, vanished
+from meltanodata.inventory import unfinished, vanished
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -73,9 +73,7 @@ def settle_creations(stack: str, project: Project, exported: Mapping[str, Any]) 
     loaded, problems = fleet.load(project.tenants_file(known.settings))
     if problems := [*problems, *rules.problems(loaded, project.fleet(stack))]:
         raise ProblemsError(problems)
-    tenants, state = loaded.tenants(known.settings), stack_state.ids(exported)
-    existing, _ = names.identify(tenants, known.held, known.settings.domain, state)
-    if left := list(unfinished.abandoned(found, existing, known.settings.domain)):
+    if left := list(unfinished.abandoned(found, loaded.tenants(known.settings), known.settings.domain)):
         raise UserError("\n".join([*left, "The databases among these let in nobody now."] if clusters else left))
 
 

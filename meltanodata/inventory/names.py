@@ -131,10 +131,11 @@ def _grouped(objects: Iterable[_T], by: Callable[[_T], str | None]) -> dict[str 
 
 def clusters_of(accounts: Accounts) -> Callable[[str, Options], list[Cluster]]:
     """Looks up the clusters of a tenant: by the name to adopt, else by the tenant's in theirs."""
-    return _clusters_by_tenant(accounts.clusters)
+    return clusters_among(accounts.clusters)
 
 
-def _clusters_by_tenant(clusters: Iterable[Cluster]) -> Callable[[str, Options], list[Cluster]]:
+def clusters_among(clusters: Iterable[Cluster]) -> Callable[[str, Options], list[Cluster]]:
+    """See `clusters_of`."""
     there = list(clusters)
     named = _grouped(there, lambda cluster: cluster.name)
     for_tenant = _grouped(there, lambda cluster: tenant_of_cluster(cluster.name))
@@ -167,7 +168,7 @@ def twice(
     """Where more than one object bears a tenant's name, which of them is the stack's; see `identify`."""
     droplets_of = _grouped(droplets, lambda droplet: droplet.name)
     records_of = _grouped(records, lambda record: record.name)
-    find = _clusters_by_tenant(clusters)
+    find = clusters_among(clusters)
     found = []
     for tenant in tenants:
         names = names_of(tenant, domain)

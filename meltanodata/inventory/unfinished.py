@@ -10,17 +10,19 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
+from meltanodata.config.object_names import names_of
 from meltanodata.engine.recovery import CREATING
 from meltanodata.engine.resource_types import CLUSTER, DROPLET, RECORD, Type
 from meltanodata.engine.stack_state import ids, name, resources
 from meltanodata.inventory import duplicates
+from meltanodata.inventory.names import clusters_among
 from meltanodata.text import listing
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator, Mapping
+    from collections.abc import Iterator, Mapping, Sequence
 
+    from meltanodata.config.fleet import Tenant
     from meltanodata.inventory.accounts import Accounts, Cluster, Droplet, Record
-    from meltanodata.inventory.names import Existing
 
 
 @dataclass
@@ -63,27 +65,30 @@ def made(exported: Mapping[str, Any], held: Accounts) -> dict[str, Made]:
     return found
 
 
-def abandoned(found: Mapping[str, Made], existing: Mapping[str, Existing], domain: str) -> Iterator[str]:
+def abandoned(found: Mapping[str, Made], tenants: Sequence[Tenant], domain: str) -> Iterator[str]:
     """What of it no entry leads to, by tenant, and what to do.
+
+    Where one leads to several objects of a name, the plan says so: see `duplicates`.
 
     Args:
         found: see `made`.
-        existing: what the entries lead to; see `names.identify`.
+        tenants: those that have an entry.
         domain: the tenants'.
     """
-    droplets = {mine.droplet.id for mine in existing.values() if mine.droplet}
-    records = {mine.record.id for mine in existing.values() if mine.record}
-    clusters = {mine.cluster.id for mine in existing.values() if mine.cluster}
-    for tenant, its in found.items():
+    entries = [(tenant, names_of(tenant, domain)) for tenant in tenants]
+    droplets, records = {names.droplet for _, names in entries}, {names.record for _, names in entries}
+    lead = clusters_among(cluster for its in found.values() for cluster in its.clusters)
+    clusters = {cluster.id for tenant in tenants for cluster in lead(tenant.key, tenant)}
+    for key, its in found.items():
         left = [
-            *(duplicates.droplet(it) for it in its.droplets if it.id not in droplets),
-            *(duplicates.record(it, domain) for it in its.records if it.id not in records),
+            *(duplicates.droplet(it) for it in its.droplets if it.name not in droplets),
+            *(duplicates.record(it, domain) for it in its.records if it.name not in records),
             *(duplicates.cluster(it) for it in its.clusters if it.id not in clusters),
         ]
         if left:
             yield (
-                f"{tenant}: a run that was killed made {listing(left, 'and')}. The state does not have it, and no entry"
-                f" of the file leads to it, so that no run would ever use it or delete it. Put the entry of {tenant}"
+                f"{key}: a run that was killed made {listing(left, 'and')}. The state does not have it, and no entry"
+                f" of the file leads to it, so that no run would ever use it or delete it. Put the entry of {key}"
                 " back as it was and run this again; if the tenant is to go, remove the entry then. Without that:"
                 " delete it by hand, if nobody uses it"
             )

@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from types import SimpleNamespace
 from typing import Any
 
+from meltanodata.config.fleet import Tenant
 from meltanodata.engine.resource_types import CLUSTER, DROPLET, RECORD
 from meltanodata.inventory.accounts import Cluster, Droplet, Record
-from meltanodata.inventory.names import Existing
 from meltanodata.inventory.unfinished import abandoned, creations, doubtful_firewalls, made
 
 PREFIX = "urn:pulumi:prod::meltanodata::meltanodata:index:Tenant$"
@@ -21,6 +22,12 @@ HELD: Any = SimpleNamespace(droplets=(OURS, OTHER), records=(A_RECORD,), cluster
 
 def resource(type_: str, name: str, **more: Any) -> dict[str, Any]:
     return {"urn": f"{PREFIX}{type_}::{name}", "type": type_, **more}
+
+
+def tenant(key: str, **options: Any) -> Tenant:
+    return Tenant(
+        key=key, database_team="DBs 1", region="nyc3", database_version="16", states_database_version=False, **options
+    )
 
 
 def state(*resources: dict[str, Any], kind: str = "creating") -> dict[str, Any]:
@@ -47,14 +54,23 @@ def test_what_the_state_has_is_nothing_that_a_run_left() -> None:
 
 def test_what_no_entry_leads_to_is_said_with_its_ids() -> None:
     found = made(state(), HELD)
-    assert list(abandoned(found, {"acme": Existing(OURS, A_RECORD, DATABASE)}, "meltanodata.com")) == []
-    assert list(abandoned(found, {"new-name": Existing(OURS, A_RECORD, DATABASE)}, "meltanodata.com")) == []
-    (said,) = abandoned(found, {"acme": Existing(OURS, A_RECORD)}, "meltanodata.com")
+    assert list(abandoned(found, [tenant("acme")], "meltanodata.com")) == []
+    adopted = tenant("new", adopt={"record": "acme", "database": DATABASE.name})
+    assert list(abandoned(found, [adopted], "meltanodata.com")) == []
+    (said,) = abandoned(found, [tenant("new", adopt={"record": "acme"})], "meltanodata.com")
     assert "acme: a run that was killed made the database db-postgresql-nyc3-11799-acme (uuid, " in said
     assert "Put the entry of acme back" in said
-    (said,) = abandoned(found, {}, "meltanodata.com")
+    (said,) = abandoned(found, [tenant("bolt")], "meltanodata.com")
     assert all(f"delete {known}" in said for known in ("7", "meltanodata.com 9", "uuid"))
     assert "203.0.113.8" not in said
+
+
+def test_two_of_one_name_whose_tenant_has_an_entry_are_left_to_the_plan() -> None:
+    again = replace(OURS, id=77)
+    twice: Any = SimpleNamespace(droplets=(OURS, again), records=(), clusters=())
+    found = made(state(), twice)
+    assert found["acme"].droplets == [OURS, again]
+    assert list(abandoned(found, [tenant("acme")], "meltanodata.com")) == []
 
 
 def test_a_firewall_is_doubtful_where_its_tenants_last_command_is_not_there() -> None:
