@@ -600,7 +600,7 @@ def test_a_droplet_without_a_login_is_not_taken_over_as_if_it_had_one(world: Wor
     said = world.on(
         acme, f"cd {PROJECT} && runuser -u meltano -- {checks.PYTHON} {script} 2>&1 || true", json.dumps(told)
     )
-    assert "there is no user nobody whose login could be kept; write adopt: {login: new}" in said
+    assert "there is no user nobody whose login could be kept; write login: new into its adopt" in said
     assert "of nobody's" not in said
 
 

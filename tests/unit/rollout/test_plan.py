@@ -613,6 +613,11 @@ def test_a_login_that_is_asked_for_later_is_said_too() -> None:
     assert words(found) == [PASSWORD, OTHERS, "restart of the services whose files differ (seconds)"]
 
 
+def test_another_host_name_is_said_in_words_for_people() -> None:
+    found = row(updated("acme", "record", "name"))
+    assert words(found) == ["another host name: the old one stops working, and everybody signs in anew"]
+
+
 def test_what_is_changed_on_the_way_is_one_operation_with_the_import() -> None:
     steps = [
         component("create", "acme", None, options(**KEEP)),
