@@ -97,9 +97,9 @@ def abandoned(found: Mapping[str, Made], tenants: Sequence[Tenant], domain: str)
 def doubtful_firewalls(exported: Mapping[str, Any]) -> list[str]:
     """The URNs of the firewalls that may say something else than the state does.
 
-    A database trusts nobody from right before its droplet is deleted (program/trusted_sources.py). If a run is killed then, and the edit
-    is taken back, the droplet stays, and the state knows of no difference. The tenant's last Command tells: it goes
-    before the droplet does.
+    A database trusts nobody from right before its droplet is deleted (program/trusted_sources.py). If a run is killed
+    then, and the edit is taken back, the droplet stays, and the state knows of no difference. The tenant's last Command
+    tells: it goes before the droplet does.
     """
     there = {(it["type"], name(it["urn"])): it["urn"] for it in resources(exported) if not it.get("delete")}
     return sorted(
