@@ -1,4 +1,4 @@
-"""The documentation's links lead somewhere, and the tests that it names exist."""
+"""The documentation's links lead somewhere, and the files and tests that it names exist."""
 
 from __future__ import annotations
 
@@ -9,7 +9,16 @@ from pathlib import Path
 import pytest
 
 PROJECT = Path(__file__).parents[2]
-PAGES = sorted([PROJECT / "README.md", *(PROJECT / "docs").rglob("*.md")])
+PAGES = sorted([*PROJECT.glob("*.md"), PROJECT / "bench" / "README.md", *(PROJECT / "docs").rglob("*.md")])
+FILES = [
+    f"/{path.relative_to(PROJECT)}"
+    for pattern in (
+        "*",
+        ".github/**/*",
+        *(f"{top}/**/*" for top in ("bench", "docs", "meltanodata", "sandbox", "tests")),
+    )
+    for path in PROJECT.glob(pattern)
+]
 GUIDE = PROJECT / "docs" / "reference" / "guide.md"
 
 
@@ -35,6 +44,12 @@ def test_links_lead_somewhere(page: Path) -> None:
         if "://" not in link and (not target.exists() or (anchor and anchor not in anchors(target))):
             lost.append(link)
     assert lost == []
+
+
+@pytest.mark.parametrize("page", PAGES, ids=lambda page: str(page.relative_to(PROJECT)))
+def test_the_files_that_a_page_names_exist(page: Path) -> None:
+    named = set(re.findall(r"`([\w./-]*\w\.(?:py|md|toml|yml))`", page.read_text()))
+    assert [name for name in sorted(named) if not any(file.endswith(f"/{name}") for file in FILES)] == []
 
 
 def functions(path: Path) -> set[str]:
