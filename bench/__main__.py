@@ -7,6 +7,7 @@ are written from them at the end of each fleet.
 
 from __future__ import annotations
 
+import json
 import sys
 import time
 from collections import Counter
@@ -180,7 +181,9 @@ def main(
     plugins: Annotated[Literal["auto", "official", "stand-in"], typer.Option(help="Pulumi's plugins.")] = "auto",
     home: Annotated[Path | None, typer.Option(help="Where the sandbox and the runs are; on a disk.")] = None,
     again: Annotated[bool, typer.Option("--again", help="Measure what is there already anew.")] = False,
-    report_only: Annotated[bool, typer.Option("--report", help="Write the report of the runs that there are.")] = False,
+    report_only: Annotated[
+        bool, typer.Option("--report", help="Measure nothing; write the tables from results.json.")
+    ] = False,
 ) -> None:
     """Measure fleets on a sandbox of their own."""
     folder = (home or cache() / "bench").absolute()
@@ -190,7 +193,7 @@ def main(
     if unknown := set(wanted) - set(OPERATIONS):
         raise typer.BadParameter(f"no operation {', '.join(unknown)}; there are: {', '.join(OPERATIONS)}")
     if report_only:
-        report.write(runs.all(), peer_missing=None)
+        report.write_pages(json.loads(report.RESULTS.read_text()))
         return
     subjects, missing = _subjects(subject or [OURS, PEER])
     sizes = fleet or FLEETS
