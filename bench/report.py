@@ -1,7 +1,7 @@
-"""What is committed of a benchmark: results.json, a chart, and the tables of three pages.
+"""What a benchmark commits: results.json, a chart, and the tables of three pages.
 
-A table stands between marks, `<!-- bench: NAME -->` and `<!-- end -->`. It is made of results.json alone, so that a
-test can tell whether the pages say what was measured.
+A table stands between the marks `<!-- bench: NAME -->` and `<!-- end -->`. It is made from results.json alone, so a
+test can compare the pages with it.
 """
 
 from __future__ import annotations
@@ -60,7 +60,7 @@ def write_pages(document: Mapping[str, Any]) -> None:
 
 
 def pages(document: Mapping[str, Any]) -> dict[Path, str]:
-    """The pages' whole texts, with their tables as results.json has the figures.
+    """The whole text of each page, with its tables made from results.json.
 
     Raises:
         ValueError: a page lacks the marks of a table.
@@ -79,7 +79,7 @@ def pages(document: Mapping[str, Any]) -> dict[Path, str]:
 
 
 def machine() -> dict[str, Any]:
-    """What it was measured on."""
+    """The machine that measured, for results.json."""
     cpu = next(
         (line.split(":")[1].strip() for line in Path("/proc/cpuinfo").read_text().splitlines() if "model name" in line),
         platform.machine(),
@@ -113,13 +113,13 @@ def _tables(document: Mapping[str, Any]) -> Iterator[str]:
     subjects = _subjects(cells)
     by_cell = _by_cell(cells)
     for size in _sizes(cells):
-        there = [name for name in subjects if any((size, operation, name) in by_cell for operation in OPERATIONS)]
-        yield f"\n### {size} tenant{'s' if size > 1 else ''}{_split(size)}\n"
-        heads = [f"{name}: {what}" for name in there for what in ("seconds", "MiB", "requests", "MB written")]
+        present = [name for name in subjects if any((size, operation, name) in by_cell for operation in OPERATIONS)]
+        yield f"\n### {_scope(size)}\n"
+        heads = [f"{name}: {what}" for name in present for what in ("seconds", "MiB", "requests", "MB written")]
         yield f"| operation | {' | '.join(heads)} |"
         yield f"|---|{'--:|' * len(heads)}"
         for operation in OPERATIONS:
-            row = [by_cell.get((size, operation, name)) for name in there]
+            row = [by_cell.get((size, operation, name)) for name in present]
             if any(row):
                 yield f"| {operation} | {' | '.join(text for cell in row for text in _texts(cell))} |"
     yield "\n### Growth\n"
@@ -177,8 +177,8 @@ def _limits(document: Mapping[str, Any]) -> Iterator[str]:
         f"create: the least seconds, at {_REQUESTS_A_SECOND} requests a second": [
             f"{count / _REQUESTS_A_SECOND:.0f}" for count in requests
         ],
-        "create: requests of the droplet team's token": [str(count) for count in requests],
-        "create: requests of one token in the busiest minute": [str(cell["most_a_minute"]) for cell in create],
+        "create: requests of the busiest token": [str(count) for count in requests],
+        "create: requests of one token in its busiest minute": [str(cell["most_a_minute"]) for cell in create],
         "create: seconds of processor time": [f"{cell['cpu_seconds']:.0f}" for cell in create],
         "create: MiB of all processes": [str(cell["peak_mib"]) for cell in create],
         "refresh: seconds": [f"{cell['seconds']:.0f}" for cell in refresh],
@@ -199,12 +199,9 @@ def _sizes(cells: Sequence[dict[str, Any]]) -> list[int]:
 
 
 def _scope(size: int) -> str:
-    return f"{size} tenants{_split(size) or ', one stack'}"
-
-
-def _split(size: int) -> str:
-    count = -(-size // TEAM_SIZE)
-    return f", in {count} stacks" if count > 1 else ""
+    """The fleet in words, as in `500 tenants, in 9 stacks`."""
+    stacks = -(-size // TEAM_SIZE)
+    return f"{size} tenant{'s' if size > 1 else ''}, {f'in {stacks} stacks' if stacks > 1 else 'one stack'}"
 
 
 def _texts(cell: dict[str, Any] | None) -> tuple[str, str, str, str]:
@@ -230,13 +227,13 @@ def _chart(cells: Sequence[dict[str, Any]]) -> None:
     axes = figure.subplots(1, len(shown), sharex=True)
     for axis, operation in zip(axes, shown, strict=True):
         for name in _subjects(cells):
-            own = [cell for cell in cells if (cell["operation"], cell["subject"]) == (operation, name)]
+            measured = [cell for cell in cells if (cell["operation"], cell["subject"]) == (operation, name)]
             axis.errorbar(
-                [cell["fleet"] for cell in own],
-                [cell["seconds"] for cell in own],
+                [cell["fleet"] for cell in measured],
+                [cell["seconds"] for cell in measured],
                 yerr=(
-                    [cell["seconds"] - cell["seconds_min"] for cell in own],
-                    [cell["seconds_max"] - cell["seconds"] for cell in own],
+                    [cell["seconds"] - cell["seconds_min"] for cell in measured],
+                    [cell["seconds_max"] - cell["seconds"] for cell in measured],
                 ),
                 marker="o",
                 markersize=4,
@@ -250,7 +247,7 @@ def _chart(cells: Sequence[dict[str, Any]]) -> None:
         axis.grid(visible=True, which="both", linewidth=0.3)
     axes[0].set_ylabel("seconds")
     axes[0].legend(fontsize=8)
-    # Without the date and the random ids that would make every chart another file.
+    # Without a date, so that the same figures make the same file.
     figure.savefig(_HERE / "chart.svg", metadata={"Date": None})
 
 
