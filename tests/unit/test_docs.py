@@ -61,6 +61,19 @@ def test_the_files_that_a_page_names_exist(page: Path) -> None:
     assert [name for name in sorted(named) if not any(file.endswith(f"/{name}") for file in FILES)] == []
 
 
+@pytest.mark.parametrize("page", PAGES, ids=lambda page: str(page.relative_to(PROJECT)))
+def test_a_name_is_in_the_file_that_a_page_says(page: Path) -> None:
+    said = re.findall(r"`(\w+)`(?:, `(\w+)`)? in `([\w/]+/\w+\.py)`", page.read_text())
+    lost = []
+    for *names, path in said:
+        text = (PROJECT / path).read_text() if (PROJECT / path).exists() else ""
+        defined = set(re.findall(r"^ *(?:async )?(?:def|class) (\w+)|^(\w+)(?::[^=]+)? = ", text, flags=re.MULTILINE))
+        lost += [
+            f"{name} in {path}" for name in names if name and name not in {one for pair in defined for one in pair}
+        ]
+    assert lost == []
+
+
 def commands(page: Path, program: str) -> Iterator[list[str]]:
     """The arguments of each call of a program in a page: blocks of code, and what is in backquotes."""
     text = page.read_text()
