@@ -25,9 +25,9 @@ from sandbox.server import STACK, Modes, sandbox
 def settings() -> Settings:
     """The settings of the sandbox's stack, with ten teams and room for one more tenant in each."""
     teams = tuple(DatabaseTeam(name=name, limit=TEAM_SIZE + 1) for name in TEAMS)
-    sandbox_settings = stack_settings.read(STACK)
-    droplets = sandbox_settings.droplet_team.model_copy(update={"limit": MOST + 1})
-    return sandbox_settings.model_copy(update={"database_teams": teams, "droplet_team": droplets})
+    own = stack_settings.read(STACK)
+    droplets = own.droplet_team.model_copy(update={"limit": MOST + 1})
+    return own.model_copy(update={"database_teams": teams, "droplet_team": droplets})
 
 
 async def _run(plugins: PluginKind) -> None:
