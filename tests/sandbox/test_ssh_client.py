@@ -11,7 +11,7 @@ from pydantic import SecretStr
 
 from meltanodata.droplet import openssh
 from tests.sandbox.ssh_server import SshServer
-from tests.unit.doctor.test_diagnosis import ACME
+from tests.unit.doctor.samples import ACME
 
 if TYPE_CHECKING:
     from collections.abc import Iterator

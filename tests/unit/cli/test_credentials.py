@@ -19,8 +19,8 @@ from meltanodata.credentials import onepassword
 from meltanodata.engine import pulumi_cli
 from meltanodata.errors import UserError
 from tests.fakes import onepassword as connect
+from tests.states import exported
 from tests.unit.cli.test_main import PROJECT, write_stack
-from tests.unit.render.test_page import exported
 
 if TYPE_CHECKING:
     from collections.abc import Iterator

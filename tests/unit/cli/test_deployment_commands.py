@@ -16,7 +16,7 @@ from meltanodata.render import report
 from meltanodata.rollout.guard import Review
 from tests.fakes import github
 from tests.previews import Step, created, destroyed, preview, renewed
-from tests.unit.render.test_page import exported
+from tests.states import exported
 
 if TYPE_CHECKING:
     from pathlib import Path

@@ -21,7 +21,7 @@ from meltanodata.doctor.diagnosis import Level
 from meltanodata.doctor.probes import Limits, Way
 from meltanodata.droplet.scripts import verify
 from tests.sandbox.ssh_server import SshServer
-from tests.unit.doctor.test_diagnosis import ACME, FACTS
+from tests.unit.doctor.samples import ACME, FACTS
 from tests.unit.droplet.scripts.test_verify import HOST, certificate
 
 if TYPE_CHECKING:

@@ -19,8 +19,8 @@ from meltanodata.rollout.drift import Drift, Expiring, Orphan, Unseen
 from tests.fleets import team
 from tests.previews import child, preview
 from tests.program import builders
+from tests.states import exported
 from tests.unit.config.test_stacks import write_stack
-from tests.unit.render.test_page import exported
 
 if TYPE_CHECKING:
     from collections.abc import Callable
