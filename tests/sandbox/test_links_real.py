@@ -25,7 +25,7 @@ from sandbox.home import Home
 from sandbox.keys import Keys
 from sandbox.server import Modes
 from tests.sandbox.conftest import Background, Client, eventually, new_droplet
-from tests.unit.droplet.scripts.test_env_lines import PIECES
+from tests.unit.droplet.scripts.samples import PIECES
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
