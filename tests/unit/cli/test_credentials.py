@@ -18,9 +18,10 @@ from meltanodata.cli.main import app
 from meltanodata.credentials import onepassword
 from meltanodata.engine import pulumi_cli
 from meltanodata.errors import UserError
+from sandbox.home import PROJECT
 from tests.fakes import onepassword as connect
+from tests.fleets import write_stack
 from tests.states import exported
-from tests.unit.cli.test_main import PROJECT, write_stack
 
 if TYPE_CHECKING:
     from collections.abc import Iterator

@@ -21,8 +21,8 @@ from meltanodata.doctor import probes
 from meltanodata.doctor.diagnosis import Finding, Level
 from meltanodata.droplet import openssh
 from meltanodata.engine import pulumi_cli
-from tests.unit.cli.test_deployment_commands import SETTINGS
-from tests.unit.engine.test_instances import component, part, state
+from tests.unit.cli.project import SETTINGS
+from tests.unit.engine.parts import component, part, state
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Sequence

@@ -16,8 +16,7 @@ from meltanodata.rollout import pushes
 from meltanodata.rollout.guard import Review
 from tests.fakes import github
 from tests.previews import Step, created, destroyed, preview, renewed
-from tests.unit.cli.test_deployment_commands import SETTINGS, Project, run
-from tests.unit.rollout.test_changes import rev
+from tests.unit.cli.project import SETTINGS, Project, rev, run
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
