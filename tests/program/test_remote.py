@@ -12,8 +12,8 @@ import pytest
 from meltanodata.droplet import files
 from meltanodata.errors import UserError
 from meltanodata.program import remote
+from tests.fakes.ssh_server import SshServer
 from tests.sandbox.conftest import eventually
-from tests.sandbox.ssh_server import SshServer
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator, Iterator

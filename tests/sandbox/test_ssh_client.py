@@ -10,7 +10,7 @@ import pytest
 from pydantic import SecretStr
 
 from meltanodata.droplet import openssh
-from tests.sandbox.ssh_server import SshServer
+from tests.fakes.ssh_server import SshServer
 from tests.unit.doctor.samples import ACME
 
 if TYPE_CHECKING:

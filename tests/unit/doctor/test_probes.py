@@ -21,7 +21,7 @@ from meltanodata.doctor.diagnosis import Level
 from meltanodata.doctor.probes import Limits, Way
 from meltanodata.droplet.scripts import verify
 from tests.fakes.caddy import HOST, certificate
-from tests.sandbox.ssh_server import SshServer
+from tests.fakes.ssh_server import SshServer
 from tests.unit.doctor.samples import ACME, FACTS
 
 if TYPE_CHECKING:
