@@ -13,7 +13,7 @@ from meltanodata.droplet import files
 from meltanodata.errors import UserError
 from meltanodata.program import remote
 from tests.fakes.ssh_server import SshServer
-from tests.sandbox.conftest import eventually
+from tests.waiting import eventually
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator, Iterator

@@ -19,10 +19,10 @@ from sandbox.engine.obtain import obtain
 from sandbox.home import PROJECT
 from sandbox.keys import Keys
 from sandbox.running import Running
-from tests.sandbox.conftest import eventually
 from tests.sandbox.processes import kill
 from tests.sandbox.programs import SECONDS
 from tests.sandbox.world import World, started
+from tests.waiting import eventually
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator

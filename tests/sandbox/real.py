@@ -12,8 +12,8 @@ from rich.console import Console
 from sandbox import demo
 from sandbox.choice import obstacle
 from sandbox.demo import Sandbox, Stack
-from tests.sandbox.conftest import eventually
 from tests.sandbox.processes import process_list
+from tests.waiting import eventually
 
 if TYPE_CHECKING:
     from collections.abc import Iterator

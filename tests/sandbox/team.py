@@ -5,8 +5,9 @@ from __future__ import annotations
 from functools import cached_property
 from typing import TYPE_CHECKING, Any
 
-from tests.sandbox.conftest import Client, eventually, new_database, new_droplet
+from tests.sandbox.api import Client, new_database, new_droplet
 from tests.sandbox.programs import SECONDS
+from tests.waiting import eventually
 
 if TYPE_CHECKING:
     from tests.sandbox.fleet import Fleet

@@ -14,7 +14,8 @@ from sandbox.api.faults import Fault
 from sandbox.control import Control
 from sandbox.home import PROJECT, Home
 from sandbox.running import Running, lock_holder
-from tests.sandbox.conftest import PATIENCE, Client, eventually, new_database, new_droplet
+from tests.sandbox.api import Client, new_database, new_droplet
+from tests.waiting import PATIENCE, eventually
 
 if TYPE_CHECKING:
     from collections.abc import Iterator

@@ -18,8 +18,9 @@ import pytest
 
 from sandbox.demo import Sandbox
 from sandbox.home import PROJECT, Home
-from tests.sandbox.conftest import Client, eventually
+from tests.sandbox.api import Client
 from tests.sandbox.real import REASON, World, real_tenants
+from tests.waiting import eventually
 
 if TYPE_CHECKING:
     from collections.abc import Iterator

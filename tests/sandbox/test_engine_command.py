@@ -12,8 +12,8 @@ import pytest
 from asyncssh.channel import SSHServerChannel
 
 from tests.fakes.ssh_server import SshServer, refuse_variables
-from tests.sandbox.conftest import eventually
 from tests.sandbox.programs import OFFICIAL, SECONDS
+from tests.waiting import eventually
 
 if TYPE_CHECKING:
     from collections.abc import Iterator

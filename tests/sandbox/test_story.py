@@ -15,10 +15,11 @@ import pytest
 from sandbox.api.messages import DropletFault
 from sandbox.home import Home
 from sandbox.running import Running
-from tests.sandbox.conftest import eventually, new_droplet
+from tests.sandbox.api import new_droplet
 from tests.sandbox.processes import kill
 from tests.sandbox.repository import STACK, Repository, repository_on
 from tests.sandbox.world import World, started
+from tests.waiting import eventually
 
 if TYPE_CHECKING:
     from collections.abc import Iterator

@@ -16,10 +16,10 @@ from sandbox.api.faults import Fault
 from sandbox.api.messages import DropletFault, NewSnapshot
 from sandbox.home import Home
 from sandbox.keys import Keys
-from tests.sandbox.conftest import eventually
 from tests.sandbox.fleet import ACME, DEMO, REMOVES, Fleet, fleet_on, secrets_of
 from tests.sandbox.processes import process_list
 from tests.sandbox.programs import SECONDS
+from tests.waiting import eventually
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator

@@ -10,8 +10,8 @@ import pytest
 
 from sandbox import checks, demo
 from sandbox.home import Home
-from tests.sandbox.conftest import eventually
 from tests.sandbox.real import REASON, World, real_tenants
+from tests.waiting import eventually
 
 if TYPE_CHECKING:
     from collections.abc import Iterator

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 
 from sandbox.control import Control
 from sandbox.home import PROJECT, Home
-from tests.sandbox.conftest import Client
+from tests.sandbox.api import Client
 from tests.sandbox.programs import PLUGINS
 
 if TYPE_CHECKING:

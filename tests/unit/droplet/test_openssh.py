@@ -14,8 +14,8 @@ from pydantic import SecretStr
 
 from meltanodata.droplet import openssh
 from meltanodata.errors import UserError
-from tests.sandbox.conftest import eventually
 from tests.unit.doctor.samples import ACME, KEY
+from tests.waiting import eventually
 
 PRIVATE = SecretStr("-----BEGIN OPENSSH PRIVATE KEY-----\nhunter2\n-----END OPENSSH PRIVATE KEY-----\n")
 
