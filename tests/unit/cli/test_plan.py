@@ -1,31 +1,13 @@
 from __future__ import annotations
 
 import json
-import os
-import signal
-from typing import TYPE_CHECKING, Any
 
 import pytest
 
-from meltanodata.engine import pulumi_cli
 from meltanodata.errors import UserError
-from meltanodata.render import report
 from meltanodata.rollout.guard import Review
-from tests.fakes import github
-from tests.previews import created, destroyed, preview, renewed
-from tests.states import exported
+from tests.previews import created, destroyed, renewed
 from tests.unit.cli.project import SETTINGS, TWO_STACKS, Project, run
-
-if TYPE_CHECKING:
-    from pathlib import Path
-
-
-@pytest.fixture
-def project(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Project:
-    folder = tmp_path / "project"
-    folder.mkdir()
-    monkeypatch.chdir(folder)
-    return Project(folder)
 
 
 def test_a_plan_on_the_terminal(project: Project) -> None:
@@ -48,28 +30,6 @@ def test_json_says_how_full_the_teams_become(project: Project) -> None:
         ("Meltano", 2, 3, 500),
         ("MeltanoData DBs 1", 2, 3, 60),
     ]
-
-
-def test_comment_of_several_stacks_from_their_plans(project: Project) -> None:
-    project.write("Pulumi.prod-2.yaml", TWO_STACKS)
-    plan = project.plan("--json", steps=created("core")).stdout
-    (project.folder / "plan-prod.json").write_text(plan)
-    (project.folder / "plan-prod-2.json").write_text(
-        plan.replace("pulumi:prod:", "pulumi:prod-2:").replace('"prod"', '"prod-2"')
-    )
-    result = run("comment", "plan-prod.json", "plan-prod-2.json")
-    assert result.exit_code == 0
-    assert result.stdout.startswith(report.MARKER)
-    assert result.stdout.count("### ✅ ") == 2
-
-
-def test_a_plans_file_says_whose_it_is(project: Project) -> None:
-    (project.folder / "a.json").write_text(project.plan("--json", steps=created("core")).stdout)
-    assert "a.json: call it plan-STACK.json" in str(run("comment", "a.json").exception)
-    (project.folder / "a.json").rename(project.folder / "plan-prod-2.json")
-    result = run("comment", "plan-prod-2.json")
-    assert "### ❌ `prod-2`: what the preview wrote is the plan of another stack" in result.stdout
-    assert isinstance(result.exception, UserError)
 
 
 def test_markdown_is_the_comment(project: Project) -> None:
@@ -168,91 +128,6 @@ def test_two_formats_at_once_are_wrong_usage(project: Project) -> None:
     assert project.plan("--json", "--markdown", steps=[]).exit_code == 2
 
 
-class Cli:
-    """A `pulumi` on the PATH that prints what it is told."""
-
-    def __init__(self, folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-        self.folder = folder
-        monkeypatch.setenv("PATH", str(folder), prepend=":")
-
-    def prints(self, output: str, error: str = "", code: int = 0) -> None:
-        (self.folder / "stdout").write_text(output)
-        (self.folder / "stderr").write_text(error)
-        script = self.folder / "pulumi"
-        script.write_text(
-            '#!/bin/sh\ncd "$(dirname "$0")"\necho "$@" > arguments\ncat stdout; cat stderr >&2\n' + f"exit {code}\n"
-        )
-        script.chmod(0o755)
-
-
-@pytest.fixture
-def cli(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Cli:
-    return Cli(tmp_path, monkeypatch)
-
-
-def test_the_engine_is_asked_for_json(cli: Cli, tmp_path: Path) -> None:
-    cli.prints(json.dumps(preview(*created("acme"))), "warning: something")
-    found = pulumi_cli.preview("prod", tmp_path)
-    assert found["steps"][0]["op"] == "same"
-    assert (tmp_path / "arguments").read_text() == "preview --json --non-interactive --stack prod\n"
-
-
-@pytest.mark.parametrize(
-    ("output", "error", "told"),
-    [
-        ("", "error: no stack named 'prod' found", "no stack named 'prod' found"),
-        ("not JSON", "", "not JSON"),
-    ],
-)
-def test_what_is_no_preview_is_an_error(cli: Cli, tmp_path: Path, output: str, error: str, told: str) -> None:
-    cli.prints(output, error, code=255)
-    with pytest.raises(UserError, match=told):
-        pulumi_cli.preview("prod", tmp_path)
-
-
-def test_a_preview_that_failed_keeps_the_programs_errors(cli: Cli, tmp_path: Path) -> None:
-    said: dict[str, Any] = {"diagnostics": [{"severity": "error", "message": "tenants.yaml:3: no"}]}
-    cli.prints(json.dumps(said), "error: preview failed", code=255)
-    assert pulumi_cli.preview("prod", tmp_path) == said
-
-
-def test_a_preview_that_failed_without_a_word_has_what_the_cli_said(cli: Cli, tmp_path: Path) -> None:
-    cli.prints(json.dumps(preview()), "error: decrypting failed", code=255)
-    assert pulumi_cli.preview("prod", tmp_path)["diagnostics"] == [
-        {"severity": "error", "message": "error: decrypting failed"}
-    ]
-
-
-def test_without_a_cli_the_message_says_so(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setenv("PATH", str(tmp_path))
-    with pytest.raises(UserError, match="pulumi is not on the PATH"):
-        pulumi_cli.preview("prod", tmp_path)
-
-
-def test_a_comment_is_posted(project: Project, monkeypatch: pytest.MonkeyPatch) -> None:
-    (project.folder / "plan-prod.json").write_text(project.plan("--json", steps=created("core")).stdout)
-    with github.serve() as server:
-        server.pull(7, "def")
-        for name, value in {"REPOSITORY": github.REPOSITORY, "TOKEN": github.TOKEN, "API_URL": server.url}.items():
-            monkeypatch.setenv(f"GITHUB_{name}", value)
-        result = run("comment", "plan-prod.json", "--pull-request", "7")
-    assert result.exit_code == 0
-    assert [(it["issue"], it["body"]) for it in server.comments] == [(7, result.stdout)]
-
-
-def test_a_comment_says_which_preview_failed(project: Project) -> None:
-    (project.folder / "plan-prod.json").write_text(project.plan("--json", steps=created("core")).stdout)
-    (project.folder / "plan-prod-2.json").write_text("")
-    text = run("comment", "plan-prod.json", "plan-prod-2.json").stdout
-    assert "### ❌ `prod-2`: the preview failed" in text
-    assert "### ✅ `prod`" in text
-
-
-@pytest.mark.usefixtures("project")
-def test_a_pull_request_that_touches_no_stack() -> None:
-    assert run("comment").stdout == f"{report.MARKER}\n\nNo tenant is touched.\n"
-
-
 def test_a_workflow_gives_the_options_by_its_environment(project: Project, monkeypatch: pytest.MonkeyPatch) -> None:
     project.fleet("acme")
     monkeypatch.setenv("PULUMI_STACK", "prod")
@@ -316,67 +191,3 @@ def test_the_stacks_that_a_change_touches(project: Project, file: str, text: str
     names = [{1: "prod", 2: "prod-2"}[number] for number in touched]
     assert run("stacks", "--base", "base").stdout.split() == names
     assert json.loads(run("stacks", "--base", "base", "--json").stdout) == names
-
-
-def test_the_page_of_the_fleet(project: Project, cli: Cli) -> None:
-    cli.prints(json.dumps(exported("acme", "bolt")))
-    result = run("page", "index.html", "--revision", "abc1234")
-    assert (result.exit_code, result.stdout) == (0, "index.html: 2 tenants\n")
-    text = (project.folder / "index.html").read_text()
-    assert "revision abc1234" in text
-    assert "2 of 60 databases" in text
-    assert (cli.folder / "arguments").read_text() == "stack export --stack prod\n"
-
-
-UP = ["up", "--json", "--yes", "--skip-preview", "--non-interactive", "--continue-on-error", "--stack", "prod"]
-
-
-@pytest.mark.parametrize(
-    ("options", "more"),
-    [
-        ({"targets": None}, []),
-        ({"targets": None, "refresh": True}, ["--refresh", "--run-program"]),
-        ({"targets": ["a::x y", "b"]}, ["--target", "a::x y", "--target", "b"]),
-    ],
-)
-def test_an_up_tells_its_events(cli: Cli, tmp_path: Path, options: dict[str, Any], more: list[str]) -> None:
-    cli.prints('{"summaryEvent": {}}\n{"cancelEvent": {}}\n', "warning: something", code=1)
-    assert list(pulumi_cli.up("prod", tmp_path, **options)) == [{"summaryEvent": {}}, {"cancelEvent": {}}]
-    assert (tmp_path / "arguments").read_text() == " ".join([*UP, *more]) + "\n"
-
-
-def test_an_up_that_did_not_begin_says_why(cli: Cli, tmp_path: Path) -> None:
-    cli.prints('{"diagnosticEvent": {}}\n', "error: the stack is currently locked by 1 lock(s)", code=255)
-    with pytest.raises(UserError, match="`pulumi up` failed: error: the stack is currently locked") as error:
-        list(pulumi_cli.up("prod", tmp_path, None))
-    assert "remove the lock by: pulumi cancel --stack prod; then run this again" in str(error.value)
-
-
-def test_an_up_without_a_cli_says_so(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setenv("PATH", str(tmp_path))
-    with pytest.raises(UserError, match="pulumi is not on the PATH"):
-        list(pulumi_cli.up("prod", tmp_path, None))
-
-
-@pytest.mark.usefixtures("cli")
-def test_an_interrupt_is_handed_on_and_the_engine_ends_what_it_has_begun(tmp_path: Path) -> None:
-    script = tmp_path / "pulumi"
-    script.write_text(
-        """#!/bin/sh
-trap 'echo "{\\"summaryEvent\\": {}}"; exit 1' INT
-echo '{"preludeEvent": {}}'
-while :; do sleep 0.05; done
-"""
-    )
-    script.chmod(0o755)
-    events = pulumi_cli.up("prod", tmp_path, None)
-    assert next(events) == {"preludeEvent": {}}
-    os.kill(os.getpid(), signal.SIGTERM)
-    assert list(events) == [{"summaryEvent": {}}]
-
-
-def test_the_config_is_asked_for_with_its_secrets(cli: Cli, tmp_path: Path) -> None:
-    said = {"meltanodata:domain": {"value": "meltanodata.com", "secret": False}, "meltanodata:tokens": {"secret": True}}
-    cli.prints(json.dumps(said))
-    assert pulumi_cli.config("prod", tmp_path) == {"meltanodata:domain": "meltanodata.com"}
-    assert (tmp_path / "arguments").read_text() == "config --json --show-secrets --stack prod\n"
