@@ -179,12 +179,16 @@ class GitHub:
         api_url: str = "https://api.github.com",
         *,
         wait: Callable[[float], None] = time.sleep,
+        largest: int = _LARGEST,
     ) -> None:
-        """Name the repository as `owner/name`; `wait` sleeps for so many seconds."""
+        """Name the repository as `owner/name`.
+
+        `wait` sleeps for so many seconds; an answer of more than `largest` bytes is refused.
+        """
         self._repository = repository
         self._api_url = api_url
         self._root = f"{api_url}/repos/{repository}"
-        self._wait = wait
+        self._wait, self._largest = wait, largest
         self._patience: float = _PATIENCE
         self._viewer: list[_User] | None = None
         self._session = requests.Session()
@@ -436,8 +440,8 @@ class GitHub:
             content = bytearray()
             for part in answer.iter_content(64 * 1024):
                 content += part
-                if len(content) > _LARGEST:
-                    raise UserError(f"GitHub's answer to {method} {url} has more than {_LARGEST} bytes")
+                if len(content) > self._largest:
+                    raise UserError(f"GitHub's answer to {method} {url} has more than {self._largest} bytes")
             # What `iter_content` has used up, `content` and `json` would look for in vain.
             answer._content = bytes(content)  # noqa: SLF001
             return answer
