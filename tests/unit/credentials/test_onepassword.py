@@ -7,7 +7,7 @@ import pytest
 from meltanodata.credentials import onepassword
 from tests.fakes import onepassword as connect
 from tests.states import exported
-from tests.unit.credentials.world import World, keep, refused, run
+from tests.unit.credentials.world import World, keep, refused, run, wait_for_writes
 
 
 def test_a_vault_out_of_scope_and_two_of_a_name(world: World) -> None:
@@ -31,7 +31,7 @@ def test_what_was_written_is_waited_for(world: World) -> None:
 
 
 def test_a_server_that_never_shows_it_is_not_waited_for_for_ever(world: World, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(onepassword, "PATIENCE", 0.01)
+    wait_for_writes(monkeypatch, patience=0.01)
     world.server.lag = 10**6
     result = run("--onepassword", "--yes")
     assert result.exit_code == 0

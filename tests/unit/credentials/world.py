@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from contextlib import contextmanager
+from functools import partialmethod
 from typing import TYPE_CHECKING, Any
 
 from typer.testing import CliRunner
@@ -58,13 +59,19 @@ class World:
         return {field["label"]: field["value"] for field in self.item(tenant)["fields"]}
 
 
+def wait_for_writes(monkeypatch: pytest.MonkeyPatch, **seconds: float) -> None:
+    """Let the command wait with these arguments for what it wrote."""
+    shows = partialmethod(onepassword.Vault.shows_what_was_written, **seconds)
+    monkeypatch.setattr(onepassword.Vault, "shows_what_was_written", shows)
+
+
 @contextmanager
 def vault_and_stack(folder: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[World]:
     """Two tenants that are applied, whose logins are in no vault yet; the folder is the working directory."""
     (folder / "Pulumi.yaml").write_text("name: meltanodata\n")
     write_stack(folder, "prod")
     monkeypatch.chdir(folder)
-    monkeypatch.setattr(onepassword, "PAUSE", 0.001)
+    wait_for_writes(monkeypatch, pause=0.001)
     with connect.serve() as server:
         world = World(server)
         monkeypatch.setenv(onepassword.HOST, server.url)
