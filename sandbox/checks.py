@@ -456,9 +456,9 @@ def gone_from_dns(person: Person, instance: Instance) -> str:
     return f"{instance.host} and {instance.database_host.split('.')[0]} are no names any more"
 
 
-def gone_from_machine(person: Person, instance: Instance) -> str:
+def gone_from_machine(person: Person, instance: Instance, seconds: float = DELETION_SECONDS) -> str:
     """Nothing answers at its address, and the disk is deleted."""
-    _wait_until_deleted(person.home.path / "droplets" / instance.droplet)
+    _wait_until_deleted(person.home.path / "droplets" / instance.droplet, seconds)
     if _answer(instance.address, person.running.ssh_port) == "accepts":
         raise CheckError(f"SSH still answers at {instance.address}")
     return "its disk is deleted, no SSH at its address"
@@ -466,13 +466,13 @@ def gone_from_machine(person: Person, instance: Instance) -> str:
 
 def gone_from_databases(person: Person, instance: Instance) -> str:
     """No server, and the data are deleted."""
-    _wait_until_deleted(person.home.path / "databases" / instance.cluster)
+    _wait_until_deleted(person.home.path / "databases" / instance.cluster, DELETION_SECONDS)
     return "its data are deleted" if person.running.databases == "real" else "no data, as it was light"
 
 
-def _wait_until_deleted(folder: Path) -> None:
+def _wait_until_deleted(folder: Path, seconds: float) -> None:
     """The API answers a DELETE before it has been carried out, as DigitalOcean's does."""
-    deadline = time.monotonic() + DELETION_SECONDS
+    deadline = time.monotonic() + seconds
     while folder.exists():
         if time.monotonic() > deadline:
             raise CheckError(f"still there: {folder}")

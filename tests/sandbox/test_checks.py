@@ -260,12 +260,11 @@ def test_a_server_with_another_host_key_is_nobody(droplet: Droplet) -> None:
         checks.services(droplet.person, replace(droplet.instance, host_key=other))
 
 
-def test_what_is_left_on_the_disk_is_found(droplet: Droplet, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(checks, "DELETION_SECONDS", 0.2)
+def test_what_is_left_on_the_disk_is_found(droplet: Droplet) -> None:
     disk = droplet.person.home.path / "droplets" / "1"
     disk.mkdir(parents=True)
     with pytest.raises(CheckError, match="still there"):
-        checks.gone_from_machine(droplet.person, droplet.instance)
+        checks.gone_from_machine(droplet.person, droplet.instance, seconds=0.2)
     disk.rmdir()
     with pytest.raises(CheckError, match="SSH still answers"):
         checks.gone_from_machine(droplet.person, droplet.instance)
