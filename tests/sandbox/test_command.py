@@ -113,7 +113,7 @@ def test_wrong_usage(home: Home, arguments: list[str]) -> None:
 def test_what_cannot_be_had_is_refused_by_name(home: Home) -> None:
     done = command(home, "start", "--droplets", "light", "--databases", "light", "--plugins", "official")
     assert done.returncode == 1
-    assert "no official plugins here: pulumi-resource-digitalocean is neither on PATH nor" in done.stderr
+    assert "official plugins are not available here: pulumi-resource-digitalocean is neither on PATH nor" in done.stderr
     assert lock_holder(home) is None
 
 
@@ -121,7 +121,7 @@ def test_a_start_that_fails_says_why(home: Home) -> None:
     home.folder("api.sqlite")
     done = command(home, *LIGHT)
     assert done.returncode == 1
-    assert f"its log is {home.path / 'sandbox.log'}" in done.stderr
+    assert f"See its log: {home.path / 'sandbox.log'}" in done.stderr
     assert lock_holder(home) is None
 
 
