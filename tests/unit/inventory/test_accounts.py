@@ -39,16 +39,12 @@ def digitalocean() -> Iterator[DigitalOcean]:
         yield fake
 
 
-@pytest.fixture(autouse=True)
-def impatient(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Without the pauses between attempts."""
-    monkeypatch.setattr(accounts, "BACKOFF", 0)
-    monkeypatch.setattr(accounts, "LONGEST_WAIT", 0)
+AT_ONCE = accounts.Waits(0, 0)
 
 
 def read(digitalocean: DigitalOcean, url: str | None = None) -> Accounts:
     tokens = {team: SecretStr(token) for team, token in TOKENS.items()}
-    return accounts.read(settings(api_url=url or digitalocean.url), tokens)
+    return accounts.read(settings(api_url=url or digitalocean.url), tokens, AT_ONCE)
 
 
 def refused(digitalocean: DigitalOcean, url: str | None = None) -> str:
@@ -334,12 +330,12 @@ def test_a_team_may_be_called_otherwise_at_digitalocean(digitalocean: DigitalOce
     named = settings(
         api_url=digitalocean.url, droplet_team={"name": HOME, "account": "Meltano Inc."}, database_teams=teams
     )
-    accounts.read(named, tokens)
+    accounts.read(named, tokens, AT_ONCE)
     digitalocean.names[TEAM_2] = "Number three"
     with pytest.raises(
         UserError, match=r"take a token of Number two\..*--path 'meltanodata:database_teams\[1\].account'"
     ):
-        accounts.read(named, tokens)
+        accounts.read(named, tokens, AT_ONCE)
 
 
 @pytest.mark.parametrize("account", [{}, {"team": None}, {"team": {}}, {"team": {"name": ""}}, {"team": {"name": 7}}])
