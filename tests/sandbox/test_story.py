@@ -1,6 +1,6 @@
 """From pull request to production, on a light sandbox: the workflows' own steps, a real repository, the real engine.
 
-Of GitHub there is what the steps talk to (tests.fakes.github), and this file, which starts them as GitHub would.
+Of GitHub there is what the steps talk to (tests.fakes.github), and tests.sandbox.repository, which starts them.
 """
 
 from __future__ import annotations
