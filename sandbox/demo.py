@@ -1,6 +1,6 @@
-"""The project's main job, from nothing to two tenants and back to one, looked at as a person would: `make demo`.
+"""`make demo`: deploy two tenants, check them as a person would, remove one, check again.
 
-Runs a sandbox of its own in `.sandbox-demo`, beside the one that people play with, and leaves nothing running.
+Runs a sandbox of its own in `.sandbox-demo`, beside the one that people use, and leaves nothing running.
 """
 
 from __future__ import annotations
@@ -58,7 +58,7 @@ class DemoError(Exception):
 
 @dataclass
 class Report:
-    """What is shown while it happens, and the table at the end."""
+    """What the demo shows as it runs, and the table at the end."""
 
     console: Console
     rows: list[tuple[str, str, float]] = field(default_factory=list)
@@ -76,7 +76,7 @@ class Report:
             self.rows.append((title, mark, time.monotonic() - began))
 
     def look(self, of: str, found: list[Check]) -> None:
-        """Make checks, each a line as it happens.
+        """Run checks, and show each as it ends.
 
         Raises:
             DemoError: some failed.
@@ -94,7 +94,7 @@ class Report:
             raise DemoError(f"failed: {'; '.join(failed)}")
 
     def table(self) -> Table:
-        """What was done and how long each step took."""
+        """The steps and how long each took."""
         table = Table("step", "", "seconds", title="The demo")
         table.columns[2].justify = "right"
         for title, mark, seconds in self.rows:
@@ -148,7 +148,7 @@ class Sandbox:
                 _end(process)
                 raise
         if status != 0:
-            raise DemoError(f"`python -m sandbox {' '.join(arguments)}` ends with {status}")
+            raise DemoError(f"`python -m sandbox {' '.join(arguments)}` failed with exit code {status}")
         return "".join(lines)
 
     def _environment(self) -> Mapping[str, str]:
@@ -246,7 +246,7 @@ def run(report: Report, home: Home, chosen: Choice, browser: str | None) -> None
     person, instances = sandbox.person(), stack.instances()
     for instance in instances:
         others = [other for other in instances if other != instance]
-        with report.step(f"look at {instance.key}"):
+        with report.step(f"check {instance.key}"):
             report.look(instance.key, _working(person, instance, others, browser))
     with report.step("preview again: no change"):
         sandbox.pulumi("preview", "--expect-no-changes")
@@ -285,7 +285,7 @@ def _same_ids(key: str, before: Stack, after: Stack) -> str:
     was, now = before.ids(key), after.ids(key)
     changed = sorted(urn for urn in was.keys() | now.keys() if was.get(urn) != now.get(urn))
     if changed:
-        raise CheckError(f"other ids than before: {', '.join(changed)}")
+        raise CheckError(f"resources with another id than before: {', '.join(changed)}")
     return f"all {len(now)} have the same ids"
 
 
@@ -296,17 +296,17 @@ def _without(key: str, copy: Path) -> None:
 
 
 def _choose(report: Report, *, light: bool) -> Choice:
-    """What is real: everything that this machine can do; said first where that is not all."""
+    """Which parts are real: all that this machine supports; the others are announced first."""
     kind: Kind | None = "light" if light else None
     chosen = choose(kind, kind, "stand-in", obstacle)  # plugins are for `start` to choose
     for part, reason in chosen.reasons.items():
-        report.console.print(f"No real {part} here: {reason}", style="yellow", markup=False)
+        report.console.print(f"Real {part} are not available here: {reason}", style="yellow", markup=False)
     if light:
-        report.console.print("Droplets and databases are light, as LIGHT=1 says.", style="yellow")
+        report.console.print("Droplets and databases are light: LIGHT=1 is set.", style="yellow")
     if chosen.droplets == "light":
-        report.left_out.append("systemd, files, databases, login and screenshot: they take real droplets")
+        report.left_out.append("systemd, files, databases, login and screenshot need real droplets")
     elif chosen.databases == "light":
-        report.left_out.append("connections to databases: they take real databases")
+        report.left_out.append("connections to databases need real databases")
     return chosen
 
 
@@ -315,12 +315,12 @@ def _browser(report: Report, *, wanted: bool) -> str | None:
         asyncio.run(packages.install(("chromium",), report.console.print))
     program = checks.browser_program()
     if program is None:
-        report.left_out.append("screenshot: no Chromium here; `make demo BROWSER=1` installs it")
+        report.left_out.append("the screenshot needs Chromium; `make demo BROWSER=1` installs it")
     return program
 
 
 def _processes(home: Home) -> dict[int, str]:
-    """What runs of the demo's sandbox, by the mark that each of its processes inherits."""
+    """The processes of the demo's sandbox, which have the mark in their environment."""
     found = {}
     wanted = f"{_MARK}={home.path}".encode()
     for process in Path("/proc").glob("[0-9]*"):
@@ -331,7 +331,7 @@ def _processes(home: Home) -> dict[int, str]:
 
 
 def _leftovers(home: Home) -> list[str]:
-    """What still runs or stands of the demo's sandbox: processes, interfaces, mounts."""
+    """The processes, interfaces and mounts of the demo's sandbox that are left."""
     mounts = Path("/proc/self/mountinfo").read_text().splitlines()
     return [
         *(f"process {number} ({name})" for number, name in _processes(home).items()),
@@ -341,9 +341,9 @@ def _leftovers(home: Home) -> list[str]:
 
 
 def _tidy(report: Report, home: Home) -> None:
-    """Remove what a demo left that was killed or that failed."""
+    """Remove what a killed or failed demo left behind."""
     if home.path.exists():
-        with report.step("remove what an earlier demo left"):
+        with report.step("remove what an earlier demo left behind"):
             sandbox = Sandbox(home, report.console)
             if lock_holder(home) is not None:
                 sandbox.run("stop")
@@ -351,7 +351,7 @@ def _tidy(report: Report, home: Home) -> None:
 
 
 def _stop(report: Report, home: Home, *, failed: bool) -> None:
-    """Stop the sandbox, and delete what it made unless somebody has to look at it."""
+    """Stop the sandbox, and delete its folder unless the demo failed."""
     with report.step("stop the sandbox"):
         if lock_holder(home) is not None:
             Sandbox(home, report.console).run("stop")
@@ -363,14 +363,14 @@ def _stop(report: Report, home: Home, *, failed: bool) -> None:
         deadline = time.monotonic() + _END_SECONDS
         while left := _leftovers(home):
             if time.monotonic() > deadline:
-                raise DemoError(f"still there: {', '.join(left)}")
+                raise DemoError(f"not stopped: {', '.join(left)}")
             time.sleep(0.1)
         if not failed:
             shutil.rmtree(home.path)
 
 
 def _failures(home: Home) -> list[str]:
-    """What droplets and databases failed at, which whoever waits for them cannot know."""
+    """Failures inside droplets and databases, which a client of the API does not see."""
     try:
         return Control(Running.load(home)).status().failures
     except (NotRunningError, ControlError, requests.ConnectionError):
@@ -382,10 +382,10 @@ def _interrupt(*_: object) -> NoReturn:
 
 
 def main(
-    light: bool = typer.Option(default=False, help="Light droplets and databases, also where real ones can be had."),
-    browser: bool = typer.Option(default=False, help="Install Chromium when it is missing."),
+    light: bool = typer.Option(default=False, help="Use light droplets and databases even if real ones are available."),
+    browser: bool = typer.Option(default=False, help="Install Chromium if it is missing."),
 ) -> None:
-    """Set up, apply tenants.yaml on a sandbox of its own, look at the tenants, remove one, look again."""
+    """Start a sandbox, apply tenants.yaml, check the tenants, remove one, check again."""
     signal.signal(signal.SIGTERM, _interrupt)
     console = Console(highlight=False)
     report = Report(console)
@@ -395,7 +395,7 @@ def main(
         try:
             fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
         except BlockingIOError:
-            console.print("A demo is running in this checkout already.")
+            console.print("A demo already runs in this checkout.")
             raise typer.Exit(1) from None
         raise typer.Exit(_demo(report, home, light=light, browser=browser))
 
@@ -404,7 +404,7 @@ def _demo(report: Report, home: Home, *, light: bool, browser: bool) -> int:
     failure: str | None = None
     try:
         chosen = _choose(report, light=light)
-        with report.step("what this machine lacks"):
+        with report.step("install what this machine lacks"):
             if shutil.which("ping") is None:
                 asyncio.run(packages.install(("iputils-ping",), report.console.print))
             program = _browser(report, wanted=browser) if chosen.droplets == "real" else None
@@ -423,12 +423,12 @@ def _demo(report: Report, home: Home, *, light: bool, browser: bool) -> int:
     report.console.print()
     report.console.print(report.table())
     for left_out in report.left_out:
-        report.console.print(f"Left out: {left_out}.", soft_wrap=True)
+        report.console.print(f"Not checked: {left_out}.", soft_wrap=True)
     if failure is None:
         return 0
     report.console.print(Text.assemble(("✗ ", "red"), failure), soft_wrap=True)
     log = home.path / "sandbox.log"
-    report.console.print(f"Look at the lines above and at {log}; the next demo deletes it.", soft_wrap=True)
+    report.console.print(f"See the lines above and {log}. The next demo deletes that file.", soft_wrap=True)
     return 1
 
 

@@ -11,6 +11,8 @@ from meltanodata.config import document, fleet
 from meltanodata.config.settings import Settings
 
 if TYPE_CHECKING:
+    from pathlib import Path
+
     from meltanodata.config.fleet import Fleet, Tenant
     from meltanodata.errors import Problem
 
@@ -78,3 +80,11 @@ def tenant(**options: Any) -> Tenant:
     """A tenant as the program gets it, in the first team."""
     (made,) = fleet_of({"acme": {"database_team": "DBs 1", **options}}).tenants(settings())
     return made
+
+
+def write_stack(root: Path, name: str, **changes: Any) -> None:
+    """A stack's file with valid settings, some of them changed."""
+    values = {**SETTINGS, **changes}
+    del values["stack"]
+    lines = [f"  meltanodata:{key}: {json.dumps(value)}\n" for key, value in values.items()]
+    (root / f"Pulumi.{name}.yaml").write_text("config:\n" + "".join(lines))

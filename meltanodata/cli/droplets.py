@@ -81,13 +81,13 @@ _SECOND_LOOK = 10
 """Seconds after which what seems wrong is looked at again: a lost packet must not stop a deployment."""
 
 
-def unwell(own: Settings, project: Project, tenants: Collection[str]) -> dict[str, str]:
+def unwell(own: Settings, project: Project, tenants: Collection[str], *, pause: float = _SECOND_LOOK) -> dict[str, str]:
     """What is wrong with these tenants of a stack, and what to do; only of those that are not well twice."""
     exported = pulumi_cli.export(own.stack, project.root, show_secrets=True)
     patients = [it for it in instances(own.stack, exported) if it.tenant in tenants]
     found = look(own, project, patients)
     if suspects := [it for it in patients if not diagnosis_table.well(found[it.tenant])]:
-        time.sleep(_SECOND_LOOK)
+        time.sleep(pause)
         found |= look(own, project, suspects)
     return {tenant: diagnosis_table.sentence(it) for tenant, it in found.items() if not diagnosis_table.well(it)}
 

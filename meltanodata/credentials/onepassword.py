@@ -148,14 +148,14 @@ class Vault:
             self._client.delete_item(item.id, self._id)
             self._written[item.id] = None
 
-    def shows_what_was_written(self) -> bool:
+    def shows_what_was_written(self, patience: float = PATIENCE, pause: float = PAUSE) -> bool:
         """Wait until the server does, at most a minute: a look at it before then would find the old."""
-        deadline = time.monotonic() + PATIENCE
+        deadline = time.monotonic() + patience
         while True:
             self._written = {id_: version for id_, version in self._written.items() if not self._shows(id_, version)}
             if not self._written or time.monotonic() > deadline:
                 return not self._written
-            time.sleep(PAUSE)
+            time.sleep(pause)
 
     def _shows(self, id_: str, version: int | None) -> bool:
         try:

@@ -38,10 +38,19 @@ _T = TypeVar("_T")
 
 TIMEOUT = (10, 30)
 """Seconds for a connection, and for silence on it."""
-LONGEST_WAIT = 60
-"""Seconds that we wait when DigitalOcean asks us to; its limits are by the minute and by the hour."""
-BACKOFF = 0.5
-"""Seconds before the second attempt; each further pause is twice as long."""
+
+
+@dataclass(frozen=True)
+class Waits:
+    """The pauses between attempts at a request, in seconds."""
+
+    backoff: float = 0.5
+    """Before the second attempt; each further pause is twice as long."""
+    longest: int = 60
+    """When DigitalOcean asks for a pause; its limits are by the minute and by the hour."""
+
+
+WAITS = Waits()
 PER_PAGE = 200
 """DigitalOcean's most."""
 READINGS = 3
@@ -145,17 +154,18 @@ class Accounts:
     database: DatabaseOffer
 
 
-def read(settings: Settings, tokens: Mapping[str, SecretStr]) -> Accounts:
+def read(settings: Settings, tokens: Mapping[str, SecretStr], waits: Waits = WAITS) -> Accounts:
     """Ask every team at the same time, once it is sure that each token is of the team that it is given for.
 
     Args:
         settings: the stack's.
         tokens: by the team's name.
+        waits: between attempts.
 
     Raises:
         UserError: which tokens are of other teams; what each team that could not be asked said; and what to do.
     """
-    teams = {name: _Team(name, tokens[name], settings) for name in settings.teams}
+    teams = {name: _Team(name, tokens[name], settings, waits) for name in settings.teams}
     _refuse_mixed_up(list(teams.values()), settings)
     home = teams[settings.droplet_team.name]
     homes_of_databases = [teams[team.name] for team in settings.database_teams]
@@ -362,8 +372,9 @@ def _without_mark(name: str) -> str:
 class _Team:
     """A team's account. Every error names the team, and none the token."""
 
-    def __init__(self, name: str, token: SecretStr, settings: Settings) -> None:
+    def __init__(self, name: str, token: SecretStr, settings: Settings, waits: Waits = WAITS) -> None:
         self.name = name
+        self._waits = waits
         self._auth = _Bearer(token)
         self._root = settings.api_url
         self._stack = settings.stack
@@ -496,9 +507,9 @@ class _Team:
             4,
             status_forcelist=[429, *range(500, 600)],  # 520 and its kind: of the network before DigitalOcean
             allowed_methods=["GET", "PUT"],
-            backoff_factor=BACKOFF,
+            backoff_factor=self._waits.backoff,
             raise_on_status=False,
-            retry_after_max=LONGEST_WAIT,
+            retry_after_max=self._waits.longest,
         )
         session.mount(self._root, HTTPAdapter(max_retries=retry))
         return session

@@ -46,7 +46,7 @@ def for_the_name(made_by_us: MadeByUs) -> pulumi.ErrorHook:
     return pulumi.ErrorHook("cluster-name", again)
 
 
-async def _again(args: pulumi.ErrorHookArgs, made_by_us: MadeByUs) -> bool:
+async def _again(args: pulumi.ErrorHookArgs, made_by_us: MadeByUs, pause: float = _PAUSE) -> bool:
     """Whether to try once more.
 
     Raises:
@@ -63,7 +63,7 @@ async def _again(args: pulumi.ErrorHookArgs, made_by_us: MadeByUs) -> bool:
         return False
     if attempts == 1:
         pulumi.log.info(f"{args.name} waits for its name: DigitalOcean says that it is not available yet")
-    await asyncio.sleep(_PAUSE)
+    await asyncio.sleep(pause)
     return True
 
 

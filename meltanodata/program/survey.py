@@ -43,6 +43,8 @@ def survey(
     tokens: Mapping[str, SecretStr],
     state: Mapping[tuple[str, str], str],
     wait: Callable[[str], None] | None,
+    *,
+    limit: float = LIMIT,
 ) -> Survey:
     """Ask the accounts, and find in the answer what is whose.
 
@@ -55,11 +57,12 @@ def survey(
             cluster that takes minutes more, and the plugin imports it as it is, without an address. Likewise for a
             cluster that is to be changed and is at work: DigitalOcean would refuse. Called with what is waited for.
             None: a preview, which needs no addresses.
+        limit: seconds until it must have been made.
 
     Raises:
         UserError: an account could not be asked, or something was not made in time.
     """
-    deadline = time.monotonic() + LIMIT
+    deadline = time.monotonic() + limit
     said = ""
     while True:
         held = accounts.read(settings, tokens)

@@ -72,6 +72,7 @@ class Trust:
         existing: Mapping[str, Existing],
         clusters: Sequence[Cluster],
         known: Mapping[str, stack_state.Database],
+        pause: float = _PAUSE,
     ) -> None:
         """Before anything is declared.
 
@@ -82,8 +83,9 @@ class Trust:
             existing: what the accounts hold of each tenant, by the tenant's key.
             clusters: those that are there before the run.
             known: see `stack_state.databases`.
+            pause: seconds between two looks for new clusters.
         """
-        self._settings, self._tokens = settings, tokens
+        self._settings, self._tokens, self._pause = settings, tokens, pause
         self._team_of = {tenant.key: tenant.database_team for tenant in tenants}
         self._known = {**dict(_to_be_imported(tenants, existing)), **known}
         self._there = frozenset(cluster.id for cluster in clusters)
@@ -137,7 +139,7 @@ class Trust:
     async def _watch(self, team: str, awaited: dict[str, str]) -> None:
         """Close the clusters that are awaited as soon as they are listed."""
         while awaited:
-            await asyncio.sleep(_PAUSE)
+            await asyncio.sleep(self._pause)
             try:
                 listed = await self._listed(team)
             except UserError:

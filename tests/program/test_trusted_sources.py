@@ -44,7 +44,6 @@ class World:
         monkeypatch.setattr(accounts, "clusters_now", self._clusters)
         monkeypatch.setattr(accounts, "let_in", self._let_in)
         monkeypatch.setattr(accounts, "trusted_sources", lambda *args: {it.id: self.trusted[it.id] for it in args[2]})
-        monkeypatch.setattr(trusted_sources, "_PAUSE", 0)
 
     def _clusters(self, *_: object) -> tuple[Cluster, ...]:
         self.looks += 1
@@ -73,6 +72,7 @@ def trusting(known: dict[str, Database] | None = None, existing: Existing | None
         existing=found.existing,
         clusters=found.accounts.clusters,
         known=known or {},
+        pause=0,
     )
 
 

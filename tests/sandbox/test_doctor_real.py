@@ -17,21 +17,27 @@ from typing import TYPE_CHECKING, Any
 import pytest
 
 from sandbox.demo import Sandbox
-from sandbox.home import PROJECT
-from tests.sandbox.conftest import Client, eventually
-from tests.sandbox.test_tenants_real import REASON, world
+from sandbox.home import PROJECT, Home
+from tests.sandbox.api import Client
+from tests.sandbox.real import REASON, World, real_tenants
+from tests.waiting import eventually
 
 if TYPE_CHECKING:
+    from collections.abc import Iterator
     from pathlib import Path
 
-    from tests.sandbox.test_tenants_real import World
 
-__all__ = ["world"]
 pytestmark = [
     pytest.mark.skipif(REASON is not None, reason=f"real droplets and databases: {REASON}"),
     pytest.mark.timeout(1800),
 ]
 MELTANODATA = [sys.executable, "-c", "from meltanodata.cli.main import main; main()"]
+
+
+@pytest.fixture(scope="module")
+def world(tmp_path_factory: pytest.TempPathFactory) -> Iterator[World]:
+    with real_tenants(Home(tmp_path_factory.mktemp("home"))) as world:
+        yield world
 
 
 @dataclass

@@ -28,9 +28,10 @@ from sandbox.demo import Stack
 from sandbox.droplets import snapshot
 from sandbox.home import Home
 from sandbox.keys import Keys, issue_wildcard, load_ca
-from tests.sandbox.conftest import eventually, new_database, new_droplet
+from tests.sandbox.api import new_database, new_droplet
 from tests.sandbox.fleet import REMOVES, Fleet, fleet_on
 from tests.sandbox.programs import SECONDS
+from tests.waiting import eventually
 
 if TYPE_CHECKING:
     from collections.abc import Iterator

@@ -12,7 +12,7 @@ import pytest
 from meltanodata.config import settings
 from meltanodata.errors import ProblemsError
 from sandbox.engine.obtain import obtain
-from tests.unit.config.test_settings import NOW, certificate, pem
+from tests.certificates import NOW, certificate, pem
 
 if TYPE_CHECKING:
     from pathlib import Path

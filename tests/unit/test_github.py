@@ -341,8 +341,8 @@ def test_an_answer_that_is_none_is_said_without_a_traceback(
     assert told in str(error.value)
 
 
-def test_an_answer_without_end_is_cut_off(server: Server, client: GitHub, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("meltanodata.github._LARGEST", 100_000)
+def test_an_answer_without_end_is_cut_off(server: Server) -> None:
+    client = GitHub(REPOSITORY, TOKEN, server.url, largest=100_000)
     server.faults = [("GET commits", Fault(200, body=b"[" + b" " * 100_000))]
     with pytest.raises(UserError, match="has more than 100000 bytes"):
         client.requests_with("abc")

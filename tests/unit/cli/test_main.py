@@ -2,18 +2,17 @@
 
 from __future__ import annotations
 
-import json
 import os
 import subprocess
 import sys
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, NamedTuple
+from typing import TYPE_CHECKING, NamedTuple
 
 import pytest
 
 from meltanodata.cli import main
 from meltanodata.config import schema
-from tests.fleets import SETTINGS, team
+from tests.fleets import team, write_stack
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -40,13 +39,6 @@ def project(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     (tmp_path / "tenants.yaml").write_text(FLEET)
     monkeypatch.chdir(tmp_path)
     return tmp_path
-
-
-def write_stack(root: Path, name: str, **changes: Any) -> None:
-    """A stack's file with valid settings, some of them changed."""
-    values = {key: value for key, value in {**SETTINGS, **changes}.items() if key != "stack"}
-    lines = [f"  meltanodata:{key}: {json.dumps(value)}\n" for key, value in values.items()]
-    (root / f"Pulumi.{name}.yaml").write_text("config:\n" + "".join(lines))
 
 
 @pytest.fixture

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 from typing import TYPE_CHECKING, Any
 
 import pytest
@@ -10,20 +9,12 @@ import pytest
 from meltanodata.config import stacks
 from meltanodata.config.stacks import Project
 from meltanodata.errors import ProblemsError, UserError
-from tests.fleets import SETTINGS, settings, team
+from tests.fleets import settings, team, write_stack
 
 if TYPE_CHECKING:
     from pathlib import Path
 
 SANDBOX = "http://127.0.0.1:8000"
-
-
-def write_stack(root: Path, name: str, **changes: Any) -> None:
-    """A stack's file with valid settings, some of them changed."""
-    values = {**SETTINGS, **changes}
-    del values["stack"]
-    lines = [f"  meltanodata:{key}: {json.dumps(value)}\n" for key, value in values.items()]
-    (root / f"Pulumi.{name}.yaml").write_text("config:\n" + "".join(lines))
 
 
 @pytest.fixture

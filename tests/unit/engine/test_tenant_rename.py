@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import copy
 import json
-from typing import Any
 
 import pytest
 from hypothesis import given
@@ -12,33 +11,9 @@ from hypothesis import strategies as st
 
 from meltanodata.config.fleet import Options
 from meltanodata.engine import tenant_rename
-from meltanodata.engine.resource_types import CLUSTER, DROPLET, RECORD
 from meltanodata.errors import UserError
-from tests.unit.engine.test_team_move import by_urn, resources, urn, whole
-from tests.unit.engine.test_team_move import state as with_tenants
-
-TENANT = "meltanodata:index:Tenant"
-
-
-def state(*keys: str, **adopt: dict[str, str]) -> dict[str, Any]:
-    """A stack with tenants, their types and names as the program has them."""
-    made = with_tenants("a", dict.fromkeys(keys, "DBs 1"), "DBs 1")
-    for key in keys:
-        own = [it for it in resources(made) if it.get("parent", "").endswith(f"::{key}") or _is(it, key)]
-        found = {it["urn"].rpartition("::")[2]: it for it in own}
-        found[key]["inputs"] |= {"adopt": adopt[key]} if key in adopt else {}
-        found[f"{key}-droplet"]["type"] = DROPLET[0]
-        found[f"{key}-database"] |= {"type": CLUSTER[0], "inputs": {"name": f"db-postgresql-nyc3-12345-{key}"}}
-        record = {**found[f"{key}-droplet"], "urn": urn("a", f"{TENANT}${RECORD[0]}", f"{key}-record")}
-        made["deployment"]["resources"].append(
-            {**record, "type": RECORD[0], "dependencies": [found[f"{key}-droplet"]["urn"]]}
-        )
-    return made
-
-
-def _is(resource: dict[str, Any], key: str) -> bool:
-    """Whether it is a tenant's component."""
-    return bool(resource["urn"] == urn("a", TENANT, key))
+from tests.unit.engine.renaming import is_component, state
+from tests.unit.engine.stacks import TENANT, by_urn, resources, urn, whole
 
 
 def test_everything_of_the_tenant_is_called_after_its_new_name() -> None:
@@ -92,7 +67,7 @@ def test_nobody_else_is_touched_and_there_and_back_is_where_it_began(keys: set[s
         True,
         [],
     )
-    mine = {it["urn"] for it in resources(before) if it.get("parent", "").endswith(f"::{old}") or _is(it, old)}
+    mine = {it["urn"] for it in resources(before) if it.get("parent", "").endswith(f"::{old}") or is_component(it, old)}
     root = urn("a", "pulumi:pulumi:Stack", "meltanodata-a")
     unmoved = {key: it for key, it in by_urn(before).items() if key not in mine | {root}}
     assert {key: it for key, it in by_urn(now).items() if key in unmoved} == unmoved

@@ -3,7 +3,6 @@ from __future__ import annotations
 import datetime as dt
 import re
 from html.parser import HTMLParser
-from typing import Any
 
 import pytest
 
@@ -11,62 +10,14 @@ from meltanodata.config.placement import Use
 from meltanodata.engine.resource_types import NAMES, Type
 from meltanodata.render.page import Entry, Page, State, Team, entries, in_order, render
 from tests import previews
+from tests.states import exported
+from tests.unit.render.samples import entry
 
 NOW = dt.datetime(2026, 11, 23, 2, 0, tzinfo=dt.UTC)
 
 
-def entry(tenant: str = "acme", **overrides: Any) -> Entry:
-    values: dict[str, Any] = {
-        "tenant": tenant,
-        "url": f"https://{tenant}.meltanodata.com",
-        "state": State.VERIFIED,
-        "note": "2026-11-20",
-        "meltano": "2.20.0",
-        "postgres": "16",
-        "certificate": dt.date(2027, 1, 31),
-        "droplet_size": "s-2vcpu-2gb",
-        "region": "nyc3",
-        "address": "198.51.100.7",
-        "team": "MeltanoData DBs 1",
-        "demo": False,
-        "links": [("droplet", "https://cloud.digitalocean.com/droplets/1")],
-    }
-    return Entry(**{**values, **overrides})
-
-
 def page(*found: Entry, teams: tuple[Team, ...] = ()) -> str:
     return render(Page("meltanodata.com", NOW, "abc1234", found, teams))
-
-
-def exported(*keys: str, **inputs: Any) -> dict[str, Any]:
-    """A stack's state with finished tenants."""
-    resources: list[dict[str, Any]] = [{"urn": previews.ROOT, "type": "pulumi:pulumi:Stack"}]
-    for key in keys:
-        resources.append(
-            {
-                "urn": previews.urn(key),
-                "type": previews.COMPONENT,
-                "parent": previews.ROOT,
-                "inputs": previews.options(**inputs),
-                "outputs": {"url": f"https://{key}.meltanodata.com"},
-            }
-        )
-        outputs: dict[str, dict[str, Any]] = {
-            "droplet": {"size": "s-2vcpu-2gb", "region": "nyc3", "ipv4Address": "198.51.100.7"},
-            "database": {"version": "16"},
-        }
-        resources += [
-            {
-                "urn": previews.urn(key, role),
-                "type": str(kind),
-                "parent": previews.urn(key),
-                "id": f"{key}-{role}-id",
-                "modified": "2026-11-20T01:02:03.000000004Z",
-                "outputs": outputs.get(role, {}),
-            }
-            for role, kind in previews.CHILDREN.items()
-        ]
-    return {"version": 3, "deployment": {"resources": resources}}
 
 
 def test_a_tenant_is_read_from_the_state() -> None:

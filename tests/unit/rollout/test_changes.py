@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import subprocess
 from typing import TYPE_CHECKING
 
 import pytest
@@ -15,7 +14,7 @@ from meltanodata.rollout import plan as plans
 from meltanodata.rollout.guard import Review
 from tests.fakes import github
 from tests.previews import Step, created, destroyed, preview, renewed
-from tests.unit.cli.test_deployment_commands import SETTINGS, TWO_STACKS, Project, run
+from tests.unit.cli.project import SETTINGS, TWO_STACKS, Project, rev, run
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -62,11 +61,6 @@ class Request:
     def comment(self) -> str:
         (body,) = (it["body"] for it in self.hub.comments)
         return str(body)
-
-
-def rev(project: Project, name: str) -> str:
-    done = subprocess.run(["git", "rev-parse", name], cwd=project.folder, check=True, capture_output=True, text=True)
-    return done.stdout.strip()
 
 
 @pytest.fixture

@@ -16,11 +16,10 @@ from meltanodata.inventory.accounts import Accounts, Cluster, Droplet, Record
 from meltanodata.render import report
 from meltanodata.rollout import drift, plan
 from meltanodata.rollout.drift import Drift, Expiring, Orphan, Unseen
-from tests.fleets import team
+from tests.fleets import team, write_stack
 from tests.previews import child, preview
 from tests.program import builders
-from tests.unit.config.test_stacks import write_stack
-from tests.unit.render.test_page import exported
+from tests.states import exported
 
 if TYPE_CHECKING:
     from collections.abc import Callable

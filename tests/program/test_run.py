@@ -7,6 +7,7 @@ import gc
 import json
 import runpy
 import time
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -17,6 +18,7 @@ from meltanodata.engine import deletions, pulumi_cli
 from meltanodata.engine.resource_types import CLUSTER, DROPLET, TEAM_PROVIDER
 from meltanodata.errors import UserError
 from meltanodata.inventory import accounts
+from meltanodata.program import run as run_module
 from meltanodata.program import survey
 from meltanodata.program.isolation import LEFT_OUT
 from tests.program import builders
@@ -204,7 +206,7 @@ def test_what_is_to_be_imported_is_waited_for(run: Callable[..., Recording], mon
 
 
 def test_what_is_never_made_is_said(run: Callable[..., Recording], monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(survey, "LIMIT", -1)
+    monkeypatch.setattr(run_module, "survey", partial(survey.survey, limit=-1))
     creating = builders.accounts(clusters=(builders.cluster(status="creating"),))
     assert refusal(run, held=[creating]) == [
         "not made within an hour: the database of acme. Look at it in DigitalOcean's control panel"
