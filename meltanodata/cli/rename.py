@@ -2,14 +2,12 @@
 
 from __future__ import annotations
 
-import shlex
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 from meltanodata.cli import recovery
 from meltanodata.cli.context import located, read
-from meltanodata.config import document, edit, fleet, object_names, rules, settings
-from meltanodata.config.settings import NAMESPACE
+from meltanodata.config import config_commands, document, edit, fleet, object_names, rules, settings
 from meltanodata.config.stacks import Project
 from meltanodata.engine import pulumi_cli, team_move, tenant_rename
 from meltanodata.errors import Problem, ProblemsError, UserError
@@ -70,10 +68,10 @@ def rename(old: str, new: str, stack: str | None) -> None:
 def _tell(own: Settings, row: Row, path: Path, old: str, new: str) -> None:
     """What there is to do besides."""
     if old in own.rollout.canaries:
-        setting = f"{NAMESPACE}:rollout.canaries[{own.rollout.canaries.index(old)}]"
+        setting = "rollout", "canaries", own.rollout.canaries.index(old)
         print(
             f"{settings.file_of(own.stack)} has {old} as a canary; give it the new name:\n"
-            f"  pulumi config set --stack {own.stack} --path {shlex.quote(setting)} {new}"
+            f"  {config_commands.set_plain(own.stack, setting, new)}"
         )
     host = f"{object_names.record_of(row.key, row.options)}.{own.domain}"
     print(

@@ -2,12 +2,11 @@
 
 from __future__ import annotations
 
-import shlex
 from collections import Counter
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
-from meltanodata.config.settings import NAMESPACE
+from meltanodata.config import config_commands
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
@@ -65,7 +64,7 @@ def full_with_room(uses: Sequence[Use], stacks: Sequence[Settings]) -> Iterator[
     The guide marks a team when it reaches its limit, and nobody takes the mark away when a place comes free.
     """
     places = {
-        team.name: (stack.stack, shlex.quote(f"{NAMESPACE}:database_teams[{index}].full"))
+        team.name: (stack.stack, ("database_teams", index, "full"))
         for stack in stacks
         for index, team in enumerate(stack.database_teams)
     }
@@ -74,7 +73,7 @@ def full_with_room(uses: Sequence[Use], stacks: Sequence[Settings]) -> Iterator[
             stack, path = places[use.team]
             yield (
                 f"{use.team} is marked full and has {use.taken} of {use.limit}. To let it take tenants again:\n"
-                f"  pulumi config set --stack {stack} --path {path} false"
+                f"  {config_commands.set_plain(stack, path, 'false')}"
             )
 
 

@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING
 
 from rich.table import Table
 
+from meltanodata.config import config_commands
 from meltanodata.rollout.guard import Review
 from meltanodata.rollout.impact import Severity
 from meltanodata.rollout.plan import Change, Plan, Reason, Row, Team, describe
@@ -202,7 +203,7 @@ def _drift(found: Drift, level: _Level) -> Iterator[str]:
             yield f"And {len(found.orphans) - len(shown)} more."
     if found.expiring:
         yield "## Certificates that expire soon"
-        yield "Renew it, then `pulumi config set --secret meltanodata:certificate < FILE` and the key likewise."
+        yield f"Renew it, then `{config_commands.set_secret('STACK', 'certificate')}` and the key likewise."
         yield "\n".join(
             f"- {it.last_day}: {len(it.tenants)} tenants ({', '.join(it.tenants[: min(level.names, 100)])})"
             for it in found.expiring

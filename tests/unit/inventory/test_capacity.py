@@ -55,8 +55,8 @@ def test_databases_run_out_first() -> None:
         "The database teams are 88 % taken. Create a batch of teams from the Meltano account at DigitalOcean and ask"
         " the contact there by e-mail to raise their limit of database clusters from 10 to 60; then list each with its"
         " token:\n"
-        "  pulumi config set --stack prod-2 --path 'meltanodata:database_teams[1].name' NAME\n"
-        "  pulumi config set --stack prod-2 --secret --path 'meltanodata:tokens[\"NAME\"]' < token.txt"
+        "  pulumi config set --stack prod-2 --path 'meltanodata:database_teams[1].name' 'NEW TEAM'\n"
+        "  pulumi config set --stack prod-2 --secret --path 'meltanodata:tokens[\"NEW TEAM\"]' < token.txt"
     )
 
 
