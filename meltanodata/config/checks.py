@@ -1,7 +1,8 @@
-"""The names of the doctor's checks, which the setting `unchecked` lists."""
+"""The names of the doctor's checks, which the setting `unchecked` lists, and what it shares with the drift's."""
 
 from __future__ import annotations
 
+from datetime import timedelta
 from enum import StrEnum
 
 
@@ -32,3 +33,6 @@ class Check(StrEnum):
 
 ON_DROPLET = frozenset({Check.SYSTEM, Check.LOGS, Check.ENV, Check.FTP, Check.DATABASE})
 """What one script there looks at."""
+
+EXPIRES_SOON = timedelta(days=30)
+"""A certificate that has less time left is reported."""

@@ -8,12 +8,11 @@ from __future__ import annotations
 import re
 import shlex
 from dataclasses import dataclass
-from datetime import timedelta
 from enum import StrEnum
 from typing import TYPE_CHECKING, Any, Literal
 
 from meltanodata.config import config_commands
-from meltanodata.config.checks import Check
+from meltanodata.config.checks import EXPIRES_SOON, Check
 
 if TYPE_CHECKING:
     from collections.abc import Collection, Iterator, Mapping, Sequence
@@ -99,8 +98,6 @@ class Seen:
     """Whom the database lets in, nobody listed for everybody; a text is why that is not known."""
 
 
-SOON = timedelta(days=30)
-"""A certificate that ends earlier is to be renewed."""
 ENV_MODE = "620"
 _CONSOLE = "https://cloud.digitalocean.com/droplets/{}"
 
@@ -445,7 +442,7 @@ class _About:
         if not served.begins <= self.now < served.ends:
             hint = self._ssh("systemctl restart caddy") if own else renew
             return Finding(Check.CERTIFICATE, Level.WRONG, f"{found}: not valid now", hint)
-        if not own and served.ends - self.now < SOON:
+        if not own and served.ends - self.now < EXPIRES_SOON:
             return Finding(Check.CERTIFICATE, Level.WARNING, f"{found}: it ends soon", renew)
         return Finding(Check.CERTIFICATE, Level.OK, found)
 
