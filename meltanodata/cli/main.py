@@ -19,6 +19,7 @@ from meltanodata.cli.context import located, read
 from meltanodata.cli.options import File, Stack  # noqa: TC001 - typer looks at them
 from meltanodata.config import document, edit, fleet, placement, removals, rules, schema
 from meltanodata.config.fleet import Fleet
+from meltanodata.config.options import name_problem
 from meltanodata.config.revisions import Revision
 from meltanodata.config.stacks import Project
 from meltanodata.errors import Problem, ProblemsError, UserError
@@ -130,7 +131,7 @@ def new(
     """
     stacks, path = located(stack, file)
     source, loaded = read(path)
-    if problem := fleet.name_problem(tenant):
+    if problem := name_problem(tenant):
         raise UserError(f"{show(tenant)}: {problem}")
     for row in loaded.rows:
         if row.key == tenant:
@@ -165,7 +166,7 @@ def write_schema(
     fresh = path.is_file() and path.read_text(encoding="utf-8") == schema.text()
     if check and not fresh:
         raise UserError(
-            f"{document.display(path)} is not what meltanodata/config/fleet.py says; run: meltanodata schema"
+            f"{document.display(path)} is not what meltanodata/config/options.py says; run: meltanodata schema"
         )
     if not check and not fresh:
         path.write_text(schema.text(), encoding="utf-8")

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 from meltanodata.cli import recovery
 from meltanodata.cli.context import located, read
 from meltanodata.config import config_commands, document, edit, fleet, object_names, rules, settings
+from meltanodata.config.options import name_problem
 from meltanodata.config.stacks import Project
 from meltanodata.engine import pulumi_cli, team_move, tenant_rename
 from meltanodata.errors import Problem, ProblemsError, UserError
@@ -32,7 +33,7 @@ def rename(old: str, new: str, stack: str | None) -> None:
         UserError: there is no such tenant, its new name is taken, or its stack is at work.
         ProblemsError: the file is not well formed, or would not be right.
     """
-    if problem := fleet.name_problem(new):
+    if problem := name_problem(new):
         raise UserError(f"{show(new)}: {problem}")
     stacks, path = located(stack, None)
     source, loaded = read(path)

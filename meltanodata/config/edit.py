@@ -17,7 +17,7 @@ from typing import TYPE_CHECKING
 import yaml
 
 from meltanodata.config import document, fleet
-from meltanodata.config.fleet import Adopt, Options
+from meltanodata.config.options import Adopt, Options
 from meltanodata.errors import Problem, ProblemsError
 
 if TYPE_CHECKING:

@@ -8,7 +8,8 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
-    from meltanodata.config.fleet import Options, Tenant
+    from meltanodata.config.options import Options
+    from meltanodata.config.tenants import Tenant
 
 
 CLUSTER_NAME_LENGTH = 63

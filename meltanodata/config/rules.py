@@ -10,8 +10,8 @@ from __future__ import annotations
 from collections import defaultdict
 from typing import TYPE_CHECKING
 
-from meltanodata.config.fleet import Options
 from meltanodata.config.object_names import CLUSTER_NAME_LENGTH, cluster_name, tenant_of_cluster
+from meltanodata.config.options import Options
 from meltanodata.config.placement import (
     database_uses,
     droplet_use,

@@ -30,7 +30,7 @@ from tests.unit.droplet.scripts.test_env_lines import PIECES
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
 
-    from meltanodata.droplet.files import Tls
+    from meltanodata.config.options import Tls
 
 REASON = obstacle("droplets")
 pytestmark = [

@@ -356,7 +356,7 @@ def test_capacity(run: Run) -> None:
 
 def test_schema(project: Path, run: Run) -> None:
     assert run("schema", "--check").err == (
-        "tenants.schema.json is not what meltanodata/config/fleet.py says; run: meltanodata schema\n"
+        "tenants.schema.json is not what meltanodata/config/options.py says; run: meltanodata schema\n"
     )
     assert not (project / schema.FILE).exists()
     assert run("schema").code == 0

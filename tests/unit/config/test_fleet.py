@@ -13,7 +13,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from meltanodata.config import fleet
-from meltanodata.config.fleet import Adopt, Options
+from meltanodata.config.options import LABEL, Adopt, Options
+from meltanodata.config.tenants import tenants_of
 from tests.fleets import fleet_of, parsed, problems_in, settings, tenant, text
 
 PROJECT = Path(__file__).resolve().parents[3]
@@ -79,7 +80,7 @@ def test_every_option_is_read() -> None:
 
 def test_defaults_come_from_the_stack() -> None:
     loaded = fleet_of({"acme": {"database_team": "DBs 1"}})
-    (acme,) = loaded.tenants(settings(region="ams3", database_version="15"))
+    (acme,) = tenants_of(loaded, settings(region="ams3", database_version="15"))
     assert (acme.region, acme.database_version, acme.states_database_version) == ("ams3", "15", False)
 
 
@@ -89,7 +90,7 @@ def test_a_version_of_its_own_is_known_as_such() -> None:
 
 def test_a_stack_gets_the_tenants_of_its_teams_in_the_files_order() -> None:
     loaded = fleet_of({key: {"database_team": team} for key, team in [("b", "DBs 2"), ("x", "DBs 9"), ("a", "DBs 1")]})
-    assert [row.key for row in loaded.tenants(settings())] == ["b", "a"]
+    assert [row.key for row in tenants_of(loaded, settings())] == ["b", "a"]
 
 
 def test_a_tenant_cannot_be_changed() -> None:
@@ -323,7 +324,7 @@ def test_a_directory(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     assert [str(problem) for problem in problems] == [f"{tmp_path.name}: cannot be read: Is a directory"]
 
 
-LABELS = st.from_regex(fleet.LABEL, fullmatch=True)
+LABELS = st.from_regex(LABEL, fullmatch=True)
 SLUGS = st.from_regex(r"[a-z0-9]{1,5}(-[a-z0-9]{1,5}){0,2}", fullmatch=True)
 _VISIBLE = st.characters(codec="utf-8", exclude_categories=["Cc", "Cs", "Cf", "Zl", "Zp", "Zs"], include_characters=" ")
 NAMES = st.text(_VISIBLE, min_size=1)
@@ -367,7 +368,7 @@ def test_no_content_does_anything_but_report_problems(content: bytes) -> None:
         assert problem.line <= len(lines) + 1
         str(problem).encode()
     if not problems:
-        assert all(re.fullmatch(fleet.LABEL, row.key) for row in loaded.rows)
+        assert all(re.fullmatch(LABEL, row.key) for row in loaded.rows)
 
 
 JSON = st.recursive(

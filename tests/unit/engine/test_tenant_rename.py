@@ -10,7 +10,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from meltanodata.config.fleet import Options
+from meltanodata.config.options import Options
 from meltanodata.engine import tenant_rename
 from meltanodata.engine.resource_types import CLUSTER, DROPLET, RECORD
 from meltanodata.errors import UserError
