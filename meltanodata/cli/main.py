@@ -73,7 +73,8 @@ def check(
     stacks, path = located(stack, file)
     before = None if base is None else _before(base, path, None if file else stacks[0].stack)
     loaded, problems = fleet.load(path)
-    problems += rules.problems(loaded, stacks, None if before is None else rules.homes_before(loaded, before), before)
+    placed = None if before is None else rules.placement_before(loaded, before, stacks[0].domain)
+    problems += rules.problems(loaded, stacks, placed, before)
     if problems:
         raise ProblemsError(problems)
     leaving = [] if before is None else list(removals.notes(loaded, before, stacks[0].domain))
@@ -107,7 +108,7 @@ def assign(file: File = None, stack: Stack = None) -> None:
     ]
     if problems:
         raise ProblemsError(problems)
-    teams = placement.placement(loaded, stacks)
+    teams = placement.assignments(loaded, stacks)
     if teams:
         edit.write(path, edit.assign(source, {tenant: team for tenant, team in teams.items() if team}))
     for tenant, team in teams.items():
@@ -196,7 +197,7 @@ def _homes(path: Path, tenants: Iterable[str]) -> dict[str, str]:
     for revision in Revision.history(path) if searched else ():
         raw = revision.read(path)
         before = Fleet(path.name, ()) if raw is None else fleet.parse(document.parse(raw, path.name))[0]
-        homes |= {key: team for key, team in placement.homes(before).items() if key in searched}
+        homes |= {key: team for key, team in placement.stated_teams(before).items() if key in searched}
         # One without an entry has come since.
         searched &= {row.key for row in before.rows} - homes.keys()
         if not searched:

@@ -8,6 +8,8 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
+    from collections.abc import Iterator
+
     from meltanodata.config.options import Options
     from meltanodata.config.tenants import Tenant
 
@@ -49,6 +51,13 @@ def record_of(key: str, options: Options) -> str:
 def droplet_of(key: str, options: Options, domain: str) -> str:
     """What a tenant's droplet is called: as its host, where it was not adopted under another name."""
     return (options.adopt and options.adopt.droplet) or f"{record_of(key, options)}.{domain}"
+
+
+def objects_of(key: str, options: Options, domain: str) -> Iterator[tuple[str, str]]:
+    """What finds a tenant's objects, kind and name: for a cluster that `adopt` does not name, the tenant's name."""
+    yield "droplet", droplet_of(key, options, domain)
+    yield "record", record_of(key, options)
+    yield "database", (options.adopt and options.adopt.database) or key
 
 
 def names_of(tenant: Tenant, domain: str) -> Names:

@@ -25,10 +25,10 @@ class Use:
     limit: int
     full: bool = False
     """Marked so; then it takes nobody whatever its limit."""
-    held: int | None = None
-    """What the account really has; None where it was not asked."""
+    in_account: int | None = None
+    """Droplets or clusters that the account has; None where it was not asked."""
     beside: int = 0
-    """What of that is no tenant's: made by hand, or for another purpose. It takes a place as well."""
+    """How many of those are no tenant's: made by hand, or for another purpose. They take places as well."""
 
     @property
     def taken(self) -> int:
@@ -79,11 +79,11 @@ def full_with_room(uses: Sequence[Use], stacks: Sequence[Settings]) -> Iterator[
 
 def left_teams(fleet: Fleet, before: Fleet) -> set[str]:
     """The teams that a tenant of an older version of the file was in, and is no more."""
-    now = homes(fleet)
-    return {team for key, team in homes(before).items() if now.get(key) != team}
+    now = stated_teams(fleet)
+    return {team for key, team in stated_teams(before).items() if now.get(key) != team}
 
 
-def placement(fleet: Fleet, stacks: Sequence[Settings]) -> dict[str, str | None]:
+def assignments(fleet: Fleet, stacks: Sequence[Settings]) -> dict[str, str | None]:
     """A team for each tenant that has none: the first that is not full and below its limit (the guide's step 3).
 
     Returns:
@@ -105,9 +105,9 @@ def first_free(fleet: Fleet, stacks: Sequence[Settings]) -> str | None:
     return next((use.team for use in database_uses(fleet, stacks) if use.free), None)
 
 
-def homes(before: Fleet) -> dict[str, str]:
-    """`held` as an older version of the file has it."""
-    return {row.key: row.options.database_team for row in before.rows if row.options.database_team is not None}
+def stated_teams(fleet: Fleet) -> dict[str, str]:
+    """The placement as the file has it, without the tenants that have no team."""
+    return {row.key: row.options.database_team for row in fleet.rows if row.options.database_team is not None}
 
 
 def is_missing_team(row: Row) -> bool:

@@ -42,28 +42,28 @@ def counted(
     there = {droplet.name for accounts in held.values() for droplet in accounts.droplets}
     count = max(len(accounts.droplets) for accounts in held.values())
     made = sum(droplet_of(row.key, row.options, domain) in there for row in fleet.rows)
-    found = [replace(droplets, held=count, beside=max(0, count - made))]
+    found = [replace(droplets, in_account=count, beside=max(0, count - made))]
     for use in databases:
         accounts = held[use.team]
         clusters = clusters_of(accounts)
         mine = [row for row in fleet.rows if row.options.database_team == use.team]
         made = sum(any(it.team == use.team for it in clusters(row.key, row.options)) for row in mine)
         count = accounts.cluster_counts[use.team]
-        found.append(replace(use, held=count, beside=count - made))
+        found.append(replace(use, in_account=count, beside=count - made))
     return found
 
 
 def show(droplets: Use, databases: Sequence[Use], stacks: Sequence[Settings]) -> None:
     """Print the table, how many more tenants fit, and advice where a limit is near."""
     console = terminal.console()
-    asked = droplets.held is not None
+    asked = droplets.in_account is not None
     counts = ["file", "account"] if asked else []
     right = [Column(name, justify="right") for name in [*counts, "taken" if asked else "used / limit"]]
     table = Table("team", *right, "", "", box=None, pad_edge=False)
     for name, use in [(f"{droplets.team} (droplets)", droplets), *((use.team, use) for use in databases)]:
         style = "red" if use.taken > use.limit else "yellow" if use.full or use.percent >= WARN_PERCENT else ""
         share = f"{use.percent} %{' full' if use.full else ''}"
-        numbers = [str(use.used), str(use.held)] if asked else []
+        numbers = [str(use.used), str(use.in_account)] if asked else []
         table.add_row(name, *numbers, f"{use.taken} / {use.limit}", bar(use), share, style=style)
     console.print(table, soft_wrap=True)
     for line in summary(droplets, databases, stacks):

@@ -141,8 +141,8 @@ def test_check_says_that_a_full_team_has_room_again(project: Path, run: Run) -> 
     (project / "old.yaml").write_text(f"{FLEET}core:\n  database_team: DBs 1\n")
     assert run("check", "--base", "old.yaml").out == (
         "tenants.yaml: 2 tenants in 2 teams\n"
-        "core goes: to apply this deletes its droplet core.meltanodata.com, its record core, its database in DBs 1 with"
-        " all data and backups, and its login.\n"
+        "core is removed: applying this deletes its droplet core.meltanodata.com, its record core, its database"
+        " in DBs 1 with all data and backups, and its login.\n"
         "DBs 1 is marked full and has 1 of 2. To let it take tenants again:\n"
         "  pulumi config set --stack prod --path 'meltanodata:database_teams[0].full' false\n"
     )
@@ -157,9 +157,9 @@ def test_check_against_an_older_file_says_who_goes_and_what_that_deletes(project
     first, acme, bolt = ended.out.splitlines()
     assert first == "tenants.yaml: no tenant at all ({}): to apply it removes every tenant that there is"
     assert acme.startswith(
-        "acme goes: to apply this deletes its droplet acme.meltanodata.com, its record acme, its data"
+        "acme is removed: applying this deletes its droplet acme.meltanodata.com, its record acme, its data"
     )
-    assert bolt.startswith("bolt goes: ")
+    assert bolt.startswith("bolt is removed: ")
     assert "its database in DBs 2 with all data and backups" in bolt
     assert "all is well" not in run("check").out
     (project / "tenants.yaml").write_text("")
@@ -173,7 +173,7 @@ def test_check_against_an_older_file_points_out_a_new_name(project: Path, run: R
     (project / "tenants.yaml").write_text(FLEET.replace("acme", "acme2"))
     ended = run("check", "--base", "old.yaml")
     assert (ended.code, ended.err) == (0, "")
-    assert "acme goes: " in ended.out
+    assert "acme is removed: " in ended.out
     assert "  acme2 is new, with the same options. If it is acme under a new name, its data would be lost" in ended.out
     assert "put the entry of acme back, and run: meltanodata rename acme acme2\n" in ended.out
     assert "bolt" not in ended.out
@@ -195,7 +195,7 @@ def test_check_says_that_a_new_name_takes_over_a_part_of_what_goes(
     )
     ended = run("check", "--base", "old.yaml")
     assert (ended.code, ended.err) == (0, "")
-    assert "acme goes: to apply this deletes" in ended.out
+    assert "acme is removed: applying this deletes" in ended.out
     assert (
         f"  acme2 names its {kinds}: the plan is refused. If it is acme under a new name, put the entry of acme back,"
         " and run: meltanodata rename acme acme2\n"
@@ -225,7 +225,7 @@ def test_check_lets_a_rename_pass_and_says_what_has_to_come_first(
     ended = run("check", "--base", "old.yaml")
     assert (ended.code, ended.err) == (0, "")
     assert f"{said}, whose entry names its database. The state has to be renamed before this is applied" in ended.out
-    assert "goes: " not in ended.out
+    assert "is removed: " not in ended.out
 
 
 def git(folder: Path, *arguments: str) -> None:
