@@ -24,10 +24,10 @@ from meltanodata.config.revisions import Revision
 from meltanodata.config.stacks import Project
 from meltanodata.errors import Problem, ProblemsError, UserError
 from meltanodata.rollout.changes import Side
-from meltanodata.text import show
+from meltanodata.text import count, show
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Sized
+    from collections.abc import Iterable
 
 
 app = typer.Typer(
@@ -209,8 +209,4 @@ def _said_of(loaded: Fleet) -> str:
     if not loaded.rows:
         return "no tenant at all ({}): to apply it removes every tenant that there is"
     teams = {row.options.database_team for row in loaded.rows}
-    return f"{_count(loaded.rows, 'tenant')} in {_count(teams, 'team')}"
-
-
-def _count(things: Sized, noun: str) -> str:
-    return f"{len(things)} {noun}{'' if len(things) == 1 else 's'}"
+    return f"{count(len(loaded.rows), 'tenant')} in {count(len(teams), 'team')}"

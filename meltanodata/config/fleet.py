@@ -103,7 +103,7 @@ def _row(file: str, key: str, place: Place, value: Value, problems: list[Problem
         wrong.add(str(finding.path[0]))
         where = _place_at(given[str(finding.path[0])], value.keys[str(finding.path[0])].place, finding)
         path = ".".join(map(str, finding.path))
-        message = finding.message if finding.unknown else f"{path}: {finding.message}"
+        message = finding.message if finding.field is None else f"{path}: {finding.message}"
         problems.append(Problem(file, *where, f"{key}: {message}"))
     for name, option in given.items():
         # A date may stand without quotes: every reader takes it for the day that it is.
@@ -119,4 +119,4 @@ def _place_at(option: Value, name: Place, finding: Finding) -> Place:
     for part in finding.path[1:]:
         if isinstance(option.data, dict):
             name, option = option.keys[str(part)].place, option.data[str(part)]
-    return name if finding.unknown else option.place
+    return name if finding.field is None else option.place

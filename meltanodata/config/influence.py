@@ -11,7 +11,7 @@ from dataclasses import dataclass
 from enum import StrEnum
 from typing import TYPE_CHECKING
 
-from meltanodata.text import listing
+from meltanodata.text import first_of, listing, printable
 
 if TYPE_CHECKING:
     from collections.abc import Collection, Sequence
@@ -96,10 +96,8 @@ class Influences:
 
 def name(text: str) -> str:
     """A file's name, or a setting's value, as it may stand in a message: printable and not endless."""
-    shown = "".join(letter if letter.isprintable() else "�" for letter in text)
-    return shown if len(shown) <= _LONGEST else f"{shown[:_LONGEST]}…"
+    return printable(text, _LONGEST)
 
 
 def _some(texts: Sequence[str]) -> str:
-    rest = len(texts) - _FILES
-    return ", ".join(map(name, texts[:_FILES])) + (f" and {rest} more" if rest > 0 else "")
+    return first_of(map(name, texts), _FILES)

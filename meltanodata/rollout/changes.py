@@ -19,7 +19,7 @@ from meltanodata.config.settings import NAMESPACE, Guard, Settings
 from meltanodata.config.stacks import fleet_among, in_order, project_option, settings_in, touched
 from meltanodata.errors import Problem, ProblemsError
 from meltanodata.rollout import guard
-from meltanodata.text import listing
+from meltanodata.text import count, listing
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -289,4 +289,4 @@ def _tenants(tenants: tuple[str, ...]) -> str:
     if not tenants:
         return "no tenant"
     shown = [*tenants[:10], *([f"{len(tenants) - 10} more"] if len(tenants) > 10 else [])]  # noqa: PLR2004
-    return f"{len(tenants)} tenant{'' if len(tenants) == 1 else 's'} ({listing(shown, 'and')})"
+    return f"{count(len(tenants), 'tenant')} ({listing(shown, 'and')})"
