@@ -1,4 +1,4 @@
-"""How much of each team's limit the fleet file takes, and which team a new tenant gets (the guide's step 3). Pure."""
+"""How much of each team's limit the fleet file uses, and which team a new tenant gets (the guide's step 3). Pure."""
 
 from __future__ import annotations
 
@@ -21,10 +21,10 @@ class Use:
 
     team: str
     used: int
-    """By the tenants of the fleet file, whether their objects are made already or not."""
+    """Places of the tenants in the fleet file, whether their objects exist or not."""
     limit: int
     full: bool = False
-    """Marked so; then it takes nobody whatever its limit."""
+    """Marked as full: it takes no tenant, whatever its limit."""
     in_account: int | None = None
     """Droplets or clusters that the account has; None where it was not asked."""
     beside: int = 0
@@ -59,9 +59,9 @@ def droplet_use(fleet: Fleet, stacks: Sequence[Settings]) -> Use:
 
 
 def full_with_room(uses: Sequence[Use], stacks: Sequence[Settings]) -> Iterator[str]:
-    """The teams that are marked full and have room by their limit: after a removal, say. What to do about it.
+    """What to do about teams that are marked full and have room by their limit, such as after a removal.
 
-    The guide marks a team when it reaches its limit, and nobody takes the mark away when a place comes free.
+    The guide marks a team when it reaches its limit; nothing takes the mark away when a place comes free.
     """
     places = {
         team.name: (stack.stack, ("database_teams", index, "full"))
@@ -78,7 +78,7 @@ def full_with_room(uses: Sequence[Use], stacks: Sequence[Settings]) -> Iterator[
 
 
 def left_teams(fleet: Fleet, before: Fleet) -> set[str]:
-    """The teams that a tenant of an older version of the file was in, and is no more."""
+    """The teams that a tenant of an older version of the file has left."""
     now = stated_teams(fleet)
     return {team for key, team in stated_teams(before).items() if now.get(key) != team}
 
@@ -87,7 +87,7 @@ def assignments(fleet: Fleet, stacks: Sequence[Settings]) -> dict[str, str | Non
     """A team for each tenant that has none: the first that is not full and below its limit (the guide's step 3).
 
     Returns:
-        In the file's order; None for a tenant for whom no team has room.
+        In the file's order; None for a tenant that no team has room for.
     """
     free = {use.team: use.free for use in database_uses(fleet, stacks)}
     places = (team for team, count in free.items() for _ in range(count))
@@ -95,7 +95,7 @@ def assignments(fleet: Fleet, stacks: Sequence[Settings]) -> dict[str, str | Non
 
 
 def no_room(stacks: Sequence[Settings]) -> str:
-    """What to say when no team takes another tenant."""
+    """The message when no team takes another tenant."""
     teams = sum(len(stack.database_teams) for stack in stacks)
     return f"none of the {teams} database teams has room. meltanodata capacity says what to do"
 

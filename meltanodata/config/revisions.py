@@ -1,4 +1,4 @@
-"""What git knows of an older version of the project's files."""
+"""The project's files in the working tree and at revisions of git."""
 
 from __future__ import annotations
 
@@ -51,7 +51,7 @@ class Worktree:
 
 
 _VERSIONS = 100
-"""Of a file, that are looked at."""
+"""Versions of a file that are searched."""
 
 
 @dataclass(frozen=True)
