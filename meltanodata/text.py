@@ -120,7 +120,7 @@ def _explain(error: ErrorDetails, field: FieldInfo, value: object) -> str:
     wanted = f"{field.title}, such as {example_of(field)}"
     kind = error["type"]
     if kind == "missing":
-        return f"is missing; wanted is {wanted}"
+        return f"is missing; it has to be {wanted}"
     if value is None:
         return f"has no value; give it {wanted}, or remove it"
     reason = {

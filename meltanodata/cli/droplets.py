@@ -195,7 +195,7 @@ def _not_deployed(row: Row, stacks: Sequence[Settings]) -> Finding:
 
 def _stacks(project: Project, tenants: Sequence[str], stack: str | None) -> Sequence[Settings]:
     """The stacks that may have these tenants."""
-    meant = project.stacks_meant(stack)
+    meant = project.selected(stack)
     rows, _ = fleet.load(project.tenants_file(meant[0]))
     homes = {row.key: row.options.database_team for row in rows.rows}
     teams = {homes.get(tenant) for tenant in tenants}

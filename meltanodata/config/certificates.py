@@ -70,7 +70,7 @@ def problems(certificate: str | None, key: str | None, domain: str | None, now: 
         found.append(_misfit(private, chain))
     if domain is not None and f"*.{domain}" not in hosts:
         whom = listing(map(show, hosts), "and") if hosts else "no host name at all"
-        found.append(("certificate", f"is for {whom}; wanted is {show(f'*.{domain}')}"))
+        found.append(("certificate", f"is for {whom}; it has to be for {show(f'*.{domain}')}"))
     if now < leaf.not_valid_before_utc:
         found.append(("certificate", f"is not valid before {leaf.not_valid_before_utc:%Y-%m-%d %H:%M} UTC"))
     if now >= leaf.not_valid_after_utc:
@@ -195,9 +195,7 @@ def _above(chain: Sequence[x509.Certificate], now: datetime) -> Iterator[str]:
 def _alone(leaf: x509.Certificate, others: Sequence[x509.Certificate]) -> str:
     missing = f"the certificate of its issuer {_name(leaf.issuer)} is missing"
     if others:
-        missing += (
-            f", and what stands behind it ({listing((_name(it.subject) for it in others), 'and')}) did not issue it"
-        )
+        missing += f", and what follows it ({listing((_name(it.subject) for it in others), 'and')}) did not issue it"
     return (
         f"has no chain, and browsers refuse it: {missing}. Append that: the intermediate of the bundle that came with"
         " it, or your own root where that issued it"

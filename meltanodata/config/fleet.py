@@ -1,6 +1,6 @@
-"""tenants.yaml as typed tenants, or every problem with the place where it stands.
+"""Reads tenants.yaml: its entries, and every problem with its place in the file.
 
-Pure but for the reading of one file. What the options mean together, and whether there is room, is `rules`.
+Pure but for reading that one file. Rules on several options or tenants, and on room in the teams, are in rules.py.
 """
 
 from __future__ import annotations
@@ -19,8 +19,8 @@ if TYPE_CHECKING:
     from pathlib import Path
 
 EMPTY = (
-    "there is no tenant in it, and to apply it would remove every tenant there is; restore the file"
-    " (git checkout), or write {} if no tenant is what you mean"
+    "there is no tenant in it, and applying it would remove every tenant; restore the file (git checkout), or write {}"
+    " if that is intended"
 )
 
 
@@ -30,13 +30,13 @@ class Row:
 
     key: str
     options: Options
-    """Those that are right; what was wrong has its problem and is left out."""
+    """The valid ones; each other one is left out and has its problem."""
     place: Place
     places: Mapping[str, Place]
     """Of every option that the entry states, right or wrong."""
 
     def states_wrongly(self, option: str) -> bool:
-        """Whether the entry has the option with a value that was refused: rules on it would mislead."""
+        """Whether the entry has the option with an invalid value: rules on it would mislead."""
         return option in self.places and option not in self.options.model_fields_set
 
     def place_of(self, option: str) -> Place:
@@ -52,7 +52,7 @@ class Fleet:
     rows: tuple[Row, ...]
 
     def problem(self, row: Row, option: str, message: str) -> Problem:
-        """A problem of a tenant, at the option or where that is missing at the entry."""
+        """A problem of a tenant, at the option or, where that is missing, at the entry."""
         return Problem(self.file, *row.place_of(option), f"{row.key}: {message}")
 
 
@@ -106,7 +106,7 @@ def _row(file: str, key: str, place: Place, value: Value, problems: list[Problem
         message = finding.message if finding.field is None else f"{path}: {finding.message}"
         problems.append(Problem(file, *where, f"{key}: {message}"))
     for name, option in given.items():
-        # A date may stand without quotes: every reader takes it for the day that it is.
+        # A date needs no quotes: every reader takes it for that day.
         for text in () if name in wrong or name == "wipe_database" else option.misread():
             message = f"{name}: {text.text} is {text.read_as} to other readers of YAML; {document.quoted(text.text)}"
             problems.append(Problem(file, *text.place, f"{key}: {message}"))
@@ -115,7 +115,7 @@ def _row(file: str, key: str, place: Place, value: Value, problems: list[Problem
 
 
 def _place_at(option: Value, name: Place, finding: Finding) -> Place:
-    """Where a finding is: at the value that is wrong, or at the name where that is."""
+    """Where a finding is: at the wrong value, or at an unknown name."""
     for part in finding.path[1:]:
         if isinstance(option.data, dict):
             name, option = option.keys[str(part)].place, option.data[str(part)]

@@ -1,4 +1,4 @@
-"""What an entry of tenants.yaml may say: a tenant's name and its options. Pure."""
+"""A tenant's name and options, as an entry of tenants.yaml may have them. Pure."""
 
 from __future__ import annotations
 
@@ -105,7 +105,7 @@ class Adopt(_Strict):
 
 
 class Options(_Strict):
-    """One tenant's options as the file has them. An entry may be as short as its team."""
+    """One tenant's options as the file has them. The team alone is enough."""
 
     database_team: str | None = Field(
         default=None,
@@ -198,15 +198,15 @@ class Options(_Strict):
 
     @property
     def keeps_secrets(self) -> bool:
-        """Whether Meltano has the secret key and salt from before the take-over, with which its passwords fit.
+        """Whether Meltano has the secret key and salt from before the adoption, which its passwords need.
 
-        Here and below: of a tenant whose `adopt.login` is decided, see `inherited.settled`.
+        Here and below: for a tenant whose `adopt.login` is decided, see `kept_logins.settled`.
         """
         return self.adopt is not None and self.adopt.login == "keep"
 
     @property
     def keeps_login(self) -> bool:
-        """Whether the admin has the password from before the take-over still: until somebody wants a new one."""
+        """Whether the admin has the password from before the adoption: until `admin_password_generation` goes up."""
         return self.keeps_secrets and self.admin_password_generation == 1
 
 

@@ -97,7 +97,7 @@ def assignments(fleet: Fleet, stacks: Sequence[Settings]) -> dict[str, str | Non
 def no_room(stacks: Sequence[Settings]) -> str:
     """The message when no team takes another tenant."""
     teams = sum(len(stack.database_teams) for stack in stacks)
-    return f"none of the {teams} database teams has room. meltanodata capacity says what to do"
+    return f"none of the {teams} database teams has room. meltanodata capacity shows what to do"
 
 
 def first_free(fleet: Fleet, stacks: Sequence[Settings]) -> str | None:

@@ -1,4 +1,4 @@
-"""What a fleet must keep to, beyond the form of each entry. Pure; every rule names every offender.
+"""The rules for a fleet beyond the form of each entry. Pure; every rule names every tenant that breaks it.
 
 `placement` is where the databases are: tenant to team. The fleet file alone does not show which tenants are new; the
 program takes the placement from the accounts, `meltanodata check --base` from an older version of the file
@@ -55,7 +55,7 @@ def problems(
         *names_used_once(fleet, stacks),
     ]
     if placement is not None:
-        found += [*full_teams_gain_nobody(fleet, stacks, placement), *nobody_changes_team(fleet, placement)]
+        found += [*full_teams_stay_full(fleet, stacks, placement), *teams_stay(fleet, placement)]
     if before is not None:
         old = {row.key: row.options for row in before.rows}
         old |= {new: old[key] for new, key in renamed(fleet, before, stacks[0].domain).items()}
@@ -75,7 +75,7 @@ def has_unknown_options(row: Row) -> bool:
 
 
 def stacks_agree(stacks: Sequence[Settings]) -> Iterator[Problem]:
-    """A team belongs to one stack; what tenants share is the same in all stacks of a fleet."""
+    """A team belongs to one stack; the settings that tenants share are the same in all stacks of a fleet."""
     owners = defaultdict(list)
     for stack in stacks:
         for team in stack.database_teams:
@@ -95,13 +95,13 @@ def stacks_agree(stacks: Sequence[Settings]) -> Iterator[Problem]:
 def teams_stated(fleet: Fleet, stacks: Sequence[Settings], placement: Mapping[str, str]) -> Iterator[Problem]:
     """Every tenant states its team; the message says which one it has, or which one a new tenant would get.
 
-    Nothing of an entry with an option that does not exist: that has its own problem, and may be the team, misspelt.
+    An entry with an unknown option is left out: it has its own problem, and the option may be the team, misspelt.
     """
-    would_be = assignments(fleet, stacks)
+    assigned = assignments(fleet, stacks)
     yield from teams_kept(fleet, placement)
     for row in fleet.rows:
-        if row.key in would_be and row.key not in placement and not has_unknown_options(row):
-            team = would_be[row.key]
+        if row.key in assigned and row.key not in placement and not has_unknown_options(row):
+            team = assigned[row.key]
             remedy = f"a new tenant gets {show(team)} by: meltanodata assign" if team else no_room(stacks)
             message = (
                 "database_team is missing. If the tenant has a database already, write the team that it is in"
@@ -120,9 +120,9 @@ def teams_kept(fleet: Fleet, placement: Mapping[str, str]) -> Iterator[Problem]:
 
 def room_for_all(fleet: Fleet, stacks: Sequence[Settings]) -> Iterator[Problem]:
     """Every tenant without a team can get one."""
-    would_be = assignments(fleet, stacks)
+    assigned = assignments(fleet, stacks)
     for row in fleet.rows:
-        if would_be.get(row.key, "") is None:
+        if assigned.get(row.key, "") is None:
             yield fleet.problem(row, "database_team", no_room(stacks))
 
 
@@ -137,7 +137,7 @@ def teams_known(fleet: Fleet, stacks: Sequence[Settings]) -> Iterator[Problem]:
 
 
 def teams_within_limits(fleet: Fleet, stacks: Sequence[Settings]) -> Iterator[Problem]:
-    """No team has more tenants than DigitalOcean lets it have clusters; names those beyond, in the file's order."""
+    """No team has more tenants than its limit of clusters; names those above it, in the file's order."""
     for use in database_uses(fleet, stacks):
         members = [row for row in fleet.rows if row.options.database_team == use.team]
         for row in members[use.limit :]:
@@ -148,7 +148,7 @@ def teams_within_limits(fleet: Fleet, stacks: Sequence[Settings]) -> Iterator[Pr
 
 
 def droplets_within_limit(fleet: Fleet, stacks: Sequence[Settings]) -> Iterator[Problem]:
-    """The fleet has no more tenants than DigitalOcean lets the droplet team have droplets; names those beyond."""
+    """The fleet has no more tenants than the droplet team's limit of droplets; names those above it."""
     use = droplet_use(fleet, stacks)
     for row in fleet.rows[use.limit :]:
         message = (
@@ -185,17 +185,17 @@ def wiped_are_demos(fleet: Fleet) -> Iterator[Problem]:
 
 
 def wiped_were_demos(fleet: Fleet, before: Fleet) -> Iterator[Problem]:
-    """Only who was a demo already is wiped, so that no single edit makes a customer's database one that may be."""
+    """Only a tenant that was a demo before is wiped, so that no single edit allows it for a customer's database."""
     demos = {row.key for row in before.rows if row.options.demo}
     for row in fleet.rows:
         options = row.options
         if options.wipe_database is not None and options.demo and row.key not in demos:
-            message = "wipe_database is for who was a demo before; remove it and merge demo: true first"
+            message = "wipe_database is only for a tenant that is a demo already; remove it and merge demo: true first"
             yield fleet.problem(row, "wipe_database", message)
 
 
 def names_used_once(fleet: Fleet, stacks: Sequence[Settings]) -> Iterator[Problem]:
-    """No droplet, record or cluster belongs to two tenants, one of whom would take over the other's."""
+    """No droplet, record or cluster belongs to two tenants: one of them would adopt the other's."""
     owners: dict[tuple[str, str], str] = {}
     for row in fleet.rows:
         for kind, name in objects_of(row.key, row.options, stacks[0].domain):
@@ -205,23 +205,23 @@ def names_used_once(fleet: Fleet, stacks: Sequence[Settings]) -> Iterator[Proble
             found_by = tenant_of_cluster(name) if kind == "database" else None
             owner = owners.get((kind, found_by or ""), owners[kind, name])
             if owner != row.key:
-                message = f"the {kind} {show(name)} is that of {owner}; two tenants cannot share it"
+                message = f"the {kind} {show(name)} belongs to {owner}; two tenants cannot share it"
                 yield fleet.problem(row, "adopt", message)
 
 
-def full_teams_gain_nobody(fleet: Fleet, stacks: Sequence[Settings], placement: Mapping[str, str]) -> Iterator[Problem]:
+def full_teams_stay_full(fleet: Fleet, stacks: Sequence[Settings], placement: Mapping[str, str]) -> Iterator[Problem]:
     """A team marked full keeps its tenants and takes no other."""
     full = {team.name for stack in stacks for team in stack.database_teams if team.full}
     for row in fleet.rows:
         team = row.options.database_team
         if team in full and row.key not in placement:
             first = first_free(fleet, stacks)
-            remedy = f"the first that has room is {show(first)}" if first else no_room(stacks)
+            remedy = f"the first team with room is {show(first)}" if first else no_room(stacks)
             yield fleet.problem(row, "database_team", f"{show(team)} is marked full and takes no new tenant; {remedy}")
 
 
-def nobody_changes_team(fleet: Fleet, placement: Mapping[str, str]) -> Iterator[Problem]:
-    """A database cannot move to another team: a change would leave it behind and make an empty one."""
+def teams_stay(fleet: Fleet, placement: Mapping[str, str]) -> Iterator[Problem]:
+    """A database cannot move to another team: a new team would mean a new, empty database."""
     for row in fleet.rows:
         team, actual = row.options.database_team, placement.get(row.key)
         if team is not None and actual is not None and team != actual:
@@ -232,7 +232,7 @@ def nobody_changes_team(fleet: Fleet, placement: Mapping[str, str]) -> Iterator[
 
 
 def counts_go_up(fleet: Fleet, before: Mapping[str, Options]) -> Iterator[Problem]:
-    """A smaller number is a change as well: it would rebuild the droplet or change the password once more."""
+    """A smaller number is a change too: it would rebuild the droplet or change the password once more."""
     effects = {"rebuild": "make a new droplet", "admin_password_generation": "change the admin password"}
     for row in fleet.rows:
         old = before.get(row.key, row.options)

@@ -135,7 +135,7 @@ class Rollout(_Frozen):
 
 def _root_url(url: str) -> str:
     if not re.fullmatch(r"https?://[^/?#@\s]+", url):
-        raise ValueError(f"a root URL is wanted, without path and closing slash, such as {DIGITALOCEAN}")
+        raise ValueError(f"it has to be a root URL without path and closing slash, such as {DIGITALOCEAN}")
     return url
 
 
@@ -151,7 +151,7 @@ def _name_server(text: str | None) -> str | None:
             return text
     except ValueError:
         pass
-    raise ValueError("an IPv4 address is wanted, such as 9.9.9.9 or 127.0.0.1:5300")
+    raise ValueError("it has to be an IPv4 address, such as 9.9.9.9 or 127.0.0.1:5300")
 
 
 def _regex(pattern: str) -> str:

@@ -122,7 +122,7 @@ def parse(source: Document, stack: str) -> Settings:
         raise ProblemsError(source.problems)
     for name, value in given.items():
         if name in _SECRET and not all(_leaves_encrypted(value)):
-            message = "stands here in plain text; it is known to everybody who can read the file, so make a new one"
+            message = "is here in plain text; everybody who can read the file knows it, so make a new one"
             report.add_secret(name, message)
         if name in _PLAIN and any(_leaves_encrypted(value)):
             message = "is encrypted, and the commands read this file without its passphrase"
@@ -282,7 +282,7 @@ def _tokens(values: Mapping[str, object], report: _Report) -> dict[str, SecretSt
     teams = _team_names(values)
     wrong = {team: "is missing" for team in teams if team not in tokens}
     wrong |= {
-        team: "is no token: one word is wanted"
+        team: "is no token: a token is one word"
         for team, token in tokens.items()
         if team in teams and not (isinstance(token, str) and re.fullmatch(r"[!-~]+", token.strip()))
     }

@@ -76,14 +76,14 @@ class Project:
             raise UserError(f"no stack has settings yet: there is no Pulumi.<stack>.yaml with them in {self.root}")
         return fleet_among(stacks, stack)
 
-    def stacks_meant(self, stack: str | None) -> tuple[Settings, ...]:
-        """The named stack alone; without a name, all those of the fleet on DigitalOcean itself.
+    def selected(self, stack: str | None) -> tuple[Settings, ...]:
+        """The named stack alone; without a name, all stacks of the fleet on DigitalOcean itself.
 
         Raises:
             ProblemsError: see `stacks`.
             UserError: see `fleet`.
         """
-        return tuple(found for found in self.fleet(stack) if stack is None or found.stack == stack)
+        return tuple(settings for settings in self.fleet(stack) if stack is None or settings.stack == stack)
 
 
 def project_option(source: Document, key: str) -> str | None:
@@ -113,7 +113,7 @@ def settings_in(files: Mapping[str, Document]) -> tuple[Settings, ...]:
 
 
 def fleet_among(stacks: Sequence[Settings], stack: str | None) -> tuple[Settings, ...]:
-    """Those of some stacks that form one fleet with the named one; without a name, those on DigitalOcean itself.
+    """The stacks that form one fleet with the named one; without a name, those on DigitalOcean itself.
 
     Raises:
         UserError: there is no such stack, or the name is needed.
@@ -126,7 +126,7 @@ def fleet_among(stacks: Sequence[Settings], stack: str | None) -> tuple[Settings
         url = urls[stack] if stack is not None else DIGITALOCEAN
         stacks = [settings for settings in stacks if settings.api_url == url]
     if not stacks:
-        raise UserError(f"say which stack is meant: --stack {listing(names)}")
+        raise UserError(f"name the stack: --stack {listing(names)}")
     return tuple(stacks)
 
 
@@ -157,7 +157,7 @@ def touched(stacks: Sequence[Settings], before: Fleet, after: Fleet, files: Mapp
 
 
 def fleet_of(own: Settings, root: Path) -> tuple[Settings, ...]:
-    """The fleet that a running program's stack belongs to: its own settings as given, the others' from their files.
+    """The fleet of a running program's stack: its own settings as given, those of the others from their files.
 
     Args:
         own: the settings of the stack that runs.
@@ -171,7 +171,7 @@ def fleet_of(own: Settings, root: Path) -> tuple[Settings, ...]:
 
 
 def in_order(stacks: Iterable[Settings]) -> tuple[Settings, ...]:
-    """By name, with the numbers in it by their value."""
+    """Sorted by name, numbers in it by their value."""
     return tuple(sorted(stacks, key=lambda stack: [_part(part) for part in re.split(r"(\d+)", stack.stack)]))
 
 

@@ -130,7 +130,7 @@ def test_check_against_an_older_file(project: Path, run: Run) -> None:
     ended = run("check", "--base", "old.yaml")
     assert ended.code == 1
     assert ended.err == (
-        "tenants.yaml:3:3: acme: 'DBs 1' is marked full and takes no new tenant; the first that has room is 'DBs 2'\n"
+        "tenants.yaml:3:3: acme: 'DBs 1' is marked full and takes no new tenant; the first team with room is 'DBs 2'\n"
         "tenants.yaml:5:3: bolt: its database is in 'DBs 1' and cannot move to 'DBs 2'; write database_team: DBs 1\n"
     )
     assert run("check").code == 0
@@ -268,7 +268,7 @@ def test_assign_writes_what_is_missing_and_check_is_content(project: Path, run: 
         ("cora:\ndora:", "tenants.yaml:2: the file ends in the middle of a line"),
         ("", "tenants.yaml:1: there is no tenant in it"),
         ("{cora, dora: }\n", "tenants.yaml:1:2: cora: cannot be written into a file of this form"),
-        ("a:\nb:\nc:\n", "tenants.yaml:3:1: c: none of the 1 database teams has room. meltanodata capacity says"),
+        ("a:\nb:\nc:\n", "tenants.yaml:3:1: c: none of the 1 database teams has room. meltanodata capacity shows"),
     ],
 )
 def test_assign_leaves_a_file_with_problems_as_it_is(project: Path, run: Run, content: str, message: str) -> None:
@@ -342,7 +342,7 @@ def test_new_refuses_what_check_would_refuse(project: Path, run: Run, name: str,
 
 def test_new_where_no_team_has_room(project: Path, run: Run) -> None:
     write_stack(project, "prod", database_teams=[team("DBs 1", 1), team("DBs 2", full=True)])
-    assert run("new", "cora").err == "none of the 2 database teams has room. meltanodata capacity says what to do\n"
+    assert run("new", "cora").err == "none of the 2 database teams has room. meltanodata capacity shows what to do\n"
 
 
 @pytest.mark.usefixtures("project")

@@ -61,7 +61,7 @@ def test_a_missing_team_where_none_has_room() -> None:
     (problem,) = broken(fleet_of({"t1": {"database_team": "DBs 1"}, "t2": None}), stack)
     assert problem == (
         "tenants.yaml:3:1: t2: database_team is missing. If the tenant has a database already, write the team that it"
-        " is in (git log -p tenants.yaml); none of the 2 database teams has room. meltanodata capacity says what to do"
+        " is in (git log -p tenants.yaml); none of the 2 database teams has room. meltanodata capacity shows what to do"
     )
 
 
@@ -147,8 +147,8 @@ def test_a_demo_that_is_written_wrongly_is_one_mistake() -> None:
 @pytest.mark.parametrize(
     ("adopt", "message"),
     [
-        ({"droplet": "b.meltanodata.com"}, "the droplet 'b.meltanodata.com' is that of a; two tenants cannot share it"),
-        ({"record": "b"}, "the record 'b' is that of a; two tenants cannot share it"),
+        ({"droplet": "b.meltanodata.com"}, "the droplet 'b.meltanodata.com' belongs to a; two tenants cannot share it"),
+        ({"record": "b"}, "the record 'b' belongs to a; two tenants cannot share it"),
     ],
 )
 def test_what_one_tenant_takes_over_another_cannot_have(adopt: dict[str, str], message: str) -> None:
@@ -160,14 +160,14 @@ def test_a_cluster_that_bears_another_tenants_name() -> None:
     adopt = {"database": "db-postgresql-nyc3-11111-b"}
     fleet = fleet_of({"a": {"database_team": "DBs 1", "adopt": adopt}, "b": {"database_team": "DBs 1"}})
     assert broken(fleet) == [
-        "tenants.yaml:3:3: a: the database 'db-postgresql-nyc3-11111-b' is that of b; two tenants cannot share it"
+        "tenants.yaml:3:3: a: the database 'db-postgresql-nyc3-11111-b' belongs to b; two tenants cannot share it"
     ]
 
 
 def test_a_cluster_that_two_tenants_adopt() -> None:
     options = {"database_team": "DBs 1", "adopt": {"database": "shared"}}
     (problem,) = broken(fleet_of({"a": options, "b": options}))
-    assert problem == "tenants.yaml:6:3: b: the database 'shared' is that of a; two tenants cannot share it"
+    assert problem == "tenants.yaml:6:3: b: the database 'shared' belongs to a; two tenants cannot share it"
 
 
 def test_a_tenant_may_adopt_a_cluster_of_its_own_name() -> None:
@@ -177,14 +177,14 @@ def test_a_tenant_may_adopt_a_cluster_of_its_own_name() -> None:
 
 def test_a_full_team_gains_nobody() -> None:
     assert broken(placed("DBs 1", "DBs 1"), settings(database_teams=FULL), placement={"t1": "DBs 1"}) == [
-        "tenants.yaml:4:3: t2: 'DBs 1' is marked full and takes no new tenant; the first that has room is 'DBs 2'"
+        "tenants.yaml:4:3: t2: 'DBs 1' is marked full and takes no new tenant; the first team with room is 'DBs 2'"
     ]
 
 
 def test_a_full_team_where_no_other_has_room() -> None:
     (problem,) = broken(placed("DBs 1"), settings(database_teams=[team("DBs 1", full=True)]), placement={})
     assert problem.endswith(
-        "takes no new tenant; none of the 1 database teams has room. meltanodata capacity says what to do"
+        "takes no new tenant; none of the 1 database teams has room. meltanodata capacity shows what to do"
     )
 
 
@@ -192,7 +192,7 @@ def test_nobody_knows_who_is_new_without_a_comparison() -> None:
     assert broken(placed("DBs 1"), settings(database_teams=FULL)) == []
 
 
-def test_nobody_changes_team() -> None:
+def test_a_tenant_stays_in_its_team() -> None:
     assert broken(placed("DBs 2", "DBs 2"), placement={"t1": "DBs 1", "t2": "DBs 2", "gone": "DBs 1"}) == [
         "tenants.yaml:2:3: t1: its database is in 'DBs 1' and cannot move to 'DBs 2'; write database_team: DBs 1"
     ]
@@ -217,7 +217,10 @@ DEMO = {"database_team": "DBs 1", "demo": True}
 def test_nobody_becomes_a_demo_and_is_wiped_in_one_edit(before: dict[str, Any]) -> None:
     fleet = fleet_of({"acme": {**DEMO, "wipe_database": "2026-11-20"}})
     assert broken(fleet, before=fleet_of(before)) == [
-        "tenants.yaml:4:3: acme: wipe_database is for who was a demo before; remove it and merge demo: true first"
+        (
+            "tenants.yaml:4:3: acme: wipe_database is only for a tenant that is a demo already; remove it and merge"
+            " demo: true first"
+        )
     ]
     assert broken(fleet) == []
 

@@ -139,7 +139,7 @@ def test_every_missing_setting_at_once_with_the_command_that_sets_it() -> None:
 def test_a_missing_token_for_each_team_also_beside_other_mistakes() -> None:
     assert problems(tokens=None, domain=None) == [
         (
-            "domain is missing; wanted is a domain, such as meltanodata.com."
+            "domain is missing; it has to be a domain, such as meltanodata.com."
             " Set it: pulumi config set --stack prod meltanodata:domain meltanodata.com"
         ),
         *(
@@ -173,7 +173,7 @@ def test_a_token_of_a_team_that_is_not_listed() -> None:
 @pytest.mark.parametrize("token", ["", "dop_ v1", "dop_v1_ü", 5, None])
 def test_a_token_that_is_none(token: object) -> None:
     (problem,) = problems(tokens=json.dumps({"Meltano": token, "DBs 1": "t", "DBs 2": "t"}))
-    assert problem.startswith("tokens.Meltano is no token: one word is wanted. Set it: pulumi config set --stack prod")
+    assert problem.startswith("tokens.Meltano is no token: a token is one word. Set it: pulumi config set --stack prod")
 
 
 def test_a_line_break_behind_a_secret_does_not_matter() -> None:
@@ -205,15 +205,15 @@ def test_tokens_that_are_no_mapping() -> None:
         ("ssh_port", "ssh", "ssh_port 'ssh' is not a port, such as 22."),
         ("requests_per_second", "0", "requests_per_second '0' is not a number of requests a second, such as 4."),
         ("snapshot", "(", "snapshot '(' is not possible: no regular expression: missing ), unterminated subpattern"),
-        ("api_url", "api.digitalocean.com", "api_url 'api.digitalocean.com' is not possible: a root URL is wanted"),
-        ("api_url", "https://x/v2", "api_url 'https://x/v2' is not possible: a root URL is wanted, without path"),
+        ("api_url", "api.digitalocean.com", "api_url 'api.digitalocean.com' is not possible: it has to be a root URL"),
+        ("api_url", "https://x/v2", "api_url 'https://x/v2' is not possible: it has to be a root URL without path"),
         ("region", "New York", "region 'New York' is not a region of DigitalOcean's, such as nyc3."),
         (
             "droplet_team",
             "Meltano",
             "droplet_team 'Meltano' is not a mapping of name, limit and account. Set it: pulumi config",
         ),
-        ("droplet_team", '{"limit": 5}', "droplet_team.name is missing; wanted is a team's name, such as Meltano."),
+        ("droplet_team", '{"limit": 5}', "droplet_team.name is missing; it has to be a team's name, such as Meltano."),
         ("droplet_team", '{"name": "A (full)"}', "droplet_team.name 'A (full)' is not possible: leave (full) out"),
         ("database_teams", "[]", "database_teams a list is not possible: it lists no team."),
         (
@@ -305,9 +305,12 @@ OTHER = ec.generate_private_key(ec.SECP256R1())
         ),
         (
             {"certificate": certificate("*.example.com")},
-            "certificate is for '*.example.com'; wanted is '*.meltanodata.com'.",
+            "certificate is for '*.example.com'; it has to be for '*.meltanodata.com'.",
         ),
-        ({"certificate": certificate()}, "certificate is for no host name at all; wanted is '*.meltanodata.com'."),
+        (
+            {"certificate": certificate()},
+            "certificate is for no host name at all; it has to be for '*.meltanodata.com'.",
+        ),
         (
             {"certificate": certificate(WILDCARD, ends=NOW - timedelta(days=1))},
             "certificate has expired, on 2026-11-19 00:00 UTC; renew it.",
@@ -393,7 +396,7 @@ def test_how_doctor_asks_and_what_it_leaves_out(resolver: str) -> None:
 @pytest.mark.parametrize("resolver", ["", "dns.example.com", "9.9.9.9:0", "9.9.9.9:65536", "9.9.9", "::1"])
 def test_a_resolver_that_is_none(resolver: str) -> None:
     (found,) = problems(resolver=resolver)
-    assert "an IPv4 address is wanted, such as 9.9.9.9 or 127.0.0.1:5300" in found
+    assert "it has to be an IPv4 address, such as 9.9.9.9 or 127.0.0.1:5300" in found
     assert "pulumi config set --stack prod meltanodata:resolver 9.9.9.9" in found
 
 
@@ -463,8 +466,8 @@ def test_a_secret_in_plain_text(tmp_path: Path, monkeypatch: pytest.MonkeyPatch)
     found = file_problems(tmp_path, monkeypatch, text)
     assert [problem[: problem.index(" (it is")] if " (it is" in problem else problem for problem in found] == found
     assert [problem.split(";")[0] for problem in found] == [
-        "Pulumi.prod.yaml:13:5: tokens stands here in plain text",
-        "Pulumi.prod.yaml:16:32: ssh_private_key stands here in plain text",
+        "Pulumi.prod.yaml:13:5: tokens is here in plain text",
+        "Pulumi.prod.yaml:16:32: ssh_private_key is here in plain text",
     ]
     assert "hunter2" not in str(found)
     assert "dop_v1" not in str(found)
