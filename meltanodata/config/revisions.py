@@ -5,7 +5,7 @@ from __future__ import annotations
 import os
 import subprocess
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Protocol
+from typing import TYPE_CHECKING, TypeAlias
 
 from meltanodata.errors import UserError
 from meltanodata.text import show
@@ -15,24 +15,7 @@ if TYPE_CHECKING:
     from pathlib import Path
 
 NONE = "0" * 40
-"""What GitHub and git's hooks give for the revision before a branch's first push."""
-
-
-class Tree(Protocol):
-    """The project's files, at a revision or in the working tree."""
-
-    @property
-    def name(self) -> str:
-        """For messages: what stands before a file's name."""
-        ...
-
-    def read(self, path: Path) -> bytes | None:
-        """A file's content; None where it does not exist."""
-        ...
-
-    def stack_files(self, folder: Path) -> list[str]:
-        """The names of the stacks' files, Pulumi.<stack>.yaml, in the project's folder."""
-        ...
+"""The revision that GitHub and git's hooks give before a branch's first push."""
 
 
 @dataclass(frozen=True)
@@ -40,13 +23,14 @@ class Worktree:
     """The files as they are on the disk, committed or not."""
 
     name: str = ""
+    """For messages: what stands before a file's name."""
 
     def read(self, path: Path) -> bytes | None:
-        """See `Tree`."""
+        """A file's content; None where it does not exist."""
         return path.read_bytes() if path.is_file() else None
 
     def stack_files(self, folder: Path) -> list[str]:
-        """See `Tree`."""
+        """The names of the stacks' files, Pulumi.<stack>.yaml, in the project's folder."""
         return sorted(path.name for path in folder.glob("Pulumi.*.yaml"))
 
 
@@ -110,11 +94,11 @@ class Revision:
         return _run(self.folder, "merge-base", "--is-ancestor", commit, self.commit).returncode == 0
 
     def is_shallow(self) -> bool:
-        """Whether git has the newest commits only."""
+        """Whether git has only the newest commits."""
         return _git(self.folder, "rev-parse", "--is-shallow-repository") == b"true\n"
 
     def fork(self, head: str = "HEAD") -> Revision:
-        """Where a branch left this one, so that what happened here since is not its doing."""
+        """The commit where a branch left this one: later changes here are not the branch's."""
         found = _git(self.folder, "merge-base", self.commit, head)
         return self if found is None else Revision(self.folder, self.name, found.decode().strip())
 
@@ -123,7 +107,7 @@ class Revision:
         return _git(path.absolute().parent, "cat-file", "blob", f"{self.commit}:./{path.name}")
 
     def stack_files(self, folder: Path) -> list[str]:
-        """See `Tree`."""
+        """See `Worktree`."""
         listed = _git(folder, "ls-tree", "-z", "--name-only", self.commit, "--", "./")
         if listed is None:
             raise UserError(f"git cannot list the files of {self.name} in {folder}")
@@ -131,7 +115,7 @@ class Revision:
         return sorted(name for name in names if name.startswith("Pulumi.") and name.endswith(".yaml"))
 
     def changed(self, to: Revision | None = None) -> frozenset[str]:
-        """The repository's files that are different now, or at another revision, relative to the folder."""
+        """The repository's files that differ now, or at another revision, relative to the folder."""
         commits = [self.commit] if to is None else [self.commit, to.commit]
         top = _git(self.folder, "rev-parse", "--show-prefix")
         found = _git(self.folder, "diff", "--name-only", "--no-renames", "--no-ext-diff", "-z", *commits, "--")
@@ -142,7 +126,7 @@ class Revision:
         return frozenset(os.path.relpath(name, prefix) for name in names if name)
 
     def until(self, to: str) -> list[str]:
-        """A branch's own commits after this one, in their order; not those that came with a merge.
+        """A branch's own commits after this one, in their order; without those that came with a merge.
 
         Raises:
             UserError: the other one does not come after this one.
@@ -154,8 +138,12 @@ class Revision:
         return found.decode().split()
 
 
+Tree: TypeAlias = Worktree | Revision
+"""The project's files, in the working tree or at a revision."""
+
+
 def _git(folder: Path, *arguments: str) -> bytes | None:
-    """What git says in a folder, None if it fails."""
+    """The output of git in a folder, None if it fails."""
     done = _run(folder, *arguments)
     return done.stdout if done.returncode == 0 else None
 
