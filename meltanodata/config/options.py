@@ -63,7 +63,7 @@ class _Strict(BaseModel):
 
 
 class Adopt(_Strict):
-    """The names of an instance made by hand, where they are not those that the program would give."""
+    """The names of an instance made by hand, where they differ from those that the program gives."""
 
     model_config = ConfigDict(json_schema_extra={"minProperties": 1})
 
@@ -90,10 +90,10 @@ class Adopt(_Strict):
     login: Literal["new", "keep"] | None = Field(
         default=None,
         title="new or keep",
-        description="keep, or left out: a droplet that is taken over keeps its logins. The admin's password stays where"
-        " it was noted until admin_password_generation goes up. new: the admin gets a new password, and Meltano a new"
-        " secret key and salt, so every other login of the instance stops working. It matters for as long as the tenant"
-        " has that droplet.",
+        description="keep, or left out: an adopted droplet keeps its logins. The admin's password stays where it was"
+        " noted until admin_password_generation goes up. new: the admin gets a new password, and Meltano a new secret"
+        " key and salt, so every other login of the instance stops working. It applies for as long as the tenant has"
+        " that droplet.",
         examples=["new"],
     )
 
@@ -118,15 +118,15 @@ class Options(_Strict):
     region: _Slug | None = Field(
         default=None,
         title="a region of DigitalOcean's",
-        description="Where the droplet and the database stand. Left out, the stack's region. Another one takes a new"
+        description="The region of the droplet and the database. Left out, the stack's region. A change needs a new"
         " droplet, so count up `rebuild` with it; the database moves with its data.",
         examples=["nyc3"],
     )
     droplet_size: _Slug = Field(
         default="s-2vcpu-2gb",
         title="a droplet size",
-        description="The droplet's plan. A change powers the droplet off, resizes it and powers it on; to one with a"
-        " smaller disk it takes a new droplet, so count up `rebuild` with it.",
+        description="The droplet's plan. A change powers the droplet off, resizes it and powers it on; one with a"
+        " smaller disk needs a new droplet, so count up `rebuild` with it.",
         examples=["s-2vcpu-4gb"],
     )
     database_size: _Slug = Field(
@@ -150,13 +150,13 @@ class Options(_Strict):
     meltano_version: _MeltanoVersion | None = Field(
         default=None,
         title="a version of Meltano",
-        description="Left out, what the snapshot has. Below 3, because later ones have no UI.",
+        description="Left out, the snapshot's version. Below 3, because later versions have no UI.",
         examples=["2.20.0"],
     )
     demo: bool = Field(
         default=False,
         title="true or false",
-        description="A demo instance: nobody's data, may be wiped.",
+        description="A demo instance: its database has no customer's data and may be wiped.",
         examples=[True],
     )
     wipe_database: Annotated[date, BeforeValidator(_day)] | None = Field(
@@ -185,14 +185,14 @@ class Options(_Strict):
         min_length=1,
         title="a snapshot's name",
         description="The snapshot for a new droplet. Left out, the newest that the stack's pattern matches."
-        " It does nothing to a droplet that exists, unless `rebuild` goes up.",
+        " It does not affect an existing droplet, unless `rebuild` goes up.",
         examples=["Ubuntu meltano-123456789"],
     )
     adopt: Adopt | None = Field(
         default=None,
         title="a mapping of droplet, record, database and login",
-        description="Take over an instance made by hand whose names differ, or whose login is to be new. Where neither"
-        " is so, nothing is needed.",
+        description="Adopt an instance made by hand whose names differ, or whose login is to be new. Otherwise"
+        " nothing is needed.",
         examples=[{"database": "db-postgresql-nyc1-01234"}],
     )
 

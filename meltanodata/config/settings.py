@@ -57,7 +57,7 @@ _AtDigitalOcean = Annotated[
     Field(
         min_length=1,
         title="a team's name at DigitalOcean",
-        description="What DigitalOcean calls the team, without the mark (full), where it is not `name`.",
+        description="The team's name at DigitalOcean, without the mark (full), if it is not `name`.",
         examples=["MeltanoData DBs 1"],
     ),
     AfterValidator(lambda name: name and _unmarked(name)),
@@ -78,7 +78,7 @@ class DatabaseTeam(_Frozen):
     full: bool = Field(
         default=False,
         title="true or false",
-        description="Takes no more tenants, whatever its limit.",
+        description="The team takes no new tenant, whatever its limit.",
         examples=[True],
     )
     account: _AtDigitalOcean = None
@@ -99,13 +99,13 @@ class DropletTeam(_Frozen):
 
 
 class Guard(_Frozen):
-    """How many tenants one `up` may destroy before somebody has to allow it by a label."""
+    """How many tenants one `up` may destroy without a label that allows it."""
 
     destroyed: int = Field(
         default=2,
         ge=0,
         title="a number of tenants",
-        description="More tenants than these need the label.",
+        description="A plan that destroys more tenants needs the label.",
         examples=[2],
     )
     destroyed_percent: int = Field(
@@ -113,23 +113,29 @@ class Guard(_Frozen):
         ge=0,
         le=100,
         title="a percentage",
-        description="More than these of a stack's hundred tenants need it too; one tenant alone never does.",
+        description="A higher percentage of a stack's tenants needs the label too; a single tenant never does.",
         examples=[10],
     )
 
 
 class Rollout(_Frozen):
-    """How a change of many tenants goes out."""
+    """How `meltanodata deploy` applies a change of many tenants."""
 
     canaries: tuple[str, ...] = Field(
         default=(),
         title="a list of tenants",
-        description="Those that `meltanodata deploy` applies first, and checks before it goes on.",
+        description="The tenants that `meltanodata deploy` applies first, and checks before it continues.",
         examples=['["demo"]'],
     )
-    batch: int = Field(default=20, ge=1, title="a number of tenants", description="Applied at a time.", examples=[20])
+    batch: int = Field(
+        default=20, ge=1, title="a number of tenants", description="How many are applied at a time.", examples=[20]
+    )
     pause: float = Field(
-        default=30, ge=0, title="seconds", description="Between a batch that was checked and the next.", examples=[30]
+        default=30,
+        ge=0,
+        title="seconds",
+        description="The pause after a batch is checked and before the next.",
+        examples=[30],
     )
 
 
@@ -193,12 +199,12 @@ class Settings(_Frozen):
     )
     database_version: Annotated[str, Field(pattern=r"^[1-9][0-9]?$")] = Field(
         title="a major version of PostgreSQL",
-        description="For new clusters of tenants that state none. DigitalOcean must offer it.",
+        description="For new clusters of tenants that state no version. DigitalOcean must offer it.",
         examples=["16"],
     )
     droplet_team: DropletTeam = Field(
         title="a team's name and limit",
-        description="Where the droplets, the domain and the project are.",
+        description="The team with the droplets, the domain and the project.",
         examples=['{"name": "Meltano", "limit": 500}'],
     )
     database_teams: Annotated[tuple[DatabaseTeam, ...], AfterValidator(_distinct)] = Field(
@@ -216,7 +222,7 @@ class Settings(_Frozen):
     region: Annotated[str, Field(pattern=r"^[a-z0-9]+$")] = Field(
         default="nyc3",
         title="a region of DigitalOcean's",
-        description="For tenants that state none.",
+        description="For tenants that state no region.",
         examples=["nyc3"],
     )
     snapshot: Annotated[str, AfterValidator(_regex)] = Field(
@@ -229,18 +235,18 @@ class Settings(_Frozen):
     caddy_version: Annotated[Literal[1, 2], BeforeValidator(_number)] = Field(
         default=1,
         title="a major version of Caddy",
-        description="The dialect of the Caddyfile; what the snapshot has.",
+        description="The major version of the snapshot's Caddy, which decides how the Caddyfile is written.",
         examples=[1],
     )
     requests_per_second: float = Field(
         default=4,
         gt=0,
         title="a number of requests a second",
-        description="To DigitalOcean for each token. Its limits are 250 a minute and 5,000 an hour.",
+        description="To DigitalOcean with each token, whose limits are 250 a minute and 5,000 an hour.",
         examples=[4],
     )
     ssh_port: int = Field(
-        default=22, ge=1, le=65535, title="a port", description="Where the droplets' SSH server listens.", examples=[22]
+        default=22, ge=1, le=65535, title="a port", description="The port of the droplets' SSH servers.", examples=[22]
     )
     api_url: Annotated[str, AfterValidator(_root_url)] = Field(
         default=DIGITALOCEAN,
@@ -251,19 +257,19 @@ class Settings(_Frozen):
     resolver: Annotated[str | None, AfterValidator(_name_server)] = Field(
         default=None,
         title="a name server's address, with a port where it is not 53",
-        description="Whom `meltanodata doctor` asks for names; left out, whom its machine asks.",
+        description="The name server that `meltanodata doctor` asks; left out, that of its machine.",
         examples=["9.9.9.9"],
     )
     unchecked: tuple[Check, ...] = Field(
         default=(),
         title="a list of checks",
-        description="What `meltanodata doctor` leaves out here: ping, say, where something on the way drops it.",
+        description="Checks that `meltanodata doctor` skips, such as ping where a firewall drops it.",
         examples=['["ping"]'],
     )
     guard: Guard = Field(
         default=Guard(),
         title="a mapping of thresholds",
-        description="What `meltanodata plan` and `deploy` refuse without a label.",
+        description="The thresholds above which `meltanodata plan` and `deploy` require a label.",
         examples=['{"destroyed": 2, "destroyed_percent": 10}'],
     )
     rollout: Rollout = Field(
@@ -276,15 +282,14 @@ class Settings(_Frozen):
         default=None,
         min_length=1,
         title="a vault's name",
-        description="The vault of 1Password that `meltanodata credentials --onepassword` keeps. Left out, the one"
-        " that is called like the domain.",
+        description="The vault that `meltanodata credentials --onepassword` updates. Left out, the one that has the"
+        " domain's name.",
         examples=["meltanodata.com"],
     )
     no_tenants: tuple[str, ...] = Field(
         default=(),
         title="a list of names",
-        description="Droplets, records and clusters in the teams that are there for another purpose; `drift` and"
-        " `adopt` leave them alone.",
+        description="Droplets, records and clusters in the teams for another purpose; `drift` and `adopt` ignore them.",
         examples=['["controller.meltanodata.com", "www"]'],
     )
 
