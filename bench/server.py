@@ -15,7 +15,7 @@ from typing import get_args
 
 from bench.droplets import AnswersAnsible
 from bench.fleets import MOST, TEAM_SIZE, TEAMS
-from meltanodata.config import settings as stack_settings
+from meltanodata.config import settings_loading
 from meltanodata.config.settings import DatabaseTeam, Settings
 from sandbox.home import Home
 from sandbox.running import PluginKind
@@ -25,7 +25,7 @@ from sandbox.server import STACK, Modes, sandbox
 def settings() -> Settings:
     """The settings of the sandbox's stack, with ten teams and room for one more tenant in each."""
     teams = tuple(DatabaseTeam(name=name, limit=TEAM_SIZE + 1) for name in TEAMS)
-    own = stack_settings.read(STACK)
+    own = settings_loading.read(STACK)
     droplets = own.droplet_team.model_copy(update={"limit": MOST + 1})
     return own.model_copy(update={"database_teams": teams, "droplet_team": droplets})
 

@@ -23,7 +23,7 @@ from typing import TYPE_CHECKING, get_args
 import uvicorn
 from uvicorn.protocols.http.h11_impl import H11Protocol
 
-from meltanodata.config import settings as stack_settings
+from meltanodata.config import settings_loading
 from meltanodata.errors import UserError
 from sandbox.api import databases, domains, droplets, images, seeds
 from sandbox.api.app import create_app
@@ -96,7 +96,7 @@ async def sandbox(
     """
     async with contextlib.AsyncExitStack() as stack:
         stack.enter_context(take_lock(home))
-        settings = fleet or stack_settings.read(STACK)
+        settings = fleet or settings_loading.read(STACK)
         keys = Keys.ensure(home, settings.domain)
         state = stack.enter_context(contextlib.closing(State(home.path / "api.sqlite")))
         listener = stack.enter_context(_listen(state))

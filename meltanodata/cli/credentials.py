@@ -38,7 +38,7 @@ def show(tenant: str, stack: str | None) -> None:
     """
     project = Project.around(Path.cwd())
     known: list[str] = []
-    for settings in project.stacks_meant(stack):
+    for settings in project.selected(stack):
         for login in _logins(project, settings):
             known.append(login.tenant)
             if login.tenant == tenant:
@@ -56,7 +56,7 @@ def keep(tenants: Sequence[str], stack: str | None, *, yes: bool) -> None:
         typer.BadParameter: nobody can be asked whether to do it.
     """
     project = Project.around(Path.cwd())
-    meant = project.stacks_meant(stack)
+    meant = project.selected(stack)
     of_all = {settings.stack: _logins(project, settings) for settings in meant}
     found: dict[str, list[Step]] = {}
     vaults: dict[str, Vault] = {}

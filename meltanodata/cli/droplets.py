@@ -12,7 +12,7 @@ import typer
 from rich.progress import MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn
 
 from meltanodata import terminal
-from meltanodata.config import fleet, settings
+from meltanodata.config import config_commands, fleet, settings_loading
 from meltanodata.config.checks import Check
 from meltanodata.config.stacks import Project
 from meltanodata.doctor.diagnosis import Finding, Level
@@ -65,11 +65,11 @@ def look(own: Settings, project: Project, patients: Sequence[Instance]) -> dict[
     from meltanodata.doctor import probes  # noqa: PLC0415 - asyncssh, which the other commands need not wait for
 
     config = pulumi_cli.config(own.stack, project.root)
-    way = probes.Way.of(own, settings.ssh_private_key(config, own.stack), settings.tokens(config))
+    way = probes.Way.of(own, settings_loading.ssh_private_key(config, own.stack), settings_loading.tokens(config))
     if Check.PING in way.checks and shutil.which("ping") is None:
         raise UserError(
-            "ping is not on the PATH; install it, or leave that check out: pulumi config set --stack"
-            f" {own.stack} --path 'meltanodata:unchecked[0]' ping"
+            "ping is not on the PATH; install it, or leave that check out:"
+            f" {config_commands.set_plain(own.stack, ('unchecked', 0), Check.PING)}"
         )
     columns = (TextColumn("looking at {task.description}", markup=False), MofNCompleteColumn(), TimeElapsedColumn())
     with Progress(*columns, console=terminal.console(err=True), transient=True) as progress:
@@ -198,7 +198,7 @@ def _not_deployed(row: Row, stacks: Sequence[Settings]) -> Finding:
 
 def _stacks(project: Project, tenants: Sequence[str], stack: str | None) -> Sequence[Settings]:
     """The stacks that may have these tenants."""
-    meant = project.stacks_meant(stack)
+    meant = project.selected(stack)
     rows, _ = fleet.load(project.tenants_file(meant[0]))
     homes = {row.key: row.options.database_team for row in rows.rows}
     teams = {homes.get(tenant) for tenant in tenants}
@@ -208,4 +208,4 @@ def _stacks(project: Project, tenants: Sequence[str], stack: str | None) -> Sequ
 
 
 def _key(own: Settings, project: Project) -> SecretStr:
-    return settings.ssh_private_key(pulumi_cli.config(own.stack, project.root), own.stack)
+    return settings_loading.ssh_private_key(pulumi_cli.config(own.stack, project.root), own.stack)

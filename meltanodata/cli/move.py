@@ -10,8 +10,8 @@ from typing import TYPE_CHECKING, Any
 
 from meltanodata.cli import recovery
 from meltanodata.cli.context import tenants
-from meltanodata.config import document, edit, rules, settings, stack_file
-from meltanodata.config.settings import NAMESPACE
+from meltanodata.config import document, edit, rules, settings, settings_loading, stack_file
+from meltanodata.config.config_commands import SECRET_FILES, key
 from meltanodata.config.stacks import Project
 from meltanodata.engine import pulumi_cli, team_move
 from meltanodata.errors import ProblemsError, UserError
@@ -158,15 +158,15 @@ class _Move:
     def _secrets(self, target: Settings, *, new: bool) -> dict[str, str]:
         """What the target's file needs of the source's secrets, by Pulumi's notation."""
         config = pulumi_cli.config(self.source, self.project.root)
-        tokens = json.loads(config.get(f"{NAMESPACE}:tokens", "{}"))
-        teams, others = (target.teams, settings.SECRET_FILES) if new else ([self.team], ())
-        found = {settings.token_path(team): tokens[team] for team in teams if team in tokens}
-        names = [f"{NAMESPACE}:{name}" for name in others]
+        tokens = json.loads(config.get(key(("tokens",)), "{}"))
+        teams, others = (target.teams, SECRET_FILES) if new else ([self.team], ())
+        found = {key(("tokens", team)): tokens[team] for team in teams if team in tokens}
+        names = [key((name,)) for name in others]
         return found | {name: config[name] for name in names if name in config}
 
     @staticmethod
     def _parsed(stack: str, text: str) -> Settings:
-        return settings.parse(document.parse(text.encode(), settings.file_of(stack)), stack)
+        return settings_loading.parse(document.parse(text.encode(), settings.file_of(stack)), stack)
 
     def _encrypted(self, text: str, secrets: dict[str, str]) -> str:
         """A text of the target's file with the secrets in it."""

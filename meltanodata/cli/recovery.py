@@ -11,6 +11,7 @@ from urllib.parse import unquote, urlsplit
 
 from meltanodata.cli.context import account
 from meltanodata.config import fleet, rules
+from meltanodata.config.tenants import tenants_of
 from meltanodata.engine import pulumi_cli, recovery, stack_state
 from meltanodata.engine.recovery import Lock
 from meltanodata.errors import ProblemsError, UserError
@@ -73,7 +74,7 @@ def settle_creations(stack: str, project: Project, exported: Mapping[str, Any]) 
     loaded, problems = fleet.load(project.tenants_file(known.settings))
     if problems := [*problems, *rules.problems(loaded, project.fleet(stack))]:
         raise ProblemsError(problems)
-    if left := list(unfinished.abandoned(found, loaded.tenants(known.settings), known.settings.domain)):
+    if left := list(unfinished.abandoned(found, tenants_of(loaded, known.settings), known.settings.domain)):
         raise UserError("\n".join([*left, "The databases among these let in nobody now."] if clusters else left))
 
 

@@ -2,14 +2,13 @@
 
 from __future__ import annotations
 
-import shlex
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 from meltanodata.cli import recovery
 from meltanodata.cli.context import located, read
-from meltanodata.config import document, edit, fleet, object_names, rules, settings
-from meltanodata.config.settings import NAMESPACE
+from meltanodata.config import config_commands, document, edit, fleet, object_names, rules, settings
+from meltanodata.config.options import name_problem
 from meltanodata.config.stacks import Project
 from meltanodata.engine import pulumi_cli, team_move, tenant_rename
 from meltanodata.errors import Problem, ProblemsError, UserError
@@ -34,7 +33,7 @@ def rename(old: str, new: str, stack: str | None) -> None:
         UserError: there is no such tenant, its new name is taken, or its stack is at work.
         ProblemsError: the file is not well formed, or would not be right.
     """
-    if problem := fleet.name_problem(new):
+    if problem := name_problem(new):
         raise UserError(f"{show(new)}: {problem}")
     stacks, path = located(stack, None)
     source, loaded = read(path)
@@ -70,10 +69,10 @@ def rename(old: str, new: str, stack: str | None) -> None:
 def _tell(own: Settings, row: Row, path: Path, old: str, new: str) -> None:
     """What there is to do besides."""
     if old in own.rollout.canaries:
-        setting = f"{NAMESPACE}:rollout.canaries[{own.rollout.canaries.index(old)}]"
+        setting = "rollout", "canaries", own.rollout.canaries.index(old)
         print(
             f"{settings.file_of(own.stack)} has {old} as a canary; give it the new name:\n"
-            f"  pulumi config set --stack {own.stack} --path {shlex.quote(setting)} {new}"
+            f"  {config_commands.set_plain(own.stack, setting, new)}"
         )
     host = f"{object_names.record_of(row.key, row.options)}.{own.domain}"
     print(

@@ -1,7 +1,7 @@
-"""What a changed file can do: whether it decides about plans, or about who looks at them.
+"""What a changed file can influence: what is planned, what is applied, or who reviews it. Pure.
 
-Pure. A file counts as the program's unless it is known to be harmless: the program runs in the project's folder, so
-that any module there, and any file that one of them opens, can change what it declares.
+A file counts as the program's unless it is known to be harmless: the program runs in the project's folder, so any
+module there, and any file that a module opens, can change what it declares.
 """
 
 from __future__ import annotations
@@ -12,7 +12,7 @@ from dataclasses import dataclass
 from enum import StrEnum
 from typing import TYPE_CHECKING
 
-from meltanodata.text import listing
+from meltanodata.text import first_of, listing, printable
 
 if TYPE_CHECKING:
     from collections.abc import Collection, Mapping, Sequence
@@ -20,14 +20,14 @@ if TYPE_CHECKING:
 _HARMLESS = re.compile(
     r"(docs|tests|bench|sandbox)/.*|[^/]+\.md|LICENSE|\.gitignore|\.editorconfig|tenants\.schema\.json"
 )
-"""What neither the program nor a workflow with access to anything reads. Folders by name and not by content: a folder
-`yaml` would take the place of a library."""
+"""Files that neither the program nor a workflow with credentials reads. Folders go by name: a folder `yaml` would take
+the place of a library."""
 _WORKFLOW = re.compile(r"(\.\./)*\.github/.*|\.ci/.*|Makefile")
 """`../` where the project is a part of a larger repository."""
 _SETTINGS = re.compile(r"Pulumi\.[^/]+\.yaml")
 
 _FILES, _LONGEST = 10, 120
-"""Files, or settings of one, that a message names before it counts the rest, and characters of each."""
+"""How many files, or settings of a file, a message names before it counts the rest, and how many characters of each."""
 
 
 class Kind(StrEnum):
@@ -101,7 +101,7 @@ class SettingsChange:
 
     file: str
     settings: tuple[str, ...]
-    """The settings that differ, with both values where they decide who is looked at and how; never a secret."""
+    """The settings that differ, with both values where those decide what is reviewed; never a secret."""
 
     def __str__(self) -> str:
         return f"{name(self.file)} ({_some(self.settings)})" if self.settings else name(self.file)
@@ -109,7 +109,7 @@ class SettingsChange:
 
 @dataclass(frozen=True)
 class Influences:
-    """What a request changes beside tenants, as far as it can change what is planned, applied or shown."""
+    """What a request changes beside tenants, as far as that can change what is planned, applied or shown."""
 
     program: tuple[str, ...] = ()
     settings: tuple[SettingsChange, ...] = ()
@@ -132,11 +132,9 @@ class Influences:
 
 
 def name(text: str) -> str:
-    """A file's name, or a setting's value, as it may stand in a message: printable and not endless."""
-    shown = "".join(letter if letter.isprintable() else "�" for letter in text)
-    return shown if len(shown) <= _LONGEST else f"{shown[:_LONGEST]}…"
+    """A file's name, or a setting's value, for a message: printable and of limited length."""
+    return printable(text, _LONGEST)
 
 
 def _some(texts: Sequence[str]) -> str:
-    rest = len(texts) - _FILES
-    return ", ".join(map(name, texts[:_FILES])) + (f" and {rest} more" if rest > 0 else "")
+    return first_of(map(name, texts), _FILES)

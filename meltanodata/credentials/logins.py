@@ -9,8 +9,8 @@ from typing import TYPE_CHECKING, Any
 
 from pydantic import SecretStr
 
-from meltanodata.config.fleet import Options
 from meltanodata.config.object_names import record_of
+from meltanodata.config.options import Options
 from meltanodata.engine import stack_state
 from meltanodata.engine.resource_types import TENANT
 from meltanodata.text import listing

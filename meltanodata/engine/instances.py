@@ -14,6 +14,8 @@ from meltanodata.engine.stack_state import name, opened, resources
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping
 
+    from meltanodata.config.options import Tls
+
 
 @dataclass(frozen=True)
 class Instance:
@@ -32,7 +34,7 @@ class Instance:
     anything, see `is_host_key`."""
     database_host: str | None
     database_port: int
-    tls: str
+    tls: Tls
     certificate: str | None
     """The first 16 hexadecimal digits of the SHA-256 of the wildcard certificate that it was given."""
     database: str | None = None

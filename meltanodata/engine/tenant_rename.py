@@ -8,8 +8,8 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
-from meltanodata.config.fleet import Options
 from meltanodata.config.object_names import droplet_of, record_of, tenant_of_cluster
+from meltanodata.config.options import Options
 from meltanodata.engine import stack_state
 from meltanodata.engine.resource_types import CLUSTER, DROPLET, RECORD, STACK, TENANT
 from meltanodata.engine.stack_state import name, resources

@@ -10,7 +10,6 @@ from __future__ import annotations
 
 import os
 import re
-import shlex
 from concurrent.futures import Future, ThreadPoolExecutor
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -23,7 +22,8 @@ import requests
 from requests.adapters import HTTPAdapter
 from urllib3.util import Retry
 
-from meltanodata.config.settings import TOKENS
+from meltanodata.config import config_commands
+from meltanodata.config.settings_loading import TOKENS_VARIABLE
 from meltanodata.errors import UserError
 from meltanodata.text import show
 
@@ -378,7 +378,7 @@ class _Team:
         self._auth = _Bearer(token)
         self._root = settings.api_url
         self._stack = settings.stack
-        self._setting = settings.name_setting(name)
+        self._setting = settings.account_setting(name)
 
     def items(self, path: str, key: str, make: Callable[[Any], _T], **query: str) -> tuple[_T, ...]:
         """A list from all its pages: https://docs.digitalocean.com/reference/api/#pagination.
@@ -484,11 +484,8 @@ class _Team:
         """How to say that a team has another name at DigitalOcean."""
         if not name.isprintable():
             return ""
-        path, name = shlex.quote(self._setting), shlex.quote(name)
-        return (
-            ". If it is the right one, and only its name differs:"
-            f" pulumi config set --stack {self._stack} --path {path} {name}"
-        )
+        command = config_commands.set_plain(self._stack, self._setting, name)
+        return f". If it is the right one, and only its name differs: {command}"
 
     @contextmanager
     def _understanding(self, path: str) -> Iterator[None]:
@@ -541,10 +538,9 @@ class _Team:
             raise self._error(f"GET {path} is answered without JSON; is {self._root} DigitalOcean?") from None
 
     def _set_token(self) -> str:
-        if os.environ.get(TOKENS):
-            return f"Set it in the environment variable {TOKENS} (on GitHub: the secret READ_ONLY_TOKENS)"
-        path = shlex.quote(f'meltanodata:tokens["{self.name}"]')
-        return f"Set it: pulumi config set --stack {self._stack} --secret --path {path} < token.txt"
+        if os.environ.get(TOKENS_VARIABLE):
+            return f"Set it in the environment variable {TOKENS_VARIABLE} (on GitHub: the secret READ_ONLY_TOKENS)"
+        return f"Set it: {config_commands.set_token(self._stack, self.name)}"
 
     def _error(self, message: str) -> UserError:
         return UserError(f"{self.name}: {message}")

@@ -10,8 +10,8 @@ from collections import defaultdict
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
-from meltanodata.config.fleet import Options, name_problem
 from meltanodata.config.object_names import droplet_of, record_of, tenant_of_cluster
+from meltanodata.config.options import Options, name_problem
 from meltanodata.inventory.names import clusters_of
 from meltanodata.text import listing
 

@@ -14,8 +14,8 @@ from meltanodata.text import did_you_mean, listing, show
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping, Sequence
 
-    from meltanodata.config.fleet import Tenant
     from meltanodata.config.settings import Settings
+    from meltanodata.config.tenants import Tenant
     from meltanodata.inventory.accounts import Accounts, Droplet, Snapshot
     from meltanodata.inventory.names import Existing
 

@@ -14,12 +14,12 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
-from meltanodata.config.fleet import Adopt
+from meltanodata.config.options import Adopt
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
-    from meltanodata.config.fleet import Tenant
+    from meltanodata.config.tenants import Tenant
     from meltanodata.inventory.names import Existing
 
 DROPLET = "login_of_droplet"

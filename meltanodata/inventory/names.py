@@ -15,8 +15,10 @@ from meltanodata.inventory import duplicates
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 
-    from meltanodata.config.fleet import Fleet, Options, Tenant
+    from meltanodata.config.fleet import Fleet
+    from meltanodata.config.options import Options
     from meltanodata.config.settings import Settings
+    from meltanodata.config.tenants import Tenant
     from meltanodata.inventory.accounts import Accounts, Cluster, Droplet, Record
 
 _T = TypeVar("_T")

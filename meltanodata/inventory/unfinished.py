@@ -21,7 +21,7 @@ from meltanodata.text import listing
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping, Sequence
 
-    from meltanodata.config.fleet import Tenant
+    from meltanodata.config.tenants import Tenant
     from meltanodata.inventory.accounts import Accounts, Cluster, Droplet, Record
 
 

@@ -19,8 +19,8 @@ if TYPE_CHECKING:
 
     from pydantic import SecretStr
 
-    from meltanodata.config.fleet import Tenant
     from meltanodata.config.settings import Settings
+    from meltanodata.config.tenants import Tenant
 
 _WHY = (
     "Something was made twice. Most likely DigitalOcean carried out a request and answered it with an error, and the"

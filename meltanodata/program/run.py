@@ -11,6 +11,7 @@ import pulumi
 from meltanodata import terminal
 from meltanodata.config import rules, stacks
 from meltanodata.config.fleet import load
+from meltanodata.config.tenants import tenants_of
 from meltanodata.engine import deletions, pulumi_cli, resource_types, stack_state
 from meltanodata.engine.resource_types import TENANT
 from meltanodata.errors import ProblemsError, UserError
@@ -53,7 +54,7 @@ def _declare() -> None:
     if problems := [*problems, *rules.problems(fleet, fleet_stacks)]:
         raise ProblemsError(problems)
 
-    tenants = fleet.tenants(settings)
+    tenants = tenants_of(fleet, settings)
     prefix = f"{pulumi.get_organization()}/{pulumi.get_project()}/"
     exported = pulumi_cli.export(prefix + settings.stack, root)
     state = stack_state.ids(exported)

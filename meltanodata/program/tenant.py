@@ -11,6 +11,7 @@ import pulumi_random as random
 
 from meltanodata.config import certificates
 from meltanodata.config.object_names import names_of
+from meltanodata.config.options import Tls
 from meltanodata.droplet import files
 from meltanodata.engine.resource_types import CLUSTER, DROPLET, RECORD
 from meltanodata.inventory import kept_logins
@@ -20,8 +21,8 @@ from meltanodata.program import remote
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
 
-    from meltanodata.config.fleet import Tenant
     from meltanodata.config.settings import Secrets, Settings
+    from meltanodata.config.tenants import Tenant
     from meltanodata.inventory.names import Existing
     from meltanodata.program.deletion_hooks import Keeper
     from meltanodata.program.trusted_sources import Hooks
@@ -60,7 +61,7 @@ class TenantArgs:
     ssh_keys: Sequence[str]
     """The ids of the keys that a new droplet lets in."""
     existing: Existing
-    common: Mapping[files.Tls, files.File]
+    common: Mapping[Tls, files.File]
     """See `common`."""
     wait_for_name: pulumi.ErrorHook
     """See `patience`."""
@@ -76,10 +77,10 @@ class TenantArgs:
     """See `inherited.settled`, which has decided the tenant's `adopt.login`."""
 
 
-def common(settings: Settings, secrets: Secrets) -> dict[files.Tls, files.File]:
+def common(settings: Settings, secrets: Secrets) -> dict[Tls, files.File]:
     """What the droplets of a stack have alike, by the certificate that is served: documents for `remote.readiness`."""
     certificate = files.Certificate(secrets.certificate.get_secret_value(), secrets.certificate_key.get_secret_value())
-    kinds: tuple[files.Tls, ...] = get_args(files.Tls)
+    kinds: tuple[Tls, ...] = get_args(Tls)
     return {
         tls: files.common_document(
             files.droplet_files(

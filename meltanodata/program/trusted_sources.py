@@ -29,8 +29,8 @@ if TYPE_CHECKING:
 
     from pydantic import SecretStr
 
-    from meltanodata.config.fleet import Tenant
     from meltanodata.config.settings import Settings
+    from meltanodata.config.tenants import Tenant
     from meltanodata.inventory.accounts import Cluster
     from meltanodata.inventory.names import Existing
 

@@ -14,10 +14,10 @@ from typing import TYPE_CHECKING, Any
 
 from jinja2 import Environment, PackageLoader, StrictUndefined
 
+from meltanodata.config.checks import EXPIRES_SOON
 from meltanodata.engine.resource_types import NAMES, TENANT, Type
 from meltanodata.engine.stack_state import name, resources
 from meltanodata.inventory.capacity import WARN_PERCENT
-from meltanodata.rollout.drift import DAYS
 from meltanodata.text import listing
 
 if TYPE_CHECKING:
@@ -78,7 +78,7 @@ class Entry:
         if self.certificate is None:
             return "dim"
         days = (self.certificate - now.date()).days
-        return "bad" if days < 0 else "warn" if days < DAYS else ""
+        return "bad" if days < 0 else "warn" if days < EXPIRES_SOON.days else ""
 
 
 @dataclass(frozen=True)

@@ -12,7 +12,7 @@ import re
 from decimal import Decimal
 from typing import TYPE_CHECKING
 
-from meltanodata.config.fleet import LABEL
+from meltanodata.config.options import LABEL
 from meltanodata.engine import stack_state
 from meltanodata.errors import UserError
 from meltanodata.github import LARGEST_ARTIFACT

@@ -6,9 +6,10 @@ Pure; the first of the three is a `Plan` of a preview that refreshes.
 from __future__ import annotations
 
 from dataclasses import dataclass
-from datetime import date, timedelta
+from datetime import date
 from typing import TYPE_CHECKING, Any
 
+from meltanodata.config.checks import EXPIRES_SOON
 from meltanodata.engine.resource_types import TENANT, Type
 from meltanodata.engine.stack_state import name, resources
 
@@ -17,9 +18,6 @@ if TYPE_CHECKING:
 
     from meltanodata.inventory.accounts import Accounts
     from meltanodata.rollout.plan import Plan
-
-DAYS = 30
-"""How many days a certificate should be valid still."""
 
 
 @dataclass(frozen=True, order=True)
@@ -98,13 +96,13 @@ def orphans(
 
 
 def expiring(exported: Iterable[Mapping[str, Any]], today: date) -> list[Expiring]:
-    """The certificates on the droplets that expire within a month, the first to expire first."""
+    """The certificates on the droplets that expire soon, the first to expire first."""
     found: dict[date, list[str]] = {}
     for state in exported:
         for resource in resources(state):
             options = resource.get("inputs") or {}
             if resource["type"] == TENANT and options.get("tls") == "wildcard" and "certificate_expires" in options:
                 last_day = date.fromisoformat(options["certificate_expires"])
-                if last_day - today < timedelta(days=DAYS):
+                if last_day - today < EXPIRES_SOON:
                     found.setdefault(last_day, []).append(name(resource["urn"]))
     return [Expiring(last_day, tuple(sorted(tenants))) for last_day, tenants in sorted(found.items())]

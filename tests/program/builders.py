@@ -12,8 +12,8 @@ from cryptography.hazmat.primitives import hashes, serialization
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 from pydantic import SecretStr
 
-from meltanodata.config.fleet import Tenant
 from meltanodata.config.settings import Secrets, Settings
+from meltanodata.config.tenants import Tenant
 from meltanodata.inventory.accounts import Accounts, Cluster, DatabaseOffer, Droplet, DropletSize, Record, Snapshot
 
 TEAM_1, TEAM_2 = "MeltanoData DBs 1", "MeltanoData DBs 2"

@@ -31,7 +31,7 @@ from tests.waiting import eventually
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
 
-    from meltanodata.droplet.files import Tls
+    from meltanodata.config.options import Tls
 
 REASON = obstacle("droplets")
 pytestmark = [

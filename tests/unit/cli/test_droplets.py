@@ -13,9 +13,9 @@ from typer.testing import CliRunner
 from meltanodata.cli import droplets
 from meltanodata.cli.main import app
 from meltanodata.cli.options import tenant_names
-from meltanodata.config import settings
+from meltanodata.config import settings_loading
 from meltanodata.config.checks import Check
-from meltanodata.config.settings import read
+from meltanodata.config.settings_loading import read
 from meltanodata.config.stacks import Project
 from meltanodata.doctor import probes
 from meltanodata.doctor.diagnosis import Finding, Level
@@ -104,7 +104,7 @@ def world(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> World:
     monkeypatch.setenv("PATH", str(tmp_path / "programs"), prepend=os.pathsep)
     monkeypatch.setattr(pulumi_cli, "export", made.export)
     monkeypatch.setattr(pulumi_cli, "config", lambda *_: {})
-    monkeypatch.setattr(settings, "ssh_private_key", lambda *_: SecretStr("key"))
+    monkeypatch.setattr(settings_loading, "ssh_private_key", lambda *_: SecretStr("key"))
     monkeypatch.setattr(probes, "examine", made.examine)
     monkeypatch.setattr(openssh, "run", made.run)
     return made

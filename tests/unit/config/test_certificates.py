@@ -281,7 +281,7 @@ REFUSED = "a chain that browsers refuse: the certificate of its issuer"
         (BY_ROOT, f"no chain, and browsers refuse it: the certificate of its issuer 'Root' is missing{ADVICE}"),
         (
             LEAF + STRANGER + ROOT,
-            f"{MISSING}, and what stands behind it ('Stranger' and 'Root') did not issue it{ADVICE}",
+            f"{MISSING}, and what follows it ('Stranger' and 'Root') did not issue it{ADVICE}",
         ),
         (LEAF + SAME_NAME, MISSING),
         (LEAF + NO_CA, MISSING),

@@ -13,7 +13,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from meltanodata.config import fleet
-from meltanodata.config.fleet import Adopt, Options
+from meltanodata.config.options import LABEL, Adopt, Options
+from meltanodata.config.tenants import tenants_of
 from tests.fleets import fleet_of, parsed, problems_in, settings, tenant, text
 
 PROJECT = Path(__file__).resolve().parents[3]
@@ -79,7 +80,7 @@ def test_every_option_is_read() -> None:
 
 def test_defaults_come_from_the_stack() -> None:
     loaded = fleet_of({"acme": {"database_team": "DBs 1"}})
-    (acme,) = loaded.tenants(settings(region="ams3", database_version="15"))
+    (acme,) = tenants_of(loaded, settings(region="ams3", database_version="15"))
     assert (acme.region, acme.database_version, acme.states_database_version) == ("ams3", "15", False)
 
 
@@ -89,7 +90,7 @@ def test_a_version_of_its_own_is_known_as_such() -> None:
 
 def test_a_stack_gets_the_tenants_of_its_teams_in_the_files_order() -> None:
     loaded = fleet_of({key: {"database_team": team} for key, team in [("b", "DBs 2"), ("x", "DBs 9"), ("a", "DBs 1")]})
-    assert [row.key for row in loaded.tenants(settings())] == ["b", "a"]
+    assert [row.key for row in tenants_of(loaded, settings())] == ["b", "a"]
 
 
 def test_a_tenant_cannot_be_changed() -> None:
@@ -153,12 +154,12 @@ def test_a_date_needs_no_quotes() -> None:
 )
 def test_a_character_that_nobody_can_see_is_named(written: str, named: str) -> None:
     (problem,) = problems_in(f"acme:\n  database_team: DBs 1\n  snapshot: {written}\n")
-    assert problem == f"tenants.yaml:3:13: {named} stands in this text and cannot be seen; remove it"
+    assert problem == f"tenants.yaml:3:13: {named} is invisible in this text; remove it"
 
 
 def test_a_character_that_nobody_can_see_in_a_name_is_named() -> None:
     assert problems_in("ac\u200bme: {database_team: DBs 1}\n") == [
-        "tenants.yaml:1:1: U+200B (zero width space) stands in this text and cannot be seen; remove it"
+        "tenants.yaml:1:1: U+200B (zero width space) is invisible in this text; remove it"
     ]
 
 
@@ -258,19 +259,22 @@ def test_what_is_right_in_an_entry_is_kept_beside_what_is_wrong() -> None:
         ("acme: DBs 1", "tenants.yaml:1:7: acme: 'DBs 1' is no mapping of options; write an entry so: `acme:`, and in"),
         ("acme: [a]", "tenants.yaml:1:7: acme: a list is no mapping of options"),
         ("acme: 5", "tenants.yaml:1:7: acme: '5' is no mapping of options"),
-        ("acme:\n  database_team: a\nacme:\n  x: 1", "tenants.yaml:3:1: 'acme' stands here again; it is in line 1"),
-        ("acme: {demo: true, demo: false}", "tenants.yaml:1:20: 'demo' stands here again; it is in line 1 already"),
+        ("acme:\n  database_team: a\nacme:\n  x: 1", "tenants.yaml:3:1: 'acme' is repeated; it is in line 1"),
+        ("acme: {demo: true, demo: false}", "tenants.yaml:1:20: 'demo' is repeated; it is in line 1 already"),
         ("- acme", "tenants.yaml:1:1: a list is no mapping of tenants"),
         ("acme", "tenants.yaml:1:1: 'acme' is no mapping of tenants"),
         ("? [a]\n: {}", "tenants.yaml:1:3: a list cannot be a name here"),
-        ("acme: &x {demo: true}", "tenants.yaml:1:7: the anchor &x has no use here"),
-        ("acme: *x", "tenants.yaml:1:7: the alias *x stands for something else; write out what it stands for"),
-        ("acme: {demo: *x}", "tenants.yaml:1:14: the alias *x stands for something else"),
-        ("acme: {adopt: {droplet: *x}}", "tenants.yaml:1:25: the alias *x stands for something else"),
-        ("acme: {adopt: [*x]}", "tenants.yaml:1:16: the alias *x stands for something else"),
-        ("*x", "tenants.yaml:1:1: the alias *x stands for something else"),
-        ("acme: {<<: {demo: true}}", "tenants.yaml:1:8: merge keys (<<) have no use here; write out"),
-        ("acme: {demo: !!bool true}", "tenants.yaml:1:14: the tag tag:yaml.org,2002:bool has no use here; remove it"),
+        ("acme: &x {demo: true}", "tenants.yaml:1:7: the anchor &x is not allowed here"),
+        ("acme: *x", "tenants.yaml:1:7: the alias *x is not allowed here; write out the value that it refers to"),
+        ("acme: {demo: *x}", "tenants.yaml:1:14: the alias *x is not allowed here"),
+        ("acme: {adopt: {droplet: *x}}", "tenants.yaml:1:25: the alias *x is not allowed here"),
+        ("acme: {adopt: [*x]}", "tenants.yaml:1:16: the alias *x is not allowed here"),
+        ("*x", "tenants.yaml:1:1: the alias *x is not allowed here"),
+        ("acme: {<<: {demo: true}}", "tenants.yaml:1:8: merge keys (<<) are not allowed here; write out"),
+        (
+            "acme: {demo: !!bool true}",
+            "tenants.yaml:1:14: the tag tag:yaml.org,2002:bool is not allowed here; remove it",
+        ),
         ("acme: {}\n---\nb: {}", "tenants.yaml:2:1: a second YAML document begins here"),
         ("acme: {", "tenants.yaml:2:1: not YAML: while parsing a flow node: expected the node content"),
         ("acme:\n\tdemo: true", "tenants.yaml:2:1: not YAML: while scanning for the next token: found character '\\t'"),
@@ -323,7 +327,7 @@ def test_a_directory(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     assert [str(problem) for problem in problems] == [f"{tmp_path.name}: cannot be read: Is a directory"]
 
 
-LABELS = st.from_regex(fleet.LABEL, fullmatch=True)
+LABELS = st.from_regex(LABEL, fullmatch=True)
 SLUGS = st.from_regex(r"[a-z0-9]{1,5}(-[a-z0-9]{1,5}){0,2}", fullmatch=True)
 _VISIBLE = st.characters(codec="utf-8", exclude_categories=["Cc", "Cs", "Cf", "Zl", "Zp", "Zs"], include_characters=" ")
 NAMES = st.text(_VISIBLE, min_size=1)
@@ -367,7 +371,7 @@ def test_no_content_does_anything_but_report_problems(content: bytes) -> None:
         assert problem.line <= len(lines) + 1
         str(problem).encode()
     if not problems:
-        assert all(re.fullmatch(fleet.LABEL, row.key) for row in loaded.rows)
+        assert all(re.fullmatch(LABEL, row.key) for row in loaded.rows)
 
 
 JSON = st.recursive(

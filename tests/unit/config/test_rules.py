@@ -9,7 +9,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from meltanodata.config import document, fleet, placement, rules
+from meltanodata.config import document, fleet, placement, removals, rules
 from meltanodata.config.placement import Use
 from tests.fleets import fleet_of, parsed, placed, settings, team
 
@@ -27,7 +27,7 @@ def broken(fleet: Fleet, *stacks: Settings, **known: Any) -> list[str]:
 
 def test_a_fleet_that_keeps_to_every_rule() -> None:
     fleet = fleet_of({"acme": {"database_team": "DBs 1"}, "demo": {"database_team": "DBs 2", "demo": True}})
-    assert broken(fleet, held={"acme": "DBs 1"}, before=fleet_of({"acme": {"database_team": "DBs 1"}})) == []
+    assert broken(fleet, placement={"acme": "DBs 1"}, before=fleet_of({"acme": {"database_team": "DBs 1"}})) == []
 
 
 def test_a_missing_team_says_which_one_it_would_get() -> None:
@@ -42,7 +42,7 @@ def test_a_missing_team_says_which_one_it_would_get() -> None:
 
 def test_a_team_that_was_lost_is_the_one_that_has_the_database() -> None:
     fleet = fleet_of({"t1": {"database_team": "DBs 1"}, "t2": None, "t3": {"demo": True}})
-    lost, new = broken(fleet, held={"t1": "DBs 1", "t2": "DBs 2"})
+    lost, new = broken(fleet, placement={"t1": "DBs 1", "t2": "DBs 2"})
     assert lost == (
         "tenants.yaml:3:1: t2: database_team is missing, and its database is in 'DBs 2'; write database_team: DBs 2"
     )
@@ -53,7 +53,7 @@ def test_a_team_that_was_lost_is_the_one_that_has_the_database() -> None:
 def test_a_team_whose_key_is_misspelt_is_a_matter_of_spelling_alone(held: dict[str, str]) -> None:
     misspelt, problems = fleet.parse(document.parse(b"acme:\n  databse_team: DBs 2\n", "tenants.yaml"))
     assert "Did you mean 'database_team'?" in str(problems)
-    assert broken(misspelt, held=held) == []
+    assert broken(misspelt, placement=held) == []
 
 
 def test_a_missing_team_where_none_has_room() -> None:
@@ -61,7 +61,7 @@ def test_a_missing_team_where_none_has_room() -> None:
     (problem,) = broken(fleet_of({"t1": {"database_team": "DBs 1"}, "t2": None}), stack)
     assert problem == (
         "tenants.yaml:3:1: t2: database_team is missing. If the tenant has a database already, write the team that it"
-        " is in (git log -p tenants.yaml); none of the 2 database teams has room. meltanodata capacity says what to do"
+        " is in (git log -p tenants.yaml); none of the 2 database teams has room. meltanodata capacity shows what to do"
     )
 
 
@@ -147,8 +147,8 @@ def test_a_demo_that_is_written_wrongly_is_one_mistake() -> None:
 @pytest.mark.parametrize(
     ("adopt", "message"),
     [
-        ({"droplet": "b.meltanodata.com"}, "the droplet 'b.meltanodata.com' is that of a; two tenants cannot share it"),
-        ({"record": "b"}, "the record 'b' is that of a; two tenants cannot share it"),
+        ({"droplet": "b.meltanodata.com"}, "the droplet 'b.meltanodata.com' belongs to a; two tenants cannot share it"),
+        ({"record": "b"}, "the record 'b' belongs to a; two tenants cannot share it"),
     ],
 )
 def test_what_one_tenant_takes_over_another_cannot_have(adopt: dict[str, str], message: str) -> None:
@@ -160,14 +160,14 @@ def test_a_cluster_that_bears_another_tenants_name() -> None:
     adopt = {"database": "db-postgresql-nyc3-11111-b"}
     fleet = fleet_of({"a": {"database_team": "DBs 1", "adopt": adopt}, "b": {"database_team": "DBs 1"}})
     assert broken(fleet) == [
-        "tenants.yaml:3:3: a: the database 'db-postgresql-nyc3-11111-b' is that of b; two tenants cannot share it"
+        "tenants.yaml:3:3: a: the database 'db-postgresql-nyc3-11111-b' belongs to b; two tenants cannot share it"
     ]
 
 
 def test_a_cluster_that_two_tenants_adopt() -> None:
     options = {"database_team": "DBs 1", "adopt": {"database": "shared"}}
     (problem,) = broken(fleet_of({"a": options, "b": options}))
-    assert problem == "tenants.yaml:6:3: b: the database 'shared' is that of a; two tenants cannot share it"
+    assert problem == "tenants.yaml:6:3: b: the database 'shared' belongs to a; two tenants cannot share it"
 
 
 def test_a_tenant_may_adopt_a_cluster_of_its_own_name() -> None:
@@ -176,15 +176,15 @@ def test_a_tenant_may_adopt_a_cluster_of_its_own_name() -> None:
 
 
 def test_a_full_team_gains_nobody() -> None:
-    assert broken(placed("DBs 1", "DBs 1"), settings(database_teams=FULL), held={"t1": "DBs 1"}) == [
-        "tenants.yaml:4:3: t2: 'DBs 1' is marked full and takes no new tenant; the first that has room is 'DBs 2'"
+    assert broken(placed("DBs 1", "DBs 1"), settings(database_teams=FULL), placement={"t1": "DBs 1"}) == [
+        "tenants.yaml:4:3: t2: 'DBs 1' is marked full and takes no new tenant; the first team with room is 'DBs 2'"
     ]
 
 
 def test_a_full_team_where_no_other_has_room() -> None:
-    (problem,) = broken(placed("DBs 1"), settings(database_teams=[team("DBs 1", full=True)]), held={})
+    (problem,) = broken(placed("DBs 1"), settings(database_teams=[team("DBs 1", full=True)]), placement={})
     assert problem.endswith(
-        "takes no new tenant; none of the 1 database teams has room. meltanodata capacity says what to do"
+        "takes no new tenant; none of the 1 database teams has room. meltanodata capacity shows what to do"
     )
 
 
@@ -192,14 +192,14 @@ def test_nobody_knows_who_is_new_without_a_comparison() -> None:
     assert broken(placed("DBs 1"), settings(database_teams=FULL)) == []
 
 
-def test_nobody_changes_team() -> None:
-    assert broken(placed("DBs 2", "DBs 2"), held={"t1": "DBs 1", "t2": "DBs 2", "gone": "DBs 1"}) == [
+def test_a_tenant_stays_in_its_team() -> None:
+    assert broken(placed("DBs 2", "DBs 2"), placement={"t1": "DBs 1", "t2": "DBs 2", "gone": "DBs 1"}) == [
         "tenants.yaml:2:3: t1: its database is in 'DBs 1' and cannot move to 'DBs 2'; write database_team: DBs 1"
     ]
 
 
 def test_a_move_into_a_full_team_is_a_change_of_team() -> None:
-    (problem,) = broken(placed("DBs 1"), settings(database_teams=FULL), held={"t1": "DBs 2"})
+    (problem,) = broken(placed("DBs 1"), settings(database_teams=FULL), placement={"t1": "DBs 2"})
     assert "cannot move to 'DBs 1'" in problem
 
 
@@ -217,7 +217,10 @@ DEMO = {"database_team": "DBs 1", "demo": True}
 def test_nobody_becomes_a_demo_and_is_wiped_in_one_edit(before: dict[str, Any]) -> None:
     fleet = fleet_of({"acme": {**DEMO, "wipe_database": "2026-11-20"}})
     assert broken(fleet, before=fleet_of(before)) == [
-        "tenants.yaml:4:3: acme: wipe_database is for who was a demo before; remove it and merge demo: true first"
+        (
+            "tenants.yaml:4:3: acme: wipe_database is only for a tenant that is a demo already; remove it and merge"
+            " demo: true first"
+        )
     ]
     assert broken(fleet) == []
 
@@ -286,13 +289,13 @@ def test_all_problems_come_at_once_in_the_files_order() -> None:
 def test_placement_is_the_first_team_that_is_not_full() -> None:
     stack = settings(database_teams=[team("A", 9, full=True), team("B", 1), team("C", 2), team("D", 9)])
     fleet = fleet_of({"t1": {"database_team": "B"}, "t2": None, "t3": {"database_team": "C"}, "t4": None, "t5": None})
-    assert placement.placement(fleet, [stack]) == {"t2": "C", "t4": "D", "t5": "D"}
+    assert placement.assignments(fleet, [stack]) == {"t2": "C", "t4": "D", "t5": "D"}
     assert placement.first_free(fleet, [stack]) == "C"
 
 
 def test_teams_fill_up_in_the_order_of_the_stacks() -> None:
     stacks = [settings(database_teams=[team("A", 1)]), settings(stack="prod-2", database_teams=[team("B", 1)])]
-    assert placement.placement(fleet_of({"t1": None, "t2": None, "t3": None}), stacks) == {
+    assert placement.assignments(fleet_of({"t1": None, "t2": None, "t3": None}), stacks) == {
         "t1": "A",
         "t2": "B",
         "t3": None,
@@ -310,7 +313,7 @@ def test_placement_exceeds_no_limit_and_moves_nobody(teams: list[dict[str, Any]]
     stated = {f"t{n}": names[index] if index < len(names) else None for n, index in enumerate(chosen)}
     fleet = fleet_of({key: {"database_team": home} if home else None for key, home in stated.items()})
     stack = settings(database_teams=teams)
-    placed = placement.placement(fleet, [stack])
+    placed = placement.assignments(fleet, [stack])
     assert placed.keys() == {key for key, home in stated.items() if home is None}
     before = Counter(home for home in stated.values() if home)
     after = before + Counter(home for home in placed.values() if home)
@@ -330,8 +333,8 @@ def test_uses_count_what_the_file_places() -> None:
     assert placement.droplet_use(fleet, [stack]) == Use("Meltano", 4, 500)
 
 
-def test_homes_are_the_teams_of_an_older_file() -> None:
-    assert placement.homes(fleet_of({"a": {"database_team": "DBs 1"}, "b": None})) == {"a": "DBs 1"}
+def test_the_file_states_teams() -> None:
+    assert placement.stated_teams(fleet_of({"a": {"database_team": "DBs 1"}, "b": None})) == {"a": "DBs 1"}
 
 
 BEFORE = fleet_of(
@@ -350,17 +353,17 @@ def test_a_renamed_tenant_is_known_by_its_database() -> None:
             "old2": {"database_team": "DBs 1", "adopt": {"database": "reporting"}},
         }
     )
-    assert rules.renamed(now, BEFORE) == {"acme2": "acme", "old2": "old"}
+    assert removals.renamed(now, BEFORE, settings().domain) == {"acme2": "acme", "old2": "old"}
     # It is not new to a team that is marked full.
     stack = settings(database_teams=FULL)
-    assert broken(now, stack, held=rules.homes_before(now, BEFORE), before=BEFORE) == []
+    assert broken(now, stack, placement=rules.placement_before(now, BEFORE, settings().domain), before=BEFORE) == []
 
 
 def test_a_rename_is_no_way_to_another_team_or_to_smaller_counts() -> None:
     now = fleet_of(
         {"acme2": {"database_team": "DBs 2", "rebuild": 1, "adopt": {"record": "acme", "database": CLUSTER}}}
     )
-    said = broken(now, held=rules.homes_before(now, BEFORE), before=BEFORE)
+    said = broken(now, placement=rules.placement_before(now, BEFORE, settings().domain), before=BEFORE)
     assert ["its database is in 'DBs 1' and cannot move" in it or "rebuild goes down" in it for it in said] == [
         True
     ] * 2
@@ -374,4 +377,12 @@ def test_who_is_there_still_was_not_renamed() -> None:
             "new": {"database_team": "DBs 2"},
         }
     )
-    assert rules.renamed(both, BEFORE) == {}
+    assert removals.renamed(both, BEFORE, settings().domain) == {}
+
+
+def test_a_tenant_that_takes_the_name_in_an_adopted_cluster_is_known_too() -> None:
+    before = fleet_of({"old": {"database_team": "DBs 1", "rebuild": 2, "adopt": {"database": CLUSTER}}})
+    now = fleet_of({"acme": {"database_team": "DBs 1", "rebuild": 1}})
+    assert removals.renamed(now, before, settings().domain) == {"acme": "old"}
+    (said,) = broken(now, placement=rules.placement_before(now, before, settings().domain), before=before)
+    assert "rebuild goes down from 2 to 1" in said

@@ -13,7 +13,7 @@ from hypothesis import assume, given
 from hypothesis import strategies as st
 
 from meltanodata.config import schema
-from meltanodata.config.fleet import Adopt, Options
+from meltanodata.config.options import Adopt, Options
 from tests.fleets import parsed, text
 
 PROJECT = Path(__file__).resolve().parents[3]

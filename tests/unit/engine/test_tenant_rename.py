@@ -9,7 +9,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from meltanodata.config.fleet import Options
+from meltanodata.config.options import Options
 from meltanodata.engine import tenant_rename
 from meltanodata.errors import UserError
 from tests.unit.engine.renaming import is_component, state

@@ -286,9 +286,8 @@ def test_every_refused_token_is_named_with_its_remedy(digitalocean: DigitalOcean
     for team, path in ((HOME, "/v2/droplets"), (HOME, "/v2/projects"), (TEAM_2, "/v2/databases")):
         digitalocean.faults[team, path] = [(401, {}, b'{"id":"Unauthorized"}')]
     assert refused(digitalocean).splitlines() == [
-        f"{team}: the token is refused (401). Set it: pulumi config set --stack test --secret --path"
-        f" 'meltanodata:tokens[\"{team}\"]' < token.txt"
-        for team in (HOME, TEAM_2)
+        f"{team}: the token is refused (401). Set it: pulumi config set --stack test --secret --path {path} < token.txt"
+        for team, path in ((HOME, f"meltanodata:tokens.{HOME}"), (TEAM_2, f"'meltanodata:tokens[\"{TEAM_2}\"]'"))
     ]
 
 

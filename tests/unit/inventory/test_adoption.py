@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Any
 import pytest
 
 from meltanodata.config import edit
+from meltanodata.config.tenants import tenants_of
 from meltanodata.inventory import adoption, names
 from meltanodata.inventory.accounts import Cluster, Droplet, Record, Source
 from tests.fleets import fleet_of, parsed, settings, text
@@ -62,7 +63,7 @@ class Accounts:
         grown, problems = parsed(text(file or {}).removeprefix("{}\n") + written or "{}\n")
         assert problems == []
         for stack in STACKS:
-            tenants = [it for it in grown.tenants(stack) if it.key in {instance.key for instance in instances}]
+            tenants = [it for it in tenants_of(grown, stack) if it.key in {instance.key for instance in instances}]
             existing, unclear = names.identify(tenants, held, DOMAIN, {})
             assert unclear == []
             assert all(it.droplet and it.record and it.cluster for it in existing.values())

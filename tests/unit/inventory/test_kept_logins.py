@@ -6,7 +6,7 @@ from typing import Any
 
 import pytest
 
-from meltanodata.config.fleet import Adopt
+from meltanodata.config.options import Adopt
 from meltanodata.inventory import kept_logins
 from meltanodata.inventory.names import Existing
 from tests.program import builders

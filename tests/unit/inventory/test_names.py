@@ -10,8 +10,9 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from meltanodata.config.document import Place
-from meltanodata.config.fleet import LABEL, Fleet, Options, Row
+from meltanodata.config.fleet import Fleet, Row
 from meltanodata.config.object_names import names_of, tenant_of_cluster
+from meltanodata.config.options import LABEL, Options
 from meltanodata.engine.resource_types import CLUSTER, DROPLET, RECORD
 from meltanodata.inventory.names import Existing, being_made, homes, identify
 from tests.program.builders import TEAM_1, TEAM_2, accounts, cluster, droplet, record, settings, tenant

@@ -6,7 +6,7 @@ from dataclasses import replace
 from types import SimpleNamespace
 from typing import Any
 
-from meltanodata.config.fleet import Tenant
+from meltanodata.config.tenants import Tenant
 from meltanodata.engine.resource_types import CLUSTER, DROPLET, RECORD
 from meltanodata.inventory.accounts import Cluster, Droplet, Record
 from meltanodata.inventory.unfinished import abandoned, creations, doubtful_firewalls, made

@@ -8,7 +8,7 @@ import pytest
 from typer.testing import CliRunner
 
 from meltanodata.cli.main import app
-from meltanodata.config import settings
+from meltanodata.config import settings_loading
 from meltanodata.engine import pulumi_cli
 from meltanodata.errors import UserError
 from meltanodata.inventory import accounts as account_reader
@@ -83,7 +83,7 @@ def held(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> dict[str, Accounts 
     monkeypatch.setattr(pulumi_cli, "preview", lambda *_, **__: preview())
 
     def from_config(_: object, stack: str, __: object) -> tuple[Settings, SimpleNamespace]:
-        return settings.read(tmp_path / f"Pulumi.{stack}.yaml"), SimpleNamespace(tokens={"of": stack})
+        return settings_loading.read(tmp_path / f"Pulumi.{stack}.yaml"), SimpleNamespace(tokens={"of": stack})
 
     def read(*asked: Any) -> Accounts:
         (answer,) = (answers[it["of"]] for it in asked if isinstance(it, dict) and "of" in it)
@@ -91,7 +91,7 @@ def held(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> dict[str, Accounts 
             raise answer
         return answer
 
-    monkeypatch.setattr(settings, "from_config", from_config)
+    monkeypatch.setattr(settings_loading, "from_config", from_config)
     monkeypatch.setattr(account_reader, "read", read)
     monkeypatch.chdir(tmp_path)
     return answers
