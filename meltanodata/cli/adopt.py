@@ -12,7 +12,6 @@ from meltanodata.cli.context import account, located, read
 from meltanodata.config import document, edit, fleet, rules
 from meltanodata.config.stacks import Project
 from meltanodata.engine import pulumi_cli
-from meltanodata.engine.stack_state import resources
 from meltanodata.errors import ProblemsError
 from meltanodata.inventory import accounts, adoption
 
@@ -38,7 +37,7 @@ def adopt(file: Path | None, stack: str | None, *, write: bool, new_logins: bool
         asked = [account(settings.stack, project) for settings in stacks]
         there = adoption.free(loaded, stacks, _together([it.held for it in asked]))
         trusted = {id_: sources for it in asked for id_, sources in _trusted(it, there).items()}
-    known = {it["id"] for own in stacks for it in resources(pulumi_cli.export(own.stack, project.root)) if it.get("id")}
+    known = {id_ for own in stacks for _, id_ in pulumi_cli.state(own.stack, project.root).objects}
     found, left = adoption.instances(there, stacks, trusted, known, keep_login=not new_logins)
     if found:
         text = edit.add(source, {it.key: it.options for it in found})

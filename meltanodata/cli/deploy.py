@@ -55,8 +55,8 @@ def deploy(
     deployed_commit.refuse_older(stack, root, back_from)
     recovery.put_in_order(stack, here.project)
     pulumi = _Pulumi(stack, root, refresh, back_from)
-    exported = pulumi_cli.export(stack, root)
-    found = review(here, pulumi.preview(), request.base, request.labels, exported)
+    before = pulumi_cli.state(stack, root)
+    found = review(here, pulumi.preview(), request.base, request.labels, before)
     show(found)
     judge(found, request.reviewed, begun=deployed_commit.has_begun(stack, root))
     # Also where nothing is left to do: an older commit would undo what this one has and an earlier deployment did.

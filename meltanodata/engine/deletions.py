@@ -8,13 +8,14 @@ docs/decisions/deleting-a-database-wants-a-word.md.
 from __future__ import annotations
 
 import re
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
-from meltanodata.engine.resource_types import CLUSTER, RECORD, Type
-from meltanodata.engine.stack_state import name, resources, tenant_of
+from meltanodata.engine.resource_types import ROLES, Type, tenant_of
 
 if TYPE_CHECKING:
     from collections.abc import Collection, Iterable, Mapping
+
+    from meltanodata.engine.stack_state import StackState
 
 
 VARIABLE = "MELTANODATA_DELETE_DATABASES"
@@ -23,7 +24,12 @@ VARIABLE = "MELTANODATA_DELETE_DATABASES"
 HOOK = f"only-with-{VARIABLE}"
 """What the engine knows the hook by. `pulumi destroy` without the program shows it."""
 
-_GUARDED = {CLUSTER[1]: CLUSTER[0], RECORD[1]: RECORD[0], "verify": Type.COMMAND, "wipe": Type.COMMAND}
+_GUARDED = {
+    ROLES[Type.CLUSTER]: Type.CLUSTER,
+    ROLES[Type.RECORD]: Type.RECORD,
+    "verify": Type.COMMAND,
+    "wipe": Type.COMMAND,
+}
 """The resources that have the hook, type by role. The engine deletes what nothing depends on first, and keeps whatever
 something depends on that it could not delete: with these it deletes nothing of a tenant before its database."""
 
@@ -38,37 +44,36 @@ def variable(tenants: Iterable[str]) -> dict[str, str]:
     return {VARIABLE: ",".join(sorted(tenants))}
 
 
-def held(exported: Mapping[str, Any]) -> frozenset[str]:
-    """The tenants whose databases a state has; to make such a database is to replace it."""
+def with_database(state: StackState) -> frozenset[str]:
+    """The tenants whose databases a state has; to create such a database is to replace it."""
     return frozenset(
-        tenant_of(name(resource["urn"]))
-        for resource in resources(exported)
-        if resource["type"] == CLUSTER[0] and not resource.get("delete") and not resource.get("pendingReplacement")
+        tenant_of(resource.name)
+        for resource in state.resources
+        if resource.type == Type.CLUSTER and not resource.is_replaced and not resource.awaits_replacement
     )
 
 
-def unguarded(exported: Mapping[str, Any], declared: Collection[str]) -> list[str]:
+def unguarded(state: StackState, declared: Collection[str]) -> list[str]:
     """The tenants whose databases a run would delete without asking the hook, by name.
 
-    Theirs are states that an older version of the program wrote. A run writes the hooks of whatever it declares; it
-    declares nothing of a tenant whose entry is gone.
+    An older version of the program wrote such a state. A run writes the hooks of whatever it declares, and declares
+    nothing of a tenant whose entry is gone.
 
     Args:
-        exported: the stack's state.
+        state: the stack's.
         declared: the tenants that the program is about to declare.
     """
     databases: set[str] = set()
     without_hook: set[str] = set()
-    for resource in resources(exported):
-        role = name(resource["urn"]).rpartition("-")[2]
-        tenant = tenant_of(name(resource["urn"]))
-        if _GUARDED.get(role) != resource["type"] or resource.get("pendingReplacement"):
+    for resource in state.resources:
+        tenant = tenant_of(resource.name)
+        if _GUARDED.get(resource.name.removeprefix(f"{tenant}-")) != resource.type or resource.awaits_replacement:
             continue
-        if tenant in declared and not resource.get("delete"):
+        if tenant in declared and not resource.is_replaced:
             continue
-        if role == CLUSTER[1]:
+        if resource.type == Type.CLUSTER:
             databases.add(tenant)
-        if HOOK not in (resource.get("resourceHooks") or {}).get("BeforeDelete", ()):
+        if HOOK not in (resource.json.get("resourceHooks") or {}).get("BeforeDelete", ()):
             without_hook.add(tenant)
     return sorted(databases & without_hook)
 

@@ -12,6 +12,7 @@ from contextlib import contextmanager
 from typing import IO, TYPE_CHECKING, Any, NoReturn
 
 from meltanodata.engine import deletions
+from meltanodata.engine.stack_state import StackState
 from meltanodata.errors import UserError
 
 if TYPE_CHECKING:
@@ -180,7 +181,7 @@ def outputs(stack: str, folder: Path) -> dict[str, Any]:
 def export(stack: str, folder: Path, *, show_secrets: bool = False) -> dict[str, Any]:
     """The stack's state as `pulumi stack export` prints it, secrets encrypted; needs neither lock nor passphrase.
 
-    With its secrets in the open (`deployment.opened`) it needs the passphrase, and must not be shown or kept.
+    With its secrets in the open it needs the passphrase, and must not be shown or kept.
 
     Raises:
         UserError: there is no CLI, no such stack, or no access to its state.
@@ -189,6 +190,11 @@ def export(stack: str, folder: Path, *, show_secrets: bool = False) -> dict[str,
         _call(["stack", "export", "--stack", stack, *(["--show-secrets"] if show_secrets else [])], folder)
     )
     return found
+
+
+def state(stack: str, folder: Path, *, show_secrets: bool = False) -> StackState:
+    """The stack's state, for who only reads it; see `export`."""
+    return StackState(export(stack, folder, show_secrets=True) if show_secrets else export(stack, folder))
 
 
 def stacks(folder: Path) -> list[str]:

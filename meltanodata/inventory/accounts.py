@@ -24,6 +24,7 @@ from requests.adapters import HTTPAdapter
 from urllib3.util import Retry
 
 from meltanodata.config.settings import TOKENS
+from meltanodata.engine.resource_types import Type
 from meltanodata.errors import UserError
 from meltanodata.text import show
 
@@ -127,7 +128,7 @@ class DatabaseOffer:
 
 @dataclass(frozen=True)
 class Accounts:
-    """What the stack's teams hold, and what DigitalOcean offers them."""
+    """What the stack's teams have, and what DigitalOcean offers them."""
 
     droplets: tuple[Droplet, ...]
     records: tuple[Record, ...]
@@ -143,6 +144,11 @@ class Accounts:
     droplet_sizes: Mapping[str, DropletSize]
     """By slug."""
     database: DatabaseOffer
+
+    @property
+    def objects(self) -> Mapping[Type, Sequence[Droplet | Record | Cluster]]:
+        """What tenants' resources stand for, by type."""
+        return {Type.DROPLET: self.droplets, Type.RECORD: self.records, Type.CLUSTER: self.clusters}
 
 
 def read(settings: Settings, tokens: Mapping[str, SecretStr]) -> Accounts:

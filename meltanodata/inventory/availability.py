@@ -8,7 +8,6 @@ from __future__ import annotations
 import re
 from typing import TYPE_CHECKING
 
-from meltanodata.engine.resource_types import DROPLET
 from meltanodata.text import did_you_mean, listing, show
 
 if TYPE_CHECKING:
@@ -61,7 +60,7 @@ def problems(
     existing: Mapping[str, Existing],
     accounts: Accounts,
     settings: Settings,
-    triggers: Mapping[str, object],
+    rebuilds: Mapping[str, object],
 ) -> Iterator[str]:
     """What is missing, and for whom.
 
@@ -70,7 +69,7 @@ def problems(
         existing: what bears their names, by the tenant's key.
         accounts: what there is.
         settings: the stack's.
-        triggers: the `rebuild` that each droplet was made with, by its resource's name; see `deployment`.
+        rebuilds: the `rebuild` that each tenant's droplet was made with; None where the state does not say.
     """
     if settings.project not in accounts.projects:
         there = listing(map(show, sorted(accounts.projects))) if accounts.projects else "none"
@@ -83,7 +82,7 @@ def problems(
             yield from (f"{tenant.key}: {problem}" for problem in untold)
             continue
         # What is taken over keeps the droplet it has: that becomes what the engine compares with.
-        made_with = tenant.rebuild if mine.import_droplet else triggers.get(f"{tenant.key}-{DROPLET[1]}")
+        made_with = tenant.rebuild if mine.import_droplet else rebuilds.get(tenant.key)
         kept = mine.droplet if made_with in {None, tenant.rebuild} else None
         lacking = [*_droplet(tenant, kept, accounts, settings), *_database(tenant, mine, accounts)]
         if kept is not None and not mine.import_droplet:

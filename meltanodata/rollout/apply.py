@@ -8,7 +8,7 @@ from __future__ import annotations
 from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING, Any, Protocol, TypeAlias
 
-from meltanodata.engine import stack_state
+from meltanodata.engine import urns
 from meltanodata.errors import UserError
 from meltanodata.rollout import plan as plans
 from meltanodata.rollout.plan import Change
@@ -96,7 +96,7 @@ class Progress:
             if operation is not None:
                 new = step["urn"] not in self.done
                 self.done.add(step["urn"])
-                return f"{operation} of {stack_state.name(step['urn'])}" if new else None
+                return f"{operation} of {urns.name_of(step['urn'])}" if new else None
         elif "resOpFailedEvent" in event:
             self.errors.setdefault(event["resOpFailedEvent"]["metadata"]["urn"], [])
         elif "diagnosticEvent" in event:

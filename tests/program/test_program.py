@@ -14,7 +14,7 @@ import pulumi
 import pytest
 
 from meltanodata.engine import deletions, pulumi_cli
-from meltanodata.engine.resource_types import CLUSTER, DROPLET, TEAM_PROVIDER
+from meltanodata.engine.resource_types import TEAM_PROVIDER, Type
 from meltanodata.errors import UserError
 from meltanodata.inventory import accounts
 from meltanodata.program import survey
@@ -142,7 +142,7 @@ def test_what_exists_is_imported_unless_the_state_has_it(run: Callable[..., Reco
     demo = {"id": 9, "name": "demo.meltanodata.com"}
     held = builders.accounts(droplets=(builders.droplet(), builders.droplet(**demo)))
     urn = "urn:pulumi:test::meltanodata::meltanodata:index:Tenant$digitalocean:index/droplet:Droplet::demo-droplet"
-    recording = run(held=[held], resources=[{"urn": urn, "type": DROPLET[0], "id": "9"}])
+    recording = run(held=[held], resources=[{"urn": urn, "type": Type.DROPLET, "id": "9"}])
     assert recording["acme-droplet"].import_id == "7"
     assert recording["demo-droplet"].import_id == ""
 
@@ -167,10 +167,10 @@ def test_a_take_over_keeps_the_login_and_what_a_killed_run_made_gets_the_states(
 
 
 def test_what_a_tenant_without_an_entry_has_in_the_state_is_not_taken_over(run: Callable[..., Recording]) -> None:
-    urn = f"urn:pulumi:test::meltanodata::{TENANT}${DROPLET[0]}::old-droplet"
+    urn = f"urn:pulumi:test::meltanodata::{TENANT}${Type.DROPLET}::old-droplet"
     parent = f"urn:pulumi:test::meltanodata::{TENANT}::old"
     held = builders.accounts(droplets=(builders.droplet(),))
-    (said,) = refusal(run, held=[held], resources=[{"urn": urn, "type": DROPLET[0], "id": "7", "parent": parent}])
+    (said,) = refusal(run, held=[held], resources=[{"urn": urn, "type": Type.DROPLET, "id": "7", "parent": parent}])
     assert said.startswith("acme: the droplet 7 is in the state of the stack test, and is not taken over from there.")
     assert "meltanodata rename old acme" in said
 
@@ -178,13 +178,13 @@ def test_what_a_tenant_without_an_entry_has_in_the_state_is_not_taken_over(run: 
 def test_a_stack_whose_file_is_not_at_hand_is_asked_as_well(
     run: Callable[..., Recording],
 ) -> None:
-    urn = f"urn:pulumi:newer::meltanodata::{TENANT}${DROPLET[0]}::acme-droplet"
+    urn = f"urn:pulumi:newer::meltanodata::{TENANT}${Type.DROPLET}::acme-droplet"
     connection = {
         "urn": "urn::x::y::Meltano",
         "type": TEAM_PROVIDER,
         "inputs": {"apiEndpoint": builders.settings().api_url},
     }
-    found = [connection, {"urn": urn, "type": DROPLET[0], "id": "7", "parent": "urn::x::y::acme"}]
+    found = [connection, {"urn": urn, "type": Type.DROPLET, "id": "7", "parent": "urn::x::y::acme"}]
     held = builders.accounts(droplets=(builders.droplet(),))
     newer = {"organization/meltanodata/newer": {"deployment": {"resources": found}}}
     (said,) = refusal(run, held=[held], others=newer)
@@ -214,9 +214,9 @@ def test_what_is_never_made_is_said(run: Callable[..., Recording], monkeypatch: 
 def test_a_database_that_an_older_state_has_and_the_file_has_not_is_not_deleted(
     run: Callable[..., Recording], monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    urn = f"urn:pulumi:test::meltanodata::meltanodata:index:Tenant${CLUSTER[0]}::gone-database"
+    urn = f"urn:pulumi:test::meltanodata::meltanodata:index:Tenant${Type.CLUSTER}::gone-database"
     provider = f"urn:pulumi:test::meltanodata::pulumi:providers:digitalocean::{TEAM_1}::7"
-    resources = [{"urn": urn, "type": CLUSTER[0], "id": "9", "provider": provider}]
+    resources = [{"urn": urn, "type": Type.CLUSTER, "id": "9", "provider": provider}]
     said = refusal(run, resources=resources)
     assert said[0].startswith("gone: this run would delete its database")
     assert said[-1].endswith("MELTANODATA_DELETE_DATABASES=gone")
@@ -239,7 +239,10 @@ def test_a_tenant_is_ready_once_and_a_wipe_is_told_once(
     lines.clear()
     command = "command:remote:Command"
     names = ("acme-verify", "demo-verify", "demo-wipe")
-    known = [{"urn": f"urn::x::{name}", "type": command, "id": f"{name}-id"} for name in names]
+    known = [
+        {"urn": f"urn::x::y::{name}", "type": command, "id": f"{name}-id", "parent": f"urn::x::{TENANT}::{name[:4]}"}
+        for name in names
+    ]
     run(tenants=tenants, resources=known)
     assert lines == []
     run(tenants=tenants, resources=known, failing=("acme-meltano",))

@@ -44,9 +44,9 @@ def problems(
     existing: Existing | None = None, held: dict[str, Any] | None = None, made_with: int | None = 0, **options: Any
 ) -> list[str]:
     one = tenant(**options)
-    triggers = {} if made_with is None else {"acme-droplet": made_with}
+    rebuilds = {} if made_with is None else {"acme": made_with}
     return list(
-        availability.problems([one], {one.key: existing or Existing()}, accounts(**(held or {})), settings(), triggers)
+        availability.problems([one], {one.key: existing or Existing()}, accounts(**(held or {})), settings(), rebuilds)
     )
 
 

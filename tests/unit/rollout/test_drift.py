@@ -10,6 +10,7 @@ from typer.testing import CliRunner
 from meltanodata.cli.main import app
 from meltanodata.config import settings
 from meltanodata.engine import pulumi_cli
+from meltanodata.engine.stack_state import StackState
 from meltanodata.errors import UserError
 from meltanodata.inventory import accounts as account_reader
 from meltanodata.inventory.accounts import Accounts, Cluster, Droplet, Record
@@ -52,7 +53,7 @@ def state() -> dict[str, Any]:
 
 
 def orphans(held: Accounts, *others: str) -> list[Orphan]:
-    return list(drift.orphans(held, drift.known([state()]), "Meltano", others))
+    return list(drift.orphans(held, drift.known([StackState(state())]), "Meltano", others))
 
 
 def test_what_a_stack_knows_is_no_orphan() -> None:
@@ -142,7 +143,7 @@ def test_certificates_expire_within_a_month() -> None:
         exported("d", certificate_expires="2026-12-23"),
         exported("e", certificate_expires="2026-11-24", tls="self_signed"),
     ]
-    assert drift.expiring(states, TODAY) == [
+    assert drift.expiring(map(StackState, states), TODAY) == [
         Expiring(dt.date(2026, 11, 1), ("c",)),
         Expiring(dt.date(2026, 12, 22), ("a", "b")),
     ]
