@@ -19,7 +19,7 @@ if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
 
     from meltanodata.cli.context import Account
-    from meltanodata.inventory.accounts import Accounts, Source
+    from meltanodata.inventory.accounts import Inventory, Source
     from meltanodata.inventory.adoption import Instance, Left
 
 
@@ -61,7 +61,7 @@ def adopt(file: Path | None, stack: str | None, *, write: bool, new_logins: bool
         print(f"{'' if write else '# '}{source.file}: everything in the accounts has its entry already")
 
 
-def _together(held: Sequence[Accounts]) -> Accounts:
+def _together(held: Sequence[Inventory]) -> Inventory:
     """What the stacks' accounts have, whose droplet team is the same."""
     clusters = {cluster.id: cluster for accounts in held for cluster in accounts.clusters}
     return replace(held[0], clusters=tuple(clusters.values()))

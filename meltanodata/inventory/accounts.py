@@ -127,7 +127,7 @@ class DatabaseOffer:
 
 
 @dataclass(frozen=True)
-class Accounts:
+class Inventory:
     """What the stack's teams have, and what DigitalOcean offers them."""
 
     droplets: tuple[Droplet, ...]
@@ -151,7 +151,7 @@ class Accounts:
         return {Type.DROPLET: self.droplets, Type.RECORD: self.records, Type.CLUSTER: self.clusters}
 
 
-def read(settings: Settings, tokens: Mapping[str, SecretStr]) -> Accounts:
+def read(settings: Settings, tokens: Mapping[str, SecretStr]) -> Inventory:
     """Ask every team at the same time, once it is sure that each token is of the team that it is given for.
 
     Args:
@@ -175,7 +175,7 @@ def read(settings: Settings, tokens: Mapping[str, SecretStr]) -> Accounts:
         database = pool.submit(_database_offer, homes_of_databases[0])
         clusters = [pool.submit(_clusters, team) for team in homes_of_databases]
     _raise_all([droplets, records, snapshots, ssh_keys, projects, sizes, database, *clusters])
-    return Accounts(
+    return Inventory(
         droplets=droplets.result(),
         records=records.result(),
         clusters=tuple(cluster for future in clusters for cluster in future.result() if cluster),

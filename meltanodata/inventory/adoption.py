@@ -20,7 +20,7 @@ if TYPE_CHECKING:
 
     from meltanodata.config.fleet import Fleet
     from meltanodata.config.settings import Settings
-    from meltanodata.inventory.accounts import Accounts, Cluster, Droplet, Record, Source
+    from meltanodata.inventory.accounts import Cluster, Droplet, Inventory, Record, Source
 
 
 _KNOWN = "a stack made it, and it has no entry any more: the next up destroys it"
@@ -54,7 +54,7 @@ class Free:
     clusters: Sequence[Cluster]
 
 
-def free(fleet: Fleet, stacks: Sequence[Settings], held: Accounts) -> Free:
+def free(fleet: Fleet, stacks: Sequence[Settings], held: Inventory) -> Free:
     """What could belong to instances without an entry.
 
     Args:

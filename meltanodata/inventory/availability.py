@@ -15,11 +15,11 @@ if TYPE_CHECKING:
 
     from meltanodata.config.fleet import Tenant
     from meltanodata.config.settings import Settings
-    from meltanodata.inventory.accounts import Accounts, Droplet, Snapshot
+    from meltanodata.inventory.accounts import Droplet, Inventory, Snapshot
     from meltanodata.inventory.names import Existing
 
 
-def snapshot(tenant: Tenant, accounts: Accounts, pattern: str) -> Snapshot | None:
+def snapshot(tenant: Tenant, accounts: Inventory, pattern: str) -> Snapshot | None:
     """The snapshot for a tenant's droplet: the guide's step 1, Choose an image.
 
     Args:
@@ -35,7 +35,7 @@ def snapshot(tenant: Tenant, accounts: Accounts, pattern: str) -> Snapshot | Non
     return max(found, key=lambda it: (it.created_at, it.id), default=None)
 
 
-def image(tenant: Tenant, accounts: Accounts, pattern: str) -> str | None:
+def image(tenant: Tenant, accounts: Inventory, pattern: str) -> str | None:
     """The id of the snapshot."""
     found = snapshot(tenant, accounts, pattern)
     return found.id if found else None
@@ -58,7 +58,7 @@ def upgrades(tenant: Tenant, existing: Existing) -> bool:
 def problems(
     tenants: Sequence[Tenant],
     existing: Mapping[str, Existing],
-    accounts: Accounts,
+    accounts: Inventory,
     settings: Settings,
     rebuilds: Mapping[str, object],
 ) -> Iterator[str]:
@@ -99,7 +99,7 @@ def _untold(existing: Existing) -> Iterator[str]:
             yield f"DigitalOcean does not say the {what} of its {kind} {found.id}. Wait a minute, and run it again"
 
 
-def _droplet(tenant: Tenant, kept: Droplet | None, accounts: Accounts, settings: Settings) -> Iterator[str]:
+def _droplet(tenant: Tenant, kept: Droplet | None, accounts: Inventory, settings: Settings) -> Iterator[str]:
     # Also for a droplet that stays: whatever may become of it, it can be made anew.
     found = snapshot(tenant, accounts, settings.snapshot)
     if found is None:
@@ -123,7 +123,7 @@ def _droplet(tenant: Tenant, kept: Droplet | None, accounts: Accounts, settings:
             )
 
 
-def _only_anew(tenant: Tenant, droplet: Droplet, accounts: Accounts) -> Iterator[str]:
+def _only_anew(tenant: Tenant, droplet: Droplet, accounts: Inventory) -> Iterator[str]:
     """What a droplet that stays cannot become. A new one can, without what is on the old one's disk."""
     anew = f"write rebuild: {tenant.rebuild + 1} as well for a new droplet, which has nothing of what is on the old one"
     if droplet.region != tenant.region:
@@ -139,7 +139,7 @@ def _only_anew(tenant: Tenant, droplet: Droplet, accounts: Accounts) -> Iterator
         )
 
 
-def _database(tenant: Tenant, existing: Existing, accounts: Accounts) -> Iterator[str]:
+def _database(tenant: Tenant, existing: Existing, accounts: Inventory) -> Iterator[str]:
     offer, cluster, version = accounts.database, existing.cluster, tenant.database_version
     if (cluster is None or upgrades(tenant, existing)) and version not in offer.versions:
         remedy = "Set database_version, for the tenant or the stack"

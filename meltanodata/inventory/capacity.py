@@ -19,14 +19,14 @@ if TYPE_CHECKING:
 
     from meltanodata.config.fleet import Fleet
     from meltanodata.config.settings import Settings
-    from meltanodata.inventory.accounts import Accounts
+    from meltanodata.inventory.accounts import Inventory
 
 WARN_PERCENT = 80
 _CELLS = 20
 
 
 def counted(
-    fleet: Fleet, droplets: Use, databases: Sequence[Use], held: Mapping[str, Accounts], domain: str
+    fleet: Fleet, droplets: Use, databases: Sequence[Use], held: Mapping[str, Inventory], domain: str
 ) -> list[Use]:
     """The same with what the accounts have.
 

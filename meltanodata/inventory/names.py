@@ -18,7 +18,7 @@ if TYPE_CHECKING:
     from meltanodata.config.fleet import Fleet, Options, Tenant
     from meltanodata.config.settings import Settings
     from meltanodata.engine.stack_state import Ids
-    from meltanodata.inventory.accounts import Accounts, Cluster, Droplet, Record
+    from meltanodata.inventory.accounts import Cluster, Droplet, Inventory, Record
 
 _T = TypeVar("_T")
 _Object = TypeVar("_Object", "Droplet", "Record", "Cluster")
@@ -53,7 +53,7 @@ class Existing:
         return {type_: str(existing.id) for type_, import_id, existing in objects if import_id and existing}
 
 
-def placements(fleet: Fleet, settings: Settings, inventory: Accounts, ids: Ids) -> dict[str, str]:
+def placements(fleet: Fleet, settings: Settings, inventory: Inventory, ids: Ids) -> dict[str, str]:
     """Which team has whose cluster: for `rules.problems`.
 
     The inventory tells it of the stack's own teams, by the id that the state knows or else by the name; the entry tells
@@ -74,7 +74,7 @@ def placements(fleet: Fleet, settings: Settings, inventory: Accounts, ids: Ids) 
 
 
 def identify(
-    tenants: Iterable[Tenant], inventory: Accounts, domain: str, ids: Ids
+    tenants: Iterable[Tenant], inventory: Inventory, domain: str, ids: Ids
 ) -> tuple[dict[str, Existing], list[str]]:
     """Find what exists of each tenant.
 
@@ -137,7 +137,7 @@ def _grouped(objects: Iterable[_T], by: Callable[[_T], str | None]) -> dict[str 
     return groups
 
 
-def clusters_of(inventory: Accounts) -> Callable[[str, Options], list[Cluster]]:
+def clusters_of(inventory: Inventory) -> Callable[[str, Options], list[Cluster]]:
     """Looks up the clusters of a tenant: by the name to adopt, else by the tenant's in theirs."""
     return _clusters_by_tenant(inventory.clusters)
 

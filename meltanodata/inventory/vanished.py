@@ -14,7 +14,7 @@ if TYPE_CHECKING:
     from collections.abc import Collection, Iterable, Mapping
 
     from meltanodata.engine.stack_state import Resource, StackState
-    from meltanodata.inventory.accounts import Accounts
+    from meltanodata.inventory.accounts import Inventory
 
 _DEPENDENT = (Type.FIREWALL, Type.MEMBERSHIP)
 """What DigitalOcean deletes with the object that it belongs to."""
@@ -31,7 +31,7 @@ def going(state: StackState, entries: Collection[str]) -> list[Resource]:
     return [it for it in state.resources if it.is_replaced or (it.tenant in removed and it.type != TENANT)]
 
 
-def vanished(going: Iterable[Resource], inventory: Accounts) -> list[str]:
+def vanished(going: Iterable[Resource], inventory: Inventory) -> list[str]:
     """The URNs among these whose objects are in no account any more, with what goes along with them.
 
     Args:
@@ -44,7 +44,7 @@ def vanished(going: Iterable[Resource], inventory: Accounts) -> list[str]:
     return sorted(lost | along)
 
 
-def without_replaced(state: StackState, inventory: Accounts) -> dict[str, Any]:
+def without_replaced(state: StackState, inventory: Inventory) -> dict[str, Any]:
     """The exported state without what is replaced and in no account any more; the same where there is none of it.
 
     A refresh does not look at it: its URN is its successor's.
@@ -53,7 +53,7 @@ def without_replaced(state: StackState, inventory: Accounts) -> dict[str, Any]:
     return state.with_resources(it.json for it in state.resources if not (it.is_replaced and _is_lost(it, ids)))
 
 
-def _ids(inventory: Accounts) -> Mapping[str, Collection[str]]:
+def _ids(inventory: Inventory) -> Mapping[str, Collection[str]]:
     """The ids of what the accounts have, by Pulumi's type."""
     return {type_: {str(it.id) for it in objects} for type_, objects in inventory.objects.items()}
 

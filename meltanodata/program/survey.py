@@ -18,7 +18,7 @@ if TYPE_CHECKING:
     from meltanodata.config.fleet import Tenant
     from meltanodata.config.settings import Settings
     from meltanodata.engine.stack_state import Ids
-    from meltanodata.inventory.accounts import Accounts
+    from meltanodata.inventory.accounts import Inventory
     from meltanodata.inventory.names import Existing
 
 PAUSE = 10
@@ -31,7 +31,7 @@ LIMIT = 3600
 class Survey:
     """What was found."""
 
-    accounts: Accounts
+    accounts: Inventory
     existing: Mapping[str, Existing]
     """By the tenant's key."""
     unclear: Sequence[str]

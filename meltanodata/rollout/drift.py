@@ -15,7 +15,7 @@ if TYPE_CHECKING:
     from collections.abc import Collection, Iterable, Iterator, Sequence
 
     from meltanodata.engine.stack_state import StackState
-    from meltanodata.inventory.accounts import Accounts
+    from meltanodata.inventory.accounts import Inventory
     from meltanodata.rollout.plan import Plan
 
 DAYS = 30
@@ -74,7 +74,7 @@ def known(states: Iterable[StackState]) -> frozenset[tuple[str, str]]:
 
 
 def orphans(
-    accounts: Accounts, ids: Collection[tuple[str, str]], droplet_team: str, others: Collection[str]
+    accounts: Inventory, ids: Collection[tuple[str, str]], droplet_team: str, others: Collection[str]
 ) -> Iterator[Orphan]:
     """The objects that no stack knows.
 

@@ -26,7 +26,7 @@ from tests.program.recording import HOST_KEY, Recording, record
 if TYPE_CHECKING:
     from collections.abc import Callable
 
-    from meltanodata.inventory.accounts import Accounts
+    from meltanodata.inventory.accounts import Inventory
 
 MAIN = Path(__file__).parents[2] / "__main__.py"
 TENANTS = f"acme:\n  database_team: {TEAM_1}\ndemo:\n  database_team: {TEAM_2}\n  demo: true\n"
@@ -57,7 +57,7 @@ def run(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Callable[..., Record
     def run_(
         *,
         tenants: str = TENANTS,
-        held: list[Accounts | UserError] | None = None,
+        held: list[Inventory | UserError] | None = None,
         resources: list[dict[str, Any]] | None = None,
         settings: dict[str, str] | None = None,
         failing: tuple[str, ...] = (),
@@ -69,7 +69,7 @@ def run(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Callable[..., Record
         monkeypatch.setattr(pulumi, "get_root_directory", lambda: str(tmp_path))
         answers = held or [builders.accounts()]
 
-        def read(*_: object) -> Accounts:
+        def read(*_: object) -> Inventory:
             answer = answers.pop(0) if len(answers) > 1 else answers[0]
             if isinstance(answer, UserError):
                 raise answer

@@ -21,11 +21,11 @@ from pydantic import SecretStr
 from meltanodata.errors import UserError
 from meltanodata.inventory import accounts
 from meltanodata.inventory.accounts import (
-    Accounts,
     Cluster,
     DatabaseOffer,
     Droplet,
     DropletSize,
+    Inventory,
     Record,
     Snapshot,
     Source,
@@ -139,7 +139,7 @@ def impatient(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(accounts, "LONGEST_WAIT", 0)
 
 
-def read(digitalocean: DigitalOcean, url: str | None = None) -> Accounts:
+def read(digitalocean: DigitalOcean, url: str | None = None) -> Inventory:
     tokens = {team: SecretStr(token) for team, token in TOKENS.items()}
     return accounts.read(settings(api_url=url or digitalocean.url), tokens)
 
@@ -177,7 +177,7 @@ def test_everything_is_asked_of_the_team_that_has_it(digitalocean: DigitalOcean)
         (TEAM_2, "/v2/databases"): [database("f00d", status="creating")],
     }
     name, size = "db-postgresql-nyc3-1-acme", "db-s-1vcpu-1gb"
-    assert read(digitalocean) == Accounts(
+    assert read(digitalocean) == Inventory(
         droplets=(
             Droplet(7, "acme.meltanodata.com", "active", "nyc3", "s-2vcpu-2gb", 60, "203.0.113.7"),
             Droplet(8, "acme.meltanodata.com", "new", "nyc3", "s-2vcpu-2gb", 60),
@@ -282,7 +282,7 @@ def test_what_a_network_before_digitalocean_answers_passes(digitalocean: Digital
     assert f"GET /v2/droplets is answered with {status}. Run it again" in refused(digitalocean)
 
 
-def answered(digitalocean: DigitalOcean, team: str, path: str, body: object) -> Accounts:
+def answered(digitalocean: DigitalOcean, team: str, path: str, body: object) -> Inventory:
     digitalocean.faults[team, path] = [(200, {}, json.dumps(body).encode())]
     return read(digitalocean)
 
