@@ -49,6 +49,7 @@ def test_the_rebuild_that_a_droplet_was_made_with_is_not_the_one_that_was_asked_
 
 
 def test_a_stack_that_was_never_applied_has_nothing() -> None:
-    for resources in ({}, {"resources": None}, {"resources": []}):
-        never = StackState({"version": 3, "deployment": resources})
+    deployments: list[dict[str, Any]] = [{}, {"resources": None}, {"resources": []}]
+    for deployment in deployments:
+        never = StackState({"version": 3, "deployment": deployment})
         assert (never.resources, never.tenants, never.ids, never.objects, never.unfinished) == ((), {}, {}, {}, [])
