@@ -20,7 +20,7 @@ if TYPE_CHECKING:
 
     from meltanodata.cli.context import Account
     from meltanodata.inventory.accounts import Inventory, Source
-    from meltanodata.inventory.adoption import Instance, Left
+    from meltanodata.inventory.adoption import NewEntry, Unmatched
 
 
 def adopt(file: Path | None, stack: str | None, *, write: bool, new_logins: bool) -> None:
@@ -38,7 +38,7 @@ def adopt(file: Path | None, stack: str | None, *, write: bool, new_logins: bool
         there = adoption.free(loaded, stacks, _together([it.held for it in asked]))
         trusted = {id_: sources for it in asked for id_, sources in _trusted(it, there).items()}
     known = {id_ for own in stacks for _, id_ in pulumi_cli.state(own.stack, project.root).objects}
-    found, left = adoption.instances(there, stacks, trusted, known, keep_login=not new_logins)
+    found, left = adoption.match(there, stacks, trusted, known, keep_login=not new_logins)
     if found:
         text = edit.add(source, {it.key: it.options for it in found})
         grown, _ = fleet.parse(document.parse(text.encode(), source.file))
@@ -73,13 +73,13 @@ def _trusted(own: Account, there: adoption.Free) -> dict[str, frozenset[Source]]
     return accounts.trusted_sources(own.settings, own.secrets.tokens, mine)
 
 
-def _warnings(instance: Instance) -> Iterator[str]:
+def _warnings(instance: NewEntry) -> Iterator[str]:
     if instance.also_trusted:
         others = ", ".join(instance.also_trusted)
         yield f"{instance.key}: its database also lets in {others}; after up it lets in the droplet alone"
 
 
-def _not_taken(left: Sequence[Left]) -> list[str]:
+def _not_taken(left: Sequence[Unmatched]) -> list[str]:
     if not left:
         return []
     head = "Not matched; mend it, or list the name in the setting no_tenants:"

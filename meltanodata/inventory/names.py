@@ -60,7 +60,7 @@ def placements(fleet: Fleet, settings: Settings, inventory: Inventory, ids: Ids)
     it of a tenant in another stack's team.
     """
     own = {team.name for team in settings.database_teams}
-    by_name, by_id = clusters_of(inventory), {cluster.id: cluster for cluster in inventory.clusters}
+    by_name, by_id = clusters_by_tenant(inventory.clusters), {cluster.id: cluster for cluster in inventory.clusters}
     placements = {}
     for row in fleet.rows:
         known = by_id.get(ids.get((row.key, Type.CLUSTER), ""))
@@ -137,12 +137,8 @@ def _grouped(objects: Iterable[_T], by: Callable[[_T], str | None]) -> dict[str 
     return groups
 
 
-def clusters_of(inventory: Inventory) -> Callable[[str, Options], list[Cluster]]:
+def clusters_by_tenant(clusters: Iterable[Cluster]) -> Callable[[str, Options], list[Cluster]]:
     """Looks up the clusters of a tenant: by the name to adopt, else by the tenant's in theirs."""
-    return _clusters_by_tenant(inventory.clusters)
-
-
-def _clusters_by_tenant(clusters: Iterable[Cluster]) -> Callable[[str, Options], list[Cluster]]:
     listed = list(clusters)
     by_name = _grouped(listed, lambda cluster: cluster.name)
     by_tenant = _grouped(listed, lambda cluster: tenant_of_cluster(cluster.name))
@@ -160,7 +156,7 @@ def _finder(
     """Looks up everything that bears a tenant's names."""
     droplets_by_name = _grouped(droplets, lambda droplet: droplet.name)
     records_by_name = _grouped(records, lambda record: record.name)
-    find_clusters = _clusters_by_tenant(clusters)
+    find_clusters = clusters_by_tenant(clusters)
 
     def find(tenant: Tenant) -> _Namesakes:
         names = names_of(tenant, domain)
