@@ -1,7 +1,7 @@
-"""A database is deleted only where somebody names its tenant, whoever runs the engine and however.
+"""The engine deletes a database only where its tenant is named, whichever command runs it.
 
-`meltanodata up` and `deploy` name the tenants of the plan that the guard let pass. Whoever types `pulumi up` or `pulumi
-destroy` names them in an environment variable, which holds for that one run. See
+`meltanodata up` and `deploy` name the tenants of the plan that passed the guard. An operator who runs `pulumi up` or
+`pulumi destroy` names them in an environment variable for that run. See
 docs/decisions/deleting-a-database-wants-a-word.md.
 """
 
@@ -22,7 +22,7 @@ VARIABLE = "MELTANODATA_DELETE_DATABASES"
 """The environment variable that names the tenants whose databases may be deleted, separated by commas."""
 
 HOOK = f"only-with-{VARIABLE}"
-"""What the engine knows the hook by. `pulumi destroy` without the program shows it."""
+"""The hook's name in the state. `pulumi destroy` without the program shows it."""
 
 _GUARDED = {
     ROLES[Type.CLUSTER]: Type.CLUSTER,
@@ -30,8 +30,8 @@ _GUARDED = {
     "verify": Type.COMMAND,
     "wipe": Type.COMMAND,
 }
-"""The resources that have the hook, type by role. The engine deletes what nothing depends on first, and keeps whatever
-something depends on that it could not delete: with these it deletes nothing of a tenant before its database."""
+"""The resources that have the hook, type by role. The engine deletes a resource before those that it depends on, and
+keeps those where that fails. So with these it deletes nothing of a tenant whose database has to stay."""
 
 
 def named(environment: Mapping[str, str]) -> frozenset[str]:
@@ -40,7 +40,7 @@ def named(environment: Mapping[str, str]) -> frozenset[str]:
 
 
 def variable(tenants: Iterable[str]) -> dict[str, str]:
-    """The environment that names these tenants and nobody else."""
+    """The environment that names these tenants and no others."""
     return {VARIABLE: ",".join(sorted(tenants))}
 
 
@@ -54,7 +54,7 @@ def with_database(state: StackState) -> frozenset[str]:
 
 
 def unguarded(state: StackState, declared: Collection[str]) -> list[str]:
-    """The tenants whose databases a run would delete without asking the hook, by name.
+    """The tenants whose databases a run would delete without calling the hook, by name.
 
     An older version of the program wrote such a state. A run writes the hooks of whatever it declares, and declares
     nothing of a tenant whose entry is gone.
@@ -82,7 +82,7 @@ def refusal(tenants: Iterable[str]) -> str:
     """Why databases are not deleted, and what to do."""
     names = sorted(tenants)
     lines = [
-        f"{tenant}: this run would delete its database, with all data and backups, and nobody said that it may."
+        f"{tenant}: this run would delete its database, with all data and backups, and nobody allowed it."
         " Nothing of the tenant is deleted."
         for tenant in names
     ]

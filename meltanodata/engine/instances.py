@@ -1,4 +1,4 @@
-"""The instances that a stack has made, from its state. Pure."""
+"""The instances of a stack's tenants, from its state. Pure."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True)
 class Instance:
-    """A tenant as the stack knows it; None is what it has not made yet."""
+    """A tenant's instance; None is what the state does not have yet."""
 
     tenant: str
     stack: str
@@ -28,18 +28,18 @@ class Instance:
     address: str | None
     """The droplet's public IPv4 address."""
     host_key: str | None
-    """The droplet's SSH host key as it was pinned: its type and the key in base64. What the droplet said: it may be
-    anything, see `is_host_key`."""
+    """The pinned host key: its type and the key in base64. The droplet sent it, so it may be anything: see
+    `is_host_key`."""
     database_host: str | None
     database_port: int
     tls: str
     certificate: str | None
-    """The first 16 hexadecimal digits of the SHA-256 of the wildcard certificate that it was given."""
+    """The first 16 hexadecimal digits of the SHA-256 of its wildcard certificate."""
     database: str | None = None
     """Its cluster's id at DigitalOcean."""
     database_team: str | None = None
     secrets: frozenset[str] = field(default=frozenset(), repr=False)
-    """What must not be shown: its passwords, and what signs its sessions."""
+    """What must not be shown: its passwords, and the key that signs its sessions."""
 
     @property
     def fingerprint(self) -> str:

@@ -55,7 +55,7 @@ def uncertain(state: StackState) -> list[str]:
 
 @dataclass(frozen=True)
 class Lock:
-    """A stack's lock as a self-managed backend keeps it."""
+    """A stack's lock in a backend that is a folder."""
 
     user: str
     host: str
@@ -68,7 +68,7 @@ class Lock:
 
 
 def why_kept(lock: Lock, host: str, runs: Callable[[int], bool]) -> str | None:
-    """Why a lock must not be removed by us; None if its holder is gone.
+    """Why a lock has to stay; None for one that a killed run has left.
 
     Args:
         lock: the stack's.
@@ -77,8 +77,8 @@ def why_kept(lock: Lock, host: str, runs: Callable[[int], bool]) -> str | None:
     """
     if lock.host != host:
         return (
-            f"the stack is locked by {lock}, which cannot be judged from {host}. Look there whether it is at work; if"
-            " its machine is gone, remove the lock (pulumi cancel) and run this again"
+            f"the stack is locked by {lock}. Whether that run is still at work cannot be seen from {host}: look there."
+            " If its machine is gone, remove the lock (pulumi cancel) and run this again"
         )
     if runs(lock.pid):
         return f"the stack is locked by {lock}, which is at work. Wait until it has ended"
