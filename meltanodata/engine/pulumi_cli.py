@@ -53,8 +53,8 @@ def show_preview(stack: str, folder: Path, arguments: Sequence[str]) -> None:
 _MISSING = "pulumi is not on the PATH; put its folder there"
 _LOCKED = (
     "Nothing was changed. If the run that has the lock is still at work, wait. If it was killed (its machine is gone,"
-    " or its job has ended), remove the lock by: pulumi cancel --stack {stack}; then run this again, and it continues what"
-    " that run began."
+    " or its job has ended), remove the lock by: pulumi cancel --stack {stack}; then run this again, and it continues"
+    " what that run began."
 )
 _REFRESH = ("--refresh", "--run-program")
 

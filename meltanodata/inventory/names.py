@@ -1,6 +1,6 @@
-"""Names are identities: what an account holds under a tenant's name is that tenant's, and is never made twice.
+"""Which objects of the inventory are which tenant's: by the ids in the state, else by their names. Pure.
 
-Pure. What a tenant's objects are called, as the guide's steps 1 to 3 have it, is decided here.
+An object that has a tenant's name is that tenant's, so the program never creates a second one.
 """
 
 from __future__ import annotations
@@ -26,13 +26,13 @@ _Object = TypeVar("_Object", "Droplet", "Record", "Cluster")
 
 @dataclass(frozen=True)
 class Existing:
-    """What is a tenant's already, and the ids of that of it which the stack does not know yet.
+    """A tenant's objects, and the ids for Pulumi's `import` of those that the stack's state does not have yet.
 
-    A name finds an object once; what the state knows is found by its id, whatever it is called and whatever the entry
+    A name finds an object once; an object of the state is found by its id, whatever its name is and whatever the entry
     says now. So no change of names gives up a database for a new one.
 
-    The ids are for Pulumi's `import`. They stand only for what is not in the stack's state: a record's id for the
-    import is not the one in the state, and the engine would import it anew, and then destroy it as the old one.
+    Only what is not in the state has an id for the import: a record's differs from its id in the state, so the engine
+    would import it again, and then delete it as the old one.
     """
 
     droplet: Droplet | None = None
@@ -76,7 +76,7 @@ def placements(fleet: Fleet, settings: Settings, inventory: Inventory, ids: Ids)
 def identify(
     tenants: Iterable[Tenant], inventory: Inventory, domain: str, ids: Ids
 ) -> tuple[dict[str, Existing], list[str]]:
-    """Find what exists of each tenant.
+    """The objects of each tenant.
 
     Args:
         tenants: the stack's.
@@ -85,7 +85,7 @@ def identify(
         ids: those that the stack's state knows.
 
     Returns:
-        What exists by the tenant's key, and every reason not to go on.
+        The objects by the tenant's key, and every reason to stop.
     """
     by_name = _finder(inventory.droplets, inventory.records, inventory.clusters, domain)
     by_id = _by_id(inventory.droplets), _by_id(inventory.records), _by_id(inventory.clusters)
@@ -104,7 +104,7 @@ def identify(
 
 
 def being_made(tenants: Iterable[Tenant], existing: Mapping[str, Existing]) -> Iterator[str]:
-    """What is to be imported and has not been made yet, or to be changed and takes no change yet, in words."""
+    """The objects to import that are still being created, and those to change that accept no change yet, in words."""
     for tenant in tenants:
         its = existing[tenant.key]
         if its.import_droplet and its.droplet and its.droplet.status == "new":
@@ -114,7 +114,7 @@ def being_made(tenants: Iterable[Tenant], existing: Mapping[str, Existing]) -> I
         if its.import_cluster:
             busy = its.cluster.status == "creating"
         else:
-            # Most likely it is this very change, begun by a run that was killed.
+            # A killed run has probably begun this very change.
             wanted = (tenant.database_size, tenant.region)
             busy = its.cluster.status != "online" and (its.cluster.size, its.cluster.region) != wanted
         if busy:
@@ -123,7 +123,7 @@ def being_made(tenants: Iterable[Tenant], existing: Mapping[str, Existing]) -> I
 
 @dataclass(frozen=True)
 class _Namesakes:
-    """Everything that bears a tenant's names."""
+    """Everything that has a tenant's names."""
 
     droplets: Sequence[Droplet]
     records: Sequence[Record]
@@ -153,7 +153,7 @@ def clusters_by_tenant(clusters: Iterable[Cluster]) -> Callable[[str, Options], 
 def _finder(
     droplets: Iterable[Droplet], records: Iterable[Record], clusters: Iterable[Cluster], domain: str
 ) -> Callable[[Tenant], _Namesakes]:
-    """Looks up everything that bears a tenant's names."""
+    """Looks up everything that has a tenant's names."""
     droplets_by_name = _grouped(droplets, lambda droplet: droplet.name)
     records_by_name = _grouped(records, lambda record: record.name)
     find_clusters = clusters_by_tenant(clusters)
@@ -192,7 +192,7 @@ def twice(
     domain: str,
     ids: Ids,
 ) -> list[str]:
-    """Where more than one object bears a tenant's name, which of them is the stack's; see `identify`."""
+    """Where several objects have a tenant's name, which of them is the stack's; see `identify`."""
     by_name = _finder(droplets, records, clusters, domain)
     return [
         f"{tenant.key}: {reason}"

@@ -1,9 +1,9 @@
-"""No stack touches what another one owns, and no tenant what another tenant owns. Pure.
+"""No stack touches another stack's objects, and no tenant another tenant's. Pure.
 
-Stacks of one fleet share the droplet team, and a database team moves between them (`meltanodata move`). While one is
-on its way, or somebody works with files older than the move, a stack's state and its settings disagree: its program
-would destroy tenants that live on elsewhere, or take over the objects of another stack and give them new passwords.
-Within one state it is the same when a tenant is renamed in the file alone: the old name's objects would be destroyed.
+Stacks of one fleet share the droplet team, and a database team moves between them (`meltanodata move`). During a move,
+or where files are older than it, a stack's state and its settings disagree: its program would delete tenants that
+another stack has, or take over another stack's objects and give them new passwords. Within one state it is the same
+when a tenant is renamed in the file alone: the old name's objects would be deleted.
 """
 
 from __future__ import annotations
@@ -26,7 +26,7 @@ _ADVICE = "If your files are older than a move of the team, get the newest ones 
 
 
 def strangers(fleet: Fleet, stack: Settings, stacks: Sequence[Settings], ids: Ids) -> Iterator[str]:
-    """The tenants that are in a stack's state although their team is another stack's: it would destroy them.
+    """The tenants that are in a stack's state although their team is another stack's: the stack would delete them.
 
     Args:
         fleet: the whole file.
@@ -47,7 +47,7 @@ def strangers(fleet: Fleet, stack: Settings, stacks: Sequence[Settings], ids: Id
 
 
 def take_over(existing: Mapping[str, Existing]) -> bool:
-    """Whether anything that exists already is to be taken over, so that other stacks' states have to be asked."""
+    """Whether anything is to be taken over, so that other stacks' states have to be read."""
     return any(its.imports for its in existing.values())
 
 
@@ -61,10 +61,10 @@ def shares_account(state: StackState, api_url: str) -> bool:
 
 
 def taken(existing: Mapping[str, Existing], states: Mapping[str, StackState], own: str) -> Iterator[str]:
-    """The tenants whose objects are to be taken over although a state has them: a stack's own state as well.
+    """The tenants whose objects are to be taken over although a state has them, also the stack's own.
 
-    In its own state such an object is another tenant's, whose entry may be gone: it would be taken over and then
-    destroyed in one run. Or it is one that an unfinished run has still to destroy.
+    In its own state such an object is another tenant's, whose entry may be gone: one run would take it over and then
+    delete it. Or it is one that an unfinished run has still to delete.
 
     Args:
         existing: see `names.identify`.
@@ -86,7 +86,7 @@ def taken(existing: Mapping[str, Existing], states: Mapping[str, StackState], ow
 
 
 def _remedy(key: str, holder: str, stack: str, own: str, *, doomed: bool) -> str:
-    """How to go on, behind whose the objects are."""
+    """What to do; it follows the owner's name."""
     if doomed:
         return (
             ", and a run that was broken off has still to destroy what it replaced. To keep it, make the state forget"

@@ -1,7 +1,7 @@
-"""What a stack is about to delete and an account has no more: deleted by hand, or by a request whose answer was lost.
+"""What a stack is about to delete although it is gone: deleted by hand, or by a request whose answer was lost.
 
-Pure. DigitalOcean answers a second DELETE with 404, and its provider takes that for a failure, so that every run would
-end with it. A refresh of these resources lets the state forget them.
+Pure. DigitalOcean answers a second DELETE with 404, which its provider takes for a failure, so that every run would
+fail. A refresh of these resources removes them from the state.
 """
 
 from __future__ import annotations
@@ -32,7 +32,7 @@ def going(state: StackState, entries: Collection[str]) -> list[Resource]:
 
 
 def vanished(going: Iterable[Resource], inventory: Inventory) -> list[str]:
-    """The URNs among these whose objects are in no account any more, with what goes along with them.
+    """The URNs of those whose objects are in no account any more, and of what was deleted with them.
 
     Args:
         going: see there.

@@ -281,8 +281,8 @@ def test_everything_that_the_accounts_lack_is_named_at_once(run: Callable[..., R
         "there is no project 'Meltano'",
         "the team has no SSH key",
         "demo: there is no snapshot",
-        "acme: PostgreSQL 16 cannot be had",
-        "demo: PostgreSQL 16 cannot be had",
+        "acme: PostgreSQL 16 is not available",
+        "demo: PostgreSQL 16 is not available",
     ):
         assert expected in said
 
