@@ -18,7 +18,7 @@ import time
 from dataclasses import dataclass, field
 from functools import partial
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Final, NoReturn
+from typing import TYPE_CHECKING, Final, NoReturn
 
 import requests
 import typer
@@ -27,6 +27,8 @@ from rich.console import Console
 from rich.table import Table
 from rich.text import Text
 
+from meltanodata.engine.resource_types import STACK, Type
+from meltanodata.engine.stack_state import StackState, opened
 from sandbox import checks, packages
 from sandbox.checks import Check, CheckError, Instance, Person
 from sandbox.choice import Choice, choose, obstacle
@@ -43,8 +45,6 @@ if TYPE_CHECKING:
 
 FOLDER: Final = PROJECT / ".sandbox-demo"
 FLEET: Final = PROJECT / "tenants.yaml"
-_DROPLET: Final = "digitalocean:index/droplet:Droplet"
-_CLUSTER: Final = "digitalocean:index/databaseCluster:DatabaseCluster"
 _END_SECONDS: Final = 10
 _MAY_GO: Final = "MELTANODATA_DELETE_DATABASES"
 """The variable that names the tenants whose databases Pulumi may delete."""
@@ -165,15 +165,14 @@ class Sandbox:
 
     def stack(self) -> Stack:
         """What the stack's state has."""
-        state = json.loads(self.pulumi("stack", "export", "--show-secrets", show=False))
-        return Stack(state["deployment"]["resources"])
+        return Stack(StackState(json.loads(self.pulumi("stack", "export", "--show-secrets", show=False))))
 
 
 @dataclass(frozen=True)
 class Stack:
     """A stack's state, secrets in the open: for the demo's memory only."""
 
-    resources: list[dict[str, Any]]
+    state: StackState
 
     def instances(self) -> list[Instance]:
         """Its tenants, in the order of the fleet file."""
@@ -181,43 +180,24 @@ class Stack:
 
     def instance(self, key: str) -> Instance:
         """A tenant; the password is empty where an adopted one keeps its own."""
-        stack = next(_open(each["outputs"]) for each in self.resources if each["type"] == "pulumi:pulumi:Stack")
-        outputs: Mapping[str, str] = stack["tenants"][key]
+        root = next(resource for resource in self.state.resources if resource.type == STACK)
+        outputs: Mapping[str, str] = opened(root.outputs["tenants"][key])
         return Instance(
             key=key,
             host=outputs["url"].removeprefix("https://"),
             address=outputs["address"],
-            droplet=self._id(_DROPLET, key),
-            cluster=self._id(_CLUSTER, key),
+            droplet=self.state.ids[key, Type.DROPLET],
+            cluster=self.state.ids[key, Type.CLUSTER],
             database_host=outputs["database_host"],
             admin=outputs["admin_user"],
             password=outputs.get("admin_password") or "",
             host_key=outputs["host_key"],
         )
 
-    def _id(self, kind: str, key: str) -> str:
-        found = [each["id"] for each in self.resources if each["type"] == kind and _owner(each) == key]
-        return str(found[0])
-
     def ids(self, key: str) -> dict[str, str]:
         """Every id of a tenant's resources by URN."""
-        return {each["urn"]: each.get("id", "") for each in self.resources if _owner(each) == key}
-
-
-def _open(value: Any) -> Any:
-    """A value of the state with its secrets replaced by what they hide: JSON, as --show-secrets shows them."""
-    match value:
-        case {"plaintext": str(text)}:
-            return json.loads(text)
-        case dict():
-            return {name: _open(inner) for name, inner in value.items()}
-        case _:
-            return value
-
-
-def _owner(resource: Mapping[str, Any]) -> str:
-    """The tenant's key: the name of the component that a resource is in."""
-    return str(resource.get("parent", "")).rpartition("::")[2]
+        tenant = self.state.tenants.get(key)
+        return {it.urn: it.id or "" for it in tenant.resources.values()} if tenant else {}
 
 
 def _end(process: subprocess.Popen[str]) -> None:

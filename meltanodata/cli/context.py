@@ -15,7 +15,7 @@ if TYPE_CHECKING:
     from meltanodata.config.document import Document
     from meltanodata.config.fleet import Fleet
     from meltanodata.config.settings import Secrets, Settings
-    from meltanodata.inventory.accounts import Accounts
+    from meltanodata.inventory.accounts import Inventory
 
 
 class Here:
@@ -62,7 +62,7 @@ class Account:
 
     settings: Settings
     secrets: Secrets
-    held: Accounts
+    held: Inventory
 
 
 def account(stack: str, project: Project) -> Account:

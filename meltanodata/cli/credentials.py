@@ -83,14 +83,14 @@ def keep(tenants: Sequence[str], stack: str | None, *, yes: bool) -> None:
 
 
 def _logins(project: Project, settings: Settings) -> list[Login]:
-    exported = pulumi_cli.export(settings.stack, project.root)
-    if not exported["deployment"].get("resources"):
+    state = pulumi_cli.state(settings.stack, project.root)
+    if not state.resources:
         # Not a stack without tenants: one that never was. A vault must not be emptied because of another backend.
         raise UserError(
             f"{settings.stack}: nothing was ever applied to this stack. Is it the right backend (pulumi whoami"
             " --verbose)? If it is, the first tenants come by: meltanodata up"
         )
-    return logins.logins(exported, pulumi_cli.outputs(settings.stack, project.root), settings.domain)
+    return logins.logins(state, pulumi_cli.outputs(settings.stack, project.root), settings.domain)
 
 
 def _tag(settings: Settings) -> str:

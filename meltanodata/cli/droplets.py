@@ -83,8 +83,8 @@ _SECOND_LOOK = 10
 
 def unwell(own: Settings, project: Project, tenants: Collection[str], *, pause: float = _SECOND_LOOK) -> dict[str, str]:
     """What is wrong with these tenants of a stack, and what to do; only of those that are not well twice."""
-    exported = pulumi_cli.export(own.stack, project.root, show_secrets=True)
-    patients = [it for it in instances(own.stack, exported) if it.tenant in tenants]
+    state = pulumi_cli.state(own.stack, project.root, show_secrets=True)
+    patients = [it for it in instances(own.stack, state) if it.tenant in tenants]
     found = look(own, project, patients)
     if suspects := [it for it in patients if not diagnosis_table.well(found[it.tenant])]:
         time.sleep(pause)
@@ -151,7 +151,7 @@ def _of_stacks(
             own,
             {
                 it.tenant: it
-                for it in instances(own.stack, pulumi_cli.export(own.stack, project.root, show_secrets=True))
+                for it in instances(own.stack, pulumi_cli.state(own.stack, project.root, show_secrets=True))
             },
         )
         for own in _stacks(project, tenants, stack)

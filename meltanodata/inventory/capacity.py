@@ -11,46 +11,42 @@ from meltanodata import terminal
 from meltanodata.config.config_commands import set_plain, set_token
 from meltanodata.config.object_names import droplet_of
 from meltanodata.config.placement import Use, full_with_room
-from meltanodata.inventory.names import clusters_of
+from meltanodata.inventory.names import clusters_by_tenant
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
 
     from meltanodata.config.fleet import Fleet
     from meltanodata.config.settings import Settings
-    from meltanodata.inventory.accounts import Accounts
+    from meltanodata.inventory.accounts import Inventory
 
 WARN_PERCENT = 80
 _CELLS = 20
 
 
 def counted(
-    fleet: Fleet, droplets: Use, databases: Sequence[Use], held: Mapping[str, Accounts], domain: str
+    fleet: Fleet, droplets: Use, databases: Sequence[Use], inventories: Mapping[str, Inventory], domain: str
 ) -> list[Use]:
-    """The same with what the accounts have.
+    """The same with what the accounts have: the droplet team, then the database teams.
 
     Args:
         fleet: the whole file.
-        droplets: see `rules.droplet_use`.
-        databases: see `rules.database_uses`.
-        held: what the accounts of each database team's stack have, by the team's name.
+        droplets: see `placement.droplet_use`.
+        databases: see `placement.database_uses`.
+        inventories: of each database team's stack, by the team's name.
         domain: the tenants'.
-
-    Returns:
-        The droplet team, and then the database teams.
     """
-    there = {droplet.name for accounts in held.values() for droplet in accounts.droplets}
-    count = max(len(accounts.droplets) for accounts in held.values())
-    made = sum(droplet_of(row.key, row.options, domain) in there for row in fleet.rows)
-    found = [replace(droplets, in_account=count, beside=max(0, count - made))]
+    names = {droplet.name for inventory in inventories.values() for droplet in inventory.droplets}
+    count = max(len(inventory.droplets) for inventory in inventories.values())
+    made = sum(droplet_of(row.key, row.options, domain) in names for row in fleet.rows)
+    uses = [replace(droplets, in_account=count, beside=max(0, count - made))]
     for use in databases:
-        accounts = held[use.team]
-        clusters = clusters_of(accounts)
-        mine = [row for row in fleet.rows if row.options.database_team == use.team]
-        made = sum(any(it.team == use.team for it in clusters(row.key, row.options)) for row in mine)
-        count = accounts.cluster_counts[use.team]
-        found.append(replace(use, in_account=count, beside=count - made))
-    return found
+        clusters = clusters_by_tenant(inventories[use.team].clusters)
+        rows = [row for row in fleet.rows if row.options.database_team == use.team]
+        made = sum(any(it.team == use.team for it in clusters(row.key, row.options)) for row in rows)
+        count = inventories[use.team].cluster_counts[use.team]
+        uses.append(replace(use, in_account=count, beside=count - made))
+    return uses
 
 
 def show(droplets: Use, databases: Sequence[Use], stacks: Sequence[Settings]) -> None:

@@ -19,7 +19,8 @@ from typing import TYPE_CHECKING
 import pulumi
 
 from meltanodata.config.object_names import names_of
-from meltanodata.engine import stack_state
+from meltanodata.engine.resource_types import tenant_of
+from meltanodata.engine.stack_state import Database
 from meltanodata.errors import UserError
 from meltanodata.inventory import accounts
 from meltanodata.inventory.accounts import NOBODY, Source
@@ -36,8 +37,6 @@ if TYPE_CHECKING:
 
 _PAUSE = 2
 """Seconds between two looks for new clusters, all of a team at once; a token has 250 requests a minute."""
-_DROPLET, _DATABASE = "-droplet", "-database"
-"""How the resources' names end after the tenant's key."""
 
 
 @dataclass(frozen=True)
@@ -71,7 +70,7 @@ class Trust:
         *,
         existing: Mapping[str, Existing],
         clusters: Sequence[Cluster],
-        known: Mapping[str, stack_state.Database],
+        known: Mapping[str, Database],
         pause: float = _PAUSE,
     ) -> None:
         """Before anything is declared.
@@ -82,7 +81,7 @@ class Trust:
             tokens: by the team's name.
             existing: what the accounts hold of each tenant, by the tenant's key.
             clusters: those that are there before the run.
-            known: see `stack_state.databases`.
+            known: see `StackState.databases`.
             pause: seconds between two looks for new clusters.
         """
         self._settings, self._tokens, self._pause = settings, tokens, pause
@@ -130,7 +129,7 @@ class Trust:
         return cluster
 
     def _watch_cluster(self, args: pulumi.ResourceHookArgs) -> None:
-        team = self._team_of[args.name.removesuffix(_DATABASE)]
+        team = self._team_of[tenant_of(args.name)]
         awaited = self._awaited.setdefault(team, {})
         awaited[(args.new_inputs or {})["name"]] = ""
         if team not in self._watches or self._watches[team].done():
@@ -160,7 +159,7 @@ class Trust:
         return [cluster for cluster in listed if cluster.id not in self._there]
 
     async def _close_cluster(self, args: pulumi.ResourceHookArgs) -> None:
-        team = self._team_of[args.name.removesuffix(_DATABASE)]
+        team = self._team_of[tenant_of(args.name)]
         self._awaited.get(team, {}).pop((args.new_inputs or {})["name"], None)
         try:
             await self._close(team, args.id)
@@ -181,7 +180,7 @@ class Trust:
 
     async def _trust_nobody(self, args: pulumi.ResourceHookArgs) -> None:
         """Before a droplet comes or goes: whatever address its database trusts is not the tenant's, or not for long."""
-        database = self._known.get(args.name.removesuffix(_DROPLET))
+        database = self._known.get(tenant_of(args.name))
         if database is None:
             return
         why = f"its database {database.cluster} ({database.team}) would go on trusting an address that is another's"
@@ -201,14 +200,14 @@ class Trust:
         The firewall says so too, unless the state thinks that it does already: the new droplet may have been given the
         address of the one before.
         """
-        database = self._known.get(args.name.removesuffix(_DROPLET))
+        database = self._known.get(tenant_of(args.name))
         address = (args.new_outputs or {}).get("ipv4Address")
         if database is not None and address in database.trusted:
             await self._reopen(database, address)
 
     async def _trust_kept_droplet(self, args: pulumi.ErrorHookArgs) -> bool:
         """After a droplet could not be deleted: it is there, and works with its database. Never tries again."""
-        database = self._known.get(args.name.removesuffix(_DROPLET))
+        database = self._known.get(tenant_of(args.name))
         if args.failed_operation != "delete" or database is None:
             return False
         address = (args.old_outputs or {}).get("ipv4Address")
@@ -221,15 +220,13 @@ class Trust:
             pulumi.log.warn(f"{args.name} is kept, and its database may not let it in: {error}. Mend it by: {remedy}")
         return False
 
-    async def _reopen(self, database: stack_state.Database, address: str) -> None:
+    async def _reopen(self, database: Database, address: str) -> None:
         """Let a droplet into its database again."""
         self._closed.pop(database.cluster, None)
         await self._let_in(database.team, database.cluster, Source("ip_addr", address))
 
 
-def _to_be_imported(
-    tenants: Sequence[Tenant], existing: Mapping[str, Existing]
-) -> Iterator[tuple[str, stack_state.Database]]:
+def _to_be_imported(tenants: Sequence[Tenant], existing: Mapping[str, Existing]) -> Iterator[tuple[str, Database]]:
     """The clusters that a run of this program made and no state knows: that run was killed.
 
     Not what somebody made by hand, who may work with it until the firewall is set.
@@ -237,7 +234,7 @@ def _to_be_imported(
     for tenant in tenants:
         cluster = existing[tenant.key].cluster
         if existing[tenant.key].import_cluster and cluster and _is_ours(cluster, tenant):
-            yield tenant.key, stack_state.Database(cluster.id, cluster.team, frozenset())
+            yield tenant.key, Database(cluster.id, cluster.team, frozenset())
 
 
 def _is_ours(cluster: Cluster, tenant: Tenant) -> bool:

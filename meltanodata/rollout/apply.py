@@ -8,7 +8,7 @@ from __future__ import annotations
 from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING, Any, Protocol, TypeAlias
 
-from meltanodata.engine import stack_state
+from meltanodata.engine import urns
 from meltanodata.errors import UserError
 from meltanodata.rollout import plan as plans
 from meltanodata.rollout.plan import Change
@@ -17,13 +17,14 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
 
     from meltanodata.config.settings import Rollout
+    from meltanodata.engine.stack_state import StackState
     from meltanodata.rollout.plan import Plan, Row
 
 
 class Engine(Protocol):
     """What applies a plan."""
 
-    def state(self) -> Mapping[str, Any]:
+    def state(self) -> StackState:
         """What there is, see `engine.export`."""
 
     def preview(self) -> Mapping[str, Any]:
@@ -99,7 +100,7 @@ class Progress:
             if operation is not None:
                 new = step["urn"] not in self.done
                 self.done.add(step["urn"])
-                return f"{operation} of {stack_state.name(step['urn'])}" if new else None
+                return f"{operation} of {urns.name_of(step['urn'])}" if new else None
         elif "resOpFailedEvent" in event:
             self.errors.setdefault(event["resOpFailedEvent"]["metadata"]["urn"], [])
         elif "diagnosticEvent" in event:
@@ -203,8 +204,8 @@ def _unwell(examine: Examine, rows: Iterable[Row], say: Callable[[str], None]) -
 
 def _left(engine: Engine) -> Plan:
     """What is still to be done, with the objects of those to whom it is done."""
-    exported = engine.state()  # from before the preview
-    return plans.read(engine.preview(), exported)
+    before = engine.state()
+    return plans.read(engine.preview(), before)
 
 
 def _still_reviewed(plan: Plan, now: Plan) -> Plan:

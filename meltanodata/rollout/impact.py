@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING
 
 from pydantic import BaseModel, ConfigDict
 
-from meltanodata.engine.resource_types import NAMES, Type
+from meltanodata.engine.resource_types import ROLES, Type
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator
@@ -62,7 +62,7 @@ class Operation(_Frozen):
     def __str__(self) -> str:
         """In words, as in `update of acme-files (stdin)`."""
         name = self.urn.split("::", 3)[3]
-        return f"{self.op} of {NAMES.get(self.type, '')} {name}".replace("  ", " ") + (
+        return f"{self.op} of {ROLES.get(self.type, '')} {name}".replace("  ", " ") + (
             f" ({', '.join(self.properties)})" if self.properties else ""
         )
 

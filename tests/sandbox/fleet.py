@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any
 import yaml
 
 from meltanodata.cli.exit_codes import STOPPED
-from meltanodata.engine import stack_state
+from meltanodata.engine import urns
 from meltanodata.rollout import plan
 from sandbox import pulumi
 from sandbox.engine.obtain import obtain
@@ -100,7 +100,7 @@ class Fleet:
         `create`, `update`, `replace`, `delete` or `import`.
         """
         steps = json.loads(self.preview("--json"))["steps"]
-        return {stack_state.name(it["urn"]): plan.OPERATIONS[it["op"]] for it in steps if it["op"] in plan.OPERATIONS}
+        return {urns.name_of(it["urn"]): plan.OPERATIONS[it["op"]] for it in steps if it["op"] in plan.OPERATIONS}
 
     def unchanged(self) -> None:
         """A preview shows nothing to do, and no operation is left over in the state."""

@@ -211,7 +211,8 @@ def test_an_api_in_trouble_only_takes_longer(fleet: Fleet) -> None:
 
 
 @pytest.mark.parametrize(
-    ("effect", "words"), [("reset", "cannot be reached"), ("status", "Meltano: GET /v2/account is answered with 500")]
+    ("effect", "words"),
+    [("reset", "cannot be reached"), ("status", "Meltano: DigitalOcean answered GET /v2/account with 500")],
 )
 def test_an_api_that_is_down_is_said_and_harms_nobody(settled: Fleet, effect: Any, words: str) -> None:
     before, told = settled.world.everything(), settled.told("acme")

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 
 import pytest
 
+from meltanodata.engine.stack_state import opened
 from sandbox import checks, demo
 from sandbox.home import Home
 from tests.sandbox.real import REASON, World, real_tenants
@@ -56,10 +57,10 @@ def secrets(world: World) -> set[str]:
     """What nobody may see who was not given it."""
     found = {world.person.running.control_token}
     found |= {token for team in world.person.running.teams.values() for token in (team.token, team.read_token)}
-    for resource in world.stack.resources:
-        opened = demo._open(resource.get("outputs", {}))
+    for resource in world.stack.state.resources:
+        outputs = opened(resource.outputs)
         names = ("result", "password", "bcryptHash")
-        found |= {opened[name] for name in names if isinstance(opened.get(name), str) and opened[name]}
+        found |= {outputs[name] for name in names if isinstance(outputs.get(name), str) and outputs[name]}
     keys = world.person.keys
     for path in (keys.ssh_private_key, keys.wildcard_key):
         found |= set(path.read_text().splitlines()[1:-1])

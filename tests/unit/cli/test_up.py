@@ -422,7 +422,7 @@ def test_nothing_is_refreshed_without_need(world: World) -> None:
 
 
 def test_a_refresh_that_fails_stops_it(world: World) -> None:
-    world.has_state([{"urn": RECORD, "id": "8"}], ("deleting", RECORD))
+    world.has_state([{"urn": RECORD, "type": "record", "id": "8"}], ("deleting", RECORD))
     (world.folder / "broken").touch()
     done = world.up("--yes")
     assert done.returncode == 1

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
-from meltanodata.engine.resource_types import CLUSTER, DROPLET, RECORD
+from meltanodata.engine.resource_types import Type
 from tests.unit.engine.stacks import TENANT, resources, urn
 from tests.unit.engine.stacks import state as with_tenants
 
@@ -16,11 +16,11 @@ def state(*keys: str, **adopt: dict[str, str]) -> dict[str, Any]:
         own = [it for it in resources(made) if it.get("parent", "").endswith(f"::{key}") or is_component(it, key)]
         found = {it["urn"].rpartition("::")[2]: it for it in own}
         found[key]["inputs"] |= {"adopt": adopt[key]} if key in adopt else {}
-        found[f"{key}-droplet"]["type"] = DROPLET[0]
-        found[f"{key}-database"] |= {"type": CLUSTER[0], "inputs": {"name": f"db-postgresql-nyc3-12345-{key}"}}
-        record = {**found[f"{key}-droplet"], "urn": urn("a", f"{TENANT}${RECORD[0]}", f"{key}-record")}
+        found[f"{key}-droplet"]["type"] = Type.DROPLET
+        found[f"{key}-database"] |= {"type": Type.CLUSTER, "inputs": {"name": f"db-postgresql-nyc3-12345-{key}"}}
+        record = {**found[f"{key}-droplet"], "urn": urn("a", f"{TENANT}${Type.RECORD}", f"{key}-record")}
         made["deployment"]["resources"].append(
-            {**record, "type": RECORD[0], "dependencies": [found[f"{key}-droplet"]["urn"]]}
+            {**record, "type": Type.RECORD, "dependencies": [found[f"{key}-droplet"]["urn"]]}
         )
     return made
 

@@ -2,6 +2,7 @@ from __future__ import annotations
 
 from meltanodata.engine.instances import Instance, instances
 from meltanodata.engine.resource_types import Type
+from meltanodata.engine.stack_state import StackState
 from tests.unit.engine.parts import component, part, secret, state
 
 ACME = [
@@ -15,7 +16,7 @@ ACME = [
 
 
 def test_an_instance_is_what_its_resources_are() -> None:
-    assert list(instances("prod", state(*ACME))) == [
+    assert list(instances("prod", StackState(state(*ACME)))) == [
         Instance(
             tenant="acme",
             stack="prod",
@@ -33,12 +34,12 @@ def test_an_instance_is_what_its_resources_are() -> None:
 
 
 def test_secrets_are_not_shown() -> None:
-    (acme,) = instances("prod", state(*ACME))
+    (acme,) = instances("prod", StackState(state(*ACME)))
     assert "hunter2" not in repr(acme)
 
 
 def test_what_is_not_made_yet_is_none() -> None:
     gone = {**ACME[1], "delete": True}
-    (acme,) = instances("prod", state(ACME[0], gone))
+    (acme,) = instances("prod", StackState(state(ACME[0], gone)))
     assert (acme.host, acme.droplet, acme.address, acme.host_key, acme.database_host) == ("acme", *[None] * 4)
-    assert list(instances("prod", {"deployment": {"resources": None}})) == []
+    assert list(instances("prod", StackState({"deployment": {"resources": None}}))) == []

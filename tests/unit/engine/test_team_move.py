@@ -10,6 +10,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from meltanodata.engine import team_move
+from meltanodata.engine.stack_state import StackState
 from meltanodata.errors import UserError
 from tests.unit.engine.stacks import (
     DIGITALOCEAN,
@@ -63,7 +64,7 @@ def test_what_is_left() -> None:
 
 def test_a_team_without_tenants_is_its_connection() -> None:
     source = state("a", {"acme": "DBs 2"}, "DBs 1", "DBs 2")
-    assert (team_move.holds(source, "DBs 1"), team_move.tenants(source, "DBs 1")) == (True, [])
+    assert (team_move.holds(StackState(source), "DBs 1"), team_move.tenants(StackState(source), "DBs 1")) == (True, [])
     found = by_urn(joined(source, empty("b"), "DBs 1"))
     assert set(found) == {
         urn("b", "pulumi:pulumi:Stack", "meltanodata-b"),
@@ -99,7 +100,7 @@ def test_nothing_is_lost_or_twice_and_there_and_back_is_where_it_began(
     assert (source, target) == given_
     assert whole(made)
     assert whole(left)
-    assert not team_move.holds(left, "DBs 2")
+    assert not team_move.holds(StackState(left), "DBs 2")
 
     def ids(*exported: Mapping[str, Any]) -> list[str]:
         return sorted(it["id"] for state in exported for it in resources(state) if it["type"] in {"d", "c", "f"})
@@ -130,11 +131,11 @@ def test_a_stack_without_a_key_for_secrets() -> None:
 
 def test_what_a_run_has_left_to_do() -> None:
     source = copy.deepcopy(SOURCE)
-    assert team_move.unfinished(source) == []
+    assert StackState(source).unfinished == []
     droplet, cluster = (it for it in resources(source) if it["urn"].endswith(("acme-droplet", "acme-database")))
     droplet["delete"], cluster["pendingReplacement"] = True, True
     source["deployment"]["pending_operations"] = [{"type": "creating", "resource": {"urn": "urn::x::y::new-record"}}]
-    assert team_move.unfinished(source) == [
+    assert StackState(source).unfinished == [
         "creating new-record",
         "replacing acme-database",
         "deleting acme-droplet",

@@ -17,11 +17,11 @@ from pydantic import SecretStr
 from meltanodata.errors import UserError
 from meltanodata.inventory import accounts
 from meltanodata.inventory.accounts import (
-    Accounts,
     Cluster,
     DatabaseOffer,
     Droplet,
     DropletSize,
+    Inventory,
     Record,
     Snapshot,
     Source,
@@ -42,7 +42,7 @@ def digitalocean() -> Iterator[DigitalOcean]:
 AT_ONCE = accounts.Waits(0, 0)
 
 
-def read(digitalocean: DigitalOcean, url: str | None = None) -> Accounts:
+def read(digitalocean: DigitalOcean, url: str | None = None) -> Inventory:
     tokens = {team: SecretStr(token) for team, token in TOKENS.items()}
     return accounts.read(settings(api_url=url or digitalocean.url), tokens, AT_ONCE)
 
@@ -80,7 +80,7 @@ def test_everything_is_asked_of_the_team_that_has_it(digitalocean: DigitalOcean)
         (TEAM_2, "/v2/databases"): [database("f00d", status="creating")],
     }
     name, size = "db-postgresql-nyc3-1-acme", "db-s-1vcpu-1gb"
-    assert read(digitalocean) == Accounts(
+    assert read(digitalocean) == Inventory(
         droplets=(
             Droplet(7, "acme.meltanodata.com", "active", "nyc3", "s-2vcpu-2gb", 60, "203.0.113.7"),
             Droplet(8, "acme.meltanodata.com", "new", "nyc3", "s-2vcpu-2gb", 60),
@@ -157,9 +157,7 @@ def test_a_list_that_never_stands_still_is_not_half_read(digitalocean: DigitalOc
     digitalocean.per_page = 2
     digitalocean.lists = {(HOME, "/v2/droplets"): [droplet(number) for number in range(1, 40)]}
     digitalocean.shifts = {"/v2/droplets": [shift] * 999}
-    assert refused(digitalocean) == (
-        f"{HOME}: the list /v2/droplets changes while it is read, 3 times over. Run it again"
-    )
+    assert refused(digitalocean) == (f"{HOME}: the list /v2/droplets changed during each of 3 readings. Run it again")
 
 
 def test_a_total_of_more_than_was_asked_for_is_believed_once_the_list_stands_still(digitalocean: DigitalOcean) -> None:
@@ -173,7 +171,7 @@ def test_a_total_of_more_than_was_asked_for_is_believed_once_the_list_stands_sti
 def test_pages_without_end_have_one(digitalocean: DigitalOcean, items: list[Any]) -> None:
     body = {"droplets": items, "links": {"pages": {"next": "x"}}, "meta": {"total": 7}}
     digitalocean.faults[HOME, "/v2/droplets"] = [(200, {}, json.dumps(body).encode())] * 99
-    assert "changes while it is read" in refused(digitalocean)
+    assert "changed during each of" in refused(digitalocean)
     assert digitalocean.asked[HOME, "/v2/droplets"] <= 6
 
 
@@ -182,10 +180,10 @@ def test_what_a_network_before_digitalocean_answers_passes(digitalocean: Digital
     digitalocean.faults[HOME, "/v2/droplets"] = [(status, {}, b"<html>")] * 2
     read(digitalocean)
     digitalocean.faults[HOME, "/v2/droplets"] = [(status, {}, b"<html>")] * 9
-    assert f"GET /v2/droplets is answered with {status}. Run it again" in refused(digitalocean)
+    assert f"DigitalOcean answered GET /v2/droplets with {status}. Run it again" in refused(digitalocean)
 
 
-def answered(digitalocean: DigitalOcean, team: str, path: str, body: object) -> Accounts:
+def answered(digitalocean: DigitalOcean, team: str, path: str, body: object) -> Inventory:
     digitalocean.faults[team, path] = [(200, {}, json.dumps(body).encode())]
     return read(digitalocean)
 
@@ -383,7 +381,7 @@ def test_requests_used_up(digitalocean: DigitalOcean) -> None:
 
 def test_a_lasting_trouble(digitalocean: DigitalOcean) -> None:
     digitalocean.faults[HOME, "/v2/droplets"] = [(503, {}, b"{}")] * 9
-    assert f"{HOME}: GET /v2/droplets is answered with 503" in refused(digitalocean)
+    assert f"{HOME}: DigitalOcean answered GET /v2/droplets with 503" in refused(digitalocean)
 
 
 @pytest.mark.parametrize("body", [b"<html>", b"[]", b"{}", b'{"droplets": [{"id": 1}]}', b'{"droplets": null}'])
@@ -397,7 +395,7 @@ def test_something_else_than_digitalocean(digitalocean: DigitalOcean, body: byte
 
 def test_a_redirect_is_not_followed(digitalocean: DigitalOcean) -> None:
     digitalocean.faults[HOME, "/v2/droplets"] = [(302, {"Location": "/v2/projects"}, b"")]
-    assert f"{HOME}: GET /v2/droplets is answered with 302" in refused(digitalocean)
+    assert f"{HOME}: DigitalOcean answered GET /v2/droplets with 302" in refused(digitalocean)
 
 
 def test_an_unreachable_api_is_said_once_a_team(digitalocean: DigitalOcean) -> None:

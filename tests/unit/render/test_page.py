@@ -7,7 +7,8 @@ from html.parser import HTMLParser
 import pytest
 
 from meltanodata.config.placement import Use
-from meltanodata.engine.resource_types import NAMES, Type
+from meltanodata.engine.resource_types import ROLES, Type
+from meltanodata.engine.stack_state import StackState
 from meltanodata.render.page import Entry, Page, State, Team, entries, in_order, render
 from tests import previews
 from tests.states import exported
@@ -21,7 +22,7 @@ def page(*found: Entry, teams: tuple[Team, ...] = ()) -> str:
 
 
 def test_a_tenant_is_read_from_the_state() -> None:
-    (found,) = entries(exported("acme"))
+    (found,) = entries(StackState(exported("acme")))
     assert found == entry(
         meltano=None,
         links=[
@@ -32,7 +33,7 @@ def test_a_tenant_is_read_from_the_state() -> None:
 
 
 def test_what_its_entry_states_is_shown() -> None:
-    (found,) = entries(exported("acme", meltano_version="2.20.0", tls="self_signed", demo=True))
+    (found,) = entries(StackState(exported("acme", meltano_version="2.20.0", tls="self_signed", demo=True)))
     assert (found.meltano, found.certificate, found.demo) == ("2.20.0", None, True)
 
 
@@ -40,15 +41,15 @@ def test_what_its_entry_states_is_shown() -> None:
 def test_a_tenant_without_one_of_its_parts_is_unfinished(part: Type) -> None:
     state = exported("acme")
     state["deployment"]["resources"] = [it for it in state["deployment"]["resources"] if it["type"] != part]
-    (found,) = entries(state)
-    assert (found.state, found.note) == (State.UNFINISHED, f"without {NAMES[part]}")
+    (found,) = entries(StackState(state))
+    assert (found.state, found.note) == (State.UNFINISHED, f"without {ROLES[part]}")
 
 
 def test_a_tenant_that_was_never_verified_is_unfinished() -> None:
     state = exported("acme")
     verify = previews.urn("acme", "verify")
     state["deployment"]["resources"] = [it for it in state["deployment"]["resources"] if it["urn"] != verify]
-    (found,) = entries(state)
+    (found,) = entries(StackState(state))
     assert (found.state, found.note) == (State.UNFINISHED, "not verified yet")
 
 
@@ -57,19 +58,19 @@ def test_a_tenant_on_which_a_run_broke_off_is_unfinished() -> None:
     state["deployment"]["pending_operations"] = [
         {"resource": {"urn": previews.urn("acme", "droplet")}, "type": "update"}
     ]
-    assert [found.state for found in entries(state)] == [State.UNFINISHED, State.VERIFIED]
+    assert [found.state for found in entries(StackState(state))] == [State.UNFINISHED, State.VERIFIED]
 
 
 def test_what_is_only_to_be_deleted_is_not_the_tenants() -> None:
     state = exported("acme")
     old = {**state["deployment"]["resources"][2], "delete": True, "id": "old"}
     state["deployment"]["resources"].append(old)
-    (found,) = entries(state)
+    (found,) = entries(StackState(state))
     assert found.links[0] == ("droplet", "https://cloud.digitalocean.com/droplets/acme-droplet-id")
 
 
 def test_a_stack_that_was_never_applied_has_nobody() -> None:
-    assert list(entries({"version": 3, "deployment": {}})) == []
+    assert list(entries(StackState({"version": 3, "deployment": {}}))) == []
 
 
 def test_those_that_are_unfinished_come_first() -> None:

@@ -8,6 +8,7 @@ from hypothesis import strategies as st
 
 from meltanodata.config.settings import Rollout
 from meltanodata.engine.resource_types import Type
+from meltanodata.engine.stack_state import StackState
 from meltanodata.errors import UserError
 from meltanodata.rollout import apply, plan
 from meltanodata.rollout.apply import Result, stages
@@ -38,10 +39,10 @@ class World:
         self.databases: dict[str, str] = {}
         """The ids of clusters that the state has, by the tenant's key."""
 
-    def state(self) -> Mapping[str, Any]:
+    def state(self) -> StackState:
         urns = {previews.urn(key, "database"): id_ for key, id_ in self.databases.items()}
         resources = [{"urn": urn, "type": Type.CLUSTER, "id": id_} for urn, id_ in urns.items()]
-        return {"deployment": {"resources": resources}}
+        return StackState({"deployment": {"resources": resources}})
 
     def preview(self) -> Mapping[str, Any]:
         return preview(*self.left, *self.between)

@@ -1,13 +1,14 @@
 from __future__ import annotations
 
 from decimal import Decimal
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
 from meltanodata.engine.resource_types import Type
+from meltanodata.engine.stack_state import StackState
 from meltanodata.errors import UserError
 from meltanodata.rollout import plan
 from meltanodata.rollout.impact import Severity
@@ -507,12 +508,12 @@ def test_a_secret_value_is_not_kept() -> None:
     assert operation.values == ()
 
 
-def state(**objects: str) -> dict[str, Any]:
+def state(**objects: str) -> StackState:
     """A stack's state with acme's objects, by role."""
     resources = [
         {"urn": previews.urn("acme", role), "type": previews.CHILDREN[role], "id": id_} for role, id_ in objects.items()
     ]
-    return {"version": 3, "deployment": {"resources": resources}}
+    return StackState({"version": 3, "deployment": {"resources": resources}})
 
 
 def test_what_was_approved_for_a_tenant_is_not_done_to_another_one_of_its_name() -> None:
