@@ -6,7 +6,7 @@ Its form is Pulumi's own, version 3: https://www.pulumi.com/docs/iac/cli/command
 from __future__ import annotations
 
 import json
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from functools import cached_property
 from typing import TYPE_CHECKING, Any, TypeAlias
 
@@ -28,8 +28,8 @@ Ids: TypeAlias = "Mapping[tuple[str, Type], str]"
 class Resource:
     """A resource in a state."""
 
-    json: Mapping[str, Any]
-    """As it stands there."""
+    json: Mapping[str, Any] = field(repr=False)
+    """As it stands there; it may have secrets."""
     urn: str
     """Its own, which a resource that is replaced shares with its successor."""
     type: str
@@ -39,9 +39,9 @@ class Resource:
     """The parent's URN."""
     provider: str | None
     """The URN of its provider; a team's provider has the team's name."""
-    inputs: Mapping[str, Any]
+    inputs: Mapping[str, Any] = field(repr=False)
     """What it was declared with when it was last applied."""
-    outputs: Mapping[str, Any]
+    outputs: Mapping[str, Any] = field(repr=False)
     """What the provider answered; see `opened` for secrets."""
     deleted_with: str | None
     """The URN of the resource whose deletion deletes this one."""
@@ -99,7 +99,7 @@ class TenantState:
 
     name: str
     component: Resource | None
-    """In the state before any of its resources."""
+    """It stands before its resources; None only in a state that somebody edited."""
     resources: Mapping[str, Resource]
     """By role, without those that are replaced."""
 
@@ -107,11 +107,6 @@ class TenantState:
     def droplet(self) -> Resource | None:
         """Its droplet."""
         return self.resources.get(ROLES[Type.DROPLET])
-
-    @property
-    def record(self) -> Resource | None:
-        """Its DNS record."""
-        return self.resources.get(ROLES[Type.RECORD])
 
     @property
     def cluster(self) -> Resource | None:
@@ -173,7 +168,7 @@ class Pending:
 class StackState:
     """A stack's state."""
 
-    exported: Mapping[str, Any]
+    exported: Mapping[str, Any] = field(repr=False)
     """What `pulumi stack export` prints."""
 
     @cached_property

@@ -37,7 +37,7 @@ def test_each_tenant_has_its_own_resources_by_role_although_one_name_begins_with
 
 def test_what_is_replaced_is_the_stacks_still_and_not_the_tenants() -> None:
     found = state(resource("acme", "record", "8"), resource("acme", "record", "7", delete=True))
-    assert found.tenants["acme"].record == found.objects[Type.RECORD, "8"]
+    assert found.tenants["acme"].resources["record"] == found.objects[Type.RECORD, "8"]
     assert found.ids == {("acme", Type.RECORD): "8"}
     assert found.objects[Type.RECORD, "7"].is_replaced
     assert found.unfinished == ["deleting acme-record"]
@@ -46,6 +46,12 @@ def test_what_is_replaced_is_the_stacks_still_and_not_the_tenants() -> None:
 def test_the_rebuild_that_a_droplet_was_made_with_is_not_the_one_that_was_asked_for() -> None:
     found = state(resource("acme", "droplet", "1", replacementTrigger=1), resource("acme-2", "droplet", "2"))
     assert [tenant.rebuild for tenant in found.tenants.values()] == [1, None]
+
+
+def test_secrets_of_a_state_are_not_shown() -> None:
+    secret = {"4dabf18193072939515e22adb298388d": "1b47061264138c4ac30d75fd1eb44270", "plaintext": '"hunter2"'}
+    found = state(resource("acme", "admin-password", "none", inputs={"x": secret}, outputs={"result": secret}))
+    assert "hunter2" not in repr((found, found.resources, found.tenants))
 
 
 def test_a_stack_that_was_never_applied_has_nothing() -> None:
