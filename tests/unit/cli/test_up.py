@@ -405,7 +405,7 @@ def test_what_a_killed_run_left_is_put_in_order_first(world: World) -> None:
         "  creating acme-droplet",
         "  deleting acme-record",
         "  replacing acme-droplet",
-        "Its notes are cleared; this run goes on with it.",
+        "Cleared the pending operations; continuing.",
     ]
     assert world.calls() == [
         "stack import --stack prod",

@@ -28,7 +28,7 @@ def wrong(option: str) -> str:
     return message
 
 
-def test_the_repositorys_own_fleet_is_right() -> None:
+def test_the_repositorys_own_fleet_has_no_problems() -> None:
     loaded, problems = fleet.load(PROJECT / "tenants.yaml")
     assert problems == []
     assert len({row.options.database_team for row in loaded.rows}) == 2
@@ -39,7 +39,7 @@ def test_the_repositorys_own_fleet_names_its_schema_first() -> None:
     assert first == "# yaml-language-server: $schema=tenants.schema.json"
 
 
-def test_an_entry_may_be_as_short_as_its_team() -> None:
+def test_the_team_alone_is_a_valid_entry() -> None:
     assert tenant().model_dump() == {
         "key": "acme",
         "database_team": "DBs 1",
@@ -84,7 +84,7 @@ def test_defaults_come_from_the_stack() -> None:
     assert (acme.region, acme.database_version, acme.states_database_version) == ("ams3", "15", False)
 
 
-def test_a_version_of_its_own_is_known_as_such() -> None:
+def test_a_stated_version_is_told_from_the_default() -> None:
     assert tenant(database_version="16").states_database_version
 
 
@@ -99,7 +99,7 @@ def test_a_tenant_cannot_be_changed() -> None:
 
 
 @pytest.mark.parametrize("name", ["no", "123", "null", "true", "1e5", "2026-11-20", "0x1f", "a" * 63, "a-1"])
-def test_a_name_is_what_stands_there(name: str) -> None:
+def test_a_tenants_name_is_its_key_as_written(name: str) -> None:
     loaded, problems = parsed(f'"{name}":\n  database_team: DBs 1\n')
     assert problems == []
     assert loaded.rows[0].key == name
@@ -152,12 +152,12 @@ def test_a_date_needs_no_quotes() -> None:
         ('"a\\u2028b"', "U+2028 (line separator)"),
     ],
 )
-def test_a_character_that_nobody_can_see_is_named(written: str, named: str) -> None:
+def test_an_invisible_character_is_named(written: str, named: str) -> None:
     (problem,) = problems_in(f"acme:\n  database_team: DBs 1\n  snapshot: {written}\n")
     assert problem == f"tenants.yaml:3:13: {named} is invisible in this text; remove it"
 
 
-def test_a_character_that_nobody_can_see_in_a_name_is_named() -> None:
+def test_an_invisible_character_in_a_name_is_named() -> None:
     assert problems_in("ac\u200bme: {database_team: DBs 1}\n") == [
         "tenants.yaml:1:1: U+200B (zero width space) is invisible in this text; remove it"
     ]
@@ -180,13 +180,13 @@ def test_a_merge_conflict_has_a_message_of_its_own() -> None:
 
 
 @pytest.mark.parametrize("name", ["-a", "a-", "a.b", "a_b", "Acme", "a" * 64, "ümlaut", '""', '"a b"', '"a\\n"'])
-def test_a_bad_name(name: str) -> None:
+def test_an_invalid_name_is_refused(name: str) -> None:
     (problem,) = problems_in(f"{name}:\n  database_team: DBs 1\n")
     assert problem.startswith("tenants.yaml:1:1: ")
     assert "a tenant's name is 1 to 63 of a-z, 0-9 and -, and neither begins nor ends with -" in problem
 
 
-def test_a_bad_name_comes_with_a_good_one() -> None:
+def test_an_invalid_name_is_refused_with_a_suggestion() -> None:
     assert problems_in("Acme_Inc:\n  database_team: DBs 1\n")[0].endswith("Did you mean 'acme-inc'?")
 
 
@@ -230,11 +230,11 @@ def test_a_bad_name_comes_with_a_good_one() -> None:
         ("key: b", "there is no option 'key'. There are: database_team, "),
     ],
 )
-def test_a_wrong_option(option: str, message: str) -> None:
+def test_an_invalid_option_is_refused(option: str, message: str) -> None:
     assert wrong(option).startswith(message)
 
 
-def test_problems_stand_where_the_mistakes_are() -> None:
+def test_problems_have_the_place_of_the_mistake() -> None:
     problems = problems_in("acme:\n  tls:   none\n  rebuid: 1\n  adopt:\n    record: 5\n    x: 1\n")
     assert [problem.split(": ")[0] for problem in problems] == [
         "tenants.yaml:2:10",
@@ -244,7 +244,7 @@ def test_problems_stand_where_the_mistakes_are() -> None:
     ]
 
 
-def test_what_is_right_in_an_entry_is_kept_beside_what_is_wrong() -> None:
+def test_valid_options_of_an_entry_are_kept_beside_an_invalid_one() -> None:
     loaded, problems = parsed("acme:\n  database_team: DBs 1\n  demo: maybe\n")
     (row,) = loaded.rows
     assert len(problems) == 1
@@ -285,17 +285,17 @@ def test_what_is_right_in_an_entry_is_kept_beside_what_is_wrong() -> None:
         ("[" * 50 + "]" * 50, "tenants.yaml:1:22: not YAML: more than 20 levels deep"),
     ],
 )
-def test_a_file_of_the_wrong_form(entry: str, message: str) -> None:
+def test_a_file_of_another_form_is_refused(entry: str, message: str) -> None:
     (problem,) = problems_in(f"{entry}\n")
     assert problem.startswith(message)
 
 
 @pytest.mark.parametrize("content", ["", "\n", "# only a comment\n", "---\n", "null\n", "~\n", "\ufeff\n"])
-def test_an_empty_file_is_no_order_to_remove_everybody(content: str) -> None:
+def test_an_empty_file_does_not_mean_to_remove_all_tenants(content: str) -> None:
     assert problems_in(content) == [f"tenants.yaml:1: {fleet.EMPTY}"]
 
 
-def test_no_tenant_can_be_said() -> None:
+def test_a_file_can_state_that_there_are_no_tenants() -> None:
     loaded, problems = parsed("{}\n")
     assert (loaded.rows, problems) == ((), [])
 
@@ -349,13 +349,13 @@ OPTIONS: dict[str, st.SearchStrategy[Any]] = {
 
 
 @given(st.dictionaries(LABELS, st.fixed_dictionaries({}, optional=OPTIONS), max_size=5))
-def test_what_is_written_is_what_is_read(tenants: dict[str, dict[str, Any] | None]) -> None:
+def test_a_written_fleet_is_read_unchanged(tenants: dict[str, dict[str, Any] | None]) -> None:
     loaded = fleet_of(tenants)
     read = {row.key: row.options.model_dump(mode="json", exclude_unset=True) for row in loaded.rows}
     assert read == {key: options or {} for key, options in tenants.items()}
 
 
-def test_the_options_that_the_property_tries_are_all_there_are() -> None:
+def test_the_property_tries_every_option() -> None:
     assert OPTIONS.keys() == Options.model_fields.keys()
 
 
@@ -364,7 +364,7 @@ YAML_ISH = st.lists(st.sampled_from(PIECES)).map("".join)
 
 
 @given(st.one_of(st.binary(), st.text().map(str.encode), YAML_ISH.map(str.encode)))
-def test_no_content_does_anything_but_report_problems(content: bytes) -> None:
+def test_any_content_is_read_or_reported(content: bytes) -> None:
     loaded, problems = parsed(content)
     lines = content.decode(errors="replace").splitlines()
     for problem in problems:
@@ -382,7 +382,7 @@ JSON = st.recursive(
 
 
 @given(JSON)
-def test_no_value_does_anything_but_report_problems(value: object) -> None:
+def test_any_value_is_read_or_reported(value: object) -> None:
     for content in (
         value,
         {"acme": value},

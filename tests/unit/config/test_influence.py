@@ -33,7 +33,7 @@ from meltanodata.config.influence import Influences, Kind, SettingsChange, kind,
         ("tenants.schema.json", Kind.HARMLESS),
     ],
 )
-def test_what_a_file_can_do(file: str, is_a: Kind) -> None:
+def test_each_kind_of_file(file: str, is_a: Kind) -> None:
     assert kind(file, {"tenants.yaml"}, "../program") is is_a
 
 
@@ -72,7 +72,7 @@ def test_links_in_a_circle_end() -> None:
     assert linked({"a": "docs/b", "docs/b": "../c", "c": "a"}) == {"docs/b", "c", "a"}
 
 
-def test_it_is_told_in_one_line_and_not_without_end() -> None:
+def test_influences_are_described_in_one_line_of_limited_length() -> None:
     changed = Influences(
         program=tuple(f"meltanodata/{number:02}.py" for number in range(12)),
         settings=(SettingsChange("Pulumi.prod.yaml", ("guard", "tokens")), SettingsChange("Pulumi.b.yaml", ())),

@@ -62,7 +62,7 @@ def secrets_in(values: dict[str, str]) -> list[str]:
     return [*lines, *(word for word in tokens.split('"') if word.startswith("dop_"))]
 
 
-def test_a_right_config() -> None:
+def test_a_valid_config_is_read() -> None:
     made, secrets = from_values(config(requests_per_second="2.5", ssh_port="2222", caddy_version="2"), "prod", NOW)
     assert made.model_dump(include={"stack", "domain", "requests_per_second", "ssh_port", "caddy_version"}) == {
         "stack": "prod",
@@ -127,7 +127,7 @@ def test_a_missing_token_for_each_team_also_beside_other_mistakes() -> None:
     ]
 
 
-def test_a_team_whose_name_the_shell_would_read() -> None:
+def test_a_teams_name_is_quoted_for_the_shell() -> None:
     name = 'it\'s $HOME "x"'
     (problem,) = problems(database_teams=json.dumps([{"name": name}]), tokens='{"Meltano": "t"}')
     command = shlex.split(problem.rsplit("Set it: ", 1)[1].removesuffix(" < token.txt"))
@@ -145,12 +145,12 @@ def test_a_token_of_a_team_that_is_not_listed() -> None:
 
 
 @pytest.mark.parametrize("token", ["", "dop_ v1", "dop_v1_ü", 5, None])
-def test_a_token_that_is_none(token: object) -> None:
+def test_an_invalid_token_is_refused(token: object) -> None:
     (problem,) = problems(tokens=json.dumps({"Meltano": token, "DBs 1": "t", "DBs 2": "t"}))
     assert problem.startswith("tokens.Meltano is no token: a token is one word. Set it: pulumi config set --stack prod")
 
 
-def test_a_line_break_behind_a_secret_does_not_matter() -> None:
+def test_a_line_break_after_a_secret_does_not_matter() -> None:
     tokens = json.dumps({"Meltano": "dop_v1_meltano\n", "DBs 1": "t", "DBs 2": "t"})
     windows = pem().replace("\n", "\r\n").rstrip()
     _, secrets = from_values(config(tokens=tokens, certificate_key=windows), "prod", NOW)
@@ -209,7 +209,7 @@ def test_tokens_that_are_no_mapping() -> None:
         ("domian", "x", "domian is no setting. Did you mean 'domain'? There are: domain, project, "),
     ],
 )
-def test_a_wrong_setting(name: str, value: str, message: str) -> None:
+def test_an_invalid_setting_is_refused(name: str, value: str, message: str) -> None:
     found = problems(**{name: value})
     (about,) = [problem for problem in found if not problem.startswith("tokens")]
     assert about.startswith(message)
@@ -341,7 +341,9 @@ def test_tokens_of_the_environment_take_the_place_of_the_stacks(monkeypatch: pyt
 @pytest.mark.parametrize(
     ("tokens", "message"), [("dop_v1_x", "is no mapping"), ('{"Meltano": "dop_v1_x"}', 'tokens["DBs 1"] is missing')]
 )
-def test_wrong_tokens_of_the_environment_are_told(monkeypatch: pytest.MonkeyPatch, tokens: str, message: str) -> None:
+def test_invalid_tokens_of_the_environment_are_reported(
+    monkeypatch: pytest.MonkeyPatch, tokens: str, message: str
+) -> None:
     monkeypatch.setenv("MELTANODATA_TOKENS", tokens)
     with pytest.raises(ProblemsError) as caught:
         settings_loading.from_config({f"meltanodata:{name}": value for name, value in config().items()}, "prod", NOW)
@@ -361,33 +363,33 @@ def test_guard_and_rollout_are_json_in_the_config() -> None:
 
 
 @pytest.mark.parametrize("resolver", ["9.9.9.9", "127.0.0.1:5300"])
-def test_how_doctor_asks_and_what_it_leaves_out(resolver: str) -> None:
+def test_the_doctors_resolver_and_unchecked_checks_are_read(resolver: str) -> None:
     made, _ = from_values(config(resolver=resolver, unchecked='["ping", "dns"]'), "prod", NOW)
     assert made.resolver == resolver
     assert list(made.unchecked) == ["ping", "dns"]
 
 
 @pytest.mark.parametrize("resolver", ["", "dns.example.com", "9.9.9.9:0", "9.9.9.9:65536", "9.9.9", "::1"])
-def test_a_resolver_that_is_none(resolver: str) -> None:
+def test_an_invalid_resolver_is_refused(resolver: str) -> None:
     (found,) = problems(resolver=resolver)
     assert "it has to be an IPv4 address, such as 9.9.9.9 or 127.0.0.1:5300" in found
     assert "pulumi config set --stack prod meltanodata:resolver 9.9.9.9" in found
 
 
-def test_a_check_that_there_is_not() -> None:
+def test_an_unknown_check_is_refused() -> None:
     (found,) = problems(unchecked='["pong"]')
     assert "unchecked[0] 'pong' is not possible; allowed: 'ping', 'dns', 'ssh'" in found
     assert "pulumi config set --stack prod --path 'meltanodata:unchecked[0]' ping" in found
 
 
-def test_the_ssh_key_alone_can_be_had_whatever_else_is_wrong() -> None:
+def test_the_ssh_key_can_be_read_whatever_else_is_wrong() -> None:
     key = pem(SSH_KEY, ssh=True)  # another text each time
     values = {"meltanodata:ssh_private_key": key.strip()}
     assert settings_loading.ssh_private_key(values, "prod").get_secret_value() == key
 
 
 @pytest.mark.parametrize("key", [None, "", pem(SSH_KEY, ssh=True, passphrase=b"x")])
-def test_an_ssh_key_that_cannot_be_had(key: str | None) -> None:
+def test_a_missing_or_unreadable_ssh_key_is_reported(key: str | None) -> None:
     with pytest.raises(ProblemsError, match=r"pulumi config set --stack prod --secret meltanodata:ssh_private_key < "):
         settings_loading.ssh_private_key({} if key is None else {"meltanodata:ssh_private_key": key}, "prod")
 
@@ -482,11 +484,13 @@ def test_a_wrong_setting_has_its_place(tmp_path: Path, monkeypatch: pytest.Monke
         ("- a\n", "Pulumi.prod.yaml: database_teams is missing"),
     ],
 )
-def test_a_file_that_says_nothing(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, text: str, message: str) -> None:
+def test_a_file_without_settings_is_refused(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, text: str, message: str
+) -> None:
     assert file_problems(tmp_path, monkeypatch, text)[0].startswith(message)
 
 
-def test_the_repositorys_own_stacks_are_right_and_hold_no_secret() -> None:
+def test_the_repositorys_own_stacks_are_valid_and_have_no_secret() -> None:
     prod, sandbox = stacks.Project(PROJECT).stacks()
     assert [team.name for team in prod.database_teams] == [f"MeltanoData DBs {number}" for number in range(1, 11)]
     assert {team.limit for team in prod.database_teams} == {60}
@@ -500,7 +504,7 @@ def test_the_repositorys_own_stacks_are_right_and_hold_no_secret() -> None:
 
 @pytest.mark.parametrize("key", [SSH_KEY, KEY, rsa.generate_private_key(65537, 2048)])
 @pytest.mark.parametrize("ssh", [True, False])
-def test_a_key_for_ssh_is_handed_on_in_its_shortest_form(key: Any, ssh: bool) -> None:
+def test_an_ssh_key_is_passed_on_in_its_shortest_form(key: Any, ssh: bool) -> None:
     given = pem(key, ssh=ssh)
     compact = certificates.compact(given)
     read = serialization.load_pem_private_key(compact.encode(), password=None)

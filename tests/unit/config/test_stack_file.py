@@ -71,7 +71,7 @@ def test_a_teams_entry_with_its_comments() -> None:
     assert stack_file.team_entry(parsed(PROD), "DBs 3") == "- limit: 60\n  name: DBs 3\n"
 
 
-def test_without_a_team_the_rest_is_as_it_was() -> None:
+def test_removing_a_team_changes_nothing_else() -> None:
     left = stack_file.without_team(parsed(PROD), "DBs 2")
     gone = [line for line in PROD.splitlines() if line not in left.splitlines()]
     assert [line.strip() for line in gone] == [
@@ -104,14 +104,14 @@ def _outdented(text: str) -> str:
     return f"{before}database_teams:\n{listed.replace(chr(10) + '  ', chr(10))[2:]}  meltanodata:tokens:\n{after}"
 
 
-def test_back_and_forth_is_what_it_was() -> None:
+def test_moving_a_team_there_and_back_changes_nothing() -> None:
     entry = stack_file.team_entry(parsed(PROD), "DBs 3")
     left = stack_file.without_team(parsed(PROD), "DBs 3")
     back = stack_file.with_team(parsed(left), entry)
     assert back == PROD.replace("    DBs 3:\n      secure: v1:c\n", "")
 
 
-def test_a_new_stack_gets_the_settings_in_the_open_and_one_team() -> None:
+def test_a_new_stack_gets_the_non_secret_settings_and_one_team() -> None:
     made = stack_file.new_stack(parsed(PROD), parsed("encryptionsalt: v1:other\n"), ENTRY)
     assert made.startswith(
         "encryptionsalt: v1:other\nconfig:\n  meltanodata:domain: meltanodata.com  # bought in 2018\n"

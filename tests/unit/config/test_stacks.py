@@ -76,7 +76,7 @@ def test_the_only_fleet_there_is_needs_no_name(tmp_path: Path) -> None:
     assert names(Project(tmp_path).fleet(None)) == ["sandbox"]
 
 
-def test_which_fleet_has_to_be_said_where_none_is_digitaloceans(tmp_path: Path) -> None:
+def test_the_fleet_has_to_be_named_where_none_is_digitaloceans(tmp_path: Path) -> None:
     write_stack(tmp_path, "a", api_url=SANDBOX)
     write_stack(tmp_path, "b", api_url="http://127.0.0.1:9000")
     with pytest.raises(UserError, match="name the stack: --stack a or b"):
