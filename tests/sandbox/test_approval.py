@@ -131,7 +131,8 @@ def a_customer_is_made_a_demo_and_wiped_at_once(repository: Repository, world: W
         "github.run_id": str(running),
     }
     said = repository.runner.run("preview", "Check", event, 1)
-    assert "acme: wipe_database is only for a tenant that is a demo already; remove it and merge" in said
+    refused = "wipe_database is only for a tenant that is a demo already; remove it and merge demo: true first"
+    assert f"acme: {refused}" in said
     repository.runner.run("preview", "Plan", event)
     plan = repository.folder / f"plan-{STACK}.json"
     repository.hub.upload(running, plan.stem, plan.read_bytes())

@@ -23,6 +23,7 @@ OF_NO_MODULE = {
     "unit/test_architecture.py": "it holds the packages together",
     "unit/test_bench.py": "of bench/",
     "unit/test_docs.py": "of docs/",
+    "unit/test_readme.py": "of README.md",
     "unit/test_workflows.py": "of .github/",
     "unit/droplet/scripts/test_env_lines.py": "write_files.py: the lines of .env, generated",
     "unit/droplet/scripts/test_links.py": "write_files.py and examine.py: links that others leave for root",
