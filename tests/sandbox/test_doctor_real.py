@@ -249,7 +249,7 @@ def test_a_log_that_is_a_pipe_or_has_control_characters_in_it_harms_no_operator(
     operator.ssh(TENANT, f"runuser -u meltano -- sh -c 'mv {log} {log}.save && mkfifo {log}'")
     assert "Started meltano.service" in operator.run("logs", TENANT).stdout
     operator.ssh(TENANT, f"runuser -u meltano -- sh -c 'rm {log} && printf \"\\033]0;title\\007 Zürich\\n\" > {log}'")
-    assert "\n?]0;title? Zürich\n" in operator.run("logs", TENANT).stdout
+    assert "\n\\x1b]0;title\\x07 Zürich\n" in operator.run("logs", TENANT).stdout
     operator.ssh(TENANT, f"runuser -u meltano -- mv {log}.save {log}")
 
 
