@@ -167,7 +167,7 @@ def test_what_a_killed_run_was_making_is_closed_and_not_forgotten_when_its_entry
     fleet.tenants()
     said = fleet.up(*REMOVES, code=1)
     assert f"acme: a run that was killed made the database db-postgresql-nyc3-11799-acme ({cluster}, " in said
-    assert "Put the entry of acme back" in said
+    assert "Restore the entry of acme" in said
     assert _rules(fleet)[-1] == CLOSED
     assert fleet.export()["deployment"]["pending_operations"] == pending
     # A region that it is not in, so that there is no plan: it is closed all the same.
