@@ -231,7 +231,7 @@ def review(plan, thresholds, *, named, allowed=()):
 def a_request_brings_its_own_judge(repository: Repository, world: World) -> None:
     """A pull request changes the guard and the fleet file's name, and removes a tenant: the base branch judges it."""
     everything = world.everything()
-    guard = repository.folder / "meltanodata" / "guard.py"
+    guard = repository.folder / "meltanodata" / "rollout" / "guard.py"
     guard.write_text(guard.read_text() + JUDGE)
     repository.git("mv", "tenants.yaml", "customers.yaml")
     repository.tenants("demo", "acme", "core")
