@@ -24,7 +24,7 @@ if TYPE_CHECKING:
 
 
 def adopt(file: Path | None, stack: str | None, *, write: bool, new_logins: bool) -> None:
-    """See `instances.adopt`.
+    """See `tenants.adopt`.
 
     Raises:
         UserError: an account or a stack's config cannot be read.

@@ -11,7 +11,7 @@ from meltanodata.inventory import capacity as figures
 
 
 def capacity(file: Path | None, stack: str | None, *, accounts: bool) -> None:
-    """See `instances.capacity`."""
+    """See `tenants.capacity`."""
     stacks, path = located(stack, file)
     _, loaded = read(path)
     droplets, databases = placement.droplet_use(loaded, stacks), placement.database_uses(loaded, stacks)

@@ -57,7 +57,7 @@ def comment(
     pull_request: int | None,
     run: int | None,
 ) -> None:
-    """See `cli.comment`."""
+    """See `changes.comment`."""
     hub = None if pull_request is None and run is None else GitHub.from_environment()
     if hub is not None and pull_request is not None:
         request = hub.pull_request(pull_request)

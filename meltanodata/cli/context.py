@@ -69,7 +69,7 @@ def account(stack: str, project: Project) -> Account:
     """Ask the accounts of a stack's teams, with the tokens of its config.
 
     Raises:
-        UserError: see `engine.config`, `settings_loading.from_config` and `accounts.read`.
+        UserError: see `pulumi_cli.config`, `settings_loading.from_config` and `accounts.read`.
     """
     from meltanodata.engine import pulumi_cli  # noqa: PLC0415 - requests, which most commands need not load
     from meltanodata.inventory import accounts  # noqa: PLC0415 - requests, which most commands need not load

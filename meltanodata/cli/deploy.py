@@ -39,7 +39,7 @@ def deploy(
     back_from: str | None,
     summary: Path | None,
 ) -> None:
-    """See `cli.deploy`."""
+    """See `changes.deploy`."""
     here = Here(stack)
     request = Request(base, tuple(labels), None if expect is None else reviewed(expect).plan)
     if merged is not None:
@@ -90,13 +90,13 @@ def _apply(here: Here, plan: Plan, pulumi: _Pulumi, summary: Path | None) -> Non
 
 @dataclass(frozen=True)
 class _Pulumi:
-    """The engine on a stack, see `deploy.Engine`."""
+    """The engine on a stack, see `apply.Engine`."""
 
     stack: str
     folder: Path
     refresh: bool
     back_from: str | None
-    """See `deployed.refuse_older`."""
+    """See `deployed_commit.refuse_older`."""
     may_go: frozenset[str] = frozenset()
     """The tenants whose databases may be deleted: those of the plan that was judged."""
 

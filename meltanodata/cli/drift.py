@@ -27,7 +27,7 @@ TITLE = "The fleet is not as the repository has it"
 
 
 def drift(stack: str | None, *, post: bool) -> None:
-    """See `cli.drift`."""
+    """See `changes.drift`."""
     found = _find(Project.around(Path.cwd()), stack)
     text = report.drift(found)
     print(text, end="")

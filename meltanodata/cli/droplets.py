@@ -39,7 +39,7 @@ _LOGS = "/var/meltano/project/.meltano/run/meltano-ui.log"
 
 
 def doctor(tenants: Sequence[str], stack: str | None, *, as_json: bool) -> None:
-    """See `instances.doctor`."""
+    """See `tenants.doctor`."""
     project = Project.around(Path.cwd())
     meant = _of_stacks(project, tenants, stack)
     stacks = {own.stack: own for own, _ in meant}
@@ -93,14 +93,14 @@ def unwell(own: Settings, project: Project, tenants: Collection[str], *, pause: 
 
 
 def ssh(tenant: str, stack: str | None, command: Sequence[str]) -> None:
-    """See `instances.ssh`."""
+    """See `tenants.ssh`."""
     own, instance = _one(tenant, stack)
     key = _key(own, Project.around(Path.cwd()))
     raise typer.Exit(openssh.run(instance, own.ssh_port, key, command))
 
 
 def logs(tenant: str, stack: str | None, *, follow: bool) -> None:
-    """See `instances.logs`."""
+    """See `tenants.logs`."""
     own, instance = _one(tenant, stack)
     key = _key(own, Project.around(Path.cwd()))
     journal = f"journalctl --unit meltano --unit caddy --no-pager --lines {LOG_LINES}"

@@ -25,7 +25,7 @@ if TYPE_CHECKING:
 
 
 def move(team: str, to: str, *, passphrase_file: Path | None) -> None:
-    """See `cli.move`."""
+    """See `changes.move`."""
     project = Project.around(Path.cwd())
     stacks = project.stacks()
     _known(team, project, stacks)
@@ -79,7 +79,7 @@ class _Move:
     """A team on its way. Broken off at any moment, it is finished by running it again.
 
     The target's state takes the tenants in before the source's lets go of them, so that at no moment nobody knows them;
-    the files come last. What the programs of both stacks do meanwhile: see owners.py.
+    the files come last. What the programs of both stacks do meanwhile: see inventory/ownership.py.
     """
 
     project: Project

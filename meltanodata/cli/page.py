@@ -13,7 +13,7 @@ from meltanodata.render import page as pages
 
 
 def page(output: Path, stack: str | None, *, revision: str | None) -> None:
-    """See `cli.page`."""
+    """See `changes.page`."""
     project = Project.around(Path.cwd())
     fleet_stacks = project.fleet(stack)
     loaded = tenants(project.tenants_file(fleet_stacks[0]))

@@ -46,7 +46,7 @@ def plan(
     style: Literal["table", "json", "markdown"],
     judged: bool = True,
 ) -> None:
-    """See `cli.plan`."""
+    """See `changes.plan`."""
     here = Here(stack)
     if preview is None:
         before = pulumi_cli.state(stack, here.project.root)
@@ -66,7 +66,7 @@ def plan(
 
 
 def stacks(base: str | None, stack: str | None, *, as_json: bool) -> None:
-    """See `cli.stacks`."""
+    """See `changes.stacks`."""
     project = Project.around(Path.cwd())
     if base is None:
         _show_stacks(project, stack, as_json=as_json)

@@ -28,7 +28,8 @@ def put_in_order(stack: str, project: Project) -> None:
     Only after `unlock`, which tells whether a run is at work.
 
     Raises:
-        UserError: see `forget_vanished`.
+        UserError: see `settle_creations` and `forget_vanished`.
+        ProblemsError: see `settle_creations`.
     """
     folder = project.root
     state = pulumi_cli.state(stack, folder)

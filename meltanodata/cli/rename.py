@@ -25,10 +25,10 @@ if TYPE_CHECKING:
 
 
 def rename(old: str, new: str, stack: str | None) -> None:
-    """See `cli.rename`. The state comes first: broken off at any moment, it is finished by running it again.
+    """See `changes.rename`. The state comes first: broken off at any moment, it is finished by running it again.
 
     From a state with the new name and a file with the old one, or the other way round, the program takes over nothing
-    and destroys nothing: see `owners.taken`.
+    and destroys nothing: see `ownership.taken`.
 
     Raises:
         UserError: there is no such tenant, its new name is taken, or its stack is at work.

@@ -42,7 +42,7 @@ _SHORT_ELSEWHERE = {"s": "stack", "C": "cwd"}
 
 
 def up(stack: str, arguments: Sequence[str], labels: Sequence[str]) -> NoReturn:
-    """See `meltanodata.cli.changes`.
+    """See `changes.up`.
 
     Args:
         stack: the stack's name.

@@ -75,7 +75,7 @@ class Visit:
     """What a visitor from outside gets."""
 
     problem: str | None
-    """The finding of `files.verify.page`; None when all is well."""
+    """The finding of `verify.page`; None when all is well."""
     login: str | None
     """What is wrong with the login page."""
     certificate: Certificate | None
@@ -90,7 +90,7 @@ class Seen:
     names: Names | None = None
     contact: Contact | None = None
     facts: Mapping[str, Any] | str | None = None
-    """What `files/doctor.py` printed; a text is why it did not."""
+    """What `scripts/examine.py` printed; a text is why it did not."""
     visit: Visit | None = None
     database: Literal["open", "closed", "unknown"] | None = None
     """From here; unknown when its host name is."""
@@ -407,7 +407,7 @@ class _About:
             yield self._page(visit.problem, facts if isinstance(facts, dict) else None)
 
     def _page(self, problem: str, facts: Mapping[str, Any] | None) -> Finding:
-        """About a page that does not work: `problem` is what `files.verify.page` says of it."""
+        """About a page that does not work: `problem` is what `verify.page` says of it."""
         found, _, look = problem.partition(". Look at: ")
         log: tuple[str, ...] = ()
         hint = f"On the droplet (meltanodata ssh {self.instance.tenant}), look at: {look}"
@@ -448,5 +448,5 @@ class _About:
 
 
 def _without_look(sentence: str) -> str:
-    """A finding of `files.verify` without what it says to look at, which has been looked at."""
+    """A finding of `verify` without what it says to look at, which has been looked at."""
     return sentence.partition(". Look at: ")[0]

@@ -1,4 +1,4 @@
-"""What a droplet says of itself (`files/doctor.py`), taken as what it is: the text of others.
+"""What a droplet says of itself (`scripts/examine.py`), taken as what it is: the text of others.
 
 Whoever has the droplet decides what it says. So it has the shape that the script gives it, with texts that are not
 endless, or it counts for nothing. Pure.
@@ -75,7 +75,7 @@ def read(answer: bytes) -> dict[str, Any]:
     """An answer as plain values.
 
     Args:
-        answer: JSON, as `files/doctor.py` prints it.
+        answer: JSON, as `scripts/examine.py` prints it.
 
     Raises:
         NotFacts: it is something else.

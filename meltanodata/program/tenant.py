@@ -64,17 +64,17 @@ class TenantArgs:
     common: Mapping[Tls, files.File]
     """See `common`."""
     wait_for_name: pulumi.ErrorHook
-    """See `patience`."""
+    """See `cluster_name`."""
     made_ready: pulumi.ResourceHook
     """See `remote.readiness`."""
     trust: Hooks
-    """See `trust`."""
+    """See `trusted_sources`."""
     creating: pulumi.ResourceHook
-    """See `afterwards`."""
+    """See `duplicate_check`."""
     keeper: Keeper
-    """See `deletions`."""
+    """See `deletion_hooks`."""
     login_of_droplet: str | None = None
-    """See `inherited.settled`, which has decided the tenant's `adopt.login`."""
+    """See `kept_logins.settled`, which has decided the tenant's `adopt.login`."""
 
 
 def common(settings: Settings, secrets: Secrets) -> dict[Tls, files.File]:

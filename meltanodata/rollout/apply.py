@@ -25,13 +25,13 @@ class Engine(Protocol):
     """What applies a plan."""
 
     def state(self) -> StackState:
-        """What there is, see `engine.export`."""
+        """What there is, see `pulumi_cli.export`."""
 
     def preview(self) -> Mapping[str, Any]:
-        """What is still to be done, see `engine.preview`."""
+        """What is still to be done, see `pulumi_cli.preview`."""
 
     def up(self, targets: Sequence[str] | None) -> Iterator[Mapping[str, Any]]:
-        """Apply, see `engine.up`."""
+        """Apply, see `pulumi_cli.up`."""
 
 
 Examine: TypeAlias = "Callable[[Collection[str]], Mapping[str, str]]"
