@@ -7,7 +7,6 @@ import http.server
 import json
 import re
 import subprocess
-import threading
 from typing import TYPE_CHECKING, Any
 
 import pytest
@@ -15,6 +14,7 @@ import pytest
 from meltanodata.config.placement import Use
 from meltanodata.render.page import Page, State, Team, render
 from sandbox.checks import browser_program
+from tests.fakes.http import listening
 from tests.unit.render.samples import entry
 
 if TYPE_CHECKING:
@@ -85,10 +85,8 @@ def served() -> Iterator[tuple[str, list[str]]]:
         def log_message(self, *_: object) -> None:
             """Say nothing."""
 
-    with http.server.ThreadingHTTPServer(("127.0.0.1", 0), Handler) as server:
-        threading.Thread(target=server.serve_forever, kwargs={"poll_interval": 0.02}).start()
-        yield f"http://127.0.0.1:{server.server_address[1]}", asked
-        server.shutdown()
+    with listening(Handler) as url:
+        yield url, asked
 
 
 @pytest.mark.skipif(CHROMIUM is None, reason="without Chromium (apt-get install chromium)")
