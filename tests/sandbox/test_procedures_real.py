@@ -29,6 +29,7 @@ from sandbox.demo import Stack
 from sandbox.droplets import snapshot
 from sandbox.home import Home
 from sandbox.keys import Keys, issue_wildcard, load_ca
+from tests.guide import CADDYFILE
 from tests.sandbox.api import new_database, new_droplet
 from tests.sandbox.fleet import REMOVES, Fleet, fleet_on
 from tests.sandbox.programs import SECONDS
@@ -67,31 +68,6 @@ NEW_DROPLET = {
     **FILES,
     **MELTANO,
 }
-
-GUIDES_CADDYFILE = """\
-{$HOSTNAME}:80, {$HOSTNAME}:443
-
-# HTTP → HTTPS redirect
-redir 301 {
-  if {scheme} is http
-  /  https://{host}{uri}
-}
-
-# use a self-signed certificate if need be
-# tls self_signed
-
-# enable the Let's Encrypt certificate routine
-# warning: only do this if the DNS is propagated
-# or else you might blow the daily failure limit
-tls /etc/caddy/com.meltanodata.crt /etc/caddy/com.meltanodata.key
-
-proxy / localhost:5000 {
-  transparent
-}
-
-gzip
-"""
-"""As in step 4."""
 
 KEPT = "CREATE TABLE IF NOT EXISTS public.kept AS SELECT 7 AS a"
 _SQL = """
@@ -236,7 +212,7 @@ def test_a_new_instance_is_as_the_guide_makes_it(world: World) -> None:
     assert [(rule["type"], rule["value"]) for rule in rules] == [("ip_addr", acme.address)]
 
     # Steps 4 and 5
-    assert world.on(acme, "cat /etc/caddy/Caddyfile") == GUIDES_CADDYFILE.strip()
+    assert world.on(acme, "cat /etc/caddy/Caddyfile") == CADDYFILE.strip()
     assert world.on(acme, "cat /etc/caddy/environment") == "HOSTNAME=acme.meltanodata.com"
     ui = dict(line.split(" = ") for line in world.on(acme, f"cat {PROJECT}/ui.cfg").splitlines())
     assert ui.keys() == {"SERVER_NAME", "SECRET_KEY", "SECURITY_PASSWORD_SALT"}
@@ -524,7 +500,7 @@ def made_by_hand(world: World) -> Instance:
     for path, mode, text in (
         ("com.meltanodata.crt", "644", world.fleet.pulumi("config", "get", "meltanodata:certificate")),
         ("com.meltanodata.key", "640", world.fleet.pulumi("config", "get", "meltanodata:certificate_key")),
-        ("Caddyfile", "644", GUIDES_CADDYFILE),
+        ("Caddyfile", "644", CADDYFILE),
         ("environment", "644", "HOSTNAME=old-name.meltanodata.com\n"),
     ):
         world.on(made, f"install -m {mode} -o root -g caddy /dev/stdin /etc/caddy/{path}", text.rstrip("\n") + "\n")

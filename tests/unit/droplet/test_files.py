@@ -18,6 +18,7 @@ from hypothesis import strategies as st
 
 from meltanodata.droplet import files
 from meltanodata.droplet.scripts import write_files
+from tests.guide import CADDYFILE
 from tests.unit.droplet.samples import COMMON, document, droplet_files, everything, run, values
 
 if TYPE_CHECKING:
@@ -46,39 +47,14 @@ def test_owners_modes_and_services(path: str, owner: str, group: str, mode: int,
     assert len(droplet_files()) == 8
 
 
-GUIDE = """\
-{$HOSTNAME}:80, {$HOSTNAME}:443
-
-# HTTP → HTTPS redirect
-redir 301 {
-  if {scheme} is http
-  /  https://{host}{uri}
-}
-
-# use a self-signed certificate if need be
-# tls self_signed
-
-# enable the Let's Encrypt certificate routine
-# warning: only do this if the DNS is propagated
-# or else you might blow the daily failure limit
-tls /etc/caddy/com.meltanodata.crt /etc/caddy/com.meltanodata.key
-
-proxy / localhost:5000 {
-  transparent
-}
-
-gzip
-"""
-
-
 def test_the_guides_caddyfile() -> None:
-    assert droplet_files()["/etc/caddy/Caddyfile"]["content"] == GUIDE
+    assert droplet_files()["/etc/caddy/Caddyfile"]["content"] == CADDYFILE
 
 
 def test_the_guides_self_signed_fallback() -> None:
     fallback = droplet_files(tls="self_signed")
     lines = "\ntls /etc/caddy/com.meltanodata.crt /etc/caddy/com.meltanodata.key\n"
-    expected = GUIDE.replace("# tls self_signed", "tls self_signed").replace(lines, f"\n# {lines.strip()}\n")
+    expected = CADDYFILE.replace("# tls self_signed", "tls self_signed").replace(lines, f"\n# {lines.strip()}\n")
     assert fallback["/etc/caddy/Caddyfile"]["content"] == expected
     unlike = [path for path, file in droplet_files().items() if fallback[path] != file]
     assert unlike == ["/etc/caddy/Caddyfile"]
@@ -223,7 +199,7 @@ def test_files_come_from_the_document_on_the_disk_and_values_from_the_tenants(dr
 
 def test_a_new_droplet_gets_all_files_and_both_services_are_restarted(droplet: Path) -> None:
     assert run(droplet, everything()) == ["caddy", "meltano"]
-    assert (droplet / "etc/caddy/Caddyfile").read_text() == GUIDE
+    assert (droplet / "etc/caddy/Caddyfile").read_text() == CADDYFILE
     env = droplet / "var/meltano/project/.env"
     assert env.stat().st_mode & 0o7777 == 0o620
     assert dotenv.dotenv_values(env)["PG_ADDRESS"] == "db.example.com"
@@ -300,7 +276,7 @@ def test_a_run_killed_before_the_file_is_in_place_is_finished_by_the_next(
         patch.setattr(os, "replace", killed)
         with pytest.raises(KeyboardInterrupt):
             run(droplet, everything(tls="self_signed"))
-    assert (droplet / "etc/caddy/Caddyfile").read_text() == GUIDE
+    assert (droplet / "etc/caddy/Caddyfile").read_text() == CADDYFILE
     assert not list((droplet / "etc/caddy").glob(".meltanodata-*"))
     assert run(droplet, everything(tls="self_signed")) == ["caddy"]
 
