@@ -9,14 +9,15 @@ import pytest
 from sandbox.control import Control
 from sandbox.engine.obtain import Engine, obtain
 from sandbox.home import Home
+from sandbox.running import Running
 from tests.sandbox.api import Background, Client
 from tests.sandbox.programs import Program, plugin_server
+from tests.sandbox.repository import Repository, repository_on
+from tests.sandbox.world import World, started
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
     from pathlib import Path
-
-    from sandbox.running import Running
 
 
 @pytest.fixture(scope="module")
@@ -63,3 +64,24 @@ def attach() -> Iterator[str]:
 def program(tmp_path: Path, engine: Engine, attach: str) -> Program:
     """An empty Pulumi program with a stack."""
     return Program(tmp_path / "program", engine, attach)
+
+
+@pytest.fixture(scope="module")
+def home(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Home]:
+    """A light sandbox in processes of its own, one per test module."""
+    home = Home(tmp_path_factory.mktemp("sandbox"))
+    with started(home, "light"):
+        yield home
+
+
+@pytest.fixture
+def world(home: Home) -> World:
+    """What its teams hold."""
+    return World(Running.load(home))
+
+
+@pytest.fixture
+def repository(home: Home, tmp_path: Path) -> Iterator[Repository]:
+    """A git repository with the project, deployed to it by the workflows' own steps."""
+    with repository_on(home, tmp_path / "repository") as repository:
+        yield repository

@@ -10,35 +10,12 @@ import pytest
 from meltanodata.droplet import files
 from meltanodata.engine import deployed_commit
 from meltanodata.rollout.guard import DATA_LOSS
-from sandbox.home import Home
-from sandbox.running import Running
-from tests.sandbox.repository import STACK, Repository, repository_on
-from tests.sandbox.world import World, started
+from tests.sandbox.repository import STACK, Repository
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
-    from pathlib import Path
+    from tests.sandbox.world import World
 
 TEAM = "database_team: MeltanoData DBs 2"
-
-
-@pytest.fixture(scope="module")
-def home(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Home]:
-    """A light sandbox."""
-    home = Home(tmp_path_factory.mktemp("sandbox"))
-    with started(home, "light"):
-        yield home
-
-
-@pytest.fixture
-def world(home: Home) -> World:
-    return World(Running.load(home))
-
-
-@pytest.fixture
-def repository(home: Home, tmp_path: Path) -> Iterator[Repository]:
-    with repository_on(home, tmp_path / "repository") as repository:
-        yield repository
 
 
 def entries(repository: Repository, acme: str = "") -> None:

@@ -13,35 +13,13 @@ from urllib.parse import urlsplit
 import pytest
 
 from sandbox.api.messages import DropletFault
-from sandbox.home import Home
-from sandbox.running import Running
 from tests.sandbox.api import new_droplet
 from tests.sandbox.processes import kill
-from tests.sandbox.repository import STACK, Repository, repository_on
-from tests.sandbox.world import World, started
+from tests.sandbox.repository import STACK, Repository
 from tests.waiting import eventually
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
-
-
-@pytest.fixture(scope="module")
-def home(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Home]:
-    """A light sandbox."""
-    home = Home(tmp_path_factory.mktemp("sandbox"))
-    with started(home, "light"):
-        yield home
-
-
-@pytest.fixture
-def world(home: Home) -> World:
-    return World(Running.load(home))
-
-
-@pytest.fixture
-def repository(home: Home, tmp_path: Path) -> Iterator[Repository]:
-    with repository_on(home, tmp_path / "repository") as repository:
-        yield repository
+    from tests.sandbox.world import World
 
 
 def the_first_push(repository: Repository, world: World) -> None:
