@@ -16,7 +16,7 @@ from meltanodata.config import fleet, settings
 from meltanodata.config.checks import Check
 from meltanodata.config.stacks import Project
 from meltanodata.doctor.diagnosis import Finding, Level
-from meltanodata.droplet import openssh
+from meltanodata.droplet import layout, openssh
 from meltanodata.engine import pulumi_cli
 from meltanodata.engine.instances import instances
 from meltanodata.errors import UserError
@@ -33,7 +33,7 @@ if TYPE_CHECKING:
     from meltanodata.engine.instances import Instance
 
 LOG_LINES = 100
-_LOGS = "/var/meltano/project/.meltano/run/meltano-ui.log"
+_LOGS = layout.UI_LOG
 
 
 def doctor(tenants: Sequence[str], stack: str | None, *, as_json: bool) -> None:

@@ -28,13 +28,11 @@ from pydantic import SecretStr
 from meltanodata import terminal
 from meltanodata.config import certificates
 from meltanodata.droplet import files
+from meltanodata.droplet.layout import HOST_KEY_FILE, MELTANO_PYTHON, MELTANO_USER, RUN_FOLDER, RUN_LOCK
 from meltanodata.errors import UserError
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
-
-_HOST_KEY = "/etc/ssh/ssh_host_ed25519_key.pub"
-"""Made at the droplet's first boot; of this kind only, since the client then asks the server for no other."""
 
 _FIRST_PATIENCE, _PATIENCE = 180, 30
 """Seconds until a new droplet's SSH server has to answer, and one that has answered before, which may be restarting."""
@@ -46,8 +44,7 @@ _BRINGING_SECONDS = 60
 """Once we are signed in."""
 _SAID_BYTES = 1 << 16
 """Read of what the droplet says to that."""
-_MELTANOS_PYTHON = f"{files.HOME}/.venv/bin/python"
-_ONE_AT_A_TIME = "flock --close --timeout 1500 /run/meltanodata.lock"
+_ONE_AT_A_TIME = f"flock --close --timeout 1500 {RUN_LOCK}"
 """Waits for longer than any of our scripts may take."""
 
 
@@ -72,7 +69,7 @@ def first_contact(name: str, host: Host, options: pulumi.ResourceOptions) -> pul
     Trust on first use, since nobody but the droplet can say what its key is; from then on it is pinned.
     """
     # cloud-init makes the host keys; until it has ended they may change. Where it is missing, so be it.
-    create = f"timeout 300 sh -c 'cloud-init status --wait >/dev/null 2>&1; exec cut -d \" \" -f 1,2 {_HOST_KEY}'"
+    create = f"timeout 300 sh -c 'cloud-init status --wait >/dev/null 2>&1; exec cut -d \" \" -f 1,2 {HOST_KEY_FILE}'"
     triggers = [host.droplet_id]
     return remote.Command(name, create=create, triggers=triggers, **_common(host), opts=_options(options, host)).stdout
 
@@ -137,10 +134,11 @@ def run_once_for(
         options: see there.
     """
     others = ["connection", "create", "stdin", "logging", "addPreviousOutputInEnv"]
+    python = f"runuser --user {MELTANO_USER} -- {MELTANO_PYTHON}"
     only_new_values = pulumi.ResourceOptions(ignore_changes=[*others, *(["triggers"] if value is None else [])])
     return remote.Command(
         name,
-        create="true" if value is None else _command(seconds, f"runuser --user meltano -- {_MELTANOS_PYTHON}", script),
+        create="true" if value is None else _command(seconds, python, script),
         stdin=None if value is None else _stdin(document, secret=True),
         triggers=[value or ""],
         **_common(host),
@@ -244,7 +242,7 @@ async def _not_brought(bringing: str, host: str, port: int, host_key: str, priva
         connection = await sign_in(host, port, private_key, host_key, _DIAL_SECONDS)
     except NotSignedIn as error:
         return str(error)
-    command = f"mkdir -p {files.BROUGHT} && timeout --kill-after=5 {_BRINGING_SECONDS} python3 -"
+    command = f"mkdir -p {RUN_FOLDER} && timeout --kill-after=5 {_BRINGING_SECONDS} python3 -"
     try:
         async with asyncio.timeout(_BRINGING_SECONDS):
             done = await run_there(connection, command, bringing, _SAID_BYTES)

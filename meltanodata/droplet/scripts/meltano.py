@@ -22,11 +22,12 @@ import time
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from meltanodata.droplet.layout import MELTANO_HOME, MELTANO_USER, UI_LOG
+
 if TYPE_CHECKING:
     from collections.abc import Callable
 
-HOME = Path("/var/meltano")
-USER = "meltano"
+HOME = Path(MELTANO_HOME)
 PATIENCE = 120
 """Seconds until the page has to be there after a restart."""
 ENDINGS = 3
@@ -195,7 +196,7 @@ def restart(host_name: str) -> None:
         if (times := endings()) >= ENDINGS:
             reason = f"it ended {times} times"
         if times >= ENDINGS or time.monotonic() > deadline:
-            raise Failed(f"{reason}. Look at: journalctl --unit meltano, {HOME}/project/.meltano/run/meltano-ui.log")
+            raise Failed(f"{reason}. Look at: journalctl --unit meltano, {UI_LOG}")
         time.sleep(0.5)
 
 
@@ -236,9 +237,9 @@ def run(*command: str | Path, told: str = "") -> str:
 
 def as_meltano() -> list[str]:
     """The guide's warning: only ever as this user, or files get the wrong owner. Without root's environment."""
-    home, path = pwd.getpwnam(USER).pw_dir, f"PATH={HOME}/.venv/bin:/usr/bin:/bin"
+    home, path = pwd.getpwnam(MELTANO_USER).pw_dir, f"PATH={HOME}/.venv/bin:/usr/bin:/bin"
     in_project = ["env", "-i", f"--chdir={HOME}/project"]
-    return ["runuser", "--user", USER, "--", *in_project, f"HOME={home}", path, "LANG=C.UTF-8", "NO_COLOR=1"]
+    return ["runuser", "--user", MELTANO_USER, "--", *in_project, f"HOME={home}", path, "LANG=C.UTF-8", "NO_COLOR=1"]
 
 
 def as_user(step: Callable[[], str]) -> str:
@@ -269,7 +270,7 @@ def as_user(step: Callable[[], str]) -> str:
 
 def drop_privileges() -> None:
     """Be the user meltano from now on."""
-    user = pwd.getpwnam(USER)
-    os.initgroups(USER, user.pw_gid)
+    user = pwd.getpwnam(MELTANO_USER)
+    os.initgroups(MELTANO_USER, user.pw_gid)
     os.setgid(user.pw_gid)
     os.setuid(user.pw_uid)

@@ -6,7 +6,6 @@ droplet, because the database lets in nobody else.
 
 from __future__ import annotations
 
-import json  # noqa: F401 - the call that is put behind this text reads its argument with it
 from typing import Any
 
 
