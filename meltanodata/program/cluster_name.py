@@ -27,7 +27,7 @@ class MadeByUs(Protocol):
         """Look for it."""
 
 
-def for_the_name(made_by_us: MadeByUs) -> pulumi.ErrorHook:
+def error_hook(made_by_us: MadeByUs) -> pulumi.ErrorHook:
     """The hook with which a cluster waits for its name, so that a tenant can be removed and added again at once.
 
     A name that a cluster bears is imported and not made, so one that is taken is on its way to be free, if its own

@@ -18,7 +18,7 @@ if TYPE_CHECKING:
     from collections.abc import Collection
 
 
-class Keeper:
+class DeletionGuard:
     """Lets the engine delete nothing of a tenant whose database may not be deleted."""
 
     def __init__(self, allowed: Collection[str], held: Collection[str]) -> None:

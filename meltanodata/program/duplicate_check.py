@@ -29,7 +29,7 @@ _WHY = (
 )
 
 
-class Afterwards:
+class DuplicateCheck:
     """The look at the end of a run."""
 
     def __init__(self, tenants: Sequence[Tenant], settings: Settings, tokens: Mapping[str, SecretStr]) -> None:

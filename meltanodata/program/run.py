@@ -1,136 +1,172 @@
-"""The body of the program: load, check, list what there is, declare, export."""
+"""The body of the program: load, check, list what there is, decide, declare, export."""
 
 from __future__ import annotations
 
 import os
+from dataclasses import dataclass
 from datetime import UTC, datetime
+from functools import cached_property
 from pathlib import Path
+from typing import TYPE_CHECKING, Any
 
 import pulumi
 
 from meltanodata import terminal
 from meltanodata.config import rules, stacks
 from meltanodata.config.fleet import load
-from meltanodata.engine import deletions, pulumi_cli, resource_types, stack_state
-from meltanodata.engine.resource_types import TENANT
+from meltanodata.engine import deletions, pulumi_cli, stack_state
+from meltanodata.engine.resource_types import DROPLET, TENANT
 from meltanodata.errors import ProblemsError, UserError
 from meltanodata.inventory import availability, kept_logins, names, ownership
-from meltanodata.program import (
-    announcements,
-    cluster_name,
-    deletion_hooks,
-    duplicate_check,
-    remote,
-    stack_config,
-    trusted_sources,
-)
+from meltanodata.program import announcements, cluster_name, remote, stack_config
+from meltanodata.program.context import Hooks, StackContext, shared_documents, team_providers
+from meltanodata.program.deletion_hooks import DeletionGuard
+from meltanodata.program.duplicate_check import DuplicateCheck
 from meltanodata.program.isolation import isolate_failures
-from meltanodata.program.providers import team_providers
-from meltanodata.program.sdk_patches import go_easy
+from meltanodata.program.sdk_patches import patch_sdk
 from meltanodata.program.survey import survey
-from meltanodata.program.tenant import TenantArgs, TenantInstance, common
+from meltanodata.program.tenant import TenantArgs, TenantInstance
+from meltanodata.program.trusted_sources import Trust
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping, Sequence
+
+    from meltanodata.config.fleet import Fleet, Tenant
+    from meltanodata.config.settings import Secrets, Settings
+    from meltanodata.program.survey import Survey
+
+
+@dataclass(frozen=True)
+class _Stack:
+    """What people wrote, and what the last run left."""
+
+    settings: Settings
+    secrets: Secrets
+    fleet: Fleet
+    fleet_stacks: Sequence[Settings]
+    """All stacks of the fleet, this one too."""
+    tenants: Sequence[Tenant]
+    root: Path
+    exported: Mapping[str, Any]
+    """The stack's state."""
+
+    @cached_property
+    def ids(self) -> Mapping[tuple[str, str], str]:
+        """See `stack_state.ids`."""
+        return stack_state.ids(self.exported)
 
 
 def run() -> None:
-    """Declare every tenant of the stack.
+    """Declare every tenant of the stack, or nothing at all.
 
     Raises:
         pulumi.RunError: nothing was declared, and why.
     """
     try:
-        _declare()
+        patch_sdk()
+        stack = _load()
+        inventory = _list(stack)
+        _check(stack, inventory)
+        tenants = _decide(stack, inventory)
+        instances = _declare(stack, inventory, tenants)
+        announcements.tell(instances, stack.ids)
+        pulumi.export("tenants", {key: instance.outputs() for key, instance in instances.items()})
     except UserError as error:
         raise pulumi.RunError(terminal.plain(error)) from None
 
 
-def _declare() -> None:
-    """Declare every tenant, or nothing at all and say why."""
-    go_easy()
+def _load() -> _Stack:
+    """Read settings, secrets, entries and state; what people wrote is checked by itself before anybody is asked."""
     settings, secrets = stack_config.read(datetime.now(UTC))
     fleet, problems = load(Path(settings.tenants_file))
     root = Path(pulumi.get_root_directory())
     fleet_stacks = stacks.fleet_of(settings, root)
     if problems := [*problems, *rules.problems(fleet, fleet_stacks)]:
         raise ProblemsError(problems)
+    exported = pulumi_cli.export(_full_name(settings.stack), root)
+    return _Stack(settings, secrets, fleet, fleet_stacks, fleet.tenants(settings), root, exported)
 
-    tenants = fleet.tenants(settings)
-    prefix = f"{pulumi.get_organization()}/{pulumi.get_project()}/"
-    exported = pulumi_cli.export(prefix + settings.stack, root)
-    state = stack_state.ids(exported)
+
+def _full_name(stack: str) -> str:
+    return f"{pulumi.get_organization()}/{pulumi.get_project()}/{stack}"
+
+
+def _list(stack: _Stack) -> Survey:
+    """Ask the accounts what there is; a run waits for what is being created."""
     wait = None if pulumi.runtime.is_dry_run() else lambda what: pulumi.log.info(f"waiting for {what}")
-    found = survey(tenants, settings, secrets.tokens, state, wait)
-    held, existing = found.accounts, found.existing
-    misplaced = rules.problems(fleet, fleet_stacks, names.homes(fleet, settings, held, state))
-    states = {settings.stack: exported}
-    if ownership.take_over(existing):
-        # Those without a file as well: a stack may be younger than the files that are at hand.
-        others = {it.stack for it in fleet_stacks} | set(pulumi_cli.stacks(root))
-        other_states = {other: pulumi_cli.export(prefix + other, root) for other in sorted(others - {settings.stack})}
-        states |= {other: it for other, it in other_states.items() if ownership.shares_account(it, settings.api_url)}
-    not_ours = [
-        *ownership.strangers(fleet, settings, fleet_stacks, state),
-        *ownership.taken(existing, states, settings.stack),
-    ]
-    triggers = stack_state.replacement_triggers(exported)
-    unfit = availability.problems(tenants, existing, held, settings, triggers)
-    if lacking := [*not_ours, *map(str, misplaced), *found.unclear, *unfit]:
-        raise UserError("\n".join(lacking))
-    may_go = deletions.named(os.environ)
-    going = set(deletions.unguarded(exported, [tenant.key for tenant in tenants])) - may_go
-    if going and not pulumi.runtime.is_dry_run():
-        raise UserError(deletions.refusal(going))
+    return survey(stack.tenants, stack.settings, stack.secrets.tokens, stack.ids, wait)
 
-    recorded = stack_state.inputs(exported, TENANT)
-    tenants_with_logins = [
-        kept_logins.settled(
-            tenant,
-            existing[tenant.key],
-            recorded.get(tenant.key),
-            state.get((resource_types.DROPLET[0], f"{tenant.key}-{resource_types.DROPLET[1]}")),
-            triggers.get(f"{tenant.key}-{resource_types.DROPLET[1]}"),
-        )
-        for tenant in tenants
+
+def _check(stack: _Stack, inventory: Survey) -> None:
+    """Refuse to go on with what the accounts cannot give, or what is another stack's, and to delete databases."""
+    settings, accounts, ids = stack.settings, inventory.accounts, stack.ids
+    states = {settings.stack: stack.exported}
+    if ownership.take_over(inventory.existing):
+        # Those without a file as well: a stack may be younger than the files that are at hand.
+        others = ({it.stack for it in stack.fleet_stacks} | set(pulumi_cli.stacks(stack.root))) - {settings.stack}
+        exports = {other: pulumi_cli.export(_full_name(other), stack.root) for other in sorted(others)}
+        states |= {other: it for other, it in exports.items() if ownership.shares_account(it, settings.api_url)}
+    placements = names.homes(stack.fleet, settings, accounts, ids)
+    triggers = stack_state.replacement_triggers(stack.exported)
+    problems = [
+        *ownership.strangers(stack.fleet, settings, stack.fleet_stacks, ids),
+        *ownership.taken(inventory.existing, states, settings.stack),
+        *map(str, rules.problems(stack.fleet, stack.fleet_stacks, placements)),
+        *inventory.unclear,
+        *availability.problems(stack.tenants, inventory.existing, accounts, settings, triggers),
     ]
+    if problems:
+        raise UserError("\n".join(problems))
+    unguarded = deletions.unguarded(stack.exported, [tenant.key for tenant in stack.tenants])
+    refused = set(unguarded) - deletions.named(os.environ)
+    if refused and not pulumi.runtime.is_dry_run():
+        raise UserError(deletions.refusal(refused))
+
+
+def _decide(stack: _Stack, inventory: Survey) -> list[TenantArgs]:
+    """What each tenant is declared from."""
+    recorded, ids = stack_state.inputs(stack.exported, TENANT), stack.ids
+    triggers = stack_state.replacement_triggers(stack.exported)
+    decided = []
+    for tenant in stack.tenants:
+        existing, droplet = inventory.existing[tenant.key], f"{tenant.key}-{DROPLET[1]}"
+        tenant_with_login, login_of_droplet = kept_logins.settled(
+            tenant, existing, recorded.get(tenant.key), ids.get((DROPLET[0], droplet)), triggers.get(droplet)
+        )
+        image = availability.image(tenant, inventory.accounts, stack.settings.snapshot) or ""
+        decided.append(TenantArgs(tenant_with_login, existing, image, login_of_droplet))
+    return decided
+
+
+def _declare(stack: _Stack, inventory: Survey, tenants: Sequence[TenantArgs]) -> dict[str, TenantInstance]:
+    """Declare the tenants; what failed is told at the end, and so is what was created twice."""
     isolate_failures()
-    providers = team_providers(settings, secrets)
-    alike = common(settings, secrets)
-    trusted = trusted_sources.Trust(
-        tenants,
+    settings, secrets, accounts = stack.settings, stack.secrets, inventory.accounts
+    documents = shared_documents(settings, secrets)
+    trust = Trust(
+        stack.tenants,
         settings,
         secrets.tokens,
-        existing=existing,
-        clusters=held.clusters,
-        known=stack_state.databases(exported),
+        existing=inventory.existing,
+        clusters=accounts.clusters,
+        known=stack_state.databases(stack.exported),
     )
-    trust_hooks = trusted.hooks()
-    wait_for_name = cluster_name.for_the_name(trusted.made_by_us)
-    end = duplicate_check.Afterwards(tenants, settings, secrets.tokens)
-    made_ready = remote.readiness(list(alike.values()))
-    keeper = deletion_hooks.Keeper(may_go, deletions.held(exported))
-    instances = {
-        tenant.key: TenantInstance(
-            tenant.key,
-            TenantArgs(
-                tenant=tenant,
-                settings=settings,
-                secrets=secrets,
-                droplet_team=providers[settings.droplet_team.name],
-                database_team=providers[tenant.database_team],
-                project=held.projects[settings.project],
-                image=availability.image(tenant, held, settings.snapshot) or "",
-                ssh_keys=held.ssh_keys,
-                existing=existing[tenant.key],
-                common=alike,
-                wait_for_name=wait_for_name,
-                made_ready=made_ready,
-                trust=trust_hooks,
-                creating=end.creating,
-                keeper=keeper,
-                login_of_droplet=login_of_droplet,
-            ),
-        )
-        for tenant, login_of_droplet in tenants_with_logins
-    }
-    end.look({key: instance.made for key, instance in instances.items()})
-    announcements.tell(instances, state)
-    pulumi.export("tenants", {key: instance.outputs() for key, instance in instances.items()})
+    duplicate_check = DuplicateCheck(stack.tenants, settings, secrets.tokens)
+    context = StackContext(
+        settings=settings,
+        secrets=secrets,
+        providers=team_providers(settings, secrets),
+        project=accounts.projects[settings.project],
+        ssh_keys=accounts.ssh_keys,
+        shared_documents=documents,
+        hooks=Hooks(
+            cluster_name=cluster_name.error_hook(trust.made_by_us),
+            droplet_ready=remote.readiness(list(documents.values())),
+            creating=duplicate_check.creating,
+            trust=trust.hooks(),
+            deletion=DeletionGuard(deletions.named(os.environ), deletions.held(stack.exported)),
+        ),
+    )
+    instances = {args.tenant.key: TenantInstance(args.tenant.key, args, context) for args in tenants}
+    duplicate_check.look({key: instance.made for key, instance in instances.items()})
+    return instances

@@ -41,7 +41,7 @@ _DROPLET, _DATABASE = "-droplet", "-database"
 
 
 @dataclass(frozen=True)
-class Hooks:
+class TrustHooks:
     """What the engine calls.
 
     The state has their names, and asks for them when a resource goes: they are registered in every run, and are never
@@ -95,9 +95,9 @@ class Trust:
         self._closed: dict[str, asyncio.Task[bool]] = {}
         """By the id of the cluster."""
 
-    def hooks(self) -> Hooks:
+    def hooks(self) -> TrustHooks:
         """Once a run: the engine knows a hook by its name."""
-        return Hooks(
+        return TrustHooks(
             pulumi.ResourceHook("database-watch", self._watch_cluster),
             pulumi.ResourceHook("database-close", self._close_cluster),
             pulumi.ResourceHook("database-trusts-nobody", self._trust_nobody),
