@@ -234,7 +234,7 @@ def test_a_tenant_is_ready_once_and_a_wipe_is_told_once(
     assert sorted(lines) == [
         "acme is ready: https://acme.meltanodata.com. The admin's login: meltanodata credentials acme",
         "demo is ready: https://demo.meltanodata.com. The admin's login: meltanodata credentials demo",
-        "demo: its database was wiped: it does not say which schemas went",
+        "demo: its database was wiped: the schemas that it dropped are unknown",
     ]
     lines.clear()
     command = "command:remote:Command"
