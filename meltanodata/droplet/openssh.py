@@ -134,30 +134,23 @@ def _doctor(instance: Instance) -> str:
     return f"meltanodata doctor {instance.tenant} --stack {instance.stack}"
 
 
-class _Kept:
+class _Kept(contextlib.ExitStack):
     """Files for the client that are nowhere but in memory, and gone with this process, however that ends.
 
     The client closes whatever it inherits, and so opens them by way of this process. Where there is no memory file they
     are in a folder that only we can read, which a kill that cannot be caught (SIGKILL) leaves behind.
     """
 
-    def __enter__(self) -> Self:
-        self._ends = contextlib.ExitStack()
-        return self
-
-    def __exit__(self, *_: object) -> None:
-        self._ends.close()
-
     def file(self, name: str, text: str = "") -> str:
         """The path of a file with this text."""
         own = Path(f"/proc/{os.getpid()}/fd")
         if sys.platform == "linux" and own.is_dir():
             number = os.memfd_create(name)
-            self._ends.callback(os.close, number)
+            self.callback(os.close, number)
             os.fchmod(number, 0o600)  # ssh refuses a key that others could read
             os.write(number, text.encode())
             return str(own / str(number))
-        folder = self._ends.enter_context(tempfile.TemporaryDirectory(prefix="meltanodata-"))
+        folder = self.enter_context(tempfile.TemporaryDirectory(prefix="meltanodata-"))
         path = Path(folder) / name
         with os.fdopen(os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600), "w", encoding="utf-8") as file:
             file.write(text)

@@ -154,8 +154,3 @@ class Contact:
     """Why we were not let in."""
     unpinned: str | None = None
     """What the stack has pinned, which is no host key."""
-
-    @property
-    def well(self) -> bool:
-        """Whether we were let in."""
-        return not (self.unreachable or self.offered or self.refused or self.unpinned)

@@ -3,15 +3,18 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from functools import cached_property
 from typing import TYPE_CHECKING, get_args
 
 import pulumi
 import pulumi_digitalocean as digitalocean
 
+from meltanodata.config import certificates
 from meltanodata.droplet import files
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
+    from datetime import date
 
     from meltanodata.config.settings import Secrets, Settings
     from meltanodata.program.deletion_hooks import DeletionGuard
@@ -46,6 +49,16 @@ class StackContext:
     """The ids of the keys that a new droplet lets in."""
     shared_documents: Mapping[files.Tls, files.File]
     hooks: Hooks
+
+    @cached_property
+    def fingerprint(self) -> str:
+        """SHA-256 of the wildcard certificate, hexadecimal."""
+        return certificates.fingerprint(self.secrets.certificate.get_secret_value())
+
+    @cached_property
+    def last_day(self) -> date:
+        """On which the wildcard certificate is valid."""
+        return certificates.last_day(self.secrets.certificate.get_secret_value())
 
 
 def team_providers(settings: Settings, secrets: Secrets) -> Mapping[str, digitalocean.Provider]:

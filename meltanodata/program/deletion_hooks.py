@@ -5,6 +5,7 @@ See docs/decisions/deleting-a-database-wants-a-word.md.
 
 from __future__ import annotations
 
+import functools
 from typing import TYPE_CHECKING
 
 import pulumi
@@ -26,7 +27,7 @@ class DeletionGuard:
 
         Args:
             allowed: the tenants whose databases may be deleted.
-            held: see there.
+            held: those whose databases the state has.
         """
         self._allowed, self._held = frozenset(allowed), frozenset(held)
         self._ids: dict[str, str | None] = {}
@@ -41,16 +42,9 @@ class DeletionGuard:
     def declares(self, *declared: pulumi.CustomResource) -> None:
         """Know the resources that have the hook, so that the predecessor of one that was replaced may go."""
         for resource in declared:
-            self._declare(resource)
-
-    def _declare(self, resource: pulumi.CustomResource) -> None:
-        name_ = resource._name  # noqa: SLF001 - the SDK has no other way to ask
-        self._ids[name_] = None
-
-        def know(id_: str) -> None:
-            self._ids[name_] = id_
-
-        resource.id.apply(know)
+            name = resource._name  # noqa: SLF001 - the SDK has no other way to ask
+            self._ids[name] = None
+            resource.id.apply(functools.partial(self._ids.__setitem__, name))
 
     def _judge(self, args: pulumi.ResourceHookArgs) -> None:
         """Called by the engine before it deletes something.

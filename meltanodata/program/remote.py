@@ -122,16 +122,7 @@ def run_once_for(
     """Run one of the scripts in `files` in Meltano's virtual environment, once for each new value and never else.
 
     Not for a new droplet, a new address or another text of the script. To take the value away and give it again is
-    not new either; that is why there is a Command without a value, too.
-
-    Args:
-        value: what is new when it differs from the one before; None for nothing to do.
-        name: as for `run`, as are the others.
-        host: see there.
-        script: see there.
-        document: see there.
-        seconds: see there.
-        options: see there.
+    not new either; that is why there is a Command without a value, too. The other arguments are those of `run`.
     """
     others = ["connection", "create", "stdin", "logging", "addPreviousOutputInEnv"]
     python = f"runuser --user {MELTANO_USER} -- {MELTANO_PYTHON}"
@@ -216,7 +207,7 @@ class _Readiness:
         while (wrong := await self._what_is_wrong(connection)) is not None:
             if clock.time() > deadline:
                 where = f"the SSH server at {connection['host']}:{int(connection['port'])}"
-                hint = "Ask `meltanodata doctor`, or look at the droplet in DigitalOcean's console"
+                hint = "Run `meltanodata doctor`, or check the droplet in DigitalOcean's console"
                 raise UserError(f"{where} {wrong}. {hint}, then run this again")
             await asyncio.sleep(_PAUSE)
 
@@ -247,15 +238,15 @@ async def _not_brought(bringing: str, host: str, port: int, host_key: str, priva
         async with asyncio.timeout(_BRINGING_SECONDS):
             done = await run_there(connection, command, bringing, _SAID_BYTES)
     except TimeoutError:
-        return f"does not take the scripts within {_BRINGING_SECONDS} seconds"
+        return f"did not take the scripts within {_BRINGING_SECONDS} seconds"
     except TooMuch:
-        return f"says more than {_SAID_BYTES >> 10} KiB when it is given the scripts"
+        return f"answers the scripts with more than {_SAID_BYTES >> 10} KiB"
     except (asyncssh.Error, OSError):
         done = None
     finally:
         connection.abort()
     if done is None or done.exit_status is None:
-        return "hangs up while it is given the scripts"
+        return "closes the connection while it is given the scripts"
     if done.exit_status == 0:
         return None
     # The last line has the error; those before it may quote the program, which has the certificate's key in it.
@@ -277,9 +268,9 @@ async def _does_not_answer(host: str, port: int) -> str | None:
                 writer.close()
                 await writer.wait_closed()
     except TimeoutError:
-        return "says nothing"
+        return "does not answer"
     except ValueError:  # a line without end
         return "does not speak SSH"
     except OSError as error:
         return f"cannot be reached ({os.strerror(error.errno) if error.errno else error})"
-    return "hangs up"
+    return "closes the connection"

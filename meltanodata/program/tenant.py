@@ -9,7 +9,6 @@ import pulumi
 import pulumi_digitalocean as digitalocean
 import pulumi_random as random
 
-from meltanodata.config import certificates
 from meltanodata.config.object_names import names_of
 from meltanodata.droplet import files
 from meltanodata.engine.resource_types import CLUSTER, DROPLET, RECORD
@@ -27,6 +26,7 @@ if TYPE_CHECKING:
 ADMIN = "meltano"
 """The login's user name, as the guide has it."""
 TAG = "production"
+OUTPUTS = ("url", "address", "host_key", "database_team", "database_host", "admin_user", "admin_password")
 
 _DROPLET_IGNORE_CHANGES = [
     *("image", "sshKeys"),  # a newer snapshot or one more key is no reason for a new droplet; `rebuild` is
@@ -226,7 +226,7 @@ class TenantInstance(pulumi.ComponentResource):
             # The droplet's size is not looked at, but to change it is to switch the droplet off and on.
             {
                 "host_name": names.host,
-                "fingerprint": _fingerprint(args, stack),
+                "fingerprint": None if tenant.tls == "self_signed" else stack.fingerprint,
                 "droplet_size": tenant.droplet_size,
                 "seconds": 120,
             },
@@ -270,17 +270,8 @@ class TenantInstance(pulumi.ComponentResource):
         self.register_outputs(self.outputs())
 
     def outputs(self) -> Mapping[str, pulumi.Output[Any]]:
-        """What the stack says of the tenant; the password is secret there too. None is what could not be made."""
-        known = {
-            "url": self.url,
-            "address": self.address,
-            "host_key": self.host_key,
-            "database_team": self.database_team,
-            "database_host": self.database_host,
-            "admin_user": self.admin_user,
-            "admin_password": self.admin_password,
-        }
-        return {name: output.recover(lambda _: None) for name, output in known.items()}
+        """The stack's outputs for the tenant; the password is secret there too. None is what could not be created."""
+        return {name: getattr(self, name).recover(lambda _: None) for name in OUTPUTS}
 
 
 def _files(
@@ -296,19 +287,11 @@ def _files(
 
 def _described(args: TenantArgs, stack: StackContext) -> dict[str, Any]:
     """The component's inputs, without secrets: their changes are the reasons that a plan gives."""
-    certificate = stack.secrets.certificate.get_secret_value()
     taken_over = {kept_logins.DROPLET: args.login_of_droplet} if args.login_of_droplet else {}
     return {
         **args.tenant.model_dump(mode="json", exclude={"key", "states_database_version"}, exclude_none=True),
         **taken_over,
         "caddy_version": stack.settings.caddy_version,
-        "certificate": certificates.fingerprint(certificate)[:16],
-        "certificate_expires": certificates.last_day(certificate).isoformat(),
+        "certificate": stack.fingerprint[:16],
+        "certificate_expires": stack.last_day.isoformat(),
     }
-
-
-def _fingerprint(args: TenantArgs, stack: StackContext) -> str | None:
-    """SHA-256 of the certificate to be served; None where Caddy makes one of its own."""
-    if args.tenant.tls == "self_signed":
-        return None
-    return certificates.fingerprint(stack.secrets.certificate.get_secret_value())

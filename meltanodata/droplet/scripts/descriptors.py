@@ -68,7 +68,7 @@ def folder(path: Path, root: Path) -> Iterator[int]:
             except OSError:
                 target = link_target(name, at)
                 if target is None:
-                    raise Refused(f"{path} is no folder") from None
+                    raise Refused(f"{path} is not a folder") from None
                 links += 1
                 if links > _MOST_LINKS or not roots_alone(at):
                     raise Refused(
@@ -105,7 +105,7 @@ def regular(path: Path, at: int) -> Iterator[int | Link | None]:
     except OSError as error:
         target = link_target(path.name, at)
         if target is None:
-            raise Refused(f"{path} is no file ({os.strerror(error.errno or 0)}). {away}") from None
+            raise Refused(f"{path} is not a file ({os.strerror(error.errno or 0)}). {away}") from None
         if not roots_alone(at):
             raise Refused(
                 f"{path} is a symbolic link to {shown(target)}, and root follows none where others may write."
@@ -115,7 +115,7 @@ def regular(path: Path, at: int) -> Iterator[int | Link | None]:
         return
     try:
         if not stat.S_ISREG(os.fstat(handle).st_mode):
-            raise Refused(f"{path} is no file. {away}")
+            raise Refused(f"{path} is not a file. {away}")
         yield handle
     finally:
         os.close(handle)
@@ -136,7 +136,7 @@ def look(path: Path, at: int) -> Iterator[Plain | Link | None]:
         with os.fdopen(os.dup(handle), "rb") as stream:
             content = stream.read(LARGEST + 1)
         if len(content) > LARGEST:
-            raise Refused(f"{path} has more than {LARGEST} bytes, and is read by nobody then. Look at what wrote it")
+            raise Refused(f"{path} has more than {LARGEST} bytes, too many to be read. Find out what wrote it")
         mode = stat.S_IMODE(status.st_mode)
         yield Plain(handle, content, status.st_uid, status.st_gid, mode, status.st_nlink)
 

@@ -241,7 +241,7 @@ def hidden_values(root: Path) -> list[str]:
 
 
 def content(path: Path, root: Path) -> str:
-    """The text of a file; nothing where there is no file, or it is a link of the user's."""
+    """The text of a file; nothing where there is none, or it is a link of the user's."""
     try:
         with folder(path.parent, root) as at, regular(path, at) as handle:
             return os.pread(handle, FILE_BYTES, 0).decode(errors="replace") if isinstance(handle, int) else ""

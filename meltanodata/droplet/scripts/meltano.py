@@ -78,8 +78,8 @@ def set_version(wanted: str, host_name: str) -> None:
         try:
             restart(host_name)
         except Failed as again:
-            raise SystemExit(f"Meltano {wanted} does not come up: {failed}. Nor does {installed}: {again}") from None
-        raise SystemExit(f"Meltano {wanted} does not come up, {installed} is back: {failed}") from None
+            raise SystemExit(f"Meltano {wanted} does not work: {failed}. Neither does {installed}: {again}") from None
+        raise SystemExit(f"Meltano {wanted} does not work, {installed} is restored: {failed}") from None
     as_user(discard_copies)
     print("Meltano", wanted, "is installed, before it was", installed)
 
@@ -92,7 +92,7 @@ def copies() -> dict[Path, Path]:
     }
 
 
-def keep_copies() -> str:
+def keep_copies() -> None:
     """Copy Meltano's own database, unless it is elsewhere, and its virtual environment."""
     (venv, venv_copy), (database, database_copy) = copies().items()
     with contextlib.suppress(FileNotFoundError):
@@ -106,7 +106,6 @@ def keep_copies() -> str:
     remove(part)
     run("cp", "--archive", venv, part)
     part.rename(venv_copy)
-    return ""
 
 
 def undo() -> None:
@@ -130,33 +129,30 @@ def failed_venv() -> Path:
     return HOME / ".venv.failed"
 
 
-def put_copies_back() -> str:
+def put_copies_back() -> None:
     """Once more from the beginning, where an earlier run was broken off."""
     (venv, venv_copy), (database, database_copy) = copies().items()
     if not venv_copy.exists():
-        return ""
+        return
     if database_copy.exists():
         database_copy.replace(database)
     remove(failed_venv())
     failed_venv().mkdir()
     move(venv, failed_venv())
     venv_copy.rename(venv)
-    return ""
 
 
-def discard_failed() -> str:
+def discard_failed() -> None:
     """The service has been started with the copy."""
     remove(failed_venv())
-    return ""
 
 
-def discard_copies() -> str:
+def discard_copies() -> None:
     """The upgrade went well. Not in place: half of a copy must not be put back."""
     (_, venv_copy), (_, database_copy) = copies().items()
     remove(venv_copy)
     with contextlib.suppress(FileNotFoundError):
         database_copy.unlink()
-    return ""
 
 
 def remove(folder: Path) -> None:
@@ -194,7 +190,7 @@ def restart(host_name: str) -> None:
                 return
             reason = f"it answers {status}"
         if (times := endings()) >= ENDINGS:
-            reason = f"it ended {times} times"
+            reason = f"it crashed {times} times"
         if times >= ENDINGS or time.monotonic() > deadline:
             raise Failed(f"{reason}. Look at: journalctl --unit meltano, {UI_LOG}")
         time.sleep(0.5)
@@ -242,7 +238,7 @@ def as_meltano() -> list[str]:
     return ["runuser", "--user", MELTANO_USER, "--", *in_project, f"HOME={home}", path, "LANG=C.UTF-8", "NO_COLOR=1"]
 
 
-def as_user(step: Callable[[], str]) -> str:
+def as_user(step: Callable[[], str | None]) -> str:
     """What a step returns, taken as the user meltano in a process of its own.
 
     Raises:
@@ -254,7 +250,7 @@ def as_user(step: Callable[[], str]) -> str:
         status, said = 1, ""
         try:
             drop_privileges()
-            status, said = 0, step()
+            status, said = 0, step() or ""
         except BaseException as error:  # noqa: BLE001 - told below, since nothing of this process may go on
             said = str(error) if isinstance(error, Failed) else f"{type(error).__name__}: {error}"
         finally:

@@ -5,13 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, NamedTuple
 
 from meltanodata.droplet.layout import CADDY_FOLDER, UI_LOG
-from meltanodata.droplet.scripts.codes import (
-    ANOTHER_CERTIFICATE,
-    ANOTHER_STATUS,
-    BAD_CERTIFICATE,
-    NO_ANSWER,
-    PUBLIC,
-)
+from meltanodata.droplet.scripts.codes import ANOTHER_CERTIFICATE, ANOTHER_STATUS, BAD_CERTIFICATE, NO_ANSWER, PUBLIC
 
 if TYPE_CHECKING:
     from collections.abc import Sequence

@@ -158,19 +158,19 @@ class Service:
         if wrong is None:
             self._forget()
             return None
-        said = f"{self.name} does not {'take' if refused else 'start with'} its new files: {wrong}"
+        said = f"{self.name} {'rejects' if refused else 'does not start with'} its new files: {wrong}"
         try:
             self._put_back()
         except (Refused, OSError) as error:
-            return f"{said}\nThe old ones are not all back: {error}. The next run tries again. {look_at}"
+            return f"{said}\nNot all of its old files are restored: {error}. The next run tries again. {look_at}"
         goes_on = refused and not self.unknown and self._systemctl("is-active").returncode == 0
         again = None if goes_on else self._restart()
         if again is not None:
-            return f"{said}\nThe old ones are back, and it does not start with them either: {again}\n{look_at}"
+            return f"{said}\nThe old files are restored, but it does not start with them either: {again}\n{look_at}"
         self._forget()
         return (
-            f"{said}\nThe old ones are back, and {self.name} serves with them. Nothing else is held up by it. Mend what"
-            f" it complains about, the certificate if need be, then run this again. {look_at}"
+            f"{said}\nThe old files are restored, and {self.name} runs with them. All other files are written. Correct"
+            f" what it complains about, such as the certificate, and run this again. {look_at}"
         )
 
     def _refused(self) -> str | None:
@@ -210,7 +210,7 @@ class Service:
         if done.returncode == 0 or "flag provided but not defined" in done.stdout:  # too old to be asked
             return None
         if done.returncode in {124, 137}:  # timeout's
-            return f"it does not say within {CHECK_SECONDS} seconds whether it takes them"
+            return f"its check of them timed out after {CHECK_SECONDS} seconds"
         *_, last = [f"exit code {done.returncode}", *filter(str.strip, done.stdout.splitlines())]
         return shown(last)
 

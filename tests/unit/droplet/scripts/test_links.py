@@ -85,9 +85,9 @@ def to_socket(path: Path, _: Path) -> None:
     ("make", "said"),
     [
         (to_link, "is a symbolic link to"),
-        (to_pipe, "is no file"),
-        (to_folder, "is no file"),
-        (to_socket, "is no file"),
+        (to_pipe, "is not a file"),
+        (to_folder, "is not a file"),
+        (to_socket, "is not a file"),
     ],
 )
 @pytest.mark.parametrize("name", [".env", "ui.cfg"])
