@@ -22,7 +22,7 @@ def tell(instances: Mapping[str, TenantInstance], state: Mapping[tuple[str, str]
 
     Args:
         instances: what the program declared, by the tenant's key.
-        state: the ids that the stack's state knew before, see `deployment.ids`.
+        state: the ids that the stack's state knew before, see `stack_state.ids`.
     """
     if pulumi.runtime.is_dry_run():
         return

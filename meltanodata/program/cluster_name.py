@@ -1,4 +1,4 @@
-"""What DigitalOcean takes its time for, and its provider does not wait for."""
+"""Waits for a cluster's name, which DigitalOcean frees some time after a deletion; its provider does not wait."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ _ATTEMPTS = 60
 
 
 class MadeByUs(Protocol):
-    """See `trust.Trust.made_by_us`."""
+    """See `trusted_sources.Trust.made_by_us`."""
 
     async def __call__(self, key: str, name: str, *, last: bool) -> Cluster | None:
         """Look for it."""
@@ -72,12 +72,12 @@ async def _not_made_already(args: pulumi.ErrorHookArgs, made_by_us: MadeByUs, *,
     try:
         cluster = await made_by_us(args.name.removesuffix("-database"), name, last=last)
     except UserError as error:
-        pulumi.log.warn(f"{args.name}: whether a cluster {name} was made all the same is not known: {error}")
+        pulumi.log.warn(f"{args.name}: checking whether the cluster {name} exists nevertheless failed: {error}")
         return
     if cluster is not None:
-        said = " ".join(args.errors[0].split())
+        answer = " ".join(args.errors[0].split())
         raise UserError(
-            f"the cluster {name} was made all the same: {cluster.id} (team {cluster.team}, status {cluster.status},"
-            f" created {cluster.created_at}). Run `meltanodata up` again, which takes it over. What the provider said:"
-            f" {said}"
+            f"the cluster {name} exists nevertheless: {cluster.id} (team {cluster.team}, status {cluster.status},"
+            f" created {cluster.created_at}). Run `meltanodata up` again, which takes it over. The provider's error:"
+            f" {answer}"
         )

@@ -1,4 +1,4 @@
-"""Looks, before a run ends, whether what it created was created once."""
+"""Checks, before a run ends, that it created nothing twice."""
 
 from __future__ import annotations
 
@@ -23,14 +23,14 @@ if TYPE_CHECKING:
     from meltanodata.config.settings import Settings
 
 _WHY = (
-    "Something was made twice. Most likely DigitalOcean carried out a request and answered it with an error, and the"
-    " provider sent it again. Nothing was removed in this run. Until there is one of each name, every further preview"
-    " and run stops here, and changes nothing"
+    "Something was created twice. Most likely DigitalOcean carried out a request and answered it with an error, and the"
+    " provider sent it again. This run removed nothing. Until there is one of each name, every further preview and run"
+    " stops here and changes nothing"
 )
 
 
 class DuplicateCheck:
-    """The look at the end of a run."""
+    """The check at the end of a run."""
 
     def __init__(self, tenants: Sequence[Tenant], settings: Settings, tokens: Mapping[str, SecretStr]) -> None:
         """Before anything is declared; see `survey.survey`."""
@@ -59,7 +59,7 @@ class DuplicateCheck:
             try:
                 twice = await asyncio.to_thread(self._twice, state)
             except UserError as error:
-                _fail(f"whether anything was made twice is not known: {error}. A preview looks for it again")
+                _fail(f"the check for duplicates failed: {error}. The next preview repeats it")
                 return
             if twice:
                 _fail("\n".join([f"{_WHY}:", *twice]))
@@ -97,7 +97,7 @@ def _fail(message: str) -> None:
 async def _ids(
     made: Mapping[str, Mapping[tuple[str, str], pulumi.CustomResource]],
 ) -> dict[tuple[str, str], str] | None:
-    """Every resource's id once the engine is through with it, as `deployment.ids` has them.
+    """Every resource's id once the engine is through with it, as `stack_state.ids` has them.
 
     None where the engine has ended in the middle: it failed, and waits for nobody.
     """

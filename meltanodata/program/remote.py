@@ -4,9 +4,8 @@ Pulumi's remote Command dials from wherever the program runs. What holds for all
 
 - Nothing stands in the command's text but an interpreter, a time limit and a script's path; what the script is told
   comes by standard input. A failing Command shows its text and its output, so neither may have a secret.
-- The scripts, and what is alike for all droplets, are there before a script is run, brought by this program and not by
-  the plugin: as a resource's input they would stand in the state of each tenant, twice, and that is written anew at
-  every step.
+- This program, and not the plugin, brings the scripts and the documents that droplets share, before a script is run: as
+  a resource's input they would stand in the state of each tenant, twice, and that is written anew at every step.
 - Any change replaces the Command, which runs it again; to destroy one does nothing. An update in place would use the
   private key of the state, since that is ignored below, and not the one of the settings.
 - Nothing is dialled on teardown: there is no `delete`.

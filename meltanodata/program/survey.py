@@ -1,4 +1,4 @@
-"""What there is before anything is declared: the accounts' answers, matched with the tenants and the stack's state."""
+"""The inventory before anything is declared, matched with the tenants and the stack's state."""
 
 from __future__ import annotations
 
@@ -28,7 +28,7 @@ LIMIT = 3600
 
 @dataclass(frozen=True)
 class Survey:
-    """What was found."""
+    """The inventory, and what of it is whose."""
 
     accounts: Accounts
     existing: Mapping[str, Existing]
@@ -70,7 +70,7 @@ def survey(
         if wait is None or unclear or not making:
             return Survey(held, existing, unclear)
         if time.monotonic() > deadline:
-            raise UserError(f"not made within an hour: {making}. Look at it in DigitalOcean's control panel")
+            raise UserError(f"not created within an hour: {making}. Check it in DigitalOcean's control panel")
         if making != said:
             wait(making)
             said = making

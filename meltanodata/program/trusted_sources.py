@@ -1,13 +1,12 @@
-"""A database lets in its own droplet and nobody else, at every moment: docs/decisions/databases-are-never-open.md.
+"""A database trusts its own droplet alone, at every moment: docs/decisions/databases-are-never-open.md.
 
-DigitalOcean makes a cluster that lets in everybody, and its provider sets the firewall last, when cluster and droplet
-are there. What has to happen before is done here, by hooks that the engine calls around the creation and deletion of a
-tenant's cluster and droplet:
+DigitalOcean creates a cluster open, and its provider sets the firewall last, when cluster and droplet exist. Hooks that
+the engine calls around the creation and deletion of a tenant's cluster and droplet do what has to happen before:
 
-- A new cluster lets in nobody as soon as it is listed, while the provider still waits for it to come online.
-- A cluster lets in nobody before its droplet is destroyed, which gives the droplet's address back to DigitalOcean.
-- The same before a droplet is made for a cluster that is there already, whatever that lets in.
-- A droplet that could not be destroyed after all is let in again.
+- A new cluster is closed as soon as it is listed, while the provider still waits for it to come online.
+- A cluster is closed before its droplet is destroyed, which gives the droplet's address back to DigitalOcean.
+- The same before a droplet is created for a cluster that exists already, whatever that trusts.
+- A droplet that could not be destroyed is trusted again.
 """
 
 from __future__ import annotations
@@ -61,7 +60,7 @@ class TrustHooks:
 
 
 class Trust:
-    """Whom the clusters of a run let in until their firewalls are set."""
+    """The trusted sources of a run's clusters until their firewalls are set."""
 
     def __init__(
         self,
@@ -124,7 +123,7 @@ class Trust:
             try:
                 await self._close(team, cluster.id)
             except UserError as error:
-                pulumi.log.warn(f"the new database {cluster.id} still lets in everybody: {error}")
+                pulumi.log.warn(f"the new database {cluster.id} is still open to everybody: {error}")
         return cluster
 
     def _watch_cluster(self, args: pulumi.ResourceHookArgs) -> None:
@@ -164,7 +163,7 @@ class Trust:
             await self._close(team, args.id)
         except UserError as error:
             raise UserError(
-                f"the new database {args.id} still lets in everybody: {error}. Run this again, which sets its firewall"
+                f"the new database {args.id} is still open to everybody: {error}. Run this again to set its firewall"
             ) from None
 
     async def _close(self, team: str, cluster: str) -> None:
@@ -182,16 +181,16 @@ class Trust:
         database = self._known.get(args.name.removesuffix(_DROPLET))
         if database is None:
             return
-        why = f"its database {database.cluster} ({database.team}) would go on trusting an address that is another's"
+        why = f"its database {database.cluster} ({database.team}) would trust an address that is not its droplet's"
         if database.team not in self._tokens:
             raise UserError(
-                f"{args.name} is left as it is: {why}, and the settings have no token of that team. List the team in"
+                f"{args.name} is left unchanged: {why}, and the settings have no token of that team. List the team in"
                 " database_teams and set its token, then run this again"
             )
         try:
             await self._close(database.team, database.cluster)
         except UserError as error:
-            raise UserError(f"{args.name} is left as it is: {why}. {error}. Run this again") from None
+            raise UserError(f"{args.name} is left unchanged: {why}. {error}. Run this again") from None
 
     async def _trust_droplet(self, args: pulumi.ResourceHookArgs) -> None:
         """After a droplet was made for a cluster that trusts nobody.
@@ -215,8 +214,8 @@ class Trust:
             if address and any((str(it.id), it.address) == (args.id, address) for it in droplets):
                 await self._reopen(database, address)
         except UserError as error:
-            remedy = f"meltanodata deploy --stack {self._settings.stack} --refresh"
-            pulumi.log.warn(f"{args.name} is kept, and its database may not let it in: {error}. Mend it by: {remedy}")
+            remedy = f"Restore the firewall: meltanodata deploy --stack {self._settings.stack} --refresh"
+            pulumi.log.warn(f"{args.name} is kept, and its database may not trust it: {error}. {remedy}")
         return False
 
     async def _reopen(self, database: stack_state.Database, address: str) -> None:
@@ -257,13 +256,13 @@ def close_what_was_left(
         UserError: a cluster is online, and cannot be closed.
     """
     for tenant in tenants:
-        mine = existing[tenant.key]
-        cluster = mine.cluster
-        if not mine.import_cluster or cluster is None or cluster.name != _own_name(tenant):
+        found = existing[tenant.key]
+        cluster = found.cluster
+        if not found.import_cluster or cluster is None or cluster.name != _own_name(tenant):
             continue
         if accounts.trusted_sources(settings, tokens, [cluster])[cluster.id]:
             continue
-        address = mine.droplet.address if mine.droplet else None
+        address = found.droplet.address if found.droplet else None
         try:
             accounts.let_in(
                 settings, tokens, cluster.team, cluster.id, Source("ip_addr", address) if address else NOBODY
@@ -271,5 +270,5 @@ def close_what_was_left(
         except UserError as error:
             if cluster.status != "creating":  # nobody gets in meanwhile, and it is asked for again
                 raise UserError(
-                    f"{tenant.key}: its database {cluster.id} lets in everybody, and cannot be closed: {error}"
+                    f"{tenant.key}: its database {cluster.id} is open to everybody and cannot be closed: {error}"
                 ) from None

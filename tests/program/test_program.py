@@ -207,7 +207,7 @@ def test_what_is_never_made_is_said(run: Callable[..., Recording], monkeypatch: 
     monkeypatch.setattr(survey, "LIMIT", -1)
     creating = builders.accounts(clusters=(builders.cluster(status="creating"),))
     assert refusal(run, held=[creating]) == [
-        "not made within an hour: the database of acme. Look at it in DigitalOcean's control panel"
+        "not created within an hour: the database of acme. Check it in DigitalOcean's control panel"
     ]
 
 

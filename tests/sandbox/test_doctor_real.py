@@ -216,7 +216,7 @@ def test_a_host_key_that_has_changed(operator: Operator) -> None:
     assert re.match(r"the host key is SHA256:\S+, but the stack has pinned SHA256:\S+", ssh["found"])
     assert "do not sign in" in ssh["hint"]
     refused = operator.run("ssh", TENANT, "--", "true", code=255)
-    assert refused.stderr.endswith(f"What to do: meltanodata doctor {TENANT} --stack sandbox\n")
+    assert refused.stderr.endswith(f"Diagnose it: meltanodata doctor {TENANT} --stack sandbox\n")
     operator.follow(ssh["hint"])
     operator.soon_well(TENANT)
 
