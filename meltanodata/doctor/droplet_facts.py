@@ -96,10 +96,7 @@ class Facts(_Part):
 
 
 def read(answer: bytes) -> Facts:
-    """The facts in an answer.
-
-    Args:
-        answer: JSON.
+    """The facts in an answer, which is JSON.
 
     Raises:
         NotFacts: it is something else.

@@ -96,13 +96,7 @@ class Certificate:
 def droplet_files(*, domain: str, caddy_version: Literal[1, 2], tls: Tls, certificate: Certificate) -> list[File]:
     """The files of a droplet, with owners and modes of the guide's steps 4 and 5, but for the tenant's own values.
 
-    The certificate is there whatever `tls` says: to go back to it is then a change of the Caddyfile alone.
-
-    Args:
-        domain: the certificate's.
-        caddy_version: its major version, which decides the dialect.
-        tls: which certificate is served.
-        certificate: the wildcard certificate.
+    The wildcard certificate is there whatever `tls` says: to go back to it is then a change of the Caddyfile alone.
     """
     # The guide's com.meltanodata for meltanodata.com.
     stem = f"{CADDY_FOLDER}/{'.'.join(reversed(domain.split('.')))}"
@@ -143,12 +137,7 @@ def droplet_files(*, domain: str, caddy_version: Literal[1, 2], tls: Tls, certif
 
 
 def tenant_values(*, host_name: str, login: Login, database: Database) -> dict[str, str]:
-    """What the files of a droplet have of its tenant's own, by name, each as it stands there.
-
-    Args:
-        host_name: the instance's.
-        login: the secrets of the logins.
-        database: the tenant's.
+    """The values of a tenant for the templates of its droplet's files, by name, each as it stands there.
 
     Raises:
         ValueError: a value for `.env` has a line break; no password of DigitalOcean's has one.
@@ -169,10 +158,7 @@ class _Caddyfile(Template):
 def caddyfile(version: Literal[1, 2], tls: Tls, stem: str) -> str:
     """The guide's Caddyfile, or the same in Caddy 2's dialect; the kind of certificate not in use is a comment.
 
-    Args:
-        version: Caddy's major version on the droplet.
-        tls: where the certificate comes from.
-        stem: the certificate's path without `.crt`.
+    `stem` is the certificate's path without `.crt`.
     """
     return _Caddyfile((_HERE / f"Caddyfile.v{version}").read_text(encoding="utf-8")).substitute(
         self_signed="" if tls == "self_signed" else "# ",
@@ -205,26 +191,23 @@ def _env_quoted(value: str) -> str:
 
 
 def files_document(files: Iterable[File]) -> dict[str, Any]:
-    """What `write_files.py` is told, the files whole."""
-    told = [{name: value for name, value in asdict(file).items() if value not in (None, False)} for file in files]
-    return {"files": told}
+    """The document with whole files for `write_files.py`."""
+    described = [{name: value for name, value in asdict(file).items() if value not in (None, False)} for file in files]
+    return {"files": described}
 
 
 def common_document(files: Iterable[File]) -> File:
-    """The document of the files that all droplets have alike, as a file of a droplet: for `tenant_document` to name.
+    """The document of the files that droplets share, as a file of a droplet, which root alone can read.
 
-    So it is not in the state of every tenant, but its path is, which is another one for another content. Root's alone.
+    The state of a tenant has its path alone, which is another one for another content: see `tenant_document`.
     """
     return _brought("common", ".json", 0o600, json.dumps(files_document(files), sort_keys=True))
 
 
 def tenant_document(common: File, values: Mapping[str, str], *, keep_secrets: bool) -> dict[str, Any]:
-    """What `write_files.py` is told of a tenant: no more than is its own, since the state has it several times.
+    """A tenant's document for `write_files.py`: no more than is its own, since the state has it several times.
 
-    Args:
-        common: the document that is on the droplet, see `common_document`.
-        values: see `tenant_values`.
-        keep_secrets: whether the secrets of the logins stay that an instance made by hand has.
+    With `keep_secrets` an instance made by hand keeps the secrets of its logins.
     """
     return {"common": common.path, "values": values, "kept": list(LOGIN_SETTINGS) if keep_secrets else []}
 
@@ -256,16 +239,13 @@ def _collect(module: str, parts: dict[str, str]) -> None:
 
 
 def call(name: str, document: Mapping[str, Any]) -> str:
-    """A script that knows what to do: for `python3 -`, so that neither stands in a command line."""
+    """A script with its document, for `python3 -`: neither stands in a command line."""
     return f"{script(name)}\n\n\nimport json\n\nmain(json.loads({json.dumps(document, sort_keys=True)!r}))\n"
 
 
 @functools.cache
 def placed(name: str) -> File:
-    """A script as a file of a droplet, which is told its document by standard input.
-
-    Whoever runs it names it by its path, which is another one for another text. It is nobody's secret.
-    """
+    """A script as a file of a droplet, with another path for another text; its document comes by standard input."""
     return _brought(name, ".py", 0o644, f"{script(name)}\n\n\nimport json\nimport sys\n\nmain(json.load(sys.stdin))\n")
 
 
@@ -275,5 +255,5 @@ def _brought(stem: str, suffix: str, mode: int, text: str) -> File:
 
 
 def bringing(common: Iterable[File]) -> str:
-    """The program for `python3 -` that puts on a droplet what Commands find there: the scripts, and these documents."""
+    """The program for `python3 -` that puts the scripts, and these documents, where Commands find them."""
     return call("write_files", files_document([*map(placed, _SCRIPTS), *common]))

@@ -133,7 +133,7 @@ def _doctor(instance: Instance) -> str:
 
 
 class _Kept(contextlib.ExitStack):
-    """Files for the client that are nowhere but in memory, and gone with this process, however that ends.
+    """Files for the client that are in memory alone, and gone with this process, however that ends.
 
     The client closes whatever it inherits, and so opens them by way of this process. Where there is no memory file they
     are in a folder that only we can read, which a kill that cannot be caught (SIGKILL) leaves behind.

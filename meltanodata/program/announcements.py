@@ -20,9 +20,7 @@ _COMMAND = "command:remote:Command"
 def tell(instances: Mapping[str, TenantInstance], state: Mapping[tuple[str, str], str]) -> None:
     """Log a line for each tenant that becomes ready for the first time, and for each wipe, as soon as it has happened.
 
-    Args:
-        instances: what the program declared, by the tenant's key.
-        state: the ids that the stack's state knew before, see `stack_state.ids`.
+    `state` has the ids that the stack's state knew before, see `stack_state.ids`.
     """
     if pulumi.runtime.is_dry_run():
         return

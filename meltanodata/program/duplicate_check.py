@@ -46,11 +46,7 @@ class DuplicateCheck:
         self._tried.add((args.type, args.name.removesuffix(f"-{kinds[args.type]}")))
 
     def look(self, made: Mapping[str, Mapping[tuple[str, str], pulumi.CustomResource]]) -> None:
-        """Fail the run in the end if something was made twice; without any request where nothing was created.
-
-        Args:
-            made: by the tenant's key, its resources by kind.
-        """
+        """Fail the run in the end if something was created twice; without any request where nothing was created."""
 
         async def at_the_end() -> None:
             state = await _ids(made)

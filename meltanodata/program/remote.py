@@ -177,10 +177,7 @@ def readiness(common: Sequence[files.File]) -> pulumi.ResourceHook:
     """The hook with which a Command waits for its droplet to be ready for it.
 
     The plugin would wait for ever for the first word of a server that accepts connections and says nothing. Call it
-    once a run: a hook has to be known by its name.
-
-    Args:
-        common: documents that a script finds on the droplet beside itself.
+    once a run: a hook has to be known by its name. `common` are documents for scripts to find on the droplet.
     """
     return pulumi.ResourceHook("droplet-ready", _Readiness(files.bringing(common)).wait)
 

@@ -46,15 +46,10 @@ def survey(
 ) -> Survey:
     """Ask the accounts, and find in the answer what is whose.
 
-    Args:
-        tenants: the stack's.
-        settings: the stack's.
-        tokens: by the team's name.
-        state: the ids that the stack's state knows.
-        wait: whether to wait until what is to be imported has been made: a run that was killed may have left a
-            cluster that takes minutes more, and the plugin imports it as it is, without an address. Likewise for a
-            cluster that is to be changed and is at work: DigitalOcean would refuse. Called with what is waited for.
-            None: a preview, which needs no addresses.
+    Unless it is a preview (`wait` is None), which needs no addresses, wait until what is to be imported has been
+    created: a run that was killed may have left a cluster that takes minutes more, and the plugin imports it as it is,
+    without an address. Likewise for a cluster that is to be changed and is at work: DigitalOcean would refuse. `wait`
+    is called with what is waited for.
 
     Raises:
         UserError: an account could not be asked, or something was not made in time.

@@ -72,16 +72,7 @@ class Trust:
         clusters: Sequence[Cluster],
         known: Mapping[str, stack_state.Database],
     ) -> None:
-        """Before anything is declared.
-
-        Args:
-            tenants: the stack's.
-            settings: the stack's.
-            tokens: by the team's name.
-            existing: what the accounts hold of each tenant, by the tenant's key.
-            clusters: those that are there before the run.
-            known: see `stack_state.databases`.
-        """
+        """Before anything is declared; `clusters` exist before the run, and the state knows `known`."""
         self._settings, self._tokens = settings, tokens
         self._team_of = {tenant.key: tenant.database_team for tenant in tenants}
         self._known = {**dict(_to_be_imported(tenants, existing)), **known}
@@ -105,15 +96,12 @@ class Trust:
         )
 
     async def made_by_us(self, key: str, name: str, *, last: bool) -> Cluster | None:
-        """The cluster of this name that a request of this run has made, closed; None where there is none.
+        """The cluster of this name that a request of this run has created, closed; None where there is none.
 
-        Args:
-            key: the tenant's.
-            name: the cluster's.
-            last: whether its creation has failed for good.
+        `last` says that its creation has failed for good.
 
         Raises:
-            UserError: nobody knows.
+            UserError: DigitalOcean does not answer.
         """
         team = self._team_of[key]
         if last:
