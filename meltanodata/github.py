@@ -20,9 +20,10 @@ import requests
 from pydantic import AwareDatetime, BaseModel, ConfigDict, TypeAdapter, ValidationError
 
 from meltanodata.errors import UserError
+from meltanodata.text import is_token
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator, Mapping
+    from collections.abc import Callable, Iterator, Mapping, Sequence
 
 TIMEOUT = (10, 30)
 """Seconds for a connection, and for silence on it."""
@@ -179,12 +180,18 @@ class GitHub:
         api_url: str = "https://api.github.com",
         *,
         wait: Callable[[float], None] = time.sleep,
+        largest: int = _LARGEST,
+        pauses: Sequence[float] = _PAUSES,
     ) -> None:
-        """Name the repository as `owner/name`; `wait` sleeps for so many seconds."""
+        """Name the repository as `owner/name`.
+
+        `wait` sleeps for so many seconds; an answer of more than `largest` bytes is refused; `pauses` are those between
+        attempts, in seconds.
+        """
         self._repository = repository
         self._api_url = api_url
         self._root = f"{api_url}/repos/{repository}"
-        self._wait = wait
+        self._wait, self._largest, self._pauses = wait, largest, pauses
         self._patience: float = _PATIENCE
         self._viewer: list[_User] | None = None
         self._session = requests.Session()
@@ -198,13 +205,16 @@ class GitHub:
         """The repository of the workflow that runs.
 
         Raises:
-            UserError: GITHUB_REPOSITORY or GITHUB_TOKEN is missing.
+            UserError: GITHUB_REPOSITORY or GITHUB_TOKEN is missing, or none.
         """
         missing = [name for name in ("GITHUB_REPOSITORY", "GITHUB_TOKEN") if not os.environ.get(name)]
         if missing:
             raise UserError(f"{' and '.join(missing)} must be set to talk to GitHub, as in a workflow")
+        token = os.environ["GITHUB_TOKEN"].strip()
+        if not is_token(token):
+            raise UserError("GITHUB_TOKEN is no token: one word is wanted, of letters, digits and signs of ASCII")
         url = os.environ.get("GITHUB_API_URL", "https://api.github.com")
-        return cls(os.environ["GITHUB_REPOSITORY"], os.environ["GITHUB_TOKEN"], url)
+        return cls(os.environ["GITHUB_REPOSITORY"], token, url)
 
     def comment(self, number: int, marker: str, body: str, *, new: bool = True) -> None:
         """Write our one comment of a pull request, over the old one or, if told so, new.
@@ -325,7 +335,7 @@ class GitHub:
         A new one whose answer is lost may be there all the same: it is looked for before another one is written.
         """
         change, root = over
-        for pause in (*_PAUSES, None):
+        for pause in (*self._pauses, None):
             old = next((it for it in self._all(path, _Text, **query) if self._is_ours(it, marker)), None)
             if old is not None:
                 self._ask("PATCH", f"{root}/{old.number or old.id}", json=change)
@@ -411,7 +421,7 @@ class GitHub:
         Raises:
             UserError: GitHub cannot be reached, or its limit of requests lasts too long.
         """
-        pauses = iter(_PAUSES if method != "POST" else ())
+        pauses = iter(self._pauses if method != "POST" else ())
         while True:
             try:
                 answer = self._within(method, url, **options)
@@ -436,8 +446,8 @@ class GitHub:
             content = bytearray()
             for part in answer.iter_content(64 * 1024):
                 content += part
-                if len(content) > _LARGEST:
-                    raise UserError(f"GitHub's answer to {method} {url} has more than {_LARGEST} bytes")
+                if len(content) > self._largest:
+                    raise UserError(f"GitHub's answer to {method} {url} has more than {self._largest} bytes")
             # What `iter_content` has used up, `content` and `json` would look for in vain.
             answer._content = bytes(content)  # noqa: SLF001
             return answer

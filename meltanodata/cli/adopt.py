@@ -12,7 +12,6 @@ from meltanodata.cli.context import account, located, read
 from meltanodata.config import document, edit, fleet, rules
 from meltanodata.config.stacks import Project
 from meltanodata.engine import pulumi_cli
-from meltanodata.engine.stack_state import resources
 from meltanodata.errors import ProblemsError
 from meltanodata.inventory import accounts, adoption
 
@@ -20,8 +19,8 @@ if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
 
     from meltanodata.cli.context import Account
-    from meltanodata.inventory.accounts import Accounts, Source
-    from meltanodata.inventory.adoption import Instance, Left
+    from meltanodata.inventory.accounts import Inventory, Source
+    from meltanodata.inventory.adoption import NewEntry, Unmatched
 
 
 def adopt(file: Path | None, stack: str | None, *, write: bool, new_logins: bool) -> None:
@@ -38,8 +37,8 @@ def adopt(file: Path | None, stack: str | None, *, write: bool, new_logins: bool
         asked = [account(settings.stack, project) for settings in stacks]
         there = adoption.free(loaded, stacks, _together([it.held for it in asked]))
         trusted = {id_: sources for it in asked for id_, sources in _trusted(it, there).items()}
-    known = {it["id"] for own in stacks for it in resources(pulumi_cli.export(own.stack, project.root)) if it.get("id")}
-    found, left = adoption.instances(there, stacks, trusted, known, keep_login=not new_logins)
+    known = {id_ for own in stacks for _, id_ in pulumi_cli.state(own.stack, project.root).objects}
+    found, left = adoption.match(there, stacks, trusted, known, keep_login=not new_logins)
     if found:
         text = edit.add(source, {it.key: it.options for it in found})
         grown, _ = fleet.parse(document.parse(text.encode(), source.file))
@@ -62,7 +61,7 @@ def adopt(file: Path | None, stack: str | None, *, write: bool, new_logins: bool
         print(f"{'' if write else '# '}{source.file}: everything in the accounts has its entry already")
 
 
-def _together(held: Sequence[Accounts]) -> Accounts:
+def _together(held: Sequence[Inventory]) -> Inventory:
     """What the stacks' accounts have, whose droplet team is the same."""
     clusters = {cluster.id: cluster for accounts in held for cluster in accounts.clusters}
     return replace(held[0], clusters=tuple(clusters.values()))
@@ -74,13 +73,13 @@ def _trusted(own: Account, there: adoption.Free) -> dict[str, frozenset[Source]]
     return accounts.trusted_sources(own.settings, own.secrets.tokens, mine)
 
 
-def _warnings(instance: Instance) -> Iterator[str]:
+def _warnings(instance: NewEntry) -> Iterator[str]:
     if instance.also_trusted:
         others = ", ".join(instance.also_trusted)
         yield f"{instance.key}: its database also lets in {others}; after up it lets in the droplet alone"
 
 
-def _not_taken(left: Sequence[Left]) -> list[str]:
+def _not_taken(left: Sequence[Unmatched]) -> list[str]:
     if not left:
         return []
     head = "Not matched; mend it, or list the name in the setting no_tenants:"

@@ -7,7 +7,7 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from meltanodata.config import document, fleet, settings
+from meltanodata.config import document, fleet, settings_loading
 from meltanodata.config.stacks import Project
 from meltanodata.errors import ProblemsError
 
@@ -15,7 +15,7 @@ if TYPE_CHECKING:
     from meltanodata.config.document import Document
     from meltanodata.config.fleet import Fleet
     from meltanodata.config.settings import Secrets, Settings
-    from meltanodata.inventory.accounts import Accounts
+    from meltanodata.inventory.accounts import Inventory
 
 
 class Here:
@@ -62,19 +62,19 @@ class Account:
 
     settings: Settings
     secrets: Secrets
-    held: Accounts
+    held: Inventory
 
 
 def account(stack: str, project: Project) -> Account:
     """Ask the accounts of a stack's teams, with the tokens of its config.
 
     Raises:
-        UserError: see `engine.config`, `settings.from_config` and `accounts.read`.
+        UserError: see `engine.config`, `settings_loading.from_config` and `accounts.read`.
     """
     from meltanodata.engine import pulumi_cli  # noqa: PLC0415 - requests, which most commands need not load
     from meltanodata.inventory import accounts  # noqa: PLC0415 - requests, which most commands need not load
 
-    own, secrets = settings.from_config(pulumi_cli.config(stack, project.root), stack, datetime.now(UTC))
+    own, secrets = settings_loading.from_config(pulumi_cli.config(stack, project.root), stack, datetime.now(UTC))
     return Account(own, secrets, accounts.read(own, secrets.tokens))
 
 

@@ -38,7 +38,7 @@ def show(tenant: str, stack: str | None) -> None:
     """
     project = Project.around(Path.cwd())
     known: list[str] = []
-    for settings in project.stacks_meant(stack):
+    for settings in project.selected(stack):
         for login in _logins(project, settings):
             known.append(login.tenant)
             if login.tenant == tenant:
@@ -56,7 +56,7 @@ def keep(tenants: Sequence[str], stack: str | None, *, yes: bool) -> None:
         typer.BadParameter: nobody can be asked whether to do it.
     """
     project = Project.around(Path.cwd())
-    meant = project.stacks_meant(stack)
+    meant = project.selected(stack)
     of_all = {settings.stack: _logins(project, settings) for settings in meant}
     found: dict[str, list[Step]] = {}
     vaults: dict[str, Vault] = {}
@@ -83,14 +83,14 @@ def keep(tenants: Sequence[str], stack: str | None, *, yes: bool) -> None:
 
 
 def _logins(project: Project, settings: Settings) -> list[Login]:
-    exported = pulumi_cli.export(settings.stack, project.root)
-    if not exported["deployment"].get("resources"):
+    state = pulumi_cli.state(settings.stack, project.root)
+    if not state.resources:
         # Not a stack without tenants: one that never was. A vault must not be emptied because of another backend.
         raise UserError(
             f"{settings.stack}: nothing was ever applied to this stack. Is it the right backend (pulumi whoami"
             " --verbose)? If it is, the first tenants come by: meltanodata up"
         )
-    return logins.logins(exported, pulumi_cli.outputs(settings.stack, project.root), settings.domain)
+    return logins.logins(state, pulumi_cli.outputs(settings.stack, project.root), settings.domain)
 
 
 def _tag(settings: Settings) -> str:

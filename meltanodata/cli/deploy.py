@@ -24,6 +24,7 @@ if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping, Sequence
     from pathlib import Path
 
+    from meltanodata.engine.stack_state import StackState
     from meltanodata.rollout.plan import Plan
 
 
@@ -55,8 +56,8 @@ def deploy(
     deployed_commit.refuse_older(stack, root, back_from)
     recovery.put_in_order(stack, here.project)
     pulumi = _Pulumi(stack, root, refresh, back_from)
-    exported = pulumi_cli.export(stack, root)
-    found = review(here, pulumi.preview(), request.base, request.labels, exported)
+    before = pulumi.state()
+    found = review(here, pulumi.preview(), request.base, request.labels, before)
     show(found)
     judge(found, request.reviewed, begun=deployed_commit.has_begun(stack, root))
     # Also where nothing is left to do: an older commit would undo what this one has and an earlier deployment did.
@@ -98,6 +99,9 @@ class _Pulumi:
     """See `deployed.refuse_older`."""
     may_go: frozenset[str] = frozenset()
     """The tenants whose databases may be deleted: those of the plan that was judged."""
+
+    def state(self) -> StackState:
+        return pulumi_cli.state(self.stack, self.folder)
 
     def preview(self) -> Mapping[str, Any]:
         return pulumi_cli.preview(self.stack, self.folder, refresh=self.refresh)

@@ -45,8 +45,8 @@ def _find(project: Project, stack: str | None) -> Drift:
     names = [found.stack for found in stacks]
     # The stacks share the droplet team: what one of them leaves alone is no other one's orphan.
     others = {name for found in stacks for name in found.no_tenants}
-    exported = [pulumi_cli.export(name, project.root) for name in names]
-    ids = drifts.known(exported)
+    states = [pulumi_cli.state(name, project.root) for name in names]
+    ids = drifts.known(states)
     orphans: set[Orphan] = set()
     plans: list[Plan] = []
     unseen: list[Unseen] = []
@@ -57,4 +57,4 @@ def _find(project: Project, stack: str | None) -> Drift:
             plans.append(plan.read(pulumi_cli.preview(name, project.root, refresh=True)))
         except UserError as error:  # a token that expired in one team hides nothing of the others
             unseen.append(Unseen(name, str(error)))
-    return drifts.Drift(plans, sorted(orphans), drifts.expiring(exported, now.date()), unseen)
+    return drifts.Drift(plans, sorted(orphans), drifts.expiring(states, now.date()), unseen)

@@ -12,7 +12,7 @@ import typer
 from rich.progress import MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn
 
 from meltanodata import terminal
-from meltanodata.config import fleet, settings
+from meltanodata.config import config_commands, fleet, settings_loading
 from meltanodata.config.checks import Check
 from meltanodata.config.stacks import Project
 from meltanodata.doctor.diagnosis import Finding, Level
@@ -33,6 +33,8 @@ if TYPE_CHECKING:
     from meltanodata.engine.instances import Instance
 
 LOG_LINES = 100
+_LOG_SECONDS = 10
+"""That the read of a log may take."""
 _LOGS = layout.UI_LOG
 
 
@@ -63,11 +65,11 @@ def look(own: Settings, project: Project, patients: Sequence[Instance]) -> dict[
     from meltanodata.doctor import probes  # noqa: PLC0415 - asyncssh, which the other commands need not wait for
 
     config = pulumi_cli.config(own.stack, project.root)
-    way = probes.Way.of(own, settings.ssh_private_key(config, own.stack), settings.tokens(config))
+    way = probes.Way.of(own, settings_loading.ssh_private_key(config, own.stack), settings_loading.tokens(config))
     if Check.PING in way.checks and shutil.which("ping") is None:
         raise UserError(
-            "ping is not on the PATH; install it, or leave that check out: pulumi config set --stack"
-            f" {own.stack} --path 'meltanodata:unchecked[0]' ping"
+            "ping is not on the PATH; install it, or leave that check out:"
+            f" {config_commands.set_plain(own.stack, ('unchecked', 0), Check.PING)}"
         )
     columns = (TextColumn("looking at {task.description}", markup=False), MofNCompleteColumn(), TimeElapsedColumn())
     with Progress(*columns, console=terminal.console(err=True), transient=True) as progress:
@@ -79,13 +81,13 @@ _SECOND_LOOK = 10
 """Seconds after which what seems wrong is looked at again: a lost packet must not stop a deployment."""
 
 
-def unwell(own: Settings, project: Project, tenants: Collection[str]) -> dict[str, str]:
+def unwell(own: Settings, project: Project, tenants: Collection[str], *, pause: float = _SECOND_LOOK) -> dict[str, str]:
     """What is wrong with these tenants of a stack, and what to do; only of those that are not well twice."""
-    exported = pulumi_cli.export(own.stack, project.root, show_secrets=True)
-    patients = [it for it in instances(own.stack, exported) if it.tenant in tenants]
+    state = pulumi_cli.state(own.stack, project.root, show_secrets=True)
+    patients = [it for it in instances(own.stack, state) if it.tenant in tenants]
     found = look(own, project, patients)
     if suspects := [it for it in patients if not diagnosis_table.well(found[it.tenant])]:
-        time.sleep(_SECOND_LOOK)
+        time.sleep(pause)
         found |= look(own, project, suspects)
     return {tenant: diagnosis_table.sentence(it) for tenant, it in found.items() if not diagnosis_table.well(it)}
 
@@ -105,7 +107,8 @@ def logs(tenant: str, stack: str | None, *, follow: bool) -> None:
     # As the user whose file it is: where that user may write, root could be led elsewhere by a link.
     page = f"setpriv --reuid=meltano --regid=meltano --init-groups tail -v -n {LOG_LINES}"
     if not follow:
-        command = f"{page} {_LOGS}; echo; {journal}"
+        # That user may have put a pipe there that nobody writes to.
+        command = f"timeout {_LOG_SECONDS} {page} {_LOGS}; echo; {journal}"
         raise typer.Exit(openssh.run(instance, own.ssh_port, key, [command], stdin=subprocess.DEVNULL, take=_print))
     # What follows on the droplet ends when its standard input does, which is when we end, however that happens.
     command = f"{page} -F {_LOGS} & {journal} --follow & cat >/dev/null; kill $(jobs -p)"
@@ -148,7 +151,7 @@ def _of_stacks(
             own,
             {
                 it.tenant: it
-                for it in instances(own.stack, pulumi_cli.export(own.stack, project.root, show_secrets=True))
+                for it in instances(own.stack, pulumi_cli.state(own.stack, project.root, show_secrets=True))
             },
         )
         for own in _stacks(project, tenants, stack)
@@ -195,7 +198,7 @@ def _not_deployed(row: Row, stacks: Sequence[Settings]) -> Finding:
 
 def _stacks(project: Project, tenants: Sequence[str], stack: str | None) -> Sequence[Settings]:
     """The stacks that may have these tenants."""
-    meant = project.stacks_meant(stack)
+    meant = project.selected(stack)
     rows, _ = fleet.load(project.tenants_file(meant[0]))
     homes = {row.key: row.options.database_team for row in rows.rows}
     teams = {homes.get(tenant) for tenant in tenants}
@@ -205,4 +208,4 @@ def _stacks(project: Project, tenants: Sequence[str], stack: str | None) -> Sequ
 
 
 def _key(own: Settings, project: Project) -> SecretStr:
-    return settings.ssh_private_key(pulumi_cli.config(own.stack, project.root), own.stack)
+    return settings_loading.ssh_private_key(pulumi_cli.config(own.stack, project.root), own.stack)

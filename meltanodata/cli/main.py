@@ -19,14 +19,15 @@ from meltanodata.cli.context import located, read
 from meltanodata.cli.options import File, Stack  # noqa: TC001 - typer looks at them
 from meltanodata.config import document, edit, fleet, placement, removals, rules, schema
 from meltanodata.config.fleet import Fleet
+from meltanodata.config.options import name_problem
 from meltanodata.config.revisions import Revision
 from meltanodata.config.stacks import Project
 from meltanodata.errors import Problem, ProblemsError, UserError
 from meltanodata.rollout.changes import Side
-from meltanodata.text import show
+from meltanodata.text import count, show
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Sized
+    from collections.abc import Iterable
 
 
 app = typer.Typer(
@@ -72,7 +73,8 @@ def check(
     stacks, path = located(stack, file)
     before = None if base is None else _before(base, path, None if file else stacks[0].stack)
     loaded, problems = fleet.load(path)
-    problems += rules.problems(loaded, stacks, None if before is None else rules.homes_before(loaded, before), before)
+    placed = None if before is None else rules.placement_before(loaded, before, stacks[0].domain)
+    problems += rules.problems(loaded, stacks, placed, before)
     if problems:
         raise ProblemsError(problems)
     leaving = [] if before is None else list(removals.notes(loaded, before, stacks[0].domain))
@@ -106,7 +108,7 @@ def assign(file: File = None, stack: Stack = None) -> None:
     ]
     if problems:
         raise ProblemsError(problems)
-    teams = placement.placement(loaded, stacks)
+    teams = placement.assignments(loaded, stacks)
     if teams:
         edit.write(path, edit.assign(source, {tenant: team for tenant, team in teams.items() if team}))
     for tenant, team in teams.items():
@@ -130,7 +132,7 @@ def new(
     """
     stacks, path = located(stack, file)
     source, loaded = read(path)
-    if problem := fleet.name_problem(tenant):
+    if problem := name_problem(tenant):
         raise UserError(f"{show(tenant)}: {problem}")
     for row in loaded.rows:
         if row.key == tenant:
@@ -165,7 +167,7 @@ def write_schema(
     fresh = path.is_file() and path.read_text(encoding="utf-8") == schema.text()
     if check and not fresh:
         raise UserError(
-            f"{document.display(path)} is not what meltanodata/config/fleet.py says; run: meltanodata schema"
+            f"{document.display(path)} is not what meltanodata/config/options.py says; run: meltanodata schema"
         )
     if not check and not fresh:
         path.write_text(schema.text(), encoding="utf-8")
@@ -195,7 +197,7 @@ def _homes(path: Path, tenants: Iterable[str]) -> dict[str, str]:
     for revision in Revision.history(path) if searched else ():
         raw = revision.read(path)
         before = Fleet(path.name, ()) if raw is None else fleet.parse(document.parse(raw, path.name))[0]
-        homes |= {key: team for key, team in placement.homes(before).items() if key in searched}
+        homes |= {key: team for key, team in placement.stated_teams(before).items() if key in searched}
         # One without an entry has come since.
         searched &= {row.key for row in before.rows} - homes.keys()
         if not searched:
@@ -207,8 +209,4 @@ def _said_of(loaded: Fleet) -> str:
     if not loaded.rows:
         return "no tenant at all ({}): to apply it removes every tenant that there is"
     teams = {row.options.database_team for row in loaded.rows}
-    return f"{_count(loaded.rows, 'tenant')} in {_count(teams, 'team')}"
-
-
-def _count(things: Sized, noun: str) -> str:
-    return f"{len(things)} {noun}{'' if len(things) == 1 else 's'}"
+    return f"{count(len(loaded.rows), 'tenant')} in {count(len(teams), 'team')}"

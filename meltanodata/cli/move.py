@@ -6,14 +6,15 @@ import json
 import tempfile
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 from meltanodata.cli import recovery
 from meltanodata.cli.context import tenants
-from meltanodata.config import document, edit, rules, settings, stack_file
-from meltanodata.config.settings import NAMESPACE
+from meltanodata.config import document, edit, rules, settings, settings_loading, stack_file
+from meltanodata.config.config_commands import SECRET_FILES, key
 from meltanodata.config.stacks import Project
 from meltanodata.engine import pulumi_cli, team_move
+from meltanodata.engine.stack_state import StackState
 from meltanodata.errors import ProblemsError, UserError
 from meltanodata.text import did_you_mean, listing, show
 
@@ -64,7 +65,7 @@ def _source(team: str, to: str, stacks: Sequence[Settings], project: Project) ->
         if team in _teams(stack):
             return stack.stack
     for stack in others:
-        if team_move.holds(pulumi_cli.export(stack.stack, project.root), team):
+        if team_move.holds(pulumi_cli.state(stack.stack, project.root), team):
             return stack.stack
     return None
 
@@ -95,12 +96,13 @@ class _Move:
         texts = self._texts(stacks)  # whatever is wrong with files or passphrases is found before anything is written
         before = pulumi_cli.export(self.source, root, show_secrets=True)
         target = pulumi_cli.export(self.to, root)
-        self._refuse_unfinished({self.source: before, self.to: target})
-        if team_move.holds(before, self.team):
+        state = StackState(before)
+        self._refuse_unfinished({self.source: state, self.to: StackState(target)})
+        if team_move.holds(state, self.team):
             (droplet_team,) = {stack.droplet_team.name for stack in stacks if stack.stack == self.source}
             joined = team_move.joined(before, target, self.team, self.to, droplet_team)
             left = team_move.without(before, self.team)
-            keys = team_move.tenants(before, self.team)
+            keys = team_move.tenants(state, self.team)
             print(f"{self.team}: {len(keys)} tenants go from {self.source} to {self.to} ({', '.join(keys) or 'none'})")
             pulumi_cli.replace_state(self.to, root, joined, self.passphrase_file)
             print(f"  the state of {self.to} has them", flush=True)
@@ -119,9 +121,9 @@ class _Move:
             f"  meltanodata plan --stack {self.source}"
         )
 
-    def _refuse_unfinished(self, states: dict[str, dict[str, Any]]) -> None:
-        for stack, exported in states.items():
-            if left := team_move.unfinished(exported):
+    def _refuse_unfinished(self, states: dict[str, StackState]) -> None:
+        for stack, state in states.items():
+            if left := state.unfinished:
                 raise UserError(
                     f"a run of the stack {stack} was ended in the middle of its work ({', '.join(left)}). Finish it"
                     f" first: meltanodata up --stack {stack}"
@@ -158,15 +160,15 @@ class _Move:
     def _secrets(self, target: Settings, *, new: bool) -> dict[str, str]:
         """What the target's file needs of the source's secrets, by Pulumi's notation."""
         config = pulumi_cli.config(self.source, self.project.root)
-        tokens = json.loads(config.get(f"{NAMESPACE}:tokens", "{}"))
-        teams, others = (target.teams, settings.SECRET_FILES) if new else ([self.team], ())
-        found = {settings.token_path(team): tokens[team] for team in teams if team in tokens}
-        names = [f"{NAMESPACE}:{name}" for name in others]
+        tokens = json.loads(config.get(key(("tokens",)), "{}"))
+        teams, others = (target.teams, SECRET_FILES) if new else ([self.team], ())
+        found = {key(("tokens", team)): tokens[team] for team in teams if team in tokens}
+        names = [key((name,)) for name in others]
         return found | {name: config[name] for name in names if name in config}
 
     @staticmethod
     def _parsed(stack: str, text: str) -> Settings:
-        return settings.parse(document.parse(text.encode(), settings.file_of(stack)), stack)
+        return settings_loading.parse(document.parse(text.encode(), settings.file_of(stack)), stack)
 
     def _encrypted(self, text: str, secrets: dict[str, str]) -> str:
         """A text of the target's file with the secrets in it."""

@@ -17,7 +17,7 @@ def page(output: Path, stack: str | None, *, revision: str | None) -> None:
     project = Project.around(Path.cwd())
     fleet_stacks = project.fleet(stack)
     loaded = tenants(project.tenants_file(fleet_stacks[0]))
-    states = [pulumi_cli.export(settings.stack, project.root) for settings in fleet_stacks]
+    states = [pulumi_cli.state(settings.stack, project.root) for settings in fleet_stacks]
     found = pages.in_order(entry for state in states for entry in pages.entries(state))
     made = pages.Page(
         domain=fleet_stacks[0].domain,

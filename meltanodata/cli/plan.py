@@ -28,6 +28,7 @@ if TYPE_CHECKING:
 
     from rich.console import Console
 
+    from meltanodata.engine.stack_state import StackState
     from meltanodata.rollout.plan import Plan
 
 
@@ -48,11 +49,11 @@ def plan(
     """See `cli.plan`."""
     here = Here(stack)
     if preview is None:
-        exported = pulumi_cli.export(stack, here.project.root)
+        before = pulumi_cli.state(stack, here.project.root)
         raw = pulumi_cli.preview(stack, here.project.root)
     else:
-        exported, raw = None, _read(preview)
-    found = review(here, raw, base, labels, exported) if judged else Review(plan=planned(here, raw, exported))
+        before, raw = None, _read(preview)
+    found = review(here, raw, base, labels, before) if judged else Review(plan=planned(here, raw, before))
     match style:
         case "json":
             print(terminal.as_json(found.model_dump(mode="json"), indent=1))
@@ -95,21 +96,21 @@ def review(
     preview: Mapping[str, Any],
     base: str | None,
     labels: Iterable[str],
-    exported: Mapping[str, Any] | None = None,
+    before: StackState | None = None,
 ) -> Review:
     """What the guard says of a preview, and with it of the state from before it."""
     allowed = guard.labels(labels)
-    found = planned(here, preview, exported)
+    found = planned(here, preview, before)
     if base is None:
         return guard.review(found, here.settings.guard, named=None, allowed=allowed)
     return verdict(found, Changes.since(base, here.project.root), allowed)
 
 
-def planned(here: Here, preview: Mapping[str, Any], exported: Mapping[str, Any] | None = None) -> Plan:
+def planned(here: Here, preview: Mapping[str, Any], before: StackState | None = None) -> Plan:
     """What a preview would do, with the teams that it fills or empties."""
     head = tenants(here.file)
     uses = [placement.droplet_use(head, here.stacks), *placement.database_uses(head, here.stacks)]
-    return plans.with_capacity(plans.read(preview, exported), uses[0], uses[1:])
+    return plans.with_capacity(plans.read(preview, before), uses[0], uses[1:])
 
 
 def verdict(plan: Plan, changes: Changes, allowed: Collection[str]) -> Review:

@@ -6,47 +6,77 @@ import json
 import os
 import socket
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 from urllib.parse import unquote, urlsplit
 
 from meltanodata.cli.context import account
-from meltanodata.config import fleet
-from meltanodata.engine import pulumi_cli, recovery, stack_state
+from meltanodata.config import fleet, rules
+from meltanodata.config.tenants import tenants_of
+from meltanodata.engine import pulumi_cli, recovery, urns
 from meltanodata.engine.recovery import Lock
-from meltanodata.errors import UserError
-from meltanodata.inventory import vanished
+from meltanodata.errors import ProblemsError, UserError
+from meltanodata.inventory import unfinished, vanished
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
-
     from meltanodata.config.stacks import Project
+    from meltanodata.engine.stack_state import StackState
 
 
 def put_in_order(stack: str, project: Project) -> None:
     """Finish with what a run that was killed left behind, and say what that was; nothing otherwise.
 
+    Only after `unlock`, which tells whether a run is at work.
+
     Raises:
-        UserError: the stack is locked by a run that is at work, or that cannot be judged from here.
+        UserError: see `forget_vanished`.
     """
     folder = project.root
-    unlock(stack, project)
-    exported = pulumi_cli.export(stack, folder)
-    noted, gone = recovery.pending(exported), recovery.awaiting_replacement(exported)
-    if noted or gone:
+    state = pulumi_cli.state(stack, folder)
+    if state.pending or state.awaiting_replacement:
         print("A run was ended in the middle of its work:")
-        for operation in noted:
+        for operation in state.pending:
             print(f"  {operation}")
-        for urn in gone:
-            print(f"  replacing {stack_state.name(urn)}")
-        pulumi_cli.replace_state(stack, folder, recovery.mended(exported))
-        if uncertain := recovery.uncertain(exported):
+        for resource in state.awaiting_replacement:
+            print(f"  replacing {resource.name}")
+        settle_creations(stack, project, state)
+        pulumi_cli.replace_state(stack, folder, recovery.mended(state))
+        if uncertain := recovery.uncertain(state):
             pulumi_cli.refresh(stack, folder, uncertain)
-        print("Its notes are cleared; this run goes on with it.")
-        exported = pulumi_cli.export(stack, folder)  # a refresh may have forgotten more
-    forget_vanished(stack, project, exported)
+        print("Cleared the pending operations; continuing.")
+        state = pulumi_cli.state(stack, folder)  # a refresh may have forgotten more
+    if doubtful := unfinished.doubtful_firewalls(state):
+        pulumi_cli.refresh(stack, folder, doubtful)
+        state = pulumi_cli.state(stack, folder)
+    forget_vanished(stack, project, state)
 
 
-def forget_vanished(stack: str, project: Project, exported: Mapping[str, Any]) -> None:
+def settle_creations(stack: str, project: Project, state: StackState) -> None:
+    """Close the databases that a killed run was creating, and stop if no entry leads to what it created.
+
+    Before its pending operations are cleared, which alone tell of it; and before there is a plan, which may be refused.
+
+    Raises:
+        UserError: an account does not answer, a database is online and cannot be closed, or there is no entry.
+        ProblemsError: the fleet file has mistakes, so that nobody can know what it leads to.
+    """
+    if not state.creations:
+        return
+    from meltanodata.inventory import accounts  # noqa: PLC0415 - requests, which the other commands need not load
+
+    asked = account(stack, project)
+    created = unfinished.created(state, asked.held)
+    clusters = [cluster for objects in created.values() for cluster in objects.clusters]
+    for cluster in clusters:
+        called = f"the database {cluster.name} ({cluster.id}, {cluster.team})"
+        accounts.close(asked.settings, asked.secrets.tokens, cluster, accounts.NOBODY, called)
+    loaded, problems = fleet.load(project.tenants_file(asked.settings))
+    if problems := [*problems, *rules.problems(loaded, project.fleet(stack))]:
+        raise ProblemsError(problems)
+    if left := list(unfinished.abandoned(created, tenants_of(loaded, asked.settings), asked.settings.domain)):
+        raise UserError("\n".join([*left, "The databases among these let in nobody now."] if clusters else left))
+
+
+def forget_vanished(stack: str, project: Project, state: StackState) -> None:
     """Let the state forget what the next run would delete and an account has no more, and say what that is.
 
     Raises:
@@ -56,19 +86,18 @@ def forget_vanished(stack: str, project: Project, exported: Mapping[str, Any]) -
     if own is None:
         return
     loaded, problems = fleet.load(project.tenants_file(own))
-    going = [] if problems else vanished.going(exported, {row.key for row in loaded.rows})
+    going = [] if problems else vanished.going(state, {row.key for row in loaded.rows})
     if not going:
         return  # the usual case costs no request
     held = account(stack, project).held
-    kept = vanished.without_replaced(exported, held)
-    if stack_state.resources(kept) != stack_state.resources(exported):
+    kept = vanished.without_replaced(state, held)
+    if kept != state.exported:
         pulumi_cli.replace_state(stack, project.root, kept)
-    urns = vanished.vanished(going, held)
-    if urns:
+    if gone := vanished.vanished(going, held):
         print("Deleted already, by hand or by a run whose answer was lost; the state forgets it:")
-        for urn in urns:
-            print(f"  {stack_state.name(urn)}")
-        pulumi_cli.refresh(stack, project.root, urns)
+        for urn in gone:
+            print(f"  {urns.name_of(urn)}")
+        pulumi_cli.refresh(stack, project.root, gone)
 
 
 def unlock(stack: str, project: Project) -> None:

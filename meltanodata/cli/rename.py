@@ -2,26 +2,26 @@
 
 from __future__ import annotations
 
-import shlex
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 from meltanodata.cli import recovery
 from meltanodata.cli.context import located, read
-from meltanodata.config import document, edit, fleet, object_names, rules, settings
-from meltanodata.config.settings import NAMESPACE
+from meltanodata.config import config_commands, document, edit, fleet, object_names, rules, settings
+from meltanodata.config.options import name_problem
 from meltanodata.config.stacks import Project
-from meltanodata.engine import pulumi_cli, team_move, tenant_rename
+from meltanodata.engine import pulumi_cli, tenant_rename
+from meltanodata.engine.stack_state import StackState
 from meltanodata.errors import Problem, ProblemsError, UserError
 from meltanodata.text import did_you_mean, listing, show
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping, Sequence
-    from typing import Any
+    from collections.abc import Sequence
 
     from meltanodata.config.document import Document
     from meltanodata.config.fleet import Fleet, Row
     from meltanodata.config.settings import Settings
+    from meltanodata.engine.stack_state import TenantState
 
 
 def rename(old: str, new: str, stack: str | None) -> None:
@@ -34,7 +34,7 @@ def rename(old: str, new: str, stack: str | None) -> None:
         UserError: there is no such tenant, its new name is taken, or its stack is at work.
         ProblemsError: the file is not well formed, or would not be right.
     """
-    if problem := fleet.name_problem(new):
+    if problem := name_problem(new):
         raise UserError(f"{show(new)}: {problem}")
     stacks, path = located(stack, None)
     source, loaded = read(path)
@@ -42,20 +42,21 @@ def rename(old: str, new: str, stack: str | None) -> None:
     own = _stack(row, stacks)
     recovery.unlock(own.stack, project)
     exported = pulumi_cli.export(own.stack, project.root)
-    known = _known(exported, old, new, own)
-    _refuse_unfinished(exported, known, own)
-    if row.key != known:
-        _refuse_others(exported, known, row, own)
+    state = StackState(exported)
+    tenant = _known(state, old, new, own)
+    _refuse_unfinished(state, tenant, own)
+    if row.key != tenant.name:
+        _refuse_others(tenant, row, own)
     text = None
     if row.key == old:
         # Whatever is wrong with the file is found before anything is written.
-        text = edit.rename(source, old, new, tenant_rename.adopted(exported, known))
+        text = edit.rename(source, old, new, tenant_rename.adopted(tenant))
         _right(source, loaded, text, stacks)
-    if known == new and text is None:
+    if tenant.name == new and text is None:
         print(f"{old} is called {new} already, in {document.display(path)} and in the state of {own.stack}.")
         return
     print(f"{old} becomes {new}, in {own.stack}")
-    if known == old:
+    if tenant.name == old:
         changed = tenant_rename.renamed(exported, old, new)
         if pulumi_cli.export(own.stack, project.root) != exported:
             raise UserError(f"{own.stack} has changed meanwhile: somebody deploys. Run this again afterwards.")
@@ -70,10 +71,10 @@ def rename(old: str, new: str, stack: str | None) -> None:
 def _tell(own: Settings, row: Row, path: Path, old: str, new: str) -> None:
     """What there is to do besides."""
     if old in own.rollout.canaries:
-        setting = f"{NAMESPACE}:rollout.canaries[{own.rollout.canaries.index(old)}]"
+        setting = "rollout", "canaries", own.rollout.canaries.index(old)
         print(
             f"{settings.file_of(own.stack)} has {old} as a canary; give it the new name:\n"
-            f"  pulumi config set --stack {own.stack} --path {shlex.quote(setting)} {new}"
+            f"  {config_commands.set_plain(own.stack, setting, new)}"
         )
     host = f"{object_names.record_of(row.key, row.options)}.{own.domain}"
     print(
@@ -105,12 +106,12 @@ def _stack(row: Row, stacks: Sequence[Settings]) -> Settings:
     raise UserError(f"{row.key}: no stack has its database team; meltanodata check says more")
 
 
-def _known(exported: Mapping[str, Any], old: str, new: str, own: Settings) -> str:
-    """The name under which the state has the tenant."""
-    held = [key for key in (old, new) if tenant_rename.holds(exported, key)]
-    if len(held) == 1:
-        return held[0]
-    if held:
+def _known(state: StackState, old: str, new: str, own: Settings) -> TenantState:
+    """The tenant as the state has it, under either name."""
+    tenants = [state.tenants[key] for key in (old, new) if key in state.tenants]
+    if len(tenants) == 1:
+        return tenants[0]
+    if tenants:
         raise UserError(
             f"the state of {own.stack} has both {old} and {new}: they are two tenants, and {old} needs a name that is"
             " nobody's"
@@ -121,24 +122,25 @@ def _known(exported: Mapping[str, Any], old: str, new: str, own: Settings) -> st
     )
 
 
-def _refuse_unfinished(exported: Mapping[str, Any], known: str, own: Settings) -> None:
+def _refuse_unfinished(state: StackState, tenant: TenantState, own: Settings) -> None:
     finish = f"Finish it first: meltanodata up --stack {own.stack}"
-    if left := team_move.unfinished(exported):
+    if left := state.unfinished:
         raise UserError(
             f"a run of the stack {own.stack} was ended in the middle of its work ({', '.join(left)}). {finish}"
         )
-    if lacking := tenant_rename.unmade(exported, known):
+    if lacking := tenant_rename.missing(tenant):
         raise UserError(
-            f"{known} is not finished: the state of {own.stack} does not have its {listing(lacking, 'and')}. {finish}"
+            f"{tenant.name} is not finished: the state of {own.stack} does not have its {listing(lacking, 'and')}."
+            f" {finish}"
         )
 
 
-def _refuse_others(exported: Mapping[str, Any], known: str, row: Row, own: Settings) -> None:
+def _refuse_others(tenant: TenantState, row: Row, own: Settings) -> None:
     """Whatever has the names in question: it has to be this tenant."""
-    if wrong := tenant_rename.misnamed(exported, known, row.key, row.options, own.domain):
+    if wrong := tenant_rename.misnamed(tenant, row.key, row.options, own.domain):
         raise UserError(
-            f"the entry of {row.key} does not name what the state of {own.stack} has of {known}, so it may be another"
-            f" tenant. If it is the same, write into its adopt: {', '.join(wrong)}; then run this again"
+            f"the entry of {row.key} does not name what the state of {own.stack} has of {tenant.name}, so it may be"
+            f" another tenant. If it is the same, write into its adopt: {', '.join(wrong)}; then run this again"
         )
 
 

@@ -33,6 +33,12 @@ _UP_ALONE_VALUED = frozenset({"secrets-provider", "event-log", "output", "plan"}
 """Options with a value, likewise."""
 _SHORT = {"y": "yes", "f": "skip-preview", "j": "json", "d": "debug"}
 _SHORT_WITH_VALUE = "cmpstCv"
+_ELSEWHERE = {
+    "stack": "name the stack once, and not after `--`: meltanodata up --stack STACK",
+    "cwd": "change into the project's folder instead (cd), and run this there",
+}
+"""The options that would let the engine look at another stack or project than we do, and what to do instead."""
+_SHORT_ELSEWHERE = {"s": "stack", "C": "cwd"}
 
 
 def up(stack: str, arguments: Sequence[str], labels: Sequence[str]) -> NoReturn:
@@ -49,10 +55,12 @@ def up(stack: str, arguments: Sequence[str], labels: Sequence[str]) -> NoReturn:
     """
     if wrong := sorted(set(labels) - set(guard.LABELS)):
         raise typer.BadParameter(f"--allow: the guard knows no label {listing(wrong)}. It has {listing(guard.LABELS)}.")
+    _refuse_elsewhere(arguments)
     here = Here(stack)
     asks = _asks(arguments)
-    recovery.put_in_order(stack, here.project)
+    recovery.unlock(stack, here.project)
     deployed_commit.refuse_older(stack, here.project.root)
+    recovery.put_in_order(stack, here.project)
     print(f"{stack}: looking at what is to be done …", file=sys.stderr, flush=True)
     plan_arguments = for_preview(arguments)
     found = review(here, pulumi_cli.preview(stack, here.project.root, arguments=plan_arguments), None, labels)
@@ -149,6 +157,23 @@ def for_preview(arguments: Sequence[str]) -> list[str]:
         else:
             kept.append(argument)
     return kept
+
+
+def _refuse_elsewhere(arguments: Sequence[str]) -> None:
+    """Refuse what would apply to another stack or project than the one that is put in order, compared and judged.
+
+    Raises:
+        typer.BadParameter: there is such an option; with what to do instead.
+    """
+    for argument in arguments:
+        if argument.startswith("--"):
+            name = argument.removeprefix("--").partition("=")[0]
+        elif argument.startswith("-"):
+            name = _SHORT_ELSEWHERE.get(argument[1 + len(_letters(argument)) :][:1], "")
+        else:
+            continue
+        if name in _ELSEWHERE:
+            raise typer.BadParameter(f"{argument}: {_ELSEWHERE[name]}")
 
 
 def _letters(argument: str) -> str:

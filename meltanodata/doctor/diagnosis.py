@@ -8,11 +8,11 @@ from __future__ import annotations
 import re
 import shlex
 from dataclasses import dataclass
-from datetime import timedelta
 from enum import StrEnum
 from typing import TYPE_CHECKING, Literal
 
-from meltanodata.config.checks import Check
+from meltanodata.config import config_commands
+from meltanodata.config.checks import EXPIRES_SOON, Check
 from meltanodata.droplet.layout import ENV_FILE, HOST_KEY_FILE, MELTANO_HOME, MELTANO_USER, PROJECT
 from meltanodata.droplet.scripts import codes, words
 
@@ -101,8 +101,6 @@ class Seen:
     """The trusted sources, none for an open database; a text is why they are unknown."""
 
 
-SOON = timedelta(days=30)
-"""A certificate that expires earlier is to be renewed."""
 _CONSOLE = "https://cloud.digitalocean.com/droplets/{}"
 
 
@@ -168,8 +166,8 @@ class _About:
             yield Finding(Check.PING, Level.OK, f"{where} answers ping")
         elif self.seen.contact is not None and not self.seen.contact.unreachable:
             hint = (
-                "The network drops ping. If that is intended, skip the check: pulumi config set --stack"
-                f" {self.instance.stack} --path 'meltanodata:unchecked[0]' ping"
+                "The network drops ping. If that is intended, skip the check:"
+                f" {config_commands.set_plain(self.instance.stack, ('unchecked', 0), Check.PING)}"
             )
             yield Finding(Check.PING, Level.WARNING, f"{where} does not answer ping, but its SSH server answers", hint)
         else:
@@ -226,8 +224,7 @@ class _About:
         elif contact.refused:
             hint = (
                 f"Add the stack's public key to root's authorized_keys in the droplet's console ({self._console}), or"
-                f" set the right key: pulumi config set --stack {self.instance.stack} --secret"
-                " meltanodata:ssh_private_key < id_ed25519"
+                f" set the right key: {config_commands.set_secret(self.instance.stack, 'ssh_private_key')}"
             )
             yield Finding(Check.SSH, Level.WRONG, f"SSH login as root failed: {contact.refused}", hint)
         else:
@@ -428,8 +425,8 @@ class _About:
         self_signed = self.instance.tls == "self_signed"
         text = f"issued by {served.issuer}, valid until {served.ends:%Y-%m-%d %H:%M} UTC"
         renew = (
-            f"Renew it: pulumi config set --stack {self.instance.stack} --secret meltanodata:certificate <"
-            " com.meltanodata.crt, the key likewise, then meltanodata up"
+            f"Renew it: {config_commands.set_secret(self.instance.stack, 'certificate')}, the key likewise, then"
+            " meltanodata up"
         )
         expected = self.instance.certificate
         if not self_signed and expected and not served.fingerprint.startswith(expected):
@@ -438,6 +435,6 @@ class _About:
         if not served.begins <= self.now < served.ends:
             hint = self._ssh("systemctl restart caddy") if self_signed else renew
             return Finding(Check.CERTIFICATE, Level.WRONG, f"{text}: not valid now", hint)
-        if not self_signed and served.ends - self.now < SOON:
+        if not self_signed and served.ends - self.now < EXPIRES_SOON:
             return Finding(Check.CERTIFICATE, Level.WARNING, f"{text}: it expires soon", renew)
         return Finding(Check.CERTIFICATE, Level.OK, text)

@@ -13,7 +13,7 @@ import re
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from string import Template
-from typing import TYPE_CHECKING, Any, Literal, TypeAlias
+from typing import TYPE_CHECKING, Any, Literal
 
 from meltanodata.droplet.layout import (
     CADDY_FOLDER,
@@ -30,8 +30,7 @@ from meltanodata.droplet.layout import (
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping
 
-Tls: TypeAlias = Literal["wildcard", "self_signed"]
-"""Which certificate is served."""
+    from meltanodata.config.options import Tls
 
 _HERE = Path(__file__).parent
 

@@ -2,69 +2,64 @@
 
 from __future__ import annotations
 
-import shlex
 from dataclasses import replace
 from typing import TYPE_CHECKING
 
 from rich.table import Column, Table
 
 from meltanodata import terminal
+from meltanodata.config.config_commands import set_plain, set_token
 from meltanodata.config.object_names import droplet_of
 from meltanodata.config.placement import Use, full_with_room
-from meltanodata.config.settings import NAMESPACE
-from meltanodata.inventory.names import clusters_of
+from meltanodata.inventory.names import clusters_by_tenant
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
 
     from meltanodata.config.fleet import Fleet
     from meltanodata.config.settings import Settings
-    from meltanodata.inventory.accounts import Accounts
+    from meltanodata.inventory.accounts import Inventory
 
 WARN_PERCENT = 80
 _CELLS = 20
 
 
 def counted(
-    fleet: Fleet, droplets: Use, databases: Sequence[Use], held: Mapping[str, Accounts], domain: str
+    fleet: Fleet, droplets: Use, databases: Sequence[Use], inventories: Mapping[str, Inventory], domain: str
 ) -> list[Use]:
-    """The same with what the accounts have.
+    """The same with what the accounts have: the droplet team, then the database teams.
 
     Args:
         fleet: the whole file.
-        droplets: see `rules.droplet_use`.
-        databases: see `rules.database_uses`.
-        held: what the accounts of each database team's stack have, by the team's name.
+        droplets: see `placement.droplet_use`.
+        databases: see `placement.database_uses`.
+        inventories: of each database team's stack, by the team's name.
         domain: the tenants'.
-
-    Returns:
-        The droplet team, and then the database teams.
     """
-    there = {droplet.name for accounts in held.values() for droplet in accounts.droplets}
-    count = max(len(accounts.droplets) for accounts in held.values())
-    made = sum(droplet_of(row.key, row.options, domain) in there for row in fleet.rows)
-    found = [replace(droplets, held=count, beside=max(0, count - made))]
+    names = {droplet.name for inventory in inventories.values() for droplet in inventory.droplets}
+    count = max(len(inventory.droplets) for inventory in inventories.values())
+    made = sum(droplet_of(row.key, row.options, domain) in names for row in fleet.rows)
+    uses = [replace(droplets, in_account=count, beside=max(0, count - made))]
     for use in databases:
-        accounts = held[use.team]
-        clusters = clusters_of(accounts)
-        mine = [row for row in fleet.rows if row.options.database_team == use.team]
-        made = sum(any(it.team == use.team for it in clusters(row.key, row.options)) for row in mine)
-        count = accounts.cluster_counts[use.team]
-        found.append(replace(use, held=count, beside=count - made))
-    return found
+        clusters = clusters_by_tenant(inventories[use.team].clusters)
+        rows = [row for row in fleet.rows if row.options.database_team == use.team]
+        made = sum(any(it.team == use.team for it in clusters(row.key, row.options)) for row in rows)
+        count = inventories[use.team].cluster_counts[use.team]
+        uses.append(replace(use, in_account=count, beside=count - made))
+    return uses
 
 
 def show(droplets: Use, databases: Sequence[Use], stacks: Sequence[Settings]) -> None:
     """Print the table, how many more tenants fit, and advice where a limit is near."""
     console = terminal.console()
-    asked = droplets.held is not None
+    asked = droplets.in_account is not None
     counts = ["file", "account"] if asked else []
     right = [Column(name, justify="right") for name in [*counts, "taken" if asked else "used / limit"]]
     table = Table("team", *right, "", "", box=None, pad_edge=False)
     for name, use in [(f"{droplets.team} (droplets)", droplets), *((use.team, use) for use in databases)]:
         style = "red" if use.taken > use.limit else "yellow" if use.full or use.percent >= WARN_PERCENT else ""
         share = f"{use.percent} %{' full' if use.full else ''}"
-        numbers = [str(use.used), str(use.held)] if asked else []
+        numbers = [str(use.used), str(use.in_account)] if asked else []
         table.add_row(name, *numbers, f"{use.taken} / {use.limit}", bar(use), share, style=style)
     console.print(table, soft_wrap=True)
     for line in summary(droplets, databases, stacks):
@@ -89,23 +84,18 @@ def summary(droplets: Use, databases: Sequence[Use], stacks: Sequence[Settings])
         lines.append(
             f"The droplet team is {droplets.percent} % taken. Ask the contact at DigitalOcean by e-mail to raise the"
             f" droplet limit of {droplets.team} ({droplets.limit} now); then set it in each stack:\n"
-            + "\n".join(f"  {_command(stack, 'droplet_team.limit', 'NUMBER')}" for stack in stacks)
+            + "\n".join(f"  {set_plain(stack.stack, ('droplet_team', 'limit'), 'NUMBER')}" for stack in stacks)
         )
     limit = sum(use.limit for use in databases)
     taken = Use("", limit - free, limit).percent
     if taken >= WARN_PERCENT:
         last, biggest = stacks[-1], max(use.limit for use in databases)
-        index = len(last.database_teams)
-        token = shlex.quote(f'{NAMESPACE}:tokens["NAME"]')
+        name = "database_teams", len(last.database_teams), "name"
         lines.append(
             f"The database teams are {taken} % taken. Create a batch of teams from the Meltano account at DigitalOcean"
             f" and ask the contact there by e-mail to raise their limit of database clusters from 10 to {biggest};"
             " then list each with its token:\n"
-            f"  {_command(last, f'database_teams[{index}].name', 'NAME')}\n"
-            f"  pulumi config set --stack {last.stack} --secret --path {token} < token.txt"
+            f"  {set_plain(last.stack, name, 'NEW TEAM')}\n"
+            f"  {set_token(last.stack, 'NEW TEAM')}"
         )
     return [*lines, *full_with_room(databases, stacks)]
-
-
-def _command(stack: Settings, path: str, value: str) -> str:
-    return f"pulumi config set --stack {stack.stack} --path {shlex.quote(f'{NAMESPACE}:{path}')} {value}"

@@ -10,6 +10,7 @@ import pulumi
 import pulumi_digitalocean as digitalocean
 
 from meltanodata.config import certificates
+from meltanodata.config.options import Tls
 from meltanodata.droplet import files
 
 if TYPE_CHECKING:
@@ -47,7 +48,7 @@ class StackContext:
     """The id of the project for the droplets."""
     ssh_keys: Sequence[str]
     """The ids of the keys that a new droplet lets in."""
-    shared_documents: Mapping[files.Tls, files.File]
+    shared_documents: Mapping[Tls, files.File]
     hooks: Hooks
 
     @cached_property
@@ -78,10 +79,10 @@ def team_providers(settings: Settings, secrets: Secrets) -> Mapping[str, digital
     }
 
 
-def shared_documents(settings: Settings, secrets: Secrets) -> dict[files.Tls, files.File]:
+def shared_documents(settings: Settings, secrets: Secrets) -> dict[Tls, files.File]:
     """The documents that droplets of a stack share, by the certificate that is served; for `remote.readiness`."""
     certificate = files.Certificate(secrets.certificate.get_secret_value(), secrets.certificate_key.get_secret_value())
-    kinds: tuple[files.Tls, ...] = get_args(files.Tls)
+    kinds: tuple[Tls, ...] = get_args(Tls)
     return {
         tls: files.common_document(
             files.droplet_files(

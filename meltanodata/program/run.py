@@ -5,17 +5,16 @@ from __future__ import annotations
 import os
 from dataclasses import dataclass
 from datetime import UTC, datetime
-from functools import cached_property
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 import pulumi
 
 from meltanodata import terminal
 from meltanodata.config import rules, stacks
 from meltanodata.config.fleet import load
-from meltanodata.engine import deletions, pulumi_cli, stack_state
-from meltanodata.engine.resource_types import DROPLET, TENANT
+from meltanodata.config.tenants import tenants_of
+from meltanodata.engine import deletions, pulumi_cli
 from meltanodata.errors import ProblemsError, UserError
 from meltanodata.inventory import availability, kept_logins, names, ownership
 from meltanodata.program import announcements, cluster_name, remote, stack_config
@@ -29,10 +28,12 @@ from meltanodata.program.tenant import TenantArgs, TenantInstance
 from meltanodata.program.trusted_sources import Trust
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping, Sequence
+    from collections.abc import Sequence
 
-    from meltanodata.config.fleet import Fleet, Tenant
+    from meltanodata.config.fleet import Fleet
     from meltanodata.config.settings import Secrets, Settings
+    from meltanodata.config.tenants import Tenant
+    from meltanodata.engine.stack_state import StackState
     from meltanodata.program.survey import Survey
 
 
@@ -47,13 +48,7 @@ class _Stack:
     """All stacks of the fleet, this one too."""
     tenants: Sequence[Tenant]
     root: Path
-    exported: Mapping[str, Any]
-    """The stack's state."""
-
-    @cached_property
-    def ids(self) -> Mapping[tuple[str, str], str]:
-        """See `stack_state.ids`."""
-        return stack_state.ids(self.exported)
+    state: StackState
 
 
 def run() -> None:
@@ -69,7 +64,7 @@ def run() -> None:
         _check(stack, inventory)
         tenants = _decide(stack, inventory)
         instances = _declare(stack, inventory, tenants)
-        announcements.tell(instances, stack.ids)
+        announcements.tell(instances, stack.state.tenants)
         pulumi.export("tenants", {key: instance.outputs() for key, instance in instances.items()})
     except UserError as error:
         raise pulumi.RunError(terminal.plain(error)) from None
@@ -83,8 +78,8 @@ def _load() -> _Stack:
     fleet_stacks = stacks.fleet_of(settings, root)
     if problems := [*problems, *rules.problems(fleet, fleet_stacks)]:
         raise ProblemsError(problems)
-    exported = pulumi_cli.export(_full_name(settings.stack), root)
-    return _Stack(settings, secrets, fleet, fleet_stacks, fleet.tenants(settings), root, exported)
+    state = pulumi_cli.state(_full_name(settings.stack), root)
+    return _Stack(settings, secrets, fleet, fleet_stacks, tenants_of(fleet, settings), root, state)
 
 
 def _full_name(stack: str) -> str:
@@ -94,30 +89,30 @@ def _full_name(stack: str) -> str:
 def _list(stack: _Stack) -> Survey:
     """Ask the accounts what there is; a run waits for what is being created."""
     wait = None if pulumi.runtime.is_dry_run() else lambda what: pulumi.log.info(f"waiting for {what}")
-    return survey(stack.tenants, stack.settings, stack.secrets.tokens, stack.ids, wait)
+    return survey(stack.tenants, stack.settings, stack.secrets.tokens, stack.state.ids, wait)
 
 
 def _check(stack: _Stack, inventory: Survey) -> None:
     """Refuse to go on with what the accounts cannot give, or what is another stack's, and to delete databases."""
-    settings, accounts, ids = stack.settings, inventory.accounts, stack.ids
-    states = {settings.stack: stack.exported}
+    settings, accounts, ids = stack.settings, inventory.accounts, stack.state.ids
+    states = {settings.stack: stack.state}
     if ownership.take_over(inventory.existing):
         # Those without a file as well: a stack may be younger than the files that are at hand.
         others = ({it.stack for it in stack.fleet_stacks} | set(pulumi_cli.stacks(stack.root))) - {settings.stack}
-        exports = {other: pulumi_cli.export(_full_name(other), stack.root) for other in sorted(others)}
-        states |= {other: it for other, it in exports.items() if ownership.shares_account(it, settings.api_url)}
-    placements = names.homes(stack.fleet, settings, accounts, ids)
-    triggers = stack_state.replacement_triggers(stack.exported)
+        other_states = {other: pulumi_cli.state(_full_name(other), stack.root) for other in sorted(others)}
+        states |= {other: it for other, it in other_states.items() if ownership.shares_account(it, settings.api_url)}
+    placements = names.placements(stack.fleet, settings, accounts, ids)
+    rebuilds = {name: tenant.rebuild for name, tenant in stack.state.tenants.items()}
     problems = [
         *ownership.strangers(stack.fleet, settings, stack.fleet_stacks, ids),
         *ownership.taken(inventory.existing, states, settings.stack),
         *map(str, rules.problems(stack.fleet, stack.fleet_stacks, placements)),
         *inventory.unclear,
-        *availability.problems(stack.tenants, inventory.existing, accounts, settings, triggers),
+        *availability.problems(stack.tenants, inventory.existing, accounts, settings, rebuilds),
     ]
     if problems:
         raise UserError("\n".join(problems))
-    unguarded = deletions.unguarded(stack.exported, [tenant.key for tenant in stack.tenants])
+    unguarded = deletions.unguarded(stack.state, [tenant.key for tenant in stack.tenants])
     refused = set(unguarded) - deletions.named(os.environ)
     if refused and not pulumi.runtime.is_dry_run():
         raise UserError(deletions.refusal(refused))
@@ -125,14 +120,10 @@ def _check(stack: _Stack, inventory: Survey) -> None:
 
 def _decide(stack: _Stack, inventory: Survey) -> list[TenantArgs]:
     """What each tenant is declared from."""
-    recorded, ids = stack_state.inputs(stack.exported, TENANT), stack.ids
-    triggers = stack_state.replacement_triggers(stack.exported)
     decided = []
     for tenant in stack.tenants:
-        existing, droplet = inventory.existing[tenant.key], f"{tenant.key}-{DROPLET[1]}"
-        tenant_with_login, login_of_droplet = kept_logins.settled(
-            tenant, existing, recorded.get(tenant.key), ids.get((DROPLET[0], droplet)), triggers.get(droplet)
-        )
+        existing = inventory.existing[tenant.key]
+        tenant_with_login, login_of_droplet = kept_logins.settled(tenant, existing, stack.state.tenants.get(tenant.key))
         image = availability.image(tenant, inventory.accounts, stack.settings.snapshot) or ""
         decided.append(TenantArgs(tenant_with_login, existing, image, login_of_droplet))
     return decided
@@ -149,7 +140,7 @@ def _declare(stack: _Stack, inventory: Survey, tenants: Sequence[TenantArgs]) ->
         secrets.tokens,
         existing=inventory.existing,
         clusters=accounts.clusters,
-        known=stack_state.databases(stack.exported),
+        known=stack.state.databases,
     )
     duplicate_check = DuplicateCheck(stack.tenants, settings, secrets.tokens)
     context = StackContext(
@@ -164,7 +155,7 @@ def _declare(stack: _Stack, inventory: Survey, tenants: Sequence[TenantArgs]) ->
             droplet_ready=remote.readiness(list(documents.values())),
             creating=duplicate_check.creating,
             trust=trust.hooks(),
-            deletion=DeletionGuard(deletions.named(os.environ), deletions.held(stack.exported)),
+            deletion=DeletionGuard(deletions.named(os.environ), deletions.with_database(stack.state)),
         ),
     )
     instances = {args.tenant.key: TenantInstance(args.tenant.key, args, context) for args in tenants}

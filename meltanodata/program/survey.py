@@ -15,9 +15,10 @@ if TYPE_CHECKING:
 
     from pydantic import SecretStr
 
-    from meltanodata.config.fleet import Tenant
     from meltanodata.config.settings import Settings
-    from meltanodata.inventory.accounts import Accounts
+    from meltanodata.config.tenants import Tenant
+    from meltanodata.engine.stack_state import Ids
+    from meltanodata.inventory.accounts import Inventory
     from meltanodata.inventory.names import Existing
 
 PAUSE = 10
@@ -30,7 +31,7 @@ LIMIT = 3600
 class Survey:
     """The inventory, and what of it is whose."""
 
-    accounts: Accounts
+    accounts: Inventory
     existing: Mapping[str, Existing]
     """By the tenant's key."""
     unclear: Sequence[str]
@@ -41,24 +42,26 @@ def survey(
     tenants: Sequence[Tenant],
     settings: Settings,
     tokens: Mapping[str, SecretStr],
-    state: Mapping[tuple[str, str], str],
+    ids: Ids,
     wait: Callable[[str], None] | None,
+    *,
+    limit: float = LIMIT,
 ) -> Survey:
     """Ask the accounts, and find in the answer what is whose.
 
     Unless it is a preview (`wait` is None), which needs no addresses, wait until what is to be imported has been
     created: a run that was killed may have left a cluster that takes minutes more, and the plugin imports it as it is,
     without an address. Likewise for a cluster that is to be changed and is at work: DigitalOcean would refuse. `wait`
-    is called with what is waited for.
+    is called with what is waited for; `limit` is in seconds.
 
     Raises:
         UserError: an account could not be asked, or something was not made in time.
     """
-    deadline = time.monotonic() + LIMIT
+    deadline = time.monotonic() + limit
     said = ""
     while True:
         held = accounts.read(settings, tokens)
-        existing, unclear = names.identify(tenants, held, settings.domain, state)
+        existing, unclear = names.identify(tenants, held, settings.domain, ids)
         making = ", ".join(names.being_made(tenants, existing))
         if wait is not None and not unclear:
             close_what_was_left(tenants, existing, settings, tokens)

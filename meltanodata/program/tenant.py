@@ -11,7 +11,7 @@ import pulumi_random as random
 
 from meltanodata.config.object_names import names_of
 from meltanodata.droplet import files
-from meltanodata.engine.resource_types import CLUSTER, DROPLET, RECORD
+from meltanodata.engine.resource_types import TENANT, Type, resource_name
 from meltanodata.inventory import kept_logins
 from meltanodata.inventory.availability import upgrades
 from meltanodata.program import remote
@@ -19,7 +19,7 @@ from meltanodata.program import remote
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
-    from meltanodata.config.fleet import Tenant
+    from meltanodata.config.tenants import Tenant
     from meltanodata.inventory.names import Existing
     from meltanodata.program.context import StackContext
 
@@ -71,7 +71,7 @@ class TenantInstance(pulumi.ComponentResource):
     """The wiping Command's id, and what it says; None where there is nothing to wipe. Not one of the outputs."""
 
     def __init__(self, key: str, args: TenantArgs, stack: StackContext) -> None:
-        super().__init__("meltanodata:index:Tenant", key, _described(args, stack))
+        super().__init__(TENANT, key, _described(args, stack))
         tenant, existing, settings, hooks = args.tenant, args.existing, stack.settings, stack.hooks
         droplet_team, database_team = stack.providers[settings.droplet_team.name], stack.providers[tenant.database_team]
         names = names_of(tenant, settings.domain)
@@ -83,7 +83,7 @@ class TenantInstance(pulumi.ComponentResource):
 
         # Step 1: Create a New Droplet
         droplet = digitalocean.Droplet(
-            f"{key}-droplet",
+            resource_name(key, Type.DROPLET),
             name=names.droplet,
             image=args.image,
             size=tenant.droplet_size,
@@ -116,7 +116,7 @@ class TenantInstance(pulumi.ComponentResource):
 
         # Step 2: Configure Network
         record = digitalocean.DnsRecord(
-            f"{key}-record",
+            resource_name(key, Type.RECORD),
             domain=settings.domain,
             type="A",
             name=names.record,
@@ -134,7 +134,7 @@ class TenantInstance(pulumi.ComponentResource):
         # Step 3: Create Database Cluster. Without a project, like the guide: it is the team's default, and to set it
         # would replace the cluster if somebody moved it in the control panel.
         cluster = digitalocean.DatabaseCluster(
-            f"{key}-database",
+            resource_name(key, Type.CLUSTER),
             name=existing.cluster.name if existing.cluster else names.new_cluster,
             engine="pg",
             version=tenant.database_version,
@@ -159,7 +159,7 @@ class TenantInstance(pulumi.ComponentResource):
             ),
         )
         firewall = digitalocean.DatabaseFirewall(
-            f"{key}-firewall",
+            resource_name(key, Type.FIREWALL),
             cluster_id=cluster.id,
             # By address: a rule by droplet names one of the database's own team.
             rules=[digitalocean.DatabaseFirewallRuleArgs(type="ip_addr", value=droplet.ipv4_address)],
@@ -253,12 +253,12 @@ class TenantInstance(pulumi.ComponentResource):
             if tenant.wipe_database:
                 self.wiped = pulumi.Output.unsecret(pulumi.Output.all(wiped.id, wiped.stdout))
 
-        self.made: Mapping[tuple[str, str], pulumi.CustomResource] = {
-            DROPLET: droplet,
-            RECORD: record,
-            CLUSTER: cluster,
+        self.made: Mapping[Type, pulumi.CustomResource] = {
+            Type.DROPLET: droplet,
+            Type.RECORD: record,
+            Type.CLUSTER: cluster,
         }
-        """What can be made twice, by kind."""
+        """What can be made twice, by type."""
         self.verified = verified.id
         self.url = pulumi.Output.from_input(f"https://{names.host}")
         self.address = droplet.ipv4_address

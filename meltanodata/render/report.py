@@ -13,9 +13,11 @@ from typing import TYPE_CHECKING
 
 from rich.table import Table
 
+from meltanodata.config import config_commands
 from meltanodata.rollout.guard import Review
 from meltanodata.rollout.impact import Severity
 from meltanodata.rollout.plan import Change, Plan, Reason, Row, Team, describe
+from meltanodata.text import first_of, printable
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
@@ -202,7 +204,7 @@ def _drift(found: Drift, level: _Level) -> Iterator[str]:
             yield f"And {len(found.orphans) - len(shown)} more."
     if found.expiring:
         yield "## Certificates that expire soon"
-        yield "Renew it, then `pulumi config set --secret meltanodata:certificate < FILE` and the key likewise."
+        yield f"Renew it, then `{config_commands.set_secret('STACK', 'certificate')}` and the key likewise."
         yield "\n".join(
             f"- {it.last_day}: {len(it.tenants)} tenants ({', '.join(it.tenants[: min(level.names, 100)])})"
             for it in found.expiring
@@ -283,9 +285,8 @@ def _line(rows: list[Row], level: _Level) -> str:
         who = f"**{_cell(first.tenant)}**"
         people = [_effect(effect) for effect in first.effects]
     else:
-        names = ", ".join(_cell(row.tenant) for row in rows[: level.names])
-        more = f" and {len(rows) - level.names} more" if len(rows) > level.names else ""
-        who = f"<details><summary><b>{len(rows)} tenants</b></summary>{names}{more}</details>"
+        names = first_of((_cell(row.tenant) for row in rows), level.names)
+        who = f"<details><summary><b>{len(rows)} tenants</b></summary>{names}</details>"
         people = [_strong(text, severity) for severity, text in _effects(first)]
     cells = [
         who,
@@ -343,7 +344,7 @@ _LONGEST, _LINES = 600, 30
 _MARKUP = re.compile(r"[\\`*<>|~\[\]&$]|(?<![A-Za-z0-9])_|_(?![A-Za-z0-9])")
 _BLOCK = re.compile(r"^\s*(?=[#+=-])|^\s*\d+(?=[.)])")
 """What makes a heading or a list of a line that begins so."""
-_REFERENCE = re.compile(r"@|#(?=\w)|:(?=//)|(?i:www)(?=\.)")
+_REFERENCE = re.compile(r"@|#(?=\w)|:(?=//)|(?i:www)(?=\.)|(?i:gh)(?=-\d)")
 """What GitHub makes a link of, or calls somebody by, in text that is not code."""
 _JOINER = "\N{WORD JOINER}"
 """Is not seen, takes no place and ends a reference: no backslash keeps GitHub from one."""
@@ -365,8 +366,7 @@ def _code(text: str) -> str:
 def _plain(text: str, longest: int) -> str:
     """On one line, without what is not printed (a line's direction, say), and cut where it is too long."""
     words = re.sub(r"\s+", " ", text)
-    shown = "".join(letter if letter.isprintable() else "�" for letter in words[: longest + 1])
-    return shown if len(shown) <= longest else f"{shown[:longest]}…"
+    return printable(words, longest)
 
 
 def _worst_first(rows: Iterable[Row]) -> list[Row]:

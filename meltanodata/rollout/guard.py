@@ -16,7 +16,7 @@ from meltanodata.errors import UserError
 from meltanodata.rollout import impact
 from meltanodata.rollout.impact import Severity
 from meltanodata.rollout.plan import Change, Plan, change_of
-from meltanodata.text import listing, show
+from meltanodata.text import count, first_of, listing, show
 
 if TYPE_CHECKING:
     from collections.abc import Collection, Iterable, Mapping
@@ -214,7 +214,7 @@ def _many_destroyed(plan: Plan, thresholds: Guard) -> str | None:
         return None
     share = f" of {plan.tenants} ({percent:.0f} %)" if plan.tenants else ""
     return (
-        f"Many destroyed: the plan destroys {_count(len(gone), 'tenant')}{share}, more than {listing(limits, 'and')}"
+        f"Many destroyed: the plan destroys {count(len(gone), 'tenant')}{share}, more than {listing(limits, 'and')}"
         f" ({_some(row.tenant for row in gone)})."
     )
 
@@ -235,15 +235,9 @@ def _unnamed(plan: Plan, names: Collection[str]) -> str | None:
     others = [row.tenant for row in plan.rows if row.tenant not in names]
     if not others:
         return None
-    number = _count(len(others), "tenant")
+    number = count(len(others), "tenant")
     return f"The plan touches {number} that the pull request does not name: {_some(others)}."
 
 
-def _count(number: int, noun: str) -> str:
-    return f"{number} {noun}{'' if number == 1 else 's'}"
-
-
 def _some(tenants: Iterable[str]) -> str:
-    names = list(tenants)
-    rest = len(names) - _SHOWN
-    return ", ".join(names[:_SHOWN]) + (f" and {rest} more" if rest > 0 else "")
+    return first_of(tenants, _SHOWN)

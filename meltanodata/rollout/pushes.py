@@ -10,6 +10,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from meltanodata.errors import NotReviewedError
+from meltanodata.text import first_of
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Sequence
@@ -92,5 +93,4 @@ def _nobodys(commits: Sequence[str], branch: str) -> str:
 
 
 def _short(commits: Sequence[str]) -> str:
-    names = ", ".join(commit[:12] for commit in commits[:_SHOWN])
-    return names + (f" and {len(commits) - _SHOWN} more" if len(commits) > _SHOWN else "")
+    return first_of((commit[:12] for commit in commits), _SHOWN)

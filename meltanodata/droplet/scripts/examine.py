@@ -48,6 +48,8 @@ KEPT_CHARACTERS = 300
 """Of each line."""
 LONGEST_LINE = 2000
 """Characters of a line that are read."""
+MOST_LOGS = 50
+"""Files of Meltano's logs that are looked at; whose pipelines run there can make any number of them."""
 LOG_BYTES = 1 << 18
 """Read of each file, from its end."""
 SAID_BYTES = 1 << 18
@@ -103,7 +105,7 @@ def main(
         },
         "env": entry(Path(ENV_FILE.path), root),
         "project": entry(Path(PROJECT), root),
-        "database": {"address": address, "problem": problem and problem._asdict()},
+        "database": {"address": address and printable(address), "problem": problem and problem._asdict()},
     }
     print(json.dumps(facts))
 
@@ -169,7 +171,7 @@ def recent_errors(logs: Path, root: Path) -> Iterator[tuple[str, list[str]]]:
         with folder(logs, root) as at:
             there = os.listdir(at)  # noqa: PTH208 - of a descriptor
             names = sorted(name for name in there if name.endswith(".log") and not name.startswith("."))
-            texts = {name: end_of_log(logs / name, at) for name in names}
+            texts = {name: end_of_log(logs / name, at) for name in names[:MOST_LOGS]}
     except (Refused, OSError):
         return
     now = time.time()
@@ -283,7 +285,7 @@ def redact(text: str, known: Collection[str], public: Collection[str] = ()) -> s
     for value in sorted(variants, key=len, reverse=True):
         text = text.replace(value, HIDDEN)
     # Only now, so that no half of a known one is left; and before what takes longer the longer the line is.
-    text = "".join(character if character.isprintable() else " " for character in text[:LONGEST_LINE])
+    text = printable(text)
     for pattern in PATTERNS:
         text = re.sub(pattern, rf"\1{HIDDEN}", text)
 
@@ -291,6 +293,11 @@ def redact(text: str, known: Collection[str], public: Collection[str] = ()) -> s
         return word[0] if any(word[0] in it for it in public) or not looks_random(word[0]) else HIDDEN
 
     return WORD.sub(hidden, text)[:KEPT_CHARACTERS]
+
+
+def printable(text: str) -> str:
+    """One line that moves nobody's terminal."""
+    return "".join(character if character.isprintable() else " " for character in text[:LONGEST_LINE])
 
 
 def looks_random(word: str) -> bool:

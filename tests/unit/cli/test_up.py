@@ -351,6 +351,25 @@ def test_the_stack_can_be_named(world: World) -> None:
     assert world.calls()[1] == world.calls()[0]
 
 
+@pytest.mark.parametrize(
+    ("arguments", "told"),
+    [
+        ("-- --stack dev", "name the stack once"),
+        ("-- --stack=dev", "name the stack once"),
+        ("-- -s dev", "name the stack once"),
+        ("--cwd /tmp", "change into the project's folder"),
+        ("-C /tmp", "change into the project's folder"),
+        ("-yC/tmp", "change into the project's folder"),
+    ],
+)
+def test_what_is_applied_is_what_was_looked_at(world: World, arguments: str, told: str) -> None:
+    """Else another stack would be applied than the one whose last deployment and whose thresholds were looked at."""
+    done = world.up("--yes", *arguments.split())
+    assert done.returncode == 2
+    assert told in " ".join(done.stderr.replace("│", " ").split())
+    assert not (world.folder / "calls").exists()
+
+
 def test_without_a_stack_nothing_is_done(world: World) -> None:
     assert world.up("--yes", stack=None).returncode == 2
     assert not (world.folder / "calls").exists()
@@ -359,6 +378,18 @@ def test_without_a_stack_nothing_is_done(world: World) -> None:
 def test_without_pulumi(world: World) -> None:
     done = world.up("--yes", path="/nowhere")
     assert (done.returncode, done.stderr) == (1, "pulumi is not on the PATH; put its folder there\n")
+
+
+def test_an_older_commit_does_not_touch_the_state_either(world: World) -> None:
+    for command in (["init", "--quiet"], ["add", "Pulumi.yaml"], ["commit", "--quiet", "--message", "Older"]):
+        who = ["-c", "user.name=x", "-c", "user.email=x@x", "-c", "commit.gpgsign=false"]
+        subprocess.run(["git", *who, *command], cwd=world.project, check=True)
+    (world.folder / "tags.json").write_text(json.dumps({deployed_commit.TAG: "a" * 40}))
+    world.has_state([{"urn": DROPLET, "type": "droplet", "id": "7"}], ("creating", DROPLET))
+    done = world.up("--yes")
+    assert done.returncode == 1
+    assert "is not deployed" in done.stderr
+    assert world.calls() == ["stack tag ls --json --stack prod"]
 
 
 def test_what_a_killed_run_left_is_put_in_order_first(world: World) -> None:
@@ -374,7 +405,7 @@ def test_what_a_killed_run_left_is_put_in_order_first(world: World) -> None:
         "  creating acme-droplet",
         "  deleting acme-record",
         "  replacing acme-droplet",
-        "Its notes are cleared; this run goes on with it.",
+        "Cleared the pending operations; continuing.",
     ]
     assert world.calls() == [
         "stack import --stack prod",
@@ -391,7 +422,7 @@ def test_nothing_is_refreshed_without_need(world: World) -> None:
 
 
 def test_a_refresh_that_fails_stops_it(world: World) -> None:
-    world.has_state([{"urn": RECORD, "id": "8"}], ("deleting", RECORD))
+    world.has_state([{"urn": RECORD, "type": "record", "id": "8"}], ("deleting", RECORD))
     (world.folder / "broken").touch()
     done = world.up("--yes")
     assert done.returncode == 1

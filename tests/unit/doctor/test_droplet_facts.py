@@ -18,8 +18,8 @@ from meltanodata.droplet.scripts import codes
 from meltanodata.droplet.scripts import examine as script
 from meltanodata.droplet.scripts.codes import Problem
 from meltanodata.render import diagnosis_table
-from tests.unit.doctor.test_diagnosis import ACME, FACTS, NOW
-from tests.unit.render.test_diagnosis_table import text
+from tests.unit.doctor.samples import ACME, FACTS, NOW
+from tests.unit.render.samples import text
 
 if TYPE_CHECKING:
     from collections.abc import Iterator

@@ -26,13 +26,13 @@ def test_plenty_of_room() -> None:
 
 
 def test_a_team_that_is_marked_full_and_has_room_again() -> None:
-    uses = [Use("DBs 1", 60, 60, full=True), Use("DBs 2", 58, 60, full=True, held=59, beside=1)]
+    uses = [Use("DBs 1", 60, 60, full=True), Use("DBs 2", 58, 60, full=True, in_account=59, beside=1)]
     (*_, note) = capacity.summary(Use("Meltano", 10, 500), [*uses, Use("DBs 3", 1, 60)], STACKS)
     assert note == (
         "DBs 2 is marked full and has 59 of 60. To let it take tenants again:\n"
         "  pulumi config set --stack prod --path 'meltanodata:database_teams[1].full' false"
     )
-    full = Use("DBs 2", 58, 60, full=True, held=60, beside=2)
+    full = Use("DBs 2", 58, 60, full=True, in_account=60, beside=2)
     assert not [line for line in capacity.summary(Use("Meltano", 10, 500), [full], STACKS) if "marked full" in line]
 
 
@@ -55,8 +55,8 @@ def test_databases_run_out_first() -> None:
         "The database teams are 88 % taken. Create a batch of teams from the Meltano account at DigitalOcean and ask"
         " the contact there by e-mail to raise their limit of database clusters from 10 to 60; then list each with its"
         " token:\n"
-        "  pulumi config set --stack prod-2 --path 'meltanodata:database_teams[1].name' NAME\n"
-        "  pulumi config set --stack prod-2 --secret --path 'meltanodata:tokens[\"NAME\"]' < token.txt"
+        "  pulumi config set --stack prod-2 --path 'meltanodata:database_teams[1].name' 'NEW TEAM'\n"
+        "  pulumi config set --stack prod-2 --secret --path 'meltanodata:tokens[\"NEW TEAM\"]' < token.txt"
     )
 
 
@@ -108,9 +108,9 @@ def test_what_was_made_by_hand_takes_a_place_too() -> None:
         fleet, placement.droplet_use(fleet, stacks), databases, {"DBs 1": held, "DBs 2": held}, "meltanodata.com"
     )
     assert uses == [
-        Use("Meltano", 3, 500, held=3, beside=1),
-        Use("DBs 1", 2, 60, held=4, beside=2),  # one of another engine
-        Use("DBs 2", 1, 60, held=1, beside=1),  # core's is not made yet, and needs a place beside
+        Use("Meltano", 3, 500, in_account=3, beside=1),
+        Use("DBs 1", 2, 60, in_account=4, beside=2),  # one of another engine
+        Use("DBs 2", 1, 60, in_account=1, beside=1),  # core's is not made yet, and needs a place beside
     ]
     assert [use.taken for use in uses] == [4, 4, 2]
     assert [use.free for use in uses] == [496, 56, 58]
@@ -118,7 +118,9 @@ def test_what_was_made_by_hand_takes_a_place_too() -> None:
 
 def test_the_table_of_file_and_accounts(capsys: pytest.CaptureFixture[str]) -> None:
     capacity.show(
-        Use("Meltano", 2, 500, held=3, beside=1), [Use("DBs 1", 40, 60, full=True, held=50, beside=20)], STACKS
+        Use("Meltano", 2, 500, in_account=3, beside=1),
+        [Use("DBs 1", 40, 60, full=True, in_account=50, beside=20)],
+        STACKS,
     )
     rows = [line.rstrip() for line in capsys.readouterr().out.splitlines()]
     assert rows[:3] == [
