@@ -19,7 +19,7 @@ if TYPE_CHECKING:
 
     from meltanodata.config.settings import Secrets, Settings
     from meltanodata.program.deletion_hooks import DeletionGuard
-    from meltanodata.program.trusted_sources import TrustHooks
+    from meltanodata.program.trusted_sources import Trust
 
 
 @dataclass(frozen=True)
@@ -32,7 +32,7 @@ class Hooks:
     """See `remote.readiness`."""
     creating: pulumi.ResourceHook
     """See `duplicate_check`."""
-    trust: TrustHooks
+    trust: Trust
     deletion: DeletionGuard
 
 

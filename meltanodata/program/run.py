@@ -154,7 +154,7 @@ def _declare(stack: _Stack, inventory: Survey, tenants: Sequence[TenantArgs]) ->
             cluster_name=cluster_name.error_hook(trust.made_by_us),
             droplet_ready=remote.readiness(list(documents.values())),
             creating=duplicate_check.creating,
-            trust=trust.hooks(),
+            trust=trust,
             deletion=DeletionGuard(deletions.named(os.environ), deletions.with_database(stack.state)),
         ),
     )

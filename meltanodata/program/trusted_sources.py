@@ -12,7 +12,6 @@ the engine calls around the creation and deletion of a tenant's cluster and drop
 from __future__ import annotations
 
 import asyncio
-from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 import pulumi
@@ -38,26 +37,6 @@ _PAUSE = 2
 """Seconds between two looks for new clusters, all of a team at once; a token has 250 requests a minute."""
 
 
-@dataclass(frozen=True)
-class TrustHooks:
-    """What the engine calls.
-
-    The state has their names, and asks for them when a resource goes: they are registered in every run, and are never
-    renamed.
-    """
-
-    watch_cluster: pulumi.ResourceHook
-    """Before a cluster is created."""
-    close_cluster: pulumi.ResourceHook
-    """After it was created."""
-    trust_nobody: pulumi.ResourceHook
-    """Before a droplet is created, and before it is deleted."""
-    trust_droplet: pulumi.ResourceHook
-    """After a droplet was created."""
-    trust_kept_droplet: pulumi.ErrorHook
-    """When a droplet could not be created or deleted."""
-
-
 class Trust:
     """The trusted sources of a run's clusters until their firewalls are set."""
 
@@ -72,20 +51,24 @@ class Trust:
         known: Mapping[str, Database],
         pause: float = _PAUSE,
     ) -> None:
-        """Before anything is declared.
+        """Register the hooks, in every run: the state has their names and asks for them, so they are never renamed.
 
-        Args:
-            tenants: the stack's.
-            settings: the stack's.
-            tokens: by the team's name.
-            existing: what the accounts hold of each tenant, by the tenant's key.
-            clusters: those that exist before the run.
-            known: see `StackState.databases`.
-            pause: seconds between two looks for new clusters.
+        `clusters` exist before the run, and `known` are the databases that the state knows, by tenant.
         """
+        self.watch_cluster = pulumi.ResourceHook("database-watch", self._watch_cluster)
+        """Before a cluster is created."""
+        self.close_cluster = pulumi.ResourceHook("database-close", self._close_cluster)
+        """After it was created."""
+        self.trust_nobody = pulumi.ResourceHook("database-trusts-nobody", self._trust_nobody)
+        """Before a droplet is created, and before it is deleted."""
+        self.trust_droplet = pulumi.ResourceHook("database-trusts-droplet", self._trust_droplet)
+        """After a droplet was created."""
+        self.trust_kept_droplet = pulumi.ErrorHook("database-trusts-kept-droplet", self._trust_kept_droplet)
+        """When a droplet could not be created or deleted."""
         self._settings, self._tokens, self._pause = settings, tokens, pause
         self._team_of = {tenant.key: tenant.database_team for tenant in tenants}
-        self._known = {**dict(_to_be_imported(tenants, existing)), **known}
+        left = _left_by_a_killed_run(tenants, existing)
+        self._known = {**{it.key: Database(cluster.id, cluster.team, frozenset()) for cluster, it in left}, **known}
         self._there = frozenset(cluster.id for cluster in clusters)
         """The ids of what was there before the run, and is not what it makes."""
         self._awaited: dict[str, dict[str, str]] = {}
@@ -94,16 +77,6 @@ class Trust:
         """By team."""
         self._closed: dict[str, asyncio.Task[bool]] = {}
         """By the id of the cluster."""
-
-    def hooks(self) -> TrustHooks:
-        """Once a run: the engine knows a hook by its name."""
-        return TrustHooks(
-            pulumi.ResourceHook("database-watch", self._watch_cluster),
-            pulumi.ResourceHook("database-close", self._close_cluster),
-            pulumi.ResourceHook("database-trusts-nobody", self._trust_nobody),
-            pulumi.ResourceHook("database-trusts-droplet", self._trust_droplet),
-            pulumi.ErrorHook("database-trusts-kept-droplet", self._trust_kept_droplet),
-        )
 
     async def made_by_us(self, key: str, name: str, *, last: bool) -> Cluster | None:
         """The cluster of this name that a request of this run has created, closed; None where there is none.
@@ -222,20 +195,20 @@ class Trust:
         await self._let_in(database.team, database.cluster, Source("ip_addr", address))
 
 
-def _to_be_imported(tenants: Sequence[Tenant], existing: Mapping[str, Existing]) -> Iterator[tuple[str, Database]]:
-    """The clusters that a run of this program made and no state knows: that run was killed.
+def _left_by_a_killed_run(
+    tenants: Sequence[Tenant], existing: Mapping[str, Existing]
+) -> Iterator[tuple[Cluster, Tenant]]:
+    """The clusters that a run of this program created and no state knows, with their tenants.
 
-    Not what somebody made by hand, who may work with it until the firewall is set.
+    Not what somebody made by hand, who may work with it until the firewall is set. Such a cluster has another name than
+    a run gives the tenant's, whatever region the entry says now.
     """
     for tenant in tenants:
         cluster = existing[tenant.key].cluster
-        if existing[tenant.key].import_cluster and cluster and _is_ours(cluster, tenant):
-            yield tenant.key, Database(cluster.id, cluster.team, frozenset())
-
-
-def _is_ours(cluster: Cluster, tenant: Tenant) -> bool:
-    """Whether it has the name that a run gives the tenant's cluster, whatever region the entry says now."""
-    return cluster.name == names_of(tenant.model_copy(update={"region": cluster.region}), "").new_cluster
+        if cluster is not None and existing[tenant.key].import_cluster:
+            in_its_region = tenant.model_copy(update={"region": cluster.region})
+            if cluster.name == names_of(in_its_region, "").new_cluster:
+                yield cluster, tenant
 
 
 def close_what_was_left(
@@ -252,10 +225,7 @@ def close_what_was_left(
     Raises:
         UserError: a cluster is online, and cannot be closed.
     """
-    for tenant in tenants:
-        cluster = existing[tenant.key].cluster
-        if not existing[tenant.key].import_cluster or cluster is None or not _is_ours(cluster, tenant):
-            continue
+    for cluster, tenant in _left_by_a_killed_run(tenants, existing):
         droplet = existing[tenant.key].droplet
         source = Source("ip_addr", droplet.address) if droplet and droplet.address else NOBODY
         accounts.close(settings, tokens, cluster, source, f"{tenant.key}: its database {cluster.id}")

@@ -59,7 +59,7 @@ def declared(
                 cluster_name=cluster_name.error_hook(trusted.made_by_us),
                 droplet_ready=remote.readiness(list(documents.values())),
                 creating=DuplicateCheck([tenant], stack, secrets.tokens).creating,
-                trust=trusted.hooks(),
+                trust=trusted,
                 deletion=guard(),
             ),
         )

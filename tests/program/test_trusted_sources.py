@@ -40,6 +40,8 @@ class World:
         """Of the next such requests."""
         self.trusted: dict[str, frozenset[Source]] = {}
         self.droplets: tuple[Droplet, ...] = ()
+        for kind in ("resource", "error"):
+            monkeypatch.setattr(f"pulumi.resource_hooks.register_{kind}_hook", lambda _: None)
         monkeypatch.setattr(accounts, "droplets_now", lambda *_: self.droplets)
         monkeypatch.setattr(accounts, "clusters_now", self._clusters)
         monkeypatch.setattr(accounts, "let_in", self._let_in)
