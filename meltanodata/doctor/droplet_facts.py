@@ -10,7 +10,7 @@ from typing import Annotated, Any, Literal
 from pydantic import AfterValidator, BaseModel, ConfigDict, Field, StringConstraints, ValidationError, model_validator
 
 from meltanodata.droplet import layout
-from meltanodata.droplet.scripts import examine
+from meltanodata.droplet.scripts import examine, foreign
 
 BYTES = 1 << 20
 """The longest answer that is read; the script's own is far shorter."""
@@ -23,7 +23,7 @@ class NotFacts(ValueError):  # noqa: N818 - says what it is not
 
 
 _Text = Annotated[str, AfterValidator(lambda text: text[:_LONGEST])]
-_Line = Annotated[str, AfterValidator(lambda text: text[: examine.KEPT_CHARACTERS])]
+_Line = Annotated[str, AfterValidator(lambda text: text[: foreign.KEPT_CHARACTERS])]
 _Lines = Annotated[list[_Line], AfterValidator(lambda lines: lines[-examine.KEPT_LINES :])]
 _Unit = Annotated[str, StringConstraints(pattern=r"^[A-Za-z0-9:_.@\\-]{1,255}$")]
 """A unit's name, as systemd.unit(5) has it: it goes into a command that we propose."""

@@ -14,13 +14,13 @@ import stat
 from pathlib import Path
 from typing import TYPE_CHECKING, NamedTuple
 
+from meltanodata.droplet.scripts.foreign import shown
+
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
 LARGEST = 1 << 20
 """Bytes of a file that others write to as well."""
-SHOWN_CHARACTERS = 300
-"""Of what others have written."""
 
 
 class Refused(Exception):  # noqa: N818 - caught here
@@ -204,9 +204,3 @@ def put(name: str, at: int, file: Plain | Link) -> None:
         with contextlib.suppress(OSError):
             os.unlink(temporary, dir_fd=at)
         raise
-
-
-def shown(text: str) -> str:
-    """What others have written, on one line and not too long."""
-    printable = "".join(character if character.isprintable() else " " for character in text[: 10 * SHOWN_CHARACTERS])
-    return printable.strip()[:SHOWN_CHARACTERS]

@@ -35,6 +35,7 @@ from meltanodata.droplet.layout import (
 from meltanodata.droplet.scripts.codes import MELTANOS, NOT_ASKED, NOT_LET_IN, VARIABLE_MISSING, Problem
 from meltanodata.droplet.scripts.descriptors import Refused, folder, regular
 from meltanodata.droplet.scripts.env_lines import READERS, env_values
+from meltanodata.droplet.scripts.foreign import KEPT_CHARACTERS, printable
 from meltanodata.droplet.scripts.health import failed_units, page_problem, service_state, system_state
 
 if TYPE_CHECKING:
@@ -44,10 +45,6 @@ KEPT_LINES = 12
 """Of each log."""
 KEPT_PARTS = 10
 """Units, and files, of which lines are kept."""
-KEPT_CHARACTERS = 300
-"""Of each line."""
-LONGEST_LINE = 2000
-"""Characters of a line that are read."""
 MOST_LOGS = 50
 """Files of Meltano's logs that are looked at; whose pipelines run there can make any number of them."""
 LOG_BYTES = 1 << 18
@@ -293,11 +290,6 @@ def redact(text: str, known: Collection[str], public: Collection[str] = ()) -> s
         return word[0] if any(word[0] in it for it in public) or not looks_random(word[0]) else HIDDEN
 
     return WORD.sub(hidden, text)[:KEPT_CHARACTERS]
-
-
-def printable(text: str) -> str:
-    """One line that moves nobody's terminal."""
-    return "".join(character if character.isprintable() else " " for character in text[:LONGEST_LINE])
 
 
 def looks_random(word: str) -> bool:

@@ -24,6 +24,7 @@ from pathlib import Path
 from typing import IO, TYPE_CHECKING, Any
 
 from meltanodata.droplet.layout import MELTANO_HOME, MELTANO_USER, UI_LOG
+from meltanodata.droplet.scripts.foreign import shown
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -36,8 +37,6 @@ ENDINGS = 3
 
 KEPT_BYTES = 1 << 16
 """Of what a program prints, at its end."""
-KEPT_CHARACTERS = 300
-"""Of a line of it."""
 
 
 class Failed(Exception):  # noqa: N818 - a step of ours, caught here
@@ -260,11 +259,6 @@ def last_line(output: bytes) -> str:
     """The last line that says something, for a person; empty if there is none."""
     lines = [line.strip() for line in output.decode(errors="replace").splitlines() if line.strip()]
     return shown(lines[-1]) if lines else ""
-
-
-def shown(text: str) -> str:
-    """What others have written, on one line and not too long."""
-    return "".join(character if character.isprintable() else " " for character in text)[:KEPT_CHARACTERS].strip()
 
 
 def as_meltano() -> list[str]:

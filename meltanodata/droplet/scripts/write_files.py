@@ -22,8 +22,9 @@ from pathlib import Path
 from string import Template
 from typing import TYPE_CHECKING, Any
 
-from meltanodata.droplet.scripts.descriptors import Link, Plain, Refused, check_origin, folder, look, put, shown
+from meltanodata.droplet.scripts.descriptors import Link, Plain, Refused, check_origin, folder, look, put
 from meltanodata.droplet.scripts.env_lines import with_lines
+from meltanodata.droplet.scripts.foreign import shown
 
 if TYPE_CHECKING:
     from collections.abc import Callable

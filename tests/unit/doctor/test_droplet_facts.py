@@ -14,7 +14,7 @@ from meltanodata.config.checks import Check
 from meltanodata.doctor import diagnosis, droplet_facts
 from meltanodata.doctor.diagnosis import Level, Seen, Visit
 from meltanodata.doctor.droplet_facts import Facts, NotFacts
-from meltanodata.droplet.scripts import codes
+from meltanodata.droplet.scripts import codes, foreign
 from meltanodata.droplet.scripts import examine as script
 from meltanodata.droplet.scripts.codes import Problem
 from meltanodata.render import diagnosis_table
@@ -154,7 +154,7 @@ def test_what_the_script_would_not_say_is_refused_by_the_part_s_name_and_nothing
 def test_texts_without_end_are_cut() -> None:
     long = {**SICK, "system": "x" * 9999, "journal": {"cron.service": ["y" * 9999] * 500}, "errors": {"z" * 9999: []}}
     said = droplet_facts.read(json.dumps(long).encode())
-    assert len(said.model_dump_json()) < script.KEPT_LINES * script.KEPT_CHARACTERS + 4000
+    assert len(said.model_dump_json()) < script.KEPT_LINES * foreign.KEPT_CHARACTERS + 4000
 
 
 @pytest.mark.parametrize("unit", ["cron.service", r"a\x2db.service", "-.mount", "a@b:c.service"])

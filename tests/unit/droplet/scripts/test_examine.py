@@ -15,7 +15,7 @@ from hypothesis import strategies as st
 
 from meltanodata.doctor import droplet_facts
 from meltanodata.droplet import files, layout
-from meltanodata.droplet.scripts import codes, examine
+from meltanodata.droplet.scripts import codes, examine, foreign
 from meltanodata.droplet.scripts.codes import Problem
 from tests.fakes.caddy import HOST
 from tests.unit.droplet.scripts.samples import DATABASE, DOCUMENT, PASSWORD, SALT, facts
@@ -135,7 +135,7 @@ def test_whoever_writes_meltanos_python_decides_only_about_his_own_row(
     found = facts(root, programs, capsys)
     assert found["database"]["address"] is None
     assert found["database"]["problem"]["code"] == codes.NOT_ASKED
-    assert len(found["database"]["problem"]["detail"]) <= examine.KEPT_CHARACTERS
+    assert len(found["database"]["problem"]["detail"]) <= foreign.KEPT_CHARACTERS
     droplet_facts.read(json.dumps(found).encode())
 
 
@@ -190,7 +190,7 @@ def test_whatever_the_users_interpreter_says_of_the_database_is_a_short_plain_te
     found = facts(root, programs, capsys)["database"]
     said = found["address"] or found["problem"]["detail"]
     assert said.isprintable()
-    assert len(said) <= examine.LONGEST_LINE
+    assert len(said) <= foreign.LONGEST_LINE
 
 
 def test_of_any_number_of_logs_only_some_are_told(
@@ -280,7 +280,7 @@ def test_nothing_in_a_line_moves_the_readers_terminal() -> None:
 
 def test_a_long_line_is_cut_and_takes_no_time() -> None:
     started = time.monotonic()
-    assert len(examine.redact("a." * 500_000 + "password=x", ["hunter2"])) == examine.KEPT_CHARACTERS
+    assert len(examine.redact("a." * 500_000 + "password=x", ["hunter2"])) == foreign.KEPT_CHARACTERS
     assert time.monotonic() - started < 10
 
 
