@@ -101,9 +101,6 @@ class Seen:
     """The trusted sources, none for an open database; a text is why they are unknown."""
 
 
-_CONSOLE = "https://cloud.digitalocean.com/droplets/{}"
-
-
 def findings(instance: Instance, seen: Seen, now: datetime) -> list[Finding]:
     """The findings, in the order of `Check`."""
     if instance.address is None or instance.host_key is None:
@@ -131,7 +128,7 @@ class _About:
 
     @property
     def _console(self) -> str:
-        return _CONSOLE.format(self.instance.droplet)
+        return f"https://cloud.digitalocean.com/droplets/{self.instance.droplet}"
 
     @property
     def _again(self) -> str:

@@ -102,16 +102,7 @@ def examine(
     done: Callable[[Instance, list[Finding]], None],
     limits: Limits = Limits(),
 ) -> dict[str, list[Finding]]:
-    """Examine instances.
-
-    Args:
-        patients: the instances, and how to reach each.
-        done: called with each instance's findings as soon as they are there.
-        limits: see there.
-
-    Returns:
-        The findings by tenant, in the order of `patients`.
-    """
+    """Examine instances: the findings by tenant, in the same order; `done` gets each instance's once they are there."""
     return asyncio.run(_examine(list(patients), done, limits))
 
 

@@ -141,9 +141,10 @@ def tenant_values(*, host_name: str, login: Login, database: Database) -> dict[s
     Raises:
         ValueError: a value for `.env` has a line break; no password of DigitalOcean's has one.
     """
+    secrets = zip(LOGIN_SETTINGS, (login.secret_key, login.password_salt), strict=True)
     return {
         "HOSTNAME": host_name,
-        **dict(zip(LOGIN_SETTINGS, (_json_quoted(login.secret_key), _json_quoted(login.password_salt)), strict=True)),
+        **{name: json.dumps(value)[1:-1] for name, value in secrets},  # the template has the quotes
         **{name: _env_quoted(str(getattr(database, field))) for field, name in DATABASE_VARIABLES.items()},
     }
 
@@ -165,11 +166,6 @@ def caddyfile(version: Literal[1, 2], tls: Tls, stem: str) -> str:
         certificate=f"{stem}.crt",
         key=f"{stem}.key",
     )
-
-
-def _json_quoted(value: str) -> str:
-    """A value as it stands between JSON's quotes."""
-    return json.dumps(value)[1:-1]
 
 
 def _env_quoted(value: str) -> str:

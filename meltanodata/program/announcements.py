@@ -19,9 +19,7 @@ if TYPE_CHECKING:
 def tell(instances: Mapping[str, TenantInstance], before: Mapping[str, TenantState]) -> None:
     """Log a line for each tenant that becomes ready for the first time, and for each wipe, as soon as it has happened.
 
-    Args:
-        instances: what the program declared, by the tenant's key.
-        before: what the stack's state had before, by the tenant's key.
+    Both mappings are by the tenant's key; `before` is what the stack's state had before the run.
     """
     if pulumi.runtime.is_dry_run():
         return

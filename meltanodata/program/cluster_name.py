@@ -36,9 +36,6 @@ def error_hook(made_by_us: MadeByUs) -> pulumi.ErrorHook:
     provider sent it again. Then there is nothing to wait for, and the next run takes over what was made.
 
     Call it once a run, in each run that may have to do with clusters: the state knows it by its name.
-
-    Args:
-        made_by_us: looks for a cluster that this run has made; asked at each creation that fails.
     """
 
     async def again(args: pulumi.ErrorHookArgs) -> bool:

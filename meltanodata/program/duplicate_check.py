@@ -46,11 +46,7 @@ class DuplicateCheck:
         self._tried.add((tenant_of(args.name), Type(args.type)))
 
     def look(self, made: Mapping[str, Mapping[Type, pulumi.CustomResource]]) -> None:
-        """Fail the run in the end if something was created twice; without any request where nothing was created.
-
-        Args:
-            made: by the tenant's key, its resources by type.
-        """
+        """Fail the run in the end if something was created twice; without any request where nothing was created."""
 
         async def at_the_end() -> None:
             ids = await _ids(made)
