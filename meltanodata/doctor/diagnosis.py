@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, Literal
 from meltanodata.config import config_commands
 from meltanodata.config.checks import EXPIRES_SOON, Check
 from meltanodata.droplet.layout import ENV_FILE, HOST_KEY_FILE, MELTANO_HOME, MELTANO_USER, PROJECT
-from meltanodata.droplet.scripts import codes, words
+from meltanodata.droplet.scripts import words
 
 if TYPE_CHECKING:
     from collections.abc import Collection, Iterator, Mapping, Sequence
@@ -328,12 +328,12 @@ class _About:
         if problem is None:
             return Finding(Check.DATABASE, Level.OK, f"the droplet can sign in to {address}")
         hint = f"If the password was changed at DigitalOcean: {self._refresh}. If .env was edited: {self._again}"
-        if problem.code == codes.NOT_LET_IN and re.search(r"time(d )?out", problem.detail):
+        if problem.code == "not_let_in" and re.search(r"time(d )?out", problem.detail):
             hint = f"The droplet is no longer a trusted source of its database. Restore the firewall: {self._refresh}"
         reason = {
-            codes.VARIABLE_MISSING: f"{problem.detail} is not in .env",
-            codes.NOT_LET_IN: problem.detail,
-            codes.NOT_ASKED: f"Meltano's Python cannot ask it: {problem.detail or 'no answer'}",
+            "variable_missing": f"{problem.detail} is not in .env",
+            "not_let_in": problem.detail,
+            "not_asked": f"Meltano's Python cannot ask it: {problem.detail or 'no answer'}",
         }[problem.code]
         return Finding(Check.DATABASE, Level.WRONG, f"the droplet cannot sign in to its database: {reason}", hint)
 
@@ -414,7 +414,7 @@ class _About:
             log = tuple(facts.page_log)
             if any(re.search(r"Permission denied|Errno 13|No such file|Errno 2\b", line) for line in log):
                 hint = f"A file cannot be read. Write the stack's files again: {self._again}. {hint}"
-            elif problem.code == codes.ANOTHER_STATUS:
+            elif problem.code == "another_status":
                 hint += f". If the lines blame a file, write the stack's files again: {self._again}"
         return Finding(Check.PAGE, Level.WRONG, text, hint, log)
 

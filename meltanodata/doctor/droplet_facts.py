@@ -10,7 +10,7 @@ from typing import Annotated, Any, Literal
 from pydantic import AfterValidator, BaseModel, ConfigDict, Field, StringConstraints, ValidationError, model_validator
 
 from meltanodata.droplet import layout
-from meltanodata.droplet.scripts import examine, foreign
+from meltanodata.droplet.scripts import codes, examine, foreign
 
 BYTES = 1 << 20
 """The longest answer that is read; the script's own is far shorter."""
@@ -44,16 +44,16 @@ class Entry(_Part):
 
 
 class PageProblem(_Part):
-    """See `scripts/codes.py`."""
+    """Why the page does not work."""
 
-    code: Literal["another_certificate", "bad_certificate", "no_answer", "public", "another_status"]
+    code: codes.PageCode
     detail: _Text
 
 
 class DatabaseProblem(_Part):
-    """See `scripts/codes.py`."""
+    """Why the database cannot be reached."""
 
-    code: Literal["variable_missing", "not_let_in", "not_asked"]
+    code: codes.DatabaseCode
     detail: _Text
 
 

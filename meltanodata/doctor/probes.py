@@ -29,7 +29,7 @@ from meltanodata.config.checks import ON_DROPLET, Check
 from meltanodata.doctor import diagnosis, droplet_facts
 from meltanodata.doctor.diagnosis import Certificate, Names, Seen, Visit
 from meltanodata.droplet import files, ssh
-from meltanodata.droplet.scripts import codes, health
+from meltanodata.droplet.scripts import health
 from meltanodata.droplet.scripts.codes import Problem
 from meltanodata.droplet.ssh import Contact, NotSignedIn, sign_in
 from meltanodata.errors import UserError
@@ -246,7 +246,7 @@ class _Probe:
             async with asyncio.timeout(self.limits.page):
                 return await visit
         except TimeoutError:
-            return Visit(Problem(codes.NO_ANSWER, f"nothing within {self.limits.page:g} seconds"), None, None)
+            return Visit(Problem("no_answer", f"nothing within {self.limits.page:g} seconds"), None, None)
 
     async def _database(self) -> Literal["open", "closed", "unknown"]:
         host = self.instance.database_host

@@ -32,7 +32,7 @@ from meltanodata.droplet.layout import (
     UI_FILE,
     UI_LOG,
 )
-from meltanodata.droplet.scripts.codes import MELTANOS, NOT_ASKED, NOT_LET_IN, VARIABLE_MISSING, Problem
+from meltanodata.droplet.scripts.codes import Problem
 from meltanodata.droplet.scripts.descriptors import Refused, folder, regular
 from meltanodata.droplet.scripts.env_lines import READERS, env_values
 from meltanodata.droplet.scripts.foreign import KEPT_CHARACTERS, printable
@@ -80,7 +80,7 @@ def main(
     units = [f"{service}.service" for service, state in services.items() if state != "active"]
     units = [*dict.fromkeys([*units, *failed_units(systemctl)])][:KEPT_PARTS]
     page = page_problem(document["host_name"], None, caddy)
-    page_unit = "meltano" if page and page.code in MELTANOS else "caddy"
+    page_unit = "meltano" if page and page.code in ("public", "another_status") else "caddy"
     known = hidden_values(root)
     public = [document["host_name"], document["database_host"] or ""]
 
@@ -149,13 +149,13 @@ def database_answer(reach: str, programs: Path | None) -> tuple[str | None, Prob
         answer = json.loads(last)
         address, problem = answer["address"], answer["problem"] and Problem(**answer["problem"])
     except (ValueError, LookupError, TypeError, RecursionError):
-        return None, Problem(NOT_ASKED, last)
+        return None, Problem("not_asked", last)
     # Whoever may write Meltano's environment decides what is said here.
     well = problem is None and isinstance(address, str)
-    wrong = isinstance(problem, Problem) and problem.code in (VARIABLE_MISSING, NOT_LET_IN)
+    wrong = isinstance(problem, Problem) and problem.code in ("variable_missing", "not_let_in")
     if well or (wrong and isinstance(problem.detail, str) and isinstance(address, (str, type(None)))):
         return address, problem
-    return None, Problem(NOT_ASKED, last)
+    return None, Problem("not_asked", last)
 
 
 ENTRY = re.compile(r"[\[ ]*(\d{4}-\d\d-\d\d[T ]\d\d:\d\d:\d\d)")

@@ -11,14 +11,7 @@ import subprocess
 import threading
 from typing import TYPE_CHECKING
 
-from meltanodata.droplet.scripts.codes import (
-    ANOTHER_CERTIFICATE,
-    ANOTHER_STATUS,
-    BAD_CERTIFICATE,
-    NO_ANSWER,
-    PUBLIC,
-    Problem,
-)
+from meltanodata.droplet.scripts.codes import Problem
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -57,15 +50,15 @@ def page_problem(host_name: str, fingerprint: str | None, caddy: tuple[str, int]
     try:
         served = certificate(host_name, caddy)
         if fingerprint is not None and hashlib.sha256(served).hexdigest() != fingerprint:
-            return Problem(ANOTHER_CERTIFICATE)
+            return Problem("another_certificate")
         status, _ = ask_page(host_name, "/api/v1/identity", served, caddy)
     except ssl.SSLError as error:
-        return Problem(BAD_CERTIFICATE, str(error.reason))
+        return Problem("bad_certificate", str(error.reason))
     except (OSError, http.client.HTTPException) as error:
-        return Problem(NO_ANSWER, str(error))
+        return Problem("no_answer", str(error))
     if status == http.HTTPStatus.UNAUTHORIZED:
         return None
-    return Problem(PUBLIC) if status == http.HTTPStatus.OK else Problem(ANOTHER_STATUS, str(status))
+    return Problem("public") if status == http.HTTPStatus.OK else Problem("another_status", str(status))
 
 
 def certificate(host_name: str, caddy: tuple[str, int]) -> bytes:

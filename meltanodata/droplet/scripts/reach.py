@@ -9,7 +9,7 @@ from __future__ import annotations
 import json
 
 from meltanodata.droplet.layout import DATABASE_VARIABLES, ENV_FILE
-from meltanodata.droplet.scripts.codes import NOT_LET_IN, VARIABLE_MISSING, Problem
+from meltanodata.droplet.scripts.codes import Problem
 
 SECONDS = 10
 
@@ -26,7 +26,7 @@ def main() -> None:
         told["dbname"] = told.pop("database")
         psycopg2.connect(**told, sslmode="require", connect_timeout=SECONDS).close()
     except KeyError as missing:
-        problem = Problem(VARIABLE_MISSING, missing.args[0])
+        problem = Problem("variable_missing", missing.args[0])
     except psycopg2.Error as error:
-        problem = Problem(NOT_LET_IN, str(error).strip())
+        problem = Problem("not_let_in", str(error).strip())
     print(json.dumps({"address": env.get(DATABASE_VARIABLES["host"]), "problem": problem and problem._asdict()}))

@@ -5,7 +5,6 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, NamedTuple
 
 from meltanodata.droplet.layout import CADDY_FOLDER, UI_LOG
-from meltanodata.droplet.scripts.codes import ANOTHER_CERTIFICATE, ANOTHER_STATUS, BAD_CERTIFICATE, NO_ANSWER, PUBLIC
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -36,13 +35,13 @@ def about_service(service: str, state: str) -> Sentence:
 def about_page(host_name: str, problem: Problem) -> Sentence:
     """About a page that does not ask for the login."""
     text, look_at = {
-        ANOTHER_CERTIFICATE: ("serves another certificate", f"{CADDY_FOLDER}, journalctl --unit caddy"),
-        BAD_CERTIFICATE: (f"has no valid certificate ({problem.detail})", "journalctl --unit caddy"),
-        NO_ANSWER: (f"does not answer ({problem.detail})", "journalctl --unit caddy"),
-        PUBLIC: (
+        "another_certificate": ("serves another certificate", f"{CADDY_FOLDER}, journalctl --unit caddy"),
+        "bad_certificate": (f"has no valid certificate ({problem.detail})", "journalctl --unit caddy"),
+        "no_answer": (f"does not answer ({problem.detail})", "journalctl --unit caddy"),
+        "public": (
             "shows itself to everybody",
             "MELTANO_UI_AUTHENTICATION=true in systemctl cat meltano, and ui.anonymous_readonly of the project",
         ),
-        ANOTHER_STATUS: (f"answers {problem.detail}", f"{UI_LOG}, journalctl --unit meltano --lines 50"),
+        "another_status": (f"answers {problem.detail}", f"{UI_LOG}, journalctl --unit meltano --lines 50"),
     }[problem.code]
     return Sentence(f"https://{host_name} {text}", look_at)

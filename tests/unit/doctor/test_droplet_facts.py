@@ -14,8 +14,8 @@ from meltanodata.config.checks import Check
 from meltanodata.doctor import diagnosis, droplet_facts
 from meltanodata.doctor.diagnosis import Level, Seen, Visit
 from meltanodata.doctor.droplet_facts import Facts, NotFacts
-from meltanodata.droplet.scripts import codes, foreign
 from meltanodata.droplet.scripts import examine as script
+from meltanodata.droplet.scripts import foreign
 from meltanodata.droplet.scripts.codes import Problem
 from meltanodata.render import diagnosis_table
 from tests.unit.doctor.samples import ACME, FACTS, NOW
@@ -42,7 +42,7 @@ def told(answer: bytes) -> str:
         said: Facts | str = droplet_facts.read(answer)
     except NotFacts as refused:
         said = str(refused)
-    visit = Visit(Problem(codes.ANOTHER_STATUS, "502"), None, None)
+    visit = Visit(Problem("another_status", "502"), None, None)
     found = diagnosis.findings(ACME, Seen(facts=said, visit=visit), NOW)
     assert found
     diagnosis_table.sentence(found)
