@@ -21,14 +21,14 @@ if TYPE_CHECKING:
 class DeletionGuard:
     """Lets the engine delete nothing of a tenant whose database may not be deleted."""
 
-    def __init__(self, allowed: Collection[str], held: Collection[str]) -> None:
+    def __init__(self, allowed: Collection[str], with_database: Collection[str]) -> None:
         """Register the hooks: once a run, and in each, since the engine refuses what it does not know by name.
 
         Args:
             allowed: the tenants whose databases may be deleted.
-            held: those whose databases the state has.
+            with_database: those whose databases the state has.
         """
-        self._allowed, self._held = frozenset(allowed), frozenset(held)
+        self._allowed, self._with_database = frozenset(allowed), frozenset(with_database)
         self._ids: dict[str, str | None] = {}
         self.binding = pulumi.ResourceHookBinding(before_delete=[pulumi.ResourceHook(HOOK, self._judge)])
         """For the options of the resources in `_GUARDED`."""
@@ -53,7 +53,7 @@ class DeletionGuard:
         """
         tenant = tenant_of(args.name)
         # Where the database is gone already, whoever deleted it, what is left of the tenant guards nothing.
-        guards = args.type == Type.CLUSTER or tenant in self._held
+        guards = args.type == Type.CLUSTER or tenant in self._with_database
         if guards and tenant not in self._allowed and not self._is_done_with(args):
             raise UserError(refusal([tenant]))
 
@@ -64,7 +64,7 @@ class DeletionGuard:
             UserError: there is one that has to stay.
         """
         tenant = tenant_of(args.name)
-        if tenant in self._held - self._allowed:
+        if tenant in self._with_database - self._allowed:
             raise UserError(refusal([tenant]))
 
     def _is_done_with(self, args: pulumi.ResourceHookArgs) -> bool:

@@ -36,7 +36,7 @@ if TYPE_CHECKING:
 _DIAL_SECONDS = 10
 """For one attempt to sign in."""
 _SAID_BYTES = 1 << 16
-"""Read of what the droplet says to that."""
+"""Read of what the droplet answers to the scripts."""
 _ONE_AT_A_TIME = f"flock --close --timeout 1500 {RUN_LOCK}"
 """Waits for longer than any of our scripts may take."""
 

@@ -140,7 +140,7 @@ def _declare(stack: _Stack, inventory: Survey, tenants: Sequence[TenantArgs]) ->
         secrets.tokens,
         existing=inventory.existing,
         clusters=accounts.clusters,
-        known=stack.state.databases,
+        databases=stack.state.databases,
     )
     duplicate_check = DuplicateCheck(stack.tenants, settings, secrets.tokens)
     context = StackContext(

@@ -60,13 +60,13 @@ def survey(
     deadline = time.monotonic() + limit
     said = ""
     while True:
-        held = accounts.read(settings, tokens)
-        existing, unclear = names.identify(tenants, held, settings.domain, ids)
+        inventory = accounts.read(settings, tokens)
+        existing, unclear = names.identify(tenants, inventory, settings.domain, ids)
         making = ", ".join(names.being_made(tenants, existing))
         if wait is not None and not unclear:
             close_what_was_left(tenants, existing, settings, tokens)
         if wait is None or unclear or not making:
-            return Survey(held, existing, unclear)
+            return Survey(inventory, existing, unclear)
         if time.monotonic() > deadline:
             raise UserError(f"not created within an hour: {making}. Check it in DigitalOcean's control panel")
         if making != said:

@@ -48,12 +48,12 @@ class Trust:
         *,
         existing: Mapping[str, Existing],
         clusters: Sequence[Cluster],
-        known: Mapping[str, Database],
+        databases: Mapping[str, Database],
         pause: float = _PAUSE,
     ) -> None:
         """Register the hooks, in every run: the state has their names and asks for them, so they are never renamed.
 
-        `clusters` exist before the run, and `known` are the databases that the state knows, by tenant.
+        `clusters` exist before the run, and `databases` are those in the state, by tenant.
         """
         self.watch_cluster = pulumi.ResourceHook("database-watch", self._watch_cluster)
         """Before a cluster is created."""
@@ -68,9 +68,10 @@ class Trust:
         self._settings, self._tokens, self._pause = settings, tokens, pause
         self._team_of = {tenant.key: tenant.database_team for tenant in tenants}
         left = _left_by_a_killed_run(tenants, existing)
-        self._known = {**{it.key: Database(cluster.id, cluster.team, frozenset()) for cluster, it in left}, **known}
-        self._there = frozenset(cluster.id for cluster in clusters)
-        """The ids of what was there before the run, and is not what it makes."""
+        made = {tenant.key: Database(cluster.id, cluster.team, frozenset()) for cluster, tenant in left}
+        self._databases = {**made, **databases}
+        self._older = frozenset(cluster.id for cluster in clusters)
+        """The ids of the clusters that existed before the run."""
         self._awaited: dict[str, dict[str, str]] = {}
         """By team: the names of clusters that are being created, with the status in which one could not be closed."""
         self._watches: dict[str, asyncio.Task[None]] = {}
@@ -125,7 +126,7 @@ class Trust:
     async def _listed(self, team: str) -> list[Cluster]:
         """The team's clusters that are new since the run began."""
         listed = await asyncio.to_thread(accounts.clusters_now, self._settings, self._tokens, team)
-        return [cluster for cluster in listed if cluster.id not in self._there]
+        return [cluster for cluster in listed if cluster.id not in self._older]
 
     async def _close_cluster(self, args: pulumi.ResourceHookArgs) -> None:
         team = self._team_of[tenant_of(args.name)]
@@ -149,7 +150,7 @@ class Trust:
 
     async def _trust_nobody(self, args: pulumi.ResourceHookArgs) -> None:
         """Before a droplet comes or goes: whatever address its database trusts is not the tenant's, or not for long."""
-        database = self._known.get(tenant_of(args.name))
+        database = self._databases.get(tenant_of(args.name))
         if database is None:
             return
         why = f"its database {database.cluster} ({database.team}) would trust an address that is not its droplet's"
@@ -169,14 +170,14 @@ class Trust:
         The firewall says so too, unless the state thinks that it does already: the new droplet may have been given the
         address of the one before.
         """
-        database = self._known.get(tenant_of(args.name))
+        database = self._databases.get(tenant_of(args.name))
         address = (args.new_outputs or {}).get("ipv4Address")
         if database is not None and address in database.trusted:
             await self._reopen(database, address)
 
     async def _trust_kept_droplet(self, args: pulumi.ErrorHookArgs) -> bool:
         """After a droplet could not be deleted: it is there, and works with its database. Never tries again."""
-        database = self._known.get(tenant_of(args.name))
+        database = self._databases.get(tenant_of(args.name))
         if args.failed_operation != "delete" or database is None:
             return False
         address = (args.old_outputs or {}).get("ipv4Address")

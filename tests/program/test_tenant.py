@@ -46,7 +46,7 @@ def declared(
         documents = shared_documents(stack, secrets)
         found = Survey(builders.accounts(), {tenant.key: existing or Existing()}, [])
         trusted = Trust(
-            [tenant], stack, secrets.tokens, existing=found.existing, clusters=found.accounts.clusters, known={}
+            [tenant], stack, secrets.tokens, existing=found.existing, clusters=found.accounts.clusters, databases={}
         )
         context = StackContext(
             settings=stack,

@@ -63,7 +63,7 @@ def world(monkeypatch: pytest.MonkeyPatch) -> World:
     return World(monkeypatch)
 
 
-def trusting(known: dict[str, Database] | None = None, existing: Existing | None = None) -> trusted_sources.Trust:
+def trusting(databases: dict[str, Database] | None = None, existing: Existing | None = None) -> trusted_sources.Trust:
     tenant = builders.tenant()
     there = (builders.cluster(id="old", name=NAME),)  # another of that name, which is on its way to be gone
     found = Survey(builders.accounts(clusters=there), {"acme": existing or Existing()}, [])
@@ -73,7 +73,7 @@ def trusting(known: dict[str, Database] | None = None, existing: Existing | None
         builders.secrets().tokens,
         existing=found.existing,
         clusters=found.accounts.clusters,
-        known=known or {},
+        databases=databases or {},
         pause=0,
     )
 
