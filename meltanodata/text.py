@@ -29,6 +29,18 @@ def listing(words: Iterable[str], last: str = "or") -> str:
     return f"{', '.join(most)} {last} {end}" if most else end
 
 
+def count(number: int, noun: str) -> str:
+    """`1 tenant`, `2 tenants`."""
+    return f"{number} {noun}{'' if number == 1 else 's'}"
+
+
+def shortened(words: Iterable[str], most: int) -> str:
+    """`a, b and 3 more`: at most so many words, and how many more there are."""
+    every = list(words)
+    rest = f" and {len(every) - most} more" if len(every) > most else ""
+    return ", ".join(every[:most]) + rest
+
+
 def did_you_mean(word: str, known: Iterable[str]) -> str:
     """` Did you mean X?`, to be put behind a sentence; nothing where no known word is near."""
     near = {name.lower(): name for name in known}

@@ -1,4 +1,4 @@
-"""What a killed run left behind, put in order before the next one."""
+"""Finishes what a killed run left behind, before the next one begins."""
 
 from __future__ import annotations
 
@@ -22,62 +22,62 @@ if TYPE_CHECKING:
     from meltanodata.config.stacks import Project
 
 
-def put_in_order(stack: str, project: Project) -> None:
-    """Finish with what a run that was killed left behind, and say what that was; nothing otherwise.
+def recover(stack: str, project: Project) -> None:
+    """Remove a killed run's lock and clear its pending operations, and say so; nothing otherwise.
 
     Raises:
-        UserError: the stack is locked by a run that is at work, or that cannot be judged from here.
+        UserError: the stack is locked by a run that is still running, or whose host cannot be checked from here.
     """
     folder = project.root
     unlock(stack, project)
     exported = pulumi_cli.export(stack, folder)
-    noted, gone = recovery.pending(exported), recovery.awaiting_replacement(exported)
-    if noted or gone:
-        print("A run was ended in the middle of its work:")
-        for operation in noted:
+    pending, replaced = recovery.pending(exported), recovery.awaiting_replacement(exported)
+    if pending or replaced:
+        print("An earlier run was interrupted during:")
+        for operation in pending:
             print(f"  {operation}")
-        for urn in gone:
+        for urn in replaced:
             print(f"  replacing {stack_state.name(urn)}")
         pulumi_cli.replace_state(stack, folder, recovery.mended(exported))
         if uncertain := recovery.uncertain(exported):
             pulumi_cli.refresh(stack, folder, uncertain)
-        print("Its notes are cleared; this run goes on with it.")
-        exported = pulumi_cli.export(stack, folder)  # a refresh may have forgotten more
+        print("Cleared the pending operations; continuing.")
+        exported = pulumi_cli.export(stack, folder)  # the refresh may have removed more
     forget_vanished(stack, project, exported)
 
 
 def forget_vanished(stack: str, project: Project, exported: Mapping[str, Any]) -> None:
-    """Let the state forget what the next run would delete and an account has no more, and say what that is.
+    """Remove from the state what the next run would delete and no account has any more, and say so.
 
     Raises:
-        UserError: an account cannot be asked.
+        UserError: an inventory cannot be read.
     """
-    own = next((it for it in project.stacks() if it.stack == stack), None)
-    if own is None:
+    settings = next((settings for settings in project.stacks() if settings.stack == stack), None)
+    if settings is None:
         return
-    loaded, problems = fleet.load(project.tenants_file(own))
+    loaded, problems = fleet.load(project.tenants_file(settings))
     going = [] if problems else vanished.going(exported, {row.key for row in loaded.rows})
     if not going:
         return  # the usual case costs no request
-    held = account(stack, project).held
-    kept = vanished.without_replaced(exported, held)
+    inventory = account(stack).inventory
+    kept = vanished.without_replaced(exported, inventory)
     if stack_state.resources(kept) != stack_state.resources(exported):
         pulumi_cli.replace_state(stack, project.root, kept)
-    urns = vanished.vanished(going, held)
+    urns = vanished.vanished(going, inventory)
     if urns:
-        print("Deleted already, by hand or by a run whose answer was lost; the state forgets it:")
+        print("Removing from the state what no longer exists, deleted by hand or by an interrupted run:")
         for urn in urns:
             print(f"  {stack_state.name(urn)}")
         pulumi_cli.refresh(stack, project.root, urns)
 
 
 def unlock(stack: str, project: Project) -> None:
-    """Remove the locks that nobody holds any more, and what else keeps the state from being read.
+    """Remove stranded locks, and what else keeps the state from being read.
 
-    Nothing on a backend that is no folder, where Pulumi itself tells of its locks.
+    Does nothing on a backend that is no folder, where Pulumi itself reports its locks.
 
     Raises:
-        UserError: a lock's holder is at work, or cannot be judged from here.
+        UserError: a lock's holder is still running, or its host cannot be checked from here.
     """
     url = urlsplit(pulumi_cli.backend(project.root))
     if url.scheme != "file":
@@ -88,13 +88,13 @@ def unlock(stack: str, project: Project) -> None:
     reasons = [reason for lock in locks if (reason := recovery.why_kept(lock, socket.gethostname(), _runs))]
     if reasons:
         raise UserError("\n".join(reasons))
-    # Beside each file the backend keeps a note of its type, and truncates it to write it anew. It does without one, but
-    # not with an empty one: https://github.com/google/go-cloud/blob/master/blob/fileblob/attrs.go.
-    for note in (*folder.glob("*.attrs"), *(backend / "stacks" / project.name).glob(f"{stack}.[jp]*.attrs")):
-        if note.stat().st_size == 0:
-            note.unlink()
+    # Beside each file the backend keeps a file with its type, and truncates it before writing it. It works without that
+    # file, but not with an empty one: https://github.com/google/go-cloud/blob/master/blob/fileblob/attrs.go.
+    for attributes in (*folder.glob("*.attrs"), *(backend / "stacks" / project.name).glob(f"{stack}.[jp]*.attrs")):
+        if attributes.stat().st_size == 0:
+            attributes.unlink()
     for lock in locks:
-        print(f"The stack is locked by {lock}, which is gone; the lock is removed.")
+        print(f"Removed the lock of {lock}, which has ended.")
     if locks:
         pulumi_cli.cancel(stack, project.root)
 
@@ -105,7 +105,7 @@ def _lock(path: Path) -> Lock:
 
 
 def _runs(pid: int) -> bool:
-    """Whether a process of this machine is a Pulumi at work; where its name cannot be known, any process is."""
+    """Whether a process of this machine is a running Pulumi; any process counts if its name cannot be read."""
     try:
         os.kill(pid, 0)
     except ProcessLookupError:
@@ -113,7 +113,7 @@ def _runs(pid: int) -> bool:
     except PermissionError:
         pass
     try:
-        # proc(5): number, (name), state. One that has ended stays a while as a zombie, until its parent has noticed.
+        # proc(5): number, (name), state. An ended process stays a zombie until its parent reaps it.
         name, state = Path(f"/proc/{pid}/stat").read_text(encoding="utf-8").split("(", 1)[1].rsplit(")", 1)
     except FileNotFoundError:
         return not Path("/proc/self/stat").exists()

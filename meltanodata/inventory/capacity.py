@@ -1,111 +1,45 @@
-"""How full the teams are, as a table, and what to do when they run out (the guide's notes to steps 1 and 3)."""
+"""How full the teams are, counted in their accounts."""
 
 from __future__ import annotations
 
-import shlex
 from dataclasses import replace
 from typing import TYPE_CHECKING
 
-from rich.table import Column, Table
-
-from meltanodata import terminal
 from meltanodata.config.object_names import droplet_of
-from meltanodata.config.placement import Use, full_with_room
-from meltanodata.config.settings import NAMESPACE
 from meltanodata.inventory.names import clusters_of
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
 
     from meltanodata.config.fleet import Fleet
-    from meltanodata.config.settings import Settings
+    from meltanodata.config.placement import Use
     from meltanodata.inventory.accounts import Accounts
-
-WARN_PERCENT = 80
-_CELLS = 20
 
 
 def counted(
-    fleet: Fleet, droplets: Use, databases: Sequence[Use], held: Mapping[str, Accounts], domain: str
+    fleet: Fleet, droplets: Use, databases: Sequence[Use], inventories: Mapping[str, Accounts], domain: str
 ) -> list[Use]:
-    """The same with what the accounts have.
+    """The teams' use with what the accounts hold.
 
     Args:
         fleet: the whole file.
-        droplets: see `rules.droplet_use`.
-        databases: see `rules.database_uses`.
-        held: what the accounts of each database team's stack have, by the team's name.
+        droplets: see `placement.droplet_use`.
+        databases: see `placement.database_uses`.
+        inventories: of each database team's stack, by the team's name.
         domain: the tenants'.
 
     Returns:
         The droplet team, and then the database teams.
     """
-    there = {droplet.name for accounts in held.values() for droplet in accounts.droplets}
-    count = max(len(accounts.droplets) for accounts in held.values())
-    made = sum(droplet_of(row.key, row.options, domain) in there for row in fleet.rows)
-    found = [replace(droplets, held=count, beside=max(0, count - made))]
+    names = {droplet.name for inventory in inventories.values() for droplet in inventory.droplets}
+    held = max(len(inventory.droplets) for inventory in inventories.values())
+    made = sum(droplet_of(row.key, row.options, domain) in names for row in fleet.rows)
+    uses = [replace(droplets, held=held, beside=max(0, held - made))]
     for use in databases:
-        accounts = held[use.team]
-        clusters = clusters_of(accounts)
-        mine = [row for row in fleet.rows if row.options.database_team == use.team]
-        made = sum(any(it.team == use.team for it in clusters(row.key, row.options)) for row in mine)
-        count = accounts.cluster_counts[use.team]
-        found.append(replace(use, held=count, beside=count - made))
-    return found
-
-
-def show(droplets: Use, databases: Sequence[Use], stacks: Sequence[Settings]) -> None:
-    """Print the table, how many more tenants fit, and advice where a limit is near."""
-    console = terminal.console()
-    asked = droplets.held is not None
-    counts = ["file", "account"] if asked else []
-    right = [Column(name, justify="right") for name in [*counts, "taken" if asked else "used / limit"]]
-    table = Table("team", *right, "", "", box=None, pad_edge=False)
-    for name, use in [(f"{droplets.team} (droplets)", droplets), *((use.team, use) for use in databases)]:
-        style = "red" if use.taken > use.limit else "yellow" if use.full or use.percent >= WARN_PERCENT else ""
-        share = f"{use.percent} %{' full' if use.full else ''}"
-        numbers = [str(use.used), str(use.held)] if asked else []
-        table.add_row(name, *numbers, f"{use.taken} / {use.limit}", bar(use), share, style=style)
-    console.print(table, soft_wrap=True)
-    for line in summary(droplets, databases, stacks):
-        console.print(line, soft_wrap=True)
-
-
-def bar(use: Use) -> str:
-    """A bar of 20 cells; empty only where nothing is taken, full only from the limit on."""
-    filled = min(_CELLS, -(-use.taken * _CELLS // use.limit))
-    if use.taken < use.limit:
-        filled = min(filled, _CELLS - 1)
-    return "█" * filled + "░" * (_CELLS - filled)
-
-
-def summary(droplets: Use, databases: Sequence[Use], stacks: Sequence[Settings]) -> list[str]:
-    """How many more tenants fit, what to ask for where 80 % or more is taken, and which marks can go."""
-    free = sum(use.free for use in databases)
-    fit = min(free, droplets.free)
-    fits = "more tenant fits" if fit == 1 else "more tenants fit"
-    lines = [f"{fit} {fits}: there is room for {free} databases and {droplets.free} droplets."]
-    if droplets.percent >= WARN_PERCENT:
-        lines.append(
-            f"The droplet team is {droplets.percent} % taken. Ask the contact at DigitalOcean by e-mail to raise the"
-            f" droplet limit of {droplets.team} ({droplets.limit} now); then set it in each stack:\n"
-            + "\n".join(f"  {_command(stack, 'droplet_team.limit', 'NUMBER')}" for stack in stacks)
-        )
-    limit = sum(use.limit for use in databases)
-    taken = Use("", limit - free, limit).percent
-    if taken >= WARN_PERCENT:
-        last, biggest = stacks[-1], max(use.limit for use in databases)
-        index = len(last.database_teams)
-        token = shlex.quote(f'{NAMESPACE}:tokens["NAME"]')
-        lines.append(
-            f"The database teams are {taken} % taken. Create a batch of teams from the Meltano account at DigitalOcean"
-            f" and ask the contact there by e-mail to raise their limit of database clusters from 10 to {biggest};"
-            " then list each with its token:\n"
-            f"  {_command(last, f'database_teams[{index}].name', 'NAME')}\n"
-            f"  pulumi config set --stack {last.stack} --secret --path {token} < token.txt"
-        )
-    return [*lines, *full_with_room(databases, stacks)]
-
-
-def _command(stack: Settings, path: str, value: str) -> str:
-    return f"pulumi config set --stack {stack.stack} --path {shlex.quote(f'{NAMESPACE}:{path}')} {value}"
+        inventory = inventories[use.team]
+        clusters = clusters_of(inventory)
+        placed = [row for row in fleet.rows if row.options.database_team == use.team]
+        made = sum(any(cluster.team == use.team for cluster in clusters(row.key, row.options)) for row in placed)
+        held = inventory.cluster_counts[use.team]
+        uses.append(replace(use, held=held, beside=held - made))
+    return uses

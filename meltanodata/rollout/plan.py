@@ -1,8 +1,8 @@
-"""What an `up` would do, one row a tenant, read from the JSON of `pulumi preview --json`.
+"""The plan: what an `up` would do, one row a tenant, read from the JSON of `pulumi preview --json`.
 
 Pure. The JSON's shape is the engine's `display.PreviewDigest` (pkg/v3/display/json.go) with `apitype.ResourceV3`
 states; its text output is never read. A resource belongs to the tenant whose component is its parent, whatever the
-resource is called.
+resource's name.
 """
 
 from __future__ import annotations
@@ -30,9 +30,9 @@ if TYPE_CHECKING:
 
 
 UNKNOWN = "04da6b54-80e4-46f7-96ec-b56ff0331ba9"
-"""How the engine writes a value that is known after the apply only (plugin.UnknownStringValue)."""
+"""How the engine writes a value that is known only after the apply (plugin.UnknownStringValue)."""
 
-SECRET = "[secret]"  # noqa: S105  what stands in a secret's place
+SECRET = "[secret]"  # noqa: S105  a placeholder, no secret
 """How the engine writes a secret value in a preview."""
 
 OPERATIONS = {
@@ -46,10 +46,10 @@ OPERATIONS = {
     "import-replacement": "replace",
     "remove-pending-replace": "replace",
 }
-"""The engine's operations (pkg/v3/resource/deploy/step.go) that change the world or the state, as we name them."""
+"""The engine's operations (pkg/v3/resource/deploy/step.go) that change an object or the state, and our names."""
 
 _ROLES = {Type.DROPLET: "droplet", Type.RECORD: "record", Type.CLUSTER: "database"}
-"""The roles of a tenant's objects, by which an approval knows the tenant from another one of the same name."""
+"""The roles of a tenant's objects, by which an approval tells the tenant from another of the same name."""
 
 
 class Change(StrEnum):
@@ -63,18 +63,18 @@ class Change(StrEnum):
 
 
 class _Frozen(BaseModel):
-    model_config = ConfigDict(frozen=True, extra="forbid")
+    model_config = ConfigDict(frozen=True, extra="forbid", defer_build=True)
 
 
 class Reason(_Frozen):
-    """Why: something of the tenant that differs."""
+    """Something of the tenant that differs, as a reason for its row."""
 
     what: str
-    """An option of tenants.yaml, or a property such as `droplet tags`; alone where there is no value to show."""
+    """An option of tenants.yaml, or a property such as `droplet tags`; alone if there is no value to show."""
     before: str | None = None
     after: str | None = None
     option: bool = False
-    """Whether it is an option of the tenant's entry or a setting, not what was found at a resource."""
+    """Whether it is an option of the tenant's entry or a setting, not a property of a resource."""
 
 
 class Cost(_Frozen):
@@ -92,13 +92,13 @@ class Row(_Frozen):
     reasons: tuple[Reason, ...]
     effects: tuple[Effect, ...]
     cost: Cost | None
-    """None where the plan touches no size."""
+    """None if the plan touches no size."""
     team: str | None
-    """The database team, where the plan tells it."""
+    """The database team, if the plan has it."""
     operations: tuple[Operation, ...]
     objects: tuple[tuple[str, str], ...] | None = None
-    """Role and id of each droplet, record and database that the stack has of the tenant before; None where that was not
-    looked up, as in plans of an older version."""
+    """Role and id of each droplet, record and cluster that the state had of the tenant before; None if the state was
+    not read, as in plans of an older version."""
 
     @property
     def severity(self) -> Severity:
@@ -127,13 +127,13 @@ class Plan(_Frozen):
 
     stack: str
     tenants: int
-    """How many tenants the stack has before; not those of its outputs that an up for some left unknown."""
+    """How many tenants the stack had before, without those whose outputs a targeted `up` left unknown."""
     rows: tuple[Row, ...]
     """By the tenant's key."""
     others: tuple[Operation, ...]
-    """What changes and is no tenant's."""
+    """Operations on what belongs to no tenant."""
     providers: tuple[str, ...] = ()
-    """The URNs of connections to teams that come, go or get another token; the world stays as it is."""
+    """The URNs of connections to teams that are created, removed or get another token, which changes no object."""
     teams: tuple[Team, ...] = ()
 
     @property
@@ -150,7 +150,7 @@ class Plan(_Frozen):
 
     @property
     def empty(self) -> bool:
-        """Whether there is nothing to do."""
+        """Whether the plan changes nothing."""
         return not self.rows and not self.others
 
     @property
@@ -169,21 +169,21 @@ class Plan(_Frozen):
 
 
 def read(preview: Mapping[str, Any], exported: Mapping[str, Any] | None = None) -> Plan:
-    """The plan that a preview found.
+    """The plan from a preview.
 
     Args:
-        preview: the parsed output of `pulumi preview --json`, which leaves out what stays as it is.
-        exported: the stack's state from before it, for the ids of that, too (see `Row.objects`).
+        preview: the parsed output of `pulumi preview --json`, which omits unchanged resources.
+        exported: the stack's state before the preview, for `Row.objects`.
 
     Raises:
-        UserError: the preview failed, or is none; with the engine's own errors.
+        UserError: the preview failed, with the engine's own errors; or it is no preview.
     """
-    if errors := [said for line in preview.get("diagnostics") or [] if (said := error(line))]:
+    if errors := [message for line in preview.get("diagnostics") or [] if (message := error(line))]:
         raise UserError("The preview failed, so there is no plan:\n" + "\n".join(errors))
     steps: list[Mapping[str, Any]] = preview.get("steps") or []
     root = next((step for step in steps if _type(step["urn"]) == STACK), None)
     if root is None:
-        raise UserError("This is no output of `pulumi preview --json`: the stack itself is missing in it.")
+        raise UserError("This is not an output of `pulumi preview --json`: it does not contain the stack.")
     by_tenant: dict[str, list[Mapping[str, Any]]] = defaultdict(list)
     others: list[Mapping[str, Any]] = []
     parents = {step["urn"]: _parent(step) for step in steps}
@@ -211,14 +211,13 @@ def read(preview: Mapping[str, Any], exported: Mapping[str, Any] | None = None) 
 
 
 def error(diagnostic: Mapping[str, Any]) -> str | None:
-    """The error that a diagnostic of the engine's tells; None for other lines.
+    """The error in one of the engine's diagnostics; None for other lines.
 
-    The digitalocean plugin logs what it fails at, under the name of its source file, before the engine says the same
-    in its own words.
+    The digitalocean plugin logs an error under the name of its source file, before the engine reports the same.
     """
     message = str(diagnostic.get("message") or "").strip()
-    tells = diagnostic.get("severity") == "error" and not message.startswith("sdk-v2/")
-    return message if message and tells else None
+    is_error = diagnostic.get("severity") == "error" and not message.startswith("sdk-v2/")
+    return message if message and is_error else None
 
 
 def with_capacity(plan: Plan, droplets: Use, databases: Iterable[Use]) -> Plan:
@@ -244,22 +243,22 @@ def _gained(kind: str, use: Use, gain: int) -> Team:
 
 
 def unreviewed(reviewed: Plan, now: Plan, *, begun: bool) -> list[str]:
-    """What a plan would do beyond one that was reviewed, in words; empty when it is the same or what is left of it.
+    """What a plan does beyond the reviewed one, in words; empty if it is the same or a rest of it.
 
-    A reviewed operation that is missing is no difference: the run before, cut off, has done it already. What an
-    approval covers, and why: docs/decisions/reviewed-plans.md.
+    A missing operation is no difference: an interrupted run has done it already. What an approval covers, and why:
+    docs/decisions/reviewed-plans.md.
 
     Args:
-        reviewed: the plan that somebody saw.
-        now: the plan that would be applied.
-        begun: whether a run has begun to apply the reviewed one; then what it made without noting is taken over.
+        reviewed: the plan that was reviewed.
+        now: the plan to apply.
+        begun: whether a run has begun to apply the reviewed one. If so, imports of what it created are covered.
     """
     news: list[str] = []
     if reviewed.stack != now.stack:
         return [f"the reviewed plan is for the stack {reviewed.stack}, this one for {now.stack}"]
-    known = {row.tenant: row for row in reviewed.rows}
+    reviewed_rows = {row.tenant: row for row in reviewed.rows}
     for row in now.rows:
-        old = known.get(row.tenant)
+        old = reviewed_rows.get(row.tenant)
         if old is None:
             news.append(f"{row.tenant}: {row.change}, and the reviewed plan does not touch it ({_because(row)})")
             continue
@@ -270,15 +269,17 @@ def unreviewed(reviewed: Plan, now: Plan, *, begun: bool) -> list[str]:
         elif added or why:
             news.append(f"{row.tenant}: not reviewed: {', '.join(why or added)}")
         elif others := list(_other_objects(old, row)):
-            news.append(f"{row.tenant}: not the one that was reviewed: {', '.join(others)}")
-    news.extend(f"{it}, and it was not reviewed" for it in _added(reviewed.others, now.others, begun=begun))
+            news.append(f"{row.tenant}: another tenant was reviewed: {', '.join(others)}")
+    news.extend(
+        f"{operation}, which was not reviewed" for operation in _added(reviewed.others, now.others, begun=begun)
+    )
     return news
 
 
 def union(plans: Sequence[Plan]) -> Plan:
-    """What several reviewed plans of one stack allow together; at least one.
+    """What one or more reviewed plans of one stack allow together.
 
-    Where two of them touch the same resource, the one that does more to it is what was reviewed.
+    If two of them touch the same resource, the operation that does more counts as reviewed.
     """
     first, *rest = plans
     rows = {row.tenant: row for row in first.rows}
@@ -310,13 +311,13 @@ def _both(one: Row, other: Row) -> Row:
 
 
 def _more(known: Mapping[str, Operation], others: Iterable[Operation]) -> dict[str, Operation]:
-    found = dict(known)
+    joined = dict(known)
     for operation in others:
-        old = found.get(operation.urn, operation)
-        most = max(old, operation, key=lambda it: _DOES_MORE.index(it.op))
+        old = joined.get(operation.urn, operation)
+        most = max(old, operation, key=lambda each: _DOES_MORE.index(each.op))
         properties = tuple(sorted({*old.properties, *operation.properties}))
-        found[operation.urn] = most.model_copy(update={"properties": properties})
-    return found
+        joined[operation.urn] = most.model_copy(update={"properties": properties})
+    return joined
 
 
 def describe(reason: Reason) -> str:
@@ -346,11 +347,11 @@ def _added(reviewed: Iterable[Operation], now: Iterable[Operation], *, begun: bo
 def _beyond(seen: Operation, now: Operation, *, begun: bool) -> str | None:
     """What an operation does beyond the reviewed one on the same resource; None if that covers it.
 
-    Of a replacement one half may be left, of a take-over the update, and of a creation the object that the state has no
-    note of.
+    An interrupted run may leave half of a replacement, the update of an import, or a created object that is not in the
+    state.
     """
     match seen.op, now.op:
-        # Plans of an older version say `update` of what is taken over and updated.
+        # Plans of an older version say `update` for an import with an update.
         case ("update" | "import", "update" | "import"):
             wider = not set(now.properties) <= set(seen.properties)
             return "" if wider else _other_id(seen, now) or _other_value(seen, now)
@@ -360,29 +361,29 @@ def _beyond(seen: Operation, now: Operation, *, begun: bool) -> str | None:
             return None
         case ("create" | "replace", "import"):
             ours = begun and _bare(now.id) != seen.id
-            return None if ours else f": {now.id}, which no run of this plan made"
+            return None if ours else f": {now.id}, which no run of this plan created"
         case _:
             return ""
 
 
 def _other_id(seen: Operation, now: Operation) -> str | None:
-    """That two operations are on two objects. Only DigitalOcean's count: a Command or a password is none."""
+    """That two operations are on different objects. Only DigitalOcean's count, not a Command or a password."""
     if not now.type.startswith("digitalocean:") or _bare(seen.id) == _bare(now.id):
         return None
-    return f": {now.id}, and {seen.id or 'none'} was reviewed"
+    return f": {now.id}, but {seen.id or 'none'} was reviewed"
 
 
 def _other_value(seen: Operation, now: Operation) -> str | None:
-    """That an update sets another value than the reviewed one; one that was not known then may be any."""
+    """That an update sets another value than the reviewed one. A value that was not known then may be any."""
     values = dict(now.values)
     for name, value in seen.values:
         if name in now.properties and values.get(name) != value:
-            return f": {name} {values.get(name, 'known after the apply')}, and {value} was reviewed"
+            return f": {name} {values.get(name, 'known after the apply')}, but {value} was reviewed"
     return None
 
 
 def _other_objects(seen: Row, now: Row) -> Iterator[str]:
-    """The objects of a tenant that are others than those reviewed, unless the reviewed plan made or took them."""
+    """The objects of a tenant that differ from those reviewed, unless the reviewed plan creates or imports them."""
     if seen.objects is None or now.objects is None:
         return
     before = dict(seen.objects)
@@ -390,11 +391,11 @@ def _other_objects(seen: Row, now: Row) -> Iterator[str]:
     before |= {operation.role: _bare(operation.id) or "" for operation in seen.operations if operation.op == "import"}
     for role, id_ in now.objects:
         if role not in made and before.get(role) != id_:
-            yield f"its {role} is {id_}, and {before.get(role, 'none')} was reviewed"
+            yield f"its {role} is {id_}, but {before.get(role, 'none')} was reviewed"
 
 
 def _bare(id_: str | None) -> str | None:
-    """An object's id as the state has it; for the import of a record it stands after the domain and a comma."""
+    """An object's id as in the state. The import id of a record is the domain, a comma and that id."""
     return None if id_ is None else id_.rsplit(",", 1)[-1]
 
 
@@ -423,9 +424,9 @@ def _tenant(urn: str | None, parents: Mapping[str, str | None]) -> str | None:
 
 
 def _operations(steps: Iterable[Mapping[str, Any]], tenant: str) -> tuple[Operation, ...]:
-    """One operation a resource: the two or three steps of a replacement are one, and so are those of a take-over.
+    """One operation a resource, although a replacement has two or three steps.
 
-    What is taken over and differs has a step that imports it and one that updates it.
+    So has the import of an object that differs: one step imports it, and one updates it.
     """
     found: dict[str, Operation] = {}
     for step in steps:
@@ -433,11 +434,11 @@ def _operations(steps: Iterable[Mapping[str, Any]], tenant: str) -> tuple[Operat
         old = found.get(operation.urn)
         both = () if old is None else (old.op, operation.op)
         if old is not None and "replace" in both:
-            # First, also of what is taken over: it would be deleted.
+            # Before imports: the imported object would be deleted.
             operation = _joined(old, operation).model_copy(update={"op": "replace"})
         elif old is not None and "import" in both:
-            taken = old if old.op == "import" else operation
-            operation = _joined(old, operation).model_copy(update={"op": "import", "id": taken.id})
+            imported = old if old.op == "import" else operation
+            operation = _joined(old, operation).model_copy(update={"op": "import", "id": imported.id})
         found[operation.urn] = operation
     return tuple(found[urn] for urn in sorted(found))
 
@@ -448,7 +449,7 @@ def _joined(first: Operation, second: Operation) -> Operation:
         update={
             "properties": tuple(sorted({*first.properties, *second.properties})),
             "id": first.id or second.id,
-            # The step that deletes knows only what there was, the one that makes what there will be.
+            # The deleting step has only the old values, the creating step only the new ones.
             "idle": first.idle and second.idle,
             "object_name": first.object_name or second.object_name,
             "values": tuple(sorted({**dict(first.values), **dict(second.values)}.items())),
@@ -537,10 +538,10 @@ def change_of(operations: Iterable[Operation]) -> Change:
 
 
 def _login(component: Mapping[str, Any] | None, operations: Iterable[Operation]) -> LoginOutcome | None:
-    """What becomes of a login that the tenant's droplet was taken over with, or is now; None for any other."""
+    """What happens to the login that the tenant's droplet was or is adopted with; None for any other."""
     droplet = next((operation.op for operation in operations if operation.type == Type.DROPLET), None)
     if component is None or component["op"] == "delete":
-        # One that stays as it is is not in the preview: then a run that was killed has declared the tenant.
+        # An unchanged component is not in the preview: then a killed run has declared the tenant.
         return LoginOutcome.BEGUN if component is None and droplet == "import" else None
     old, new = _inputs(component, "oldState"), _inputs(component, "newState")
     if kept_logins.keeps_login(new):
@@ -561,13 +562,13 @@ def _inputs(step: Mapping[str, Any] | None, state: str) -> Mapping[str, JsonValu
 def _paid(
     old: Mapping[str, JsonValue], new: Mapping[str, JsonValue], operations: Iterable[Operation]
 ) -> Mapping[str, JsonValue]:
-    """What a tenant is paid for before: one that is taken over whole is paid for already."""
-    taken = {operation.type for operation in operations if operation.op == "import"}
-    return new if not old and taken >= {Type.DROPLET, Type.CLUSTER} else old
+    """What a tenant costs before: an adopted droplet and cluster cost the same already."""
+    imported = {operation.type for operation in operations if operation.op == "import"}
+    return new if not old and imported >= {Type.DROPLET, Type.CLUSTER} else old
 
 
 def _cost(options: Mapping[str, JsonValue]) -> Decimal | None:
-    """Nothing for a tenant that is not there."""
+    """Zero for a tenant that does not exist."""
     return prices.monthly(options.get("droplet_size"), options.get("database_size")) if options else Decimal(0)
 
 
@@ -580,13 +581,13 @@ def _reasons(
 ) -> tuple[Reason, ...]:
     if change is Change.DESTROYED:
         return (Reason(what="its entry is gone", option=True),)
-    taken = [
+    adopted = [
         f"{resource_types.NAMES[operation.type]} {operation.object_name or operation.id}"
         for operation in operations
         if operation.op == "import" and operation.type in resource_types.NAMES
     ]
-    if taken:
-        return (Reason(what="takes over " + ", ".join(taken)),)
+    if adopted:
+        return (Reason(what="adopts " + ", ".join(adopted)),)
     if change is Change.CREATED:
         return (Reason(what="a new entry", option=True),)
     old, new = _options(old), _options(new)
@@ -597,13 +598,13 @@ def _reasons(
     )
     if all(reason.what != "rebuild" for reason in options):
         options += tuple(_rebuilds(steps))
-    told = {(reason.before, reason.after) for reason in options}
-    found = [reason for reason in _found(steps, explained=bool(options)) if (reason.before, reason.after) not in told]
-    return (*options, *found)
+    stated = {(reason.before, reason.after) for reason in options}
+    causes = _causes(steps, explained=bool(options))
+    return (*options, *(reason for reason in causes if (reason.before, reason.after) not in stated))
 
 
 def _rebuilds(steps: Iterable[Mapping[str, Any]]) -> Iterator[Reason]:
-    """A rebuild that a run which was killed had begun: the component has the new count, and the droplet not yet."""
+    """A rebuild that a killed run has begun: the component has the new count already, the droplet has not."""
     for step in steps:
         before, after = ((step.get(state) or {}).get("replacementTrigger") for state in ("oldState", "newState"))
         if _type(step["urn"]) == Type.DROPLET and None not in (before, after) and before != after:
@@ -611,18 +612,18 @@ def _rebuilds(steps: Iterable[Mapping[str, Any]]) -> Iterator[Reason]:
 
 
 def _options(inputs: Mapping[str, JsonValue]) -> dict[str, JsonValue]:
-    """A component's inputs without the notes on its login, which the effects tell."""
+    """A component's inputs without those about its login, which the effects describe."""
     options = {name: value for name, value in inputs.items() if name != kept_logins.DROPLET}
     adopt = options.pop("adopt", None)
     names = {name: value for name, value in adopt.items() if name != "login"} if isinstance(adopt, dict) else {}
     return {**options, "adopt": names} if names else options
 
 
-def _found(steps: Iterable[Mapping[str, Any]], *, explained: bool) -> Iterator[Reason]:
-    """What the engine found to differ at a tenant's resources.
+def _causes(steps: Iterable[Mapping[str, Any]], *, explained: bool) -> Iterator[Reason]:
+    """What differs at a tenant's resources, causes only.
 
-    Causes only. What follows from a new droplet or database is known after the apply, and no reason; what an option
-    changes on the droplet, or of a password, is the option's doing.
+    What follows from a new droplet or cluster is known only after the apply, and is no reason. Neither is what an
+    option of the entry changes on the droplet or at a password.
     """
     steps = [step for step in steps if _type(step["urn"]) != TENANT]
     moved = any(
@@ -633,7 +634,7 @@ def _found(steps: Iterable[Mapping[str, Any]], *, explained: bool) -> Iterator[R
         if kind is not None:
             yield from _at_digitalocean(step, kind, moved=moved, explained=explained)
         elif not explained and not moved:
-            yield Reason(what=f"the program now declares {stack_state.name(step['urn'])} otherwise")
+            yield Reason(what=f"the program declares {stack_state.name(step['urn'])} differently")
 
 
 def _at_digitalocean(step: Mapping[str, Any], kind: str, *, moved: bool, explained: bool) -> Iterator[Reason]:
@@ -647,12 +648,12 @@ def _at_digitalocean(step: Mapping[str, Any], kind: str, *, moved: bool, explain
             before, after = _text(old.get(name)), _text(new.get(name))
             if before != after:
                 yield Reason(what=f"{kind} {name}", before=before, after=after)
-            elif not explained:  # a secret, or something that is no input
+            elif not explained:  # a secret, or not an input
                 yield Reason(what=f"{kind} {name}")
 
 
 def _text(value: JsonValue) -> str | None:
-    """A value as it stands in YAML; the engine has put `[secret]` in place of secrets."""
+    """A value as in YAML; the engine has replaced secrets with `[secret]`."""
     if value is None:
         return None
     text = value if isinstance(value, str) else json.dumps(_stated(value), ensure_ascii=False)
@@ -660,7 +661,7 @@ def _text(value: JsonValue) -> str | None:
 
 
 def _stated(value: JsonValue) -> JsonValue:
-    """Without the plugins' own note of which values are defaults."""
+    """A value without the plugins' own mark of defaults."""
     if isinstance(value, dict):
         return {name: _stated(inner) for name, inner in value.items() if name != "__defaults"}
     return [_stated(inner) for inner in value] if isinstance(value, list) else value

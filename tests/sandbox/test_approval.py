@@ -90,7 +90,7 @@ def the_removal_that_was_approved_is_run_again(repository: Repository, world: Wo
     repository.git("switch", "--quiet", "main")
 
     # Whoever starts it by hand has the main branch as it is; that it was is noted although nothing was left to do.
-    assert "nothing changes" in repository.runner.run("deploy", "Deploy", repository.by_hand())
+    assert "no changes" in repository.runner.run("deploy", "Deploy", repository.by_hand())
     assert last(repository) == added
     assert world.everything() == before
 
@@ -116,7 +116,7 @@ def a_customer_is_made_a_demo_and_wiped_at_once(repository: Repository, world: W
     repository.hub.upload(running, plan.stem, plan.read_bytes())
     plan.unlink()
     repository.judge(event, 3)
-    assert "tenant that is no demo yet would be wiped: acme" in repository.comment()
+    assert "tenants that are not demos on the base branch: acme" in repository.comment()
     # Even a run that calls itself well.
     repository.hub.runs[-1]["conclusion"] = "success"
     said = repository.runner.run("deploy", "Deploy", repository.merge(DATA_LOSS), 3)
@@ -133,8 +133,8 @@ def a_demo_is_wiped(repository: Repository, world: World) -> None:
     entries(repository, "  demo: true\n  wipe_database: 2026-11-20\n")
     repository.pull_request(code=3)
     assert (
-        "Data loss for acme: the demo's database is wiped but for the schema public. If that is meant, put the label"
-        f" {DATA_LOSS} on the pull request."
+        "Data loss for acme: the demo's database is wiped, except for the schema public. If this is intended, add"
+        f" the label {DATA_LOSS} to the pull request."
     ) in stops(repository)
     repository.preview(DATA_LOSS)
     assert wipes(world) == 0

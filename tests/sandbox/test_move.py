@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 
-from meltanodata.cli.move import move
+from meltanodata.cli.states import move
 from meltanodata.config import edit
 from sandbox.home import Home
 from tests.sandbox.fleet import fleet_on
@@ -109,7 +109,7 @@ class Two:
     def unchanged(self) -> None:
         for stack in ("sandbox", TO):
             self.pulumi(stack, "preview", "--expect-no-changes")
-            assert f"{stack}: nothing changes" in self.meltanodata(stack, "plan")
+            assert f"{stack}: no changes" in self.meltanodata(stack, "plan")
 
     def holding(self, key: str) -> list[str]:
         """The stacks whose states hold a tenant, whole."""
@@ -233,7 +233,7 @@ def test_killed_after_any_step_it_harms_nobody_and_is_finished_by_the_next(two: 
             if held in between:
                 continue
             between.append(held)
-            # From the files as they were, nobody destroys, changes or takes over anything.
+            # From the files as they were, nobody destroys, changes or adopts anything.
             if TO in held:
                 refused(two, TO, "acme: it is in the state of other, and its team MeltanoData DBs 2 belongs to sandbox")
             if "sandbox" in held:
@@ -262,7 +262,7 @@ def test_broken_off_between_the_files_it_is_finished_by_the_next(fresh: Two, mon
 
     monkeypatch.setattr(edit, "write", once)
     with pytest.raises(KeyboardInterrupt):
-        move(TEAM, TO, passphrase_file=fresh.passphrase)
+        move(TEAM, TO, fresh.passphrase)
     assert (fresh.holding("acme"), fresh.listing()) == ([TO], ["sandbox", TO])
     for stack in ("sandbox", TO):
         refused(fresh, stack, "the team 'MeltanoData DBs 2' belongs to the stack")

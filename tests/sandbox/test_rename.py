@@ -139,13 +139,13 @@ def test_a_tenant_gets_another_name_and_the_world_stays_as_it_is(fleet: Fleet) -
         items = server.items(vault)
 
         said = say(fleet, "rename", "acme", "acme2", *STACK)
-        assert "acme becomes acme2, in sandbox" in said
+        assert "Renaming acme to acme2, in sandbox" in said
         assert "The instance stays at https://acme.meltanodata.com" in said
         assert fleet.file.read_text() == FILE.replace("acme:  #", "acme2:  #").replace(
             "# for ever\n", f"# for ever\n  adopt: {{record: acme, database: {database}}}\n"
         )
         fleet.unchanged()
-        assert "sandbox: nothing changes" in say(fleet, "plan", *STACK)
+        assert "sandbox: no changes" in say(fleet, "plan", *STACK)
         assert held(fleet) == {"demo": before["demo"], "acme2": before["acme"]}
         now = json.loads(fleet.pulumi("stack", "output", "--json", "--show-secrets"))["tenants"]
         assert now == {"demo": outputs["demo"], "acme2": outputs["acme"]}
@@ -153,14 +153,14 @@ def test_a_tenant_gets_another_name_and_the_world_stays_as_it_is(fleet: Fleet) -
         # Its login goes by the new name, and its item in the vault by its host name still.
         assert say(fleet, "credentials", "acme2", *STACK) == password
         assert "there is no tenant acme" in say(fleet, "credentials", "acme", *STACK, code=1)
-        assert "2 logins are as they should be" in say(fleet, *keep)
+        assert "2 logins up to date" in say(fleet, *keep)
         assert server.items(vault) == items
         assert "https://acme.meltanodata.com" in _page(fleet)
     fleet.up()
     fleet.unchanged()
     assert fleet.told("acme") == told
     # Nothing is left to do, and it goes back.
-    assert "acme is called acme2 already" in say(fleet, "rename", "acme", "acme2", *STACK)
+    assert "acme is already called acme2" in say(fleet, "rename", "acme", "acme2", *STACK)
     say(fleet, "rename", "acme2", "acme", *STACK)
     assert held(fleet) == before
     fleet.unchanged()
@@ -203,9 +203,9 @@ def test_what_cannot_be_renamed_is_refused_and_left_as_it_is(fleet: Fleet) -> No
         assert (fleet.export(), fleet.file.read_text()) == (state, text)
 
     refuses("acme", "Acme 2", "'Acme 2': a tenant's name is 1 to 63 of a-z")
-    refuses("acme", "demo", "demo is there already")
+    refuses("acme", "demo", "demo exists already")
     refuses("acne", "acme2", "there is no tenant 'acne'. Did you mean 'acme'?")
-    refuses("acme", "acme", "acme is called so already")
+    refuses("acme", "acme", "acme is already its name")
     lock = fleet.home.folder("state") / ".pulumi/locks/organization/meltanodata/sandbox/0.json"
     lock.parent.mkdir(parents=True, exist_ok=True)
     holder = {"pid": 1, "username": "runner", "hostname": "fv-az123", "timestamp": "2026-11-23T02:00:00Z"}
@@ -259,7 +259,7 @@ def test_killed_after_any_step_it_harms_nobody_and_is_finished_by_the_next(made:
                 break
             if now not in between:
                 between.append(now)
-                # The file has the old name still: nobody destroys, changes or takes over anything.
+                # The file has the old name still: nobody destroys, changes or adopts anything.
                 if "acme2" in now:
                     refused(
                         made, "acme: the droplet", "If acme is acme2 under a new name: meltanodata rename acme2 acme"
@@ -301,5 +301,5 @@ def test_another_host_name_is_a_change_of_its_own_and_keeps_database_and_login(m
         assert renamed["id"] == item
         assert password in [field["value"] for field in renamed["fields"]]
         assert len(server.items(vault)) == 2
-        assert "2 logins are as they should be" in say(fleet, *keep)
+        assert "2 logins up to date" in say(fleet, *keep)
     assert yaml.safe_load(fleet.file.read_text())["acme2"]["adopt"] == {"database": database}

@@ -291,7 +291,7 @@ def everybody_changes_and_the_canary_is_unwell(repository: Repository, world: Wo
     repository.setting("caddy_version", "2")
     repository.pull_request(code=3)
     assert (
-        "does not name: acme, bolts, demo. If that is meant, put the label guard:unnamed-tenants"
+        "does not name: acme, bolts, demo. If this is intended, add the label guard:unnamed-tenants"
         in repository.comment()
     )
     assert "settings in Pulumi.sandbox.yaml (caddy_version)" in repository.comment()
@@ -314,21 +314,21 @@ def everybody_changes_and_the_canary_is_unwell(repository: Repository, world: Wo
     right = world.records()["demo"]["data"]
     world.meltano.put(record, {"type": "A", "data": "203.0.113.9"})
     said = repository.runner.run("deploy", "Deploy", push, 5)
-    assert "looking at demo" in said
+    assert "examining demo" in said
     told_all = (repository.folder / ".GITHUB_STEP_SUMMARY").read_text()
     assert f"dns: demo.meltanodata.com points to 203.0.113.9, not to {right}" in told_all.replace("\\", "")
     after = {name: len(world.control.executions(id_)) for name, id_ in world.droplets().items()}
     assert (after["acme"], after["bolts"]) == (told["acme"], told["bolts"])
     # As long as it is not mended, the same run again goes no further, although nothing is left to be done to it.
     said = repository.runner.run("deploy", "Deploy", push, 5)
-    assert "looking at the canaries: demo" in said
+    assert "examining the canaries: demo" in said
     assert "batch 1 of 1" not in said
     # Mended, the same run again does all that is left. One tenant that fails does not hold up the other.
     world.meltano.put(record, {"type": "A", "data": right})
     acme = world.droplets()["acme"]
     world.control.set_droplet_fault(acme, DropletFault(kind="refuse"))
     said = repository.runner.run("deploy", "Deploy", push, 5)
-    assert said.index("looking at the canaries: demo") < said.index("batch 1 of 1: acme, bolts")
+    assert said.index("examining the canaries: demo") < said.index("batch 1 of 1: acme, bolts")
     summary = (repository.folder / ".GITHUB_STEP_SUMMARY").read_text().splitlines()
     assert [line[:14] for line in summary[-3:] if line.startswith(("| ✅", "| ❌"))] == [
         "| ❌ | **acme**",
@@ -336,7 +336,7 @@ def everybody_changes_and_the_canary_is_unwell(repository: Repository, world: Wo
     ]
     world.control.set_droplet_fault(acme, None)
     assert "batch 1 of 1: acme\n" in repository.runner.run("deploy", "Deploy", push)
-    assert "nothing changes" in repository.runner.run("deploy", "Deploy", push)
+    assert "no changes" in repository.runner.run("deploy", "Deploy", push)
 
 
 def the_file_is_emptied(repository: Repository, world: World) -> None:
@@ -350,7 +350,7 @@ def the_file_is_emptied(repository: Repository, world: World) -> None:
     )
     # Merged all the same, with one label of two: a preview that failed was no review, by hand there is the guard.
     said = repository.runner.run("deploy", "Deploy", repository.merge("guard:data-loss"), 4)
-    assert f"There is no plan of {STACK} that pull request {repository.number} showed before the merge" in said
+    assert f"There is no reviewed plan of {STACK} in pull request {repository.number}" in said
     said = repository.runner.run("deploy", "Deploy", repository.by_hand(labels="guard:data-loss"), 3)
     assert "destroys 3 tenants of 3 (100 %), more than 2 and 10 %" in said
     assert world.everything() == everything
@@ -371,7 +371,7 @@ def somebody_changes_things_by_hand(repository: Repository, world: World) -> Non
     repository.runner.run("deploy", "Deploy", repository.by_hand(refresh="true"))
     assert world.records()["acme"]["data"] == record["data"]
     repository.runner.run("drift", "Drift", {})
-    assert "What is not as the repository has it" not in issue["body"]
+    assert "Differences from the repository" not in issue["body"]
     assert issue["state"] == "open"
     world.meltano.delete(f"/v2/droplets/{stray}")
     repository.runner.run("drift", "Drift", {})
@@ -437,13 +437,13 @@ def a_request_brings_its_own_judge(repository: Repository, world: World) -> None
     comment = repository.comment().replace("\\", "")
     assert "program (customers.yaml, meltanodata/rollout/guard.py)" in comment
     assert "tenants_file: its default → customers.yaml" in comment
-    assert "put the label guard:program-changed on the pull request" in comment
+    assert "add the label guard:program-changed to the pull request" in comment
     assert "touches 1 tenant that the pull request does not name: bolts." in comment
-    assert "customers.yaml takes the place of tenants.yaml" in comment
+    assert "customers.yaml instead of tenants.yaml" in comment
     assert "Reviewed by" not in comment
     # Merged all the same, it stops before anything is touched, although the guard on main is the request's now.
     said = repository.runner.run("deploy", "Deploy", repository.merge("guard:data-loss"), 4)
-    assert "There is no plan" in said
+    assert "There is not a plan" in said
     assert world.everything() == everything
     repository.git("revert", "--no-edit", "--mainline", "1", "HEAD")
 

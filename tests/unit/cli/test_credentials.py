@@ -114,8 +114,8 @@ def test_a_login_is_shown() -> None:
 def test_the_login_of_an_instance_that_kept_its_own_is_not_known(world: World) -> None:
     world.tenants("acme", adopt={"login": "keep"}, admin_password_generation=1)
     assert refused("acme") == (
-        "acme: it was taken over with the login that it had; the password is where it was noted then."
-        " For a new one write admin_password_generation: 2, and run meltanodata up"
+        "acme was adopted with its existing login, so the stack does not have the password."
+        " To set a new one, write admin_password_generation: 2 into its entry, and run meltanodata up"
     )
     world.tenants("acme", adopt={"login": "keep"}, admin_password_generation=2)
     assert run("acme").stdout.endswith("Secret0fAcme\n")
@@ -123,7 +123,9 @@ def test_the_login_of_an_instance_that_kept_its_own_is_not_known(world: World) -
 
 def test_a_login_that_is_not_made_yet(world: World) -> None:
     world.outputs["prod"]["tenants"]["acme"]["admin_password"] = None
-    assert refused("acme") == "acme: the last run did not get as far as its login; meltanodata up goes on with it"
+    assert refused("acme") == (
+        "acme: the last run ended before it created the login. Run meltanodata up, which continues"
+    )
 
 
 @pytest.mark.usefixtures("world")
@@ -142,7 +144,9 @@ def test_a_tenant_of_another_stack_is_found(world: World, tmp_path: Path) -> Non
 def test_a_stack_that_was_never_applied_is_not_an_empty_one(world: World) -> None:
     keep()
     world.states["prod"] = {"version": 3, "deployment": {}}
-    assert "nothing was ever applied to this stack. Is it the right backend" in refused("--onepassword", "--yes")
+    assert "nothing was ever applied to this stack. Check that the backend is the right one" in refused(
+        "--onepassword", "--yes"
+    )
     assert len(world.titles()) == 2
 
 
@@ -151,7 +155,7 @@ def test_a_stack_that_was_never_applied_is_not_an_empty_one(world: World) -> Non
 def test_wrong_usage(arguments: list[str]) -> None:
     result = run(*arguments)
     assert result.exit_code == 2
-    assert "name one tenant, or say --onepassword" in result.stderr
+    assert "name one tenant, or add --onepassword" in result.stderr
 
 
 def test_items_are_made_as_the_guide_has_them_and_a_second_run_changes_nothing(world: World) -> None:
@@ -163,7 +167,7 @@ def test_items_are_made_as_the_guide_has_them_and_a_second_run_changes_nothing(w
     assert item["urls"] == [{"href": "acme.meltanodata.com", "primary": True}]
     assert world.fields("acme") == {"username": "meltano", "password": "Secret0fAcme"}
     before, requests = world.server.items(world.vault), len(world.server.requests)
-    assert keep() == "2 logins are as they should be: nothing to do\n"
+    assert keep() == "2 logins up to date, nothing to do\n"
     assert (world.server.items(world.vault), len(world.server.requests)) == (before, requests)
 
 
@@ -178,7 +182,7 @@ def test_another_password_is_written_and_whatever_else_is_there_stays(world: Wor
     assert "nothing to do" in keep()
     world.outputs["prod"]["tenants"]["acme"]["admin_password"] = "An0therSecret"
     said = keep()
-    assert re.search(r"acme\.meltanodata\.com +update +another password", said)
+    assert re.search(r"acme\.meltanodata\.com +update +new password", said)
     assert "bolt" not in said
     assert "An0therSecret" not in said
     assert world.fields("acme") == {"username": "meltano", "password": "An0therSecret", "notesPlain": "call Ann"}
@@ -192,7 +196,7 @@ def test_what_somebody_changed_by_hand_is_mended(world: World) -> None:
     keep()
     fields = [{**field, "value": "x"} for field in world.item("acme")["fields"]]
     world.server.edit(world.vault, "acme.meltanodata.com", fields=fields, urls=[])
-    assert "another user name, password and website" in keep()
+    assert "new user name, password and website" in keep()
     assert world.fields("acme") == {"username": "meltano", "password": "Secret0fAcme"}
     assert world.item("acme")["urls"] == [{"href": "acme.meltanodata.com", "primary": True}]
     assert "nothing to do" in keep()
@@ -202,14 +206,14 @@ def test_the_item_of_a_tenant_that_is_gone_is_removed(world: World) -> None:
     keep()
     world.tenants("bolt")
     said = keep()
-    assert re.search(r"acme\.meltanodata\.com +remove +there is no such tenant any more", said)
+    assert re.search(r"acme\.meltanodata\.com +remove +the tenant was removed", said)
     assert world.titles() == {"bolt.meltanodata.com"}
 
 
 def test_a_tenant_that_is_only_half_removed_keeps_its_item(world: World) -> None:
     keep()
     del world.outputs["prod"]["tenants"]["acme"]
-    assert "the last run did not get as far as the login of acme" in " ".join(keep(code=1).split())
+    assert "the last run ended before it created the login of acme" in " ".join(keep(code=1).split())
     assert world.titles() == {"acme.meltanodata.com", "bolt.meltanodata.com"}
 
 
@@ -225,7 +229,7 @@ def test_items_of_people_and_of_other_stacks_are_never_touched(world: World) -> 
 def test_an_item_made_by_hand_is_handed_over_by_the_tag(world: World) -> None:
     world.server.by_hand(world.vault, "acme.meltanodata.com", tags=["customers"])
     said = keep(code=1)
-    assert "an item of this name was made by hand: give it the tag meltanodata/prod" in " ".join(said.split())
+    assert "an item of this name exists without the tag meltanodata/prod. Add the tag" in " ".join(said.split())
     assert world.fields("acme")["password"] == connect.HAND_MADE
     assert world.titles() == {"acme.meltanodata.com", "bolt.meltanodata.com"}
     world.server.edit(world.vault, "acme.meltanodata.com", tags=["customers", TAG])
@@ -238,7 +242,7 @@ def test_the_item_of_an_instance_that_kept_its_login_is_left_alone(world: World)
     world.server.by_hand(world.vault, "acme.meltanodata.com")
     before = world.server.items(world.vault)
     world.tenants("acme", adopt={"login": "keep"}, admin_password_generation=1)
-    assert "taken over with its login" in " ".join(keep().split())
+    assert "adopted with its existing login" in " ".join(keep().split())
     assert world.server.items(world.vault) == before
 
 
@@ -253,7 +257,7 @@ def test_the_item_of_a_tenant_whose_host_name_changes_stays_the_same_one(world: 
     keep()
     item = world.item("acme")
     world.tenants("acme2", "bolt")
-    assert re.search(r"acme2\.meltanodata\.com +update +another host name and website", keep())
+    assert re.search(r"acme2\.meltanodata\.com +update +new host name and website", keep())
     now = world.item("acme2")
     assert (now["id"], world.titles()) == (item["id"], {"acme2.meltanodata.com", "bolt.meltanodata.com"})
     assert now["urls"] == [{"href": "acme2.meltanodata.com", "primary": True}]
@@ -265,7 +269,7 @@ def test_a_second_item_of_ours_goes(world: World) -> None:
     keep()
     twin = world.server.by_hand(world.vault, "acme.meltanodata.com", tags=[TAG])
     said = keep()
-    assert "a second item of this name" in said
+    assert "a duplicate item of this name" in said
     assert world.item("acme")["id"] != twin["id"]
 
 
@@ -291,7 +295,7 @@ def test_stacks_of_a_fleet_share_a_vault(world: World, tmp_path: Path) -> None:
 def test_the_vault_can_have_another_name(world: World, tmp_path: Path) -> None:
     write_stack(tmp_path, "prod", onepassword_vault="Customers")
     assert refused("--onepassword").startswith(
-        "1Password: there is no vault 'Customers' that the token (OP_CONNECT_TOKEN) may see. It may see"
+        "1Password: there is no vault 'Customers' that the token (OP_CONNECT_TOKEN) can read. It can read"
         " 'meltanodata.com'."
     )
     customers = world.server.add_vault("Customers")
@@ -301,7 +305,7 @@ def test_the_vault_can_have_another_name(world: World, tmp_path: Path) -> None:
 
 def test_a_vault_out_of_scope_and_two_of_a_name(world: World) -> None:
     world.server.out_of_scope.add(world.vault)
-    assert "there is no vault 'meltanodata.com' that the token (OP_CONNECT_TOKEN) may see" in refused("--onepassword")
+    assert "there is no vault 'meltanodata.com' that the token (OP_CONNECT_TOKEN) can read" in refused("--onepassword")
     for _ in range(2):
         world.server.add_vault("meltanodata.com")
     assert "2 vaults have the name 'meltanodata.com'" in refused("--onepassword")
@@ -311,7 +315,7 @@ def test_without_a_terminal_it_shows_and_changes_nothing(world: World) -> None:
     result = run("--onepassword")
     assert result.exit_code == 2
     assert "a new tenant" in result.stdout
-    assert "say --yes" in result.stderr
+    assert "add --yes" in result.stderr
     assert world.titles() == set()
 
 
@@ -332,7 +336,7 @@ def test_a_server_that_never_shows_it_is_not_waited_for_for_ever(world: World, m
     world.server.lag = 10**6
     result = run("--onepassword", "--yes")
     assert result.exit_code == 0
-    assert "does not show all of it yet" in result.stderr
+    assert "does not show every change yet" in result.stderr
 
 
 @pytest.mark.parametrize("missing", [onepassword.HOST, onepassword.TOKEN])
@@ -355,7 +359,7 @@ def test_a_token_that_may_only_read(world: World, monkeypatch: pytest.MonkeyPatc
     said = refused("--onepassword", "--yes")
     assert said.startswith("acme.meltanodata.com: 1Password, vault 'meltanodata.com': the token (OP_CONNECT_TOKEN)")
     assert "lacks a right (403)" in said
-    assert said.endswith("0 of 2 changes are made. Run it again: it goes on with the rest")
+    assert said.endswith("0 of 2 changes were made. Run this again, which continues with the rest")
     assert world.titles() == set()
 
 
@@ -365,8 +369,8 @@ def test_a_server_in_trouble_is_said_and_the_next_run_goes_on(world: World, body
     world.tenants("bolt", "core")
     world.server.fails["DELETE", world.item("acme")["id"]] = (500, body)
     said = refused("--onepassword", "--yes")
-    assert "DELETE is answered with 500. Run it again" in said
-    assert "0 of 3 changes are made" in said
+    assert "DELETE failed with status 500. Run this again" in said
+    assert "0 of 3 changes were made" in said
     keep()
     assert world.titles() == {"bolt.meltanodata.com", "core.meltanodata.com"}
 
@@ -374,7 +378,7 @@ def test_a_server_in_trouble_is_said_and_the_next_run_goes_on(world: World, body
 def test_an_item_that_goes_meanwhile(world: World) -> None:
     keep()
     world.server.fails["GET", world.item("acme")["id"]] = (404, b"{}")
-    assert "an item has gone in the meantime (404). Run it again" in refused("--onepassword")
+    assert "an item was removed meanwhile (404). Run this again" in refused("--onepassword")
 
 
 @pytest.mark.parametrize("body", [b"<html>", b"{}", b"[1]", b'[{"name": 5}]', b'[{"type": "ODD"}]', b"null"])
@@ -390,7 +394,7 @@ def test_no_server_at_all(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv(onepassword.HOST, "http://127.0.0.1:1")
     assert refused("--onepassword").startswith("1Password Connect (OP_CONNECT_HOST) cannot be reached: ")
     monkeypatch.setenv(onepassword.HOST, "connect")
-    assert "is no address of a server, such as http://localhost:8080" in refused("--onepassword")
+    assert "is not the address of a server, such as http://localhost:8080" in refused("--onepassword")
 
 
 def test_the_terminal_is_asked(world: World) -> None:
@@ -414,5 +418,5 @@ def test_the_terminal_is_asked(world: World) -> None:
         os.close(ours)
         os.close(theirs)
         assert process.returncode == 0
-        assert b"Do it?" in said
+        assert b"Apply these changes?" in said
         assert len(world.titles()) == made

@@ -67,7 +67,7 @@ def run(capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch) -> 
 
 @pytest.mark.usefixtures("project")
 def test_check_says_one_line_when_all_is_well(run: Run) -> None:
-    assert run("check") == Result(0, "tenants.yaml: 2 tenants in 2 teams, all is well\n", "")
+    assert run("check") == Result(0, "tenants.yaml: 2 tenants in 2 teams, no problems\n", "")
 
 
 def test_check_names_every_problem_in_the_form_that_logs_make_clickable(project: Path, run: Run) -> None:
@@ -93,7 +93,7 @@ def test_check_looks_at_the_stacks_too(project: Path, run: Run) -> None:
 
 def test_check_of_another_file(project: Path, run: Run) -> None:
     (project / "other.yaml").write_text("acme:\n  database_team: DBs 1\n")
-    assert run("check", "other.yaml").out == "other.yaml: 1 tenant in 1 team, all is well\n"
+    assert run("check", "other.yaml").out == "other.yaml: 1 tenant in 1 team, no problems\n"
     ended = run("check", "none.yaml")
     assert (ended.code, ended.err) == (1, "none.yaml: there is no such file\n")
 
@@ -101,7 +101,7 @@ def test_check_of_another_file(project: Path, run: Run) -> None:
 def test_check_from_a_folder_inside(project: Path, run: Run, monkeypatch: pytest.MonkeyPatch) -> None:
     (project / "docs").mkdir()
     monkeypatch.chdir(project / "docs")
-    assert run("check").out == "../tenants.yaml: 2 tenants in 2 teams, all is well\n"
+    assert run("check").out == "../tenants.yaml: 2 tenants in 2 teams, no problems\n"
 
 
 def test_outside_of_a_project(tmp_path: Path, run: Run, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -117,8 +117,8 @@ def test_check_of_a_stack(project: Path, run: Run) -> None:
         project, "sandbox", api_url="http://127.0.0.1:1", tenants_file="few.yaml", database_teams=[team("DBs 1")]
     )
     (project / "few.yaml").write_text("acme:\n  database_team: DBs 1\n")
-    assert run("check", "--stack", "sandbox").out == "few.yaml: 1 tenant in 1 team, all is well\n"
-    assert run("check").out == "tenants.yaml: 2 tenants in 2 teams, all is well\n"
+    assert run("check", "--stack", "sandbox").out == "few.yaml: 1 tenant in 1 team, no problems\n"
+    assert run("check").out == "tenants.yaml: 2 tenants in 2 teams, no problems\n"
     assert run("check", "--stack", "sandbx").err == (
         "there is no stack 'sandbx'. Did you mean 'sandbox'? There are: prod or sandbox\n"
     )
@@ -146,7 +146,7 @@ def test_check_says_that_a_full_team_has_room_again(project: Path, run: Run) -> 
         "DBs 1 is marked full and has 1 of 2. To let it take tenants again:\n"
         "  pulumi config set --stack prod --path 'meltanodata:database_teams[0].full' false\n"
     )
-    assert run("check", "--base", "tenants.yaml").out == "tenants.yaml: 2 tenants in 2 teams, all is well\n"
+    assert run("check", "--base", "tenants.yaml").out == "tenants.yaml: 2 tenants in 2 teams, no problems\n"
 
 
 def test_check_against_an_older_file_says_who_goes_and_what_that_deletes(project: Path, run: Run) -> None:
@@ -155,13 +155,13 @@ def test_check_against_an_older_file_says_who_goes_and_what_that_deletes(project
     ended = run("check", "--base", "old.yaml")
     assert (ended.code, ended.err) == (0, "")
     first, acme, bolt = ended.out.splitlines()
-    assert first == "tenants.yaml: no tenant at all ({}): to apply it removes every tenant that there is"
+    assert first == "tenants.yaml: no tenant at all ({}): applying it removes every existing tenant"
     assert acme.startswith(
         "acme goes: to apply this deletes its droplet acme.meltanodata.com, its record acme, its data"
     )
     assert bolt.startswith("bolt goes: ")
     assert "its database in DBs 2 with all data and backups" in bolt
-    assert "all is well" not in run("check").out
+    assert "no problems" not in run("check").out
     (project / "tenants.yaml").write_text("")
     ended = run("check", "--base", "old.yaml")
     assert ended.code == 1
@@ -328,7 +328,7 @@ def test_new_adds_an_entry(project: Path, run: Run) -> None:
 @pytest.mark.parametrize(
     ("name", "message"),
     [
-        ("acme", "tenants.yaml:2:1: acme is there already"),
+        ("acme", "tenants.yaml:2:1: acme has an entry already"),
         ("Cora_1", "'Cora_1': a tenant's name is 1 to 63 of a-z, 0-9 and -"),
         ("a" * 50, f"tenants.yaml:7:1: {'a' * 50}: the name has 50 characters and in nyc3 at most 38 fit"),
     ],
@@ -356,7 +356,7 @@ def test_capacity(run: Run) -> None:
 
 def test_schema(project: Path, run: Run) -> None:
     assert run("schema", "--check").err == (
-        "tenants.schema.json is not what meltanodata/config/fleet.py says; run: meltanodata schema\n"
+        "tenants.schema.json differs from what meltanodata/config/fleet.py declares. Run: meltanodata schema\n"
     )
     assert not (project / schema.FILE).exists()
     assert run("schema").code == 0

@@ -241,7 +241,7 @@ def test_it_ends_when_the_plan_becomes_another_one() -> None:
         say=world.said.append,
     )
     assert next(results).tenant == "t1"
-    with pytest.raises(UserError, match=r"nothing more is done. What is new:\n- t1: destroyed instead of changed"):
+    with pytest.raises(UserError, match=r"stages were not begun. What is new:\n- t1: destroyed instead of changed"):
         next(results)
     assert len(world.ups) == 1
 
