@@ -85,7 +85,7 @@ def the_removal_that_was_approved_is_run_again(repository: Repository, world: Wo
     # Even if nobody knew which commit came last, the new tenant is not the one that was seen.
     pulumi(repository, "stack", "tag", "rm", deployed_commit.TAG)
     said = repository.runner.run("deploy", "Deploy", removal, 4)
-    assert f"delete of database acme-database: {new}, and {old} was reviewed" in said
+    assert f"delete of database acme-database: {new}, but {old} was reviewed" in said
     assert world.everything() == before
     repository.git("switch", "--quiet", "main")
 
@@ -120,7 +120,7 @@ def a_customer_is_made_a_demo_and_wiped_at_once(repository: Repository, world: W
     # Even a run that calls itself well.
     repository.hub.runs[-1]["conclusion"] = "success"
     said = repository.runner.run("deploy", "Deploy", repository.merge(DATA_LOSS), 3)
-    assert "No label allows that" in said
+    assert "No label allows this" in said
     assert wipes(world) == 0
     repository.git("revert", "--no-edit", "--mainline", "1", "HEAD")
 
@@ -145,7 +145,7 @@ def a_demo_is_wiped(repository: Repository, world: World) -> None:
 def a_rebuild_wants_the_label(repository: Repository) -> None:
     entries(repository, "  demo: true\n  wipe_database: 2026-11-20\n  rebuild: 1\n")
     repository.pull_request(code=3)
-    assert "Data loss for acme: the droplet's disk (Meltano project, uploads)" in stops(repository)
+    assert "Data loss for acme: the droplet is replaced, and its disk (Meltano project, uploads)" in stops(repository)
     repository.preview(DATA_LOSS)
 
 

@@ -179,7 +179,7 @@ def test_an_entry_that_was_renamed_by_hand_first_is_followed_by_the_state(fleet:
     names = {"record": "acme", "database": cluster_of(fleet, "acme")}
     fleet.tenants(demo=DEMO, acme2={**ACME, "adopt": {"record": "acme"}})
     said = say(fleet, "rename", "acme", "acme2", *STACK, code=1)
-    assert f"write into its adopt: database: {names['database']}" in said
+    assert f"add to its adopt: database: {names['database']}" in said
     fleet.tenants(demo=DEMO, acme2={**ACME, "adopt": names})
     text = fleet.file.read_text()
     say(fleet, "rename", "acme", "acme2", *STACK)
@@ -219,11 +219,11 @@ def test_what_cannot_be_renamed_is_refused_and_left_as_it_is(fleet: Fleet) -> No
     checkpoint["checkpoint"]["latest"]["pending_operations"] = [{"resource": droplet, "type": "updating"}]
     file.write_text(json.dumps(checkpoint))
     said = say(fleet, "rename", "acme", "acme2", *STACK, code=1)
-    assert "a run of the stack sandbox was ended in the middle of its work (updating acme-droplet)" in said
+    assert "a run of the stack sandbox was interrupted (updating acme-droplet)" in said
     file.write_text(kept)
     fleet.tenants(demo=DEMO, acme=ACME, bolt=dict(ACME))
     said = say(fleet, "rename", "bolt", "bolt2", *STACK, code=1)
-    assert "the state of sandbox does not have bolt: it is not made yet" in said
+    assert "the state of sandbox does not have bolt: it is not deployed or adopted yet" in said
 
 
 @pytest.mark.timeout(1800)
@@ -259,7 +259,7 @@ def test_killed_after_any_step_it_harms_nobody_and_is_finished_by_the_next(made:
                 break
             if now not in between:
                 between.append(now)
-                # The file has the old name still: nobody destroys, changes or adopts anything.
+                # The file has the old name still: nobody destroys, changes or takes over anything.
                 if "acme2" in now:
                     refused(
                         made, "acme: the droplet", "If acme is acme2 under a new name: meltanodata rename acme2 acme"

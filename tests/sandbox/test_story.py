@@ -245,7 +245,7 @@ def the_first_push(repository: Repository, world: World) -> None:
     repository.runner.run("deploy", "Stacks", push)
     assert json.loads(repository.runner.outputs["stacks"]) == [STACK]
     said = repository.runner.run("deploy", "Deploy", push, 4)
-    assert "nobody has reviewed what it changes, and nothing is deployed" in said
+    assert "its changes were not reviewed, and nothing is deployed" in said
     assert world.everything() == ({}, set(), {})
     repository.runner.run("deploy", "Deploy", repository.by_hand())
     assert set(world.droplets()) == set(world.records()) == set(world.clusters()) == {"demo"}
@@ -276,13 +276,13 @@ def two_tenants_are_added(repository: Repository, world: World) -> None:
     assert json.loads(repository.runner.outputs["stacks"]) == [STACK]
     demo = world.droplets()["demo"]
     said = repository.runner.run("deploy", "Deploy", push)
-    assert "to main yet: asking again in 2 s" in said
+    assert "on main yet; asking again in 2 s" in said
     assert f"Pull request {repository.number}, labels: none" in said
     assert "batch 1 of 1: acme, bolts" in said
     assert set(world.droplets()) == set(world.records()) == set(world.clusters()) == {"demo", "acme", "bolts"}
     assert world.droplets()["demo"] == demo
     summary = (repository.folder / ".GITHUB_STEP_SUMMARY").read_text()
-    assert "✅ `sandbox`: 2 of 2 tenants" in summary
+    assert "✅ `sandbox`: 2 of 2 tenants deployed" in summary
 
 
 def everybody_changes_and_the_canary_is_unwell(repository: Repository, world: World) -> None:
@@ -396,8 +396,8 @@ def the_runner_is_killed(repository: Repository, world: World) -> None:
         kill(process)
     droplets, clusters = world.droplets(), world.clusters()
     said = repository.runner.run("deploy", "Deploy", push)
-    assert "which is gone; the lock is removed" in said
-    assert "A run was ended in the middle of its work" in said
+    assert "Removed the lock of" in said
+    assert "An earlier run was interrupted" in said
     assert world.clusters()["core"] == clusters["core"]
     assert set(world.droplets()) == set(world.records()) == set(world.clusters()) == {"demo", "acme", "bolts", "core"}
     assert world.droplets() | droplets == world.droplets()
@@ -443,7 +443,7 @@ def a_request_brings_its_own_judge(repository: Repository, world: World) -> None
     assert "Reviewed by" not in comment
     # Merged all the same, it stops before anything is touched, although the guard on main is the request's now.
     said = repository.runner.run("deploy", "Deploy", repository.merge("guard:data-loss"), 4)
-    assert "There is not a plan" in said
+    assert "There is no reviewed plan" in said
     assert world.everything() == everything
     repository.git("revert", "--no-edit", "--mainline", "1", "HEAD")
 
@@ -479,7 +479,7 @@ def a_merge_deploys_nothing(repository: Repository, world: World) -> None:
     repository.tenants("demo", "acme", "core", "dax", "ely")
     repository.pull_request("skip-deploy")
     said = repository.runner.run("deploy", "Deploy", repository.merge("skip-deploy"))
-    assert "nothing is deployed, since the pull request has the label skip-deploy" in said
+    assert "nothing is deployed, because the pull request has the label skip-deploy" in said
     assert "dax" not in world.droplets()
 
 
