@@ -396,7 +396,7 @@ def test_the_shell_completes_commands_and_stacks(project: Path) -> None:
 
 
 def test_the_command_starts_without_the_engines_sdk() -> None:
-    slow = {"pulumi", "rich.table", "cryptography", "requests", "httpx"}
+    slow = {"pulumi", "rich.table", "cryptography", "requests", "httpx", "asyncssh", "jinja2"}
     program = f"import sys, meltanodata.cli.main; print({slow} & set(sys.modules))"
     done = subprocess.run([sys.executable, "-c", program], cwd=PROJECT, capture_output=True, text=True, check=True)
     assert done.stdout == "set()\n"
