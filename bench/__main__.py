@@ -1,12 +1,12 @@
-"""`make bench`: what fleets cost, with ours and with what one would pick instead.
+"""`make bench`: what fleets cost, with this project and with Terraform and Ansible.
 
-Every run is kept as soon as it was made: a benchmark that was interrupted goes on where it was, and what is asked for
-with --again is measured anew. The runs are in `<home>/runs.jsonl`; the tables, the chart and results.json in bench/
-are written from them at the end of each fleet.
+Every run is written down at once, so an interrupted benchmark resumes where it was; --again measures cells again. The
+runs are in `<home>/runs.jsonl`. At the end of each fleet, results.json, the chart and the tables are made from them.
 """
 
 from __future__ import annotations
 
+import json
 import sys
 import time
 from collections import Counter
@@ -38,20 +38,20 @@ _TIMES = {
     OURS: {1: (3, 3), 10: (3, 3), 60: (2, 3), 200: (1, 1), 500: (1, 1)},
     PEER: {1: (3, 3), 10: (2, 2), 60: (1, 1)},
 }
-"""How often a fleet is created and destroyed, and how often it is previewed and changed meanwhile: what two and a half
-hours allow. The peer with 200 and 500 tenants would take three hours more, and only say that its stacks are made, read
-and destroyed one after the other, as an edit is one of a stack."""
+"""How often each fleet is created and destroyed, and how often it is previewed and changed: what fits into two and a
+half hours. The peer with 200 and 500 tenants would take three hours more, and show only that its stacks run one after
+the other."""
 FLEETS = tuple(_TIMES[OURS])
 _EDITS = tuple(f"{act}-one-{edit}" for edit in ("added", "changed", "removed") for act in ("preview", "up"))
 _ONCE_A_CYCLE = ("preview-first", "create", "refresh", "destroy")
 _ROOM = 60
-"""Requests that the droplet team's token has to have left in the minute before a run: its own listings and more."""
+"""Requests that the droplet team's token must have left in the minute before a run: enough for its lists and more."""
 
 app = typer.Typer(add_completion=False, pretty_exceptions_enable=False, rich_markup_mode=None)
 
 
 class Subject(Protocol):
-    """What is measured."""
+    """A tool that is measured."""
 
     name: str
 
@@ -59,20 +59,20 @@ class Subject(Protocol):
         """Change the fleet file."""
 
     def preview(self, stack: Stack) -> Cost:
-        """Say what would be done to a stack."""
+        """Show what an `up` would do to a stack."""
 
     def up(self, stack: Stack) -> Cost:
-        """Do it."""
+        """Apply the fleet file to a stack."""
 
     def refresh(self, stack: Stack) -> Cost:
-        """Read everything there is anew."""
+        """Read every object again."""
 
     def destroy(self, stack: Stack) -> Cost:
-        """Remove everything."""
+        """Destroy every tenant."""
 
 
 class Kind(NamedTuple):
-    """A subject that can be had."""
+    """A subject that this machine can run."""
 
     name: str
     make: Callable[[World, Sequence[Stack]], Subject]
@@ -80,7 +80,7 @@ class Kind(NamedTuple):
 
 
 class Bench:
-    """Takes subjects through all operations on a sandbox."""
+    """Measures subjects on a sandbox."""
 
     def __init__(self, world: World, runs: Runs, wanted: Collection[str]) -> None:
         self._world = world
@@ -89,13 +89,13 @@ class Bench:
         """Operations."""
 
     def fleet(self, size: int, subject: Kind, times: tuple[int, int]) -> None:
-        """Measure what is missing of a fleet: so many cycles, and so many edits."""
+        """Measure the missing runs of a fleet, as many cycles and edits as `times` says."""
         cycles, repeats = times
         name = subject.name
-        planned = {it: cycles if it in _ONCE_A_CYCLE else repeats for it in OPERATIONS}
+        planned = {operation: cycles if operation in _ONCE_A_CYCLE else repeats for operation in OPERATIONS}
         for number in range(1, cycles + 1):
-            have = Counter(run.operation for run in self._runs.all() if (run.fleet, run.subject) == (size, name))
-            left = {it: planned[it] - have[it] for it in self._wanted if planned[it] > have[it]}
+            measured = Counter(run.operation for run in self._runs.all() if (run.fleet, run.subject) == (size, name))
+            left = {name: planned[name] - measured[name] for name in self._wanted if planned[name] > measured[name]}
             if not left:
                 return
             _say(f"{name}, {size} tenants, cycle {number} of {cycles}: {', '.join(left)}")
@@ -104,7 +104,7 @@ class Bench:
             self._cycle(size, subject.make(self._world, stacks), stacks, left)
 
     def _cycle(self, size: int, subject: Subject, stacks: Sequence[Stack], left: dict[str, int]) -> None:
-        """From nothing to nothing."""
+        """Create a fleet, edit it, and destroy it."""
 
         def measured(operation: str, work: Callable[[Stack], Cost], touched: Sequence[Stack]) -> None:
             self._world.new_hour()
@@ -121,7 +121,7 @@ class Bench:
         measured("create", subject.up, stacks)
         while left.get("preview-unchanged", 0) > 0:
             measured("preview-unchanged", subject.preview, stacks)
-        # The first is as large as any: the last one may have a few tenants only.
+        # The first stack is a full one; the last may have only a few tenants.
         stack, *others = stacks
         for number in range(max(left.get(it, 0) for it in _EDITS)):
             stack = _edited(subject, stack, f"added-{number}", measured)
@@ -156,7 +156,7 @@ class Bench:
 
 
 def _edited(subject: Subject, stack: Stack, new: str, measured: Measured) -> Stack:
-    """Add a tenant, change another one, and remove the first again; returns the stack as it is then."""
+    """Add a tenant, change another one, and remove the added one again; returns the stack after that."""
     old = stack.tenants[0].key
     after = stack.changed(old)
     for edit, tenants in (("added", stack.added(new)), ("changed", stack.added(new).changed(old)), ("removed", after)):
@@ -175,34 +175,38 @@ def main(
     operation: Annotated[list[str] | None, typer.Option(help=f"Default: all of {', '.join(OPERATIONS)}.")] = None,
     subject: Annotated[list[str] | None, typer.Option(help="ours, peer; default: both.")] = None,
     repeats: Annotated[
-        int | None, typer.Option(min=1, help="Of everything; default: fewer for large fleets, and of the peer.")
+        int | None, typer.Option(min=1, help="Runs of each cell; default: fewer for large fleets and for the peer.")
     ] = None,
     plugins: Annotated[Literal["auto", "official", "stand-in"], typer.Option(help="Pulumi's plugins.")] = "auto",
-    home: Annotated[Path | None, typer.Option(help="Where the sandbox and the runs are; on a disk.")] = None,
-    again: Annotated[bool, typer.Option("--again", help="Measure what is there already anew.")] = False,
-    report_only: Annotated[bool, typer.Option("--report", help="Write the report of the runs that there are.")] = False,
+    home: Annotated[
+        Path | None, typer.Option(help="The folder of the sandbox and the runs; on a disk, not in memory.")
+    ] = None,
+    again: Annotated[bool, typer.Option("--again", help="Measure cells again that are measured already.")] = False,
+    report_only: Annotated[
+        bool, typer.Option("--report", help="Measure nothing; write the tables from results.json.")
+    ] = False,
 ) -> None:
-    """Measure fleets on a sandbox of their own."""
+    """Measure fleets on a sandbox of the benchmark's own."""
     folder = (home or cache() / "bench").absolute()
     folder.mkdir(parents=True, exist_ok=True)
     runs = Runs(folder / "runs.jsonl")
     wanted = operation or OPERATIONS
     if unknown := set(wanted) - set(OPERATIONS):
-        raise typer.BadParameter(f"no operation {', '.join(unknown)}; there are: {', '.join(OPERATIONS)}")
+        raise typer.BadParameter(f"no operation {', '.join(unknown)}; choose from {', '.join(OPERATIONS)}")
     if report_only:
-        report.write(runs.all(), peer_missing=None)
+        report.write_pages(json.loads(report.RESULTS.read_text()))
         return
     subjects, missing = _subjects(subject or [OURS, PEER])
     sizes = fleet or FLEETS
     if again:
-        runs.forget((size, operation, it.name) for size in sizes for operation in wanted for it in subjects)
+        runs.forget((size, operation, kind.name) for size in sizes for operation in wanted for kind in subjects)
     measure.adopt_orphans()
-    own = Home(folder / "sandbox")
-    with world(own.path, _plugins(own, plugins)) as it:
-        bench = Bench(it, runs, wanted)
+    sandbox_home = Home(folder / "sandbox")
+    with world(sandbox_home.path, _plugins(sandbox_home, plugins)) as sandbox:
+        bench = Bench(sandbox, runs, wanted)
         for size in sizes:
             for kind in subjects:
-                # A fleet that is asked for is measured with both.
+                # A fleet that somebody asks for is measured with both subjects.
                 if fleet or size in kind.times:
                     times = (repeats, repeats) if repeats else kind.times.get(size, (1, 1))
                     try:
@@ -212,11 +216,11 @@ def main(
                         subjects = [other for other in subjects if other is not kind]
             report.write(runs.all(), peer_missing=missing)
     if missing:
-        _say(f"left out: the comparison, since {missing}")
+        _say(f"The comparison is left out: {missing}")
 
 
 def _subjects(wanted: Collection[str]) -> tuple[list[Kind], str | None]:
-    """Those that can be had; and why the peer is not among them, if it should be."""
+    """The subjects that this machine can run, and why the peer is not among them if it was wanted."""
     subjects = [Kind(OURS, Ours, _TIMES[OURS])] if OURS in wanted else []
     if PEER in wanted:
         try:
@@ -234,7 +238,7 @@ def _plugins(home: Home, wanted: str) -> PluginKind:
         return "official"
     if wanted == "official":
         raise CommandError(reason)
-    _say(f"the sandbox's stand-ins for Pulumi's plugins are used: {reason}")
+    _say(f"Using the sandbox's stand-ins for Pulumi's plugins: {reason}")
     return "stand-in"
 
 

@@ -1,6 +1,6 @@
-"""Light droplets that answer Ansible as a droplet would, at no cost: what a droplet does itself is nobody's time here.
+"""Light droplets that answer Ansible like a real one, at once: the benchmark does not measure a droplet's own work.
 
-A droplet remembers which files it was given, so that a second run finds them as they are.
+A droplet remembers its files, so that a second run finds them unchanged.
 """
 
 from __future__ import annotations
@@ -23,7 +23,7 @@ _MODULE = re.compile(r"^ansible_module='([^']+)',$[\s\S]*?^params=(.+),$", re.MU
 
 
 class AnswersAnsible(Manner):
-    """With pipelining: a module comes by standard input of a Python, a file by that of `dd`."""
+    """With pipelining, a module comes by the standard input of Python, and a file by that of `dd`."""
 
     def __init__(self) -> None:
         self._files: dict[tuple[Path, str], str] = {}
@@ -39,9 +39,9 @@ class AnswersAnsible(Manner):
             self._files[disk, copied[1]] = hashlib.sha1(stdin.encode(), usedforsecurity=False).hexdigest()
         elif "/bin/sh -c" not in command:
             return super().prints(command, stdin, disk)
-        elif found := _MODULE.search(stdin):
-            arguments = json.loads(ast.literal_eval(found[2]))["ANSIBLE_MODULE_ARGS"]
-            return json.dumps(self._result(found[1].rpartition(".")[2], arguments, disk))
+        elif module := _MODULE.search(stdin):
+            arguments = json.loads(ast.literal_eval(module[2]))["ANSIBLE_MODULE_ARGS"]
+            return json.dumps(self._result(module[1].rpartition(".")[2], arguments, disk))
         elif "mkdir" in command and (folder := _FOLDER.search(command)):
             return f"{folder[0]}=/root/.ansible/tmp/{folder[0]}\n"
         return ""
@@ -50,8 +50,8 @@ class AnswersAnsible(Manner):
         match module:
             case "stat":
                 checksum = self._files.get((disk, arguments["path"]))
-                known = {"isdir": False, "islnk": False, "isreg": True, "checksum": checksum}
-                return {"changed": False, "stat": {"exists": bool(checksum), **(known if checksum else {})}}
+                details = {"isdir": False, "islnk": False, "isreg": True, "checksum": checksum}
+                return {"changed": False, "stat": {"exists": bool(checksum), **(details if checksum else {})}}
             case "copy":
                 if not arguments.get("_ansible_check_mode"):
                     self._files[disk, arguments["dest"]] = self._files[disk, arguments["src"]]
@@ -66,4 +66,4 @@ _RESULTS: dict[str, dict[str, Any]] = {
     "uri": {"changed": False, "status": 200},
     "ping": {"changed": False, "ping": "pong"},
 }
-"""By the module, if that is all there is to it."""
+"""By the module, for modules whose result does not depend on their arguments."""

@@ -17,7 +17,7 @@ if TYPE_CHECKING:
     from pathlib import Path
 
 _PERIOD = 0.5
-"""Seconds between two looks at the memory."""
+"""Seconds between two samples of the memory."""
 _PR_SET_CHILD_SUBREAPER = 36
 """prctl(2)."""
 _BLOCK = 512
@@ -25,7 +25,7 @@ _BLOCK = 512
 
 
 class CommandError(Exception):
-    """A command under measurement failed; its last words."""
+    """A command that is measured failed; the message has its last output."""
 
 
 @dataclass(frozen=True)
@@ -51,7 +51,7 @@ class Cost:
 
 
 def adopt_orphans() -> None:
-    """Let what a command leaves in the background stay a descendant of this process, so that it is counted too."""
+    """Adopt what a command leaves in the background, so that its memory counts too."""
     if ctypes.CDLL(None, use_errno=True).prctl(_PR_SET_CHILD_SUBREAPER, 1, 0, 0, 0) != 0:
         raise OSError(ctypes.get_errno(), "prctl")
 
@@ -66,7 +66,7 @@ def run(
         folder: where it runs.
         environment: all of its environment.
         log: gets what it prints, at the end of the file.
-        beside: other processes whose memory is counted, as they work for this command.
+        beside: other processes that work for this command, so that their memory counts.
 
     Raises:
         CommandError: it failed.
@@ -88,13 +88,13 @@ def run(
     if process.returncode != 0:
         with log.open("rb") as output:
             output.seek(start)
-            said = output.read().decode(errors="replace")
-        raise CommandError(f"{' '.join(argv)}: exit status {process.returncode}\n{said[-3000:]}")
+            printed = output.read().decode(errors="replace")
+        raise CommandError(f"{' '.join(argv)}: exit status {process.returncode}\n{printed[-3000:]}")
     return Cost(seconds, used.ru_utime + used.ru_stime, memory.peak / 2**20, used.ru_oublock * _BLOCK)
 
 
 class _Memory:
-    """Looks at processes and their descendants until the context ends."""
+    """Samples the memory of processes and their descendants until the context ends."""
 
     def __init__(self, roots: Iterable[int]) -> None:
         self._roots = tuple(roots)
@@ -117,14 +117,14 @@ class _Memory:
             self._ended.wait(_PERIOD)
 
     def _processes(self) -> set[psutil.Process]:
-        found = set()
+        processes = set()
         for root in self._roots:
             try:
                 process = psutil.Process(root)
-                found |= {process, *process.children(recursive=True)}
+                processes |= {process, *process.children(recursive=True)}
             except psutil.NoSuchProcess:
                 continue
-        return found
+        return processes
 
 
 def _size(process: psutil.Process) -> int:

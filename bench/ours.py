@@ -30,20 +30,20 @@ _ALLOWED = ("--allow", "guard:data-loss", "--allow", "guard:many-destroyed")
 
 
 class Ours:
-    """A project with a stack a team."""
+    """A project with one stack for each team."""
 
     name = OURS
 
     def __init__(
         self, world: World, stacks: Sequence[Stack], environment: Mapping[str, str] | None = None, **settings: object
     ) -> None:
-        """Make the project and its stacks, anew.
+        """Make the project and its stacks, in place of earlier ones.
 
         Args:
-            world: where.
-            stacks: their tenants at first.
-            environment: what the commands' own has beside the sandbox's.
-            settings: what every stack's are beside the sandbox's own.
+            world: the sandbox.
+            stacks: with the tenants that they begin with.
+            environment: further variables of the commands.
+            settings: further settings of every stack.
         """
         self._world = world
         self._settings = settings
@@ -55,7 +55,7 @@ class Ours:
         pulumi.place_language_host(world.home.folder("pulumi"), engine)
         self._environment = {
             **pulumi.environment(world.home, world.running, engine),
-            # As the sandbox has it.
+            # Without metadata, like the sandbox's own stack.
             "PULUMI_BACKEND_URL": f"file://{world.home.folder(f'{OURS}/state')}?metadata=skip",
             **(environment or {}),
         }
@@ -67,7 +67,7 @@ class Ours:
         self._prepare()
 
     def _prepare(self) -> None:
-        """One stack is set up by the CLI, the others have its passphrase, and so its secrets as they are written."""
+        """Set up one stack with the CLI. The others get its passphrase, and copies of its encrypted secrets."""
         passphrase = self._world.home.path / "passphrase"
         if not passphrase.exists():
             passphrase.touch(mode=0o600)
@@ -97,7 +97,7 @@ class Ours:
     def _config(self, stack: Stack) -> dict[str, object]:
         running = self._world.running
         checkout: dict[str, object] = yaml.safe_load((PROJECT / "Pulumi.sandbox.yaml").read_text())["config"]
-        own = {
+        stack_settings = {
             "api_url": running.api_url,
             "ssh_port": running.ssh_port,
             "tenants_file": str(self._file),
@@ -106,7 +106,7 @@ class Ours:
             "database_teams": [{"name": stack.team, "limit": TEAM_SIZE + 1}],
             **self._settings,
         }
-        return checkout | {f"{_NAMESPACE}:{name}": value for name, value in own.items()}
+        return checkout | {f"{_NAMESPACE}:{name}": value for name, value in stack_settings.items()}
 
     def _secrets(self) -> dict[str, str]:
         keys = Keys.ensure(self._world.home, self._world.running.domain)
@@ -124,30 +124,30 @@ class Ours:
         self._file.write_text(yaml.safe_dump(entries) if entries else "{}\n")
 
     def edit(self, stack: Stack) -> None:
-        """Edit the fleet file, so that a stack's tenants are these."""
+        """Replace a stack's tenants in the fleet file."""
         self._stacks[stack.name] = stack
         self._write_fleet()
 
     def state_bytes(self, stack: Stack) -> int:
-        """How large the stack's state is, as the backend keeps it."""
+        """The size of the stack's state in the backend."""
         (file,) = self._folder.glob(f"state/.pulumi/stacks/*/{stack.name}.json")
         return file.stat().st_size
 
     def preview(self, stack: Stack) -> Cost:
-        """What a pull request's check runs."""
+        """Run what the preview of a pull request runs."""
         return self._run(self._command, "plan", "--stack", stack.name, "--allow", "guard:data-loss")
 
     def up(self, stack: Stack, *more: str) -> Cost:
-        """Apply, with these flags beside the usual ones; the guard lets pass what the edits remove."""
+        """Apply, with further flags. The labels let the edits that remove tenants pass the guard."""
         flags = ("--yes", "--skip-preview", "--non-interactive", "--color", "never", *_ALLOWED, *more)
         return self._run(self._command, "up", "--stack", stack.name, *flags)
 
     def refresh(self, stack: Stack) -> Cost:
-        """Read everything there is anew, and make it as the files have it."""
+        """Read every object again, and restore what the files say."""
         return self.up(stack, "--refresh", "--run-program")
 
     def destroy(self, stack: Stack) -> Cost:
-        """Remove all tenants, as one is removed: their entries go."""
+        """Destroy all tenants, by removing their entries."""
         self.edit(stack.emptied())
         return self.up(stack)
 

@@ -1,6 +1,6 @@
-"""The subject `terraform+ansible`: what one would pick instead, as `peer/` has it.
+"""The subject `terraform+ansible`: the same tenants with the files in `peer/`.
 
-Terraform or OpenTofu makes what is DigitalOcean's, Ansible configures the droplets. Ansible comes from PyPI into a
+Terraform or OpenTofu makes the objects at DigitalOcean, Ansible configures the droplets. Ansible comes from PyPI into a
 virtual environment of its own; Terraform's providers come from wherever its own configuration says.
 """
 
@@ -34,7 +34,7 @@ _FOLDER = "peer"
 
 
 class MissingError(Exception):
-    """The peer cannot be had on this machine; why."""
+    """This machine cannot run the peer; the message says why."""
 
 
 def command() -> str:
@@ -43,10 +43,10 @@ def command() -> str:
     Raises:
         MissingError: there is neither.
     """
-    found = os.environ.get("MELTANODATA_TERRAFORM") or shutil.which("tofu") or shutil.which("terraform")
-    if found is None:
-        raise MissingError("there is neither tofu nor terraform on PATH, nor is one named by MELTANODATA_TERRAFORM")
-    return found
+    program = os.environ.get("MELTANODATA_TERRAFORM") or shutil.which("tofu") or shutil.which("terraform")
+    if program is None:
+        raise MissingError("neither tofu nor terraform is on PATH, and MELTANODATA_TERRAFORM names none")
+    return program
 
 
 def name() -> str:
@@ -97,7 +97,7 @@ class Peer:
             "TF_VAR_database_version": world.running.database_versions[-1],
             "TF_VAR_domain": world.running.domain,
         }
-        self._of_all = {
+        self._vars = {
             "ansible_port": world.running.ssh_port,
             "ansible_user": "root",
             "ansible_ssh_private_key_file": str(keys.ssh_private_key),
@@ -120,7 +120,7 @@ class Peer:
             check=False,
         )
         if done.returncode != 0:
-            raise MissingError(f"its providers cannot be had: {done.stderr.strip()[-1000:]}")
+            raise MissingError(f"terraform init cannot install the providers: {done.stderr.strip()[-1000:]}")
 
     def _root(self, stack: Stack) -> Path:
         return self._world.home.folder(f"{self._folder.name}/{stack.name}")
@@ -130,24 +130,24 @@ class Peer:
         self._file.write_text(yaml.safe_dump(entries) if entries else "{}\n")
 
     def edit(self, stack: Stack) -> None:
-        """Edit the fleet file, so that a stack's tenants are these."""
+        """Replace a stack's tenants in the fleet file."""
         self._stacks[stack.name] = stack
         self._write_fleet()
 
     def preview(self, stack: Stack) -> Cost:
-        """A plan, and what the playbook would change on the droplets that there are."""
+        """Plan, and check what the playbook would change on the existing droplets."""
         return self._run(stack, "plan") + self._playbook(stack, "--check")
 
     def up(self, stack: Stack) -> Cost:
-        """Apply, and run the playbook on every droplet: nothing says which of them it is needed for."""
+        """Apply, and run the playbook on every droplet, because nothing says which of them needs it."""
         return self._run(stack, "apply", "-auto-approve") + self._playbook(stack)
 
     def refresh(self, stack: Stack) -> Cost:
-        """Read everything there is anew."""
+        """Read every object again."""
         return self._run(stack, "apply", "-refresh-only", "-auto-approve")
 
     def destroy(self, stack: Stack) -> Cost:
-        """Remove everything."""
+        """Destroy every tenant."""
         return self._run(stack, "destroy", "-auto-approve")
 
     def _run(self, stack: Stack, *args: str) -> Cost:
@@ -161,7 +161,7 @@ class Peer:
             return Cost()
         inventory = self._root(stack) / "inventory.json"
         inventory.touch(mode=0o600)
-        inventory.write_text(json.dumps({"tenants": {"hosts": hosts, "vars": self._of_all}}))
+        inventory.write_text(json.dumps({"tenants": {"hosts": hosts, "vars": self._vars}}))
         argv = ["ansible-playbook", "--inventory", str(inventory), *args, str(_HERE / "playbook.yaml")]
         return measure.run(argv, PROJECT, self._environment, self._log)
 

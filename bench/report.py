@@ -1,4 +1,8 @@
-"""What is committed of a benchmark: results.json, the tables of README.md, a chart."""
+"""What a benchmark commits: results.json, a chart, and the tables of three pages.
+
+A table stands between the marks `<!-- bench: NAME -->` and `<!-- end -->`. It is made from results.json alone, so a
+test can compare the pages with it.
+"""
 
 from __future__ import annotations
 
@@ -14,29 +18,68 @@ from bench.fleets import TEAM_SIZE
 from bench.results import OPERATIONS, OURS, exponent, line, summarize
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator, Sequence
+    from collections.abc import Callable, Iterator, Mapping, Sequence
 
     from bench.results import Run
 
 _HERE = Path(__file__).parent
-_BEGIN, _END = "<!-- written by python -m bench: begin -->\n", "<!-- end -->\n"
+RESULTS = _HERE / "results.json"
 _GROWTH = ("preview-first", "create", "preview-unchanged", "refresh", "destroy")
+_REQUESTS_A_SECOND = 4
+"""Of each token: the default of the setting `requests_per_second`."""
+_TITLES = {
+    "preview-unchanged": "preview of all, nothing changed",
+    **{
+        f"{act}-one-{edit}": f"{act}, one tenant {edit}"
+        for edit in ("added", "changed", "removed")
+        for act in ("preview", "up")
+    },
+    "create": "create all",
+    "refresh": "refresh all",
+    "destroy": "destroy all",
+}
 
 
 def write(runs: Sequence[Run], *, peer_missing: str | None) -> None:
-    """Write all three, for the runs that there are."""
+    """Write results.json, the chart and the pages, for the runs that there are."""
     cells = summarize(runs)
-    document = {"machine": machine(), "results": cells}
-    (_HERE / "results.json").write_text(json.dumps(document, indent=1) + "\n")
-    readme = _HERE / "README.md"
-    before, rest = readme.read_text().split(_BEGIN)
-    after = rest.split(_END)[1]
-    readme.write_text(before + _BEGIN + "\n".join(_tables(cells, peer_missing)) + "\n" + _END + after)
+    document = {"machine": machine(), "peer_missing": peer_missing, "results": cells}
+    RESULTS.write_text(json.dumps(document, indent=1) + "\n")
+    write_pages(document)
     _chart(cells)
 
 
+def write_pages(document: Mapping[str, Any]) -> None:
+    """Write the tables of all pages.
+
+    Args:
+        document: the content of results.json.
+    """
+    for path, text in pages(document).items():
+        path.write_text(text)
+
+
+def pages(document: Mapping[str, Any]) -> dict[Path, str]:
+    """The whole text of each page, with its tables made from results.json.
+
+    Raises:
+        ValueError: a page lacks the marks of a table.
+    """
+    texts = {}
+    for path, tables in _PAGES.items():
+        text = path.read_text()
+        for name, table in tables.items():
+            before, begin, rest = text.partition(f"<!-- bench: {name} -->\n")
+            _, end, after = rest.partition("<!-- end -->\n")
+            if not end:
+                raise ValueError(f"{path} has no place for the table {name}")
+            text = "".join((before, begin, "\n", *(f"{line}\n" for line in table(document)), "\n", end, after))
+        texts[path] = text
+    return texts
+
+
 def machine() -> dict[str, Any]:
-    """What it was measured on."""
+    """The machine that measured, for results.json."""
     cpu = next(
         (line.split(":")[1].strip() for line in Path("/proc/cpuinfo").read_text().splitlines() if "model name" in line),
         platform.machine(),
@@ -55,27 +98,28 @@ def machine() -> dict[str, Any]:
     }
 
 
-def _tables(cells: Sequence[dict[str, Any]], peer_missing: str | None) -> Iterator[str]:
-    here = machine()
+def _tables(document: Mapping[str, Any]) -> Iterator[str]:
+    """Every cell, a table for each fleet, and how the seconds grow."""
+    cells, measured_on = document["results"], document["machine"]
     yield (
-        f"\nMachine: {here['cores']} cores ({here['cpu']}), {here['memory_gib']} GiB, {here['system']},"
-        f" Linux {here['kernel']}, Python {here['python']}."
+        f"Machine: {measured_on['cores']} cores ({measured_on['cpu']}), {measured_on['memory_gib']} GiB,"
+        f" {measured_on['system']}, Linux {measured_on['kernel']}, Python {measured_on['python']}."
     )
     plugins = sorted({cell["plugins"] for cell in cells if cell["plugins"]})
     if plugins:
         yield f"Pulumi's plugins: {', '.join(plugins)}."
-    if peer_missing:
-        yield f"\nThe comparison is left out: {peer_missing}."
+    if document["peer_missing"]:
+        yield f"\nThe comparison is left out: {document['peer_missing']}."
     subjects = _subjects(cells)
-    found = {(cell["fleet"], cell["operation"], cell["subject"]): cell for cell in cells}
-    for size in sorted({cell["fleet"] for cell in cells}):
-        there = [name for name in subjects if any((size, operation, name) in found for operation in OPERATIONS)]
-        yield f"\n### {size} tenant{'s' if size > 1 else ''}{_split(size)}\n"
-        heads = [f"{name}: {what}" for name in there for what in ("seconds", "MiB", "requests", "MB written")]
+    by_cell = _by_cell(cells)
+    for size in _sizes(cells):
+        present = [name for name in subjects if any((size, operation, name) in by_cell for operation in OPERATIONS)]
+        yield f"\n### {_scope(size)}\n"
+        heads = [f"{name}: {what}" for name in present for what in ("seconds", "MiB", "requests", "MB written")]
         yield f"| operation | {' | '.join(heads)} |"
         yield f"|---|{'--:|' * len(heads)}"
         for operation in OPERATIONS:
-            row = [found.get((size, operation, name)) for name in there]
+            row = [by_cell.get((size, operation, name)) for name in present]
             if any(row):
                 yield f"| {operation} | {' | '.join(text for cell in row for text in _texts(cell))} |"
     yield "\n### Growth\n"
@@ -94,9 +138,70 @@ def _tables(cells: Sequence[dict[str, Any]], peer_missing: str | None) -> Iterat
                 yield f"| {operation} | {name} | {start:.1f} | {slope:.2f} | {power} |"
 
 
-def _split(size: int) -> str:
-    count = -(-size // TEAM_SIZE)
-    return f", in {count} stacks" if count > 1 else ""
+def _stack(document: Mapping[str, Any]) -> Iterator[str]:
+    """What a pull request for one tenant runs, and a whole stack's operations, beside the comparison."""
+    return _chosen(document["results"], TEAM_SIZE, tuple(name for name in _TITLES if name != "preview-unchanged"))
+
+
+def _fleet(document: Mapping[str, Any]) -> Iterator[str]:
+    """The largest fleet."""
+    cells = document["results"]
+    chosen = ("preview-one-changed", "up-one-changed", "preview-unchanged", "create", "refresh", "destroy")
+    return _chosen(cells, _sizes(cells)[-1], chosen)
+
+
+def _chosen(cells: Sequence[dict[str, Any]], size: int, operations: Sequence[str]) -> Iterator[str]:
+    by_cell = _by_cell(cells)
+    names = [name for name in _subjects(cells) if any((size, operation, name) in by_cell for operation in operations)]
+    yield f"| {_scope(size)} | {' | '.join(f'{name}: seconds | MiB | requests' for name in names)} |"
+    yield f"|---|{'--:|--:|--:|' * len(names)}"
+    for operation in operations:
+        row = [by_cell.get((size, operation, name)) for name in names]
+        if any(row):
+            values = " | ".join(
+                f"{cell['seconds']:.1f} | {cell['peak_mib']} | {cell['requests']}" if cell else " | | " for cell in row
+            )
+            yield f"| {_TITLES[operation]} | {values} |"
+
+
+def _limits(document: Mapping[str, Any]) -> Iterator[str]:
+    """What bounds a stack and the largest fleet: memory, and the requests of the busiest token."""
+    cells = document["results"]
+    by_cell = _by_cell(cells)
+    measured = [size for size in _sizes(cells) if {(size, "create", OURS), (size, "refresh", OURS)} <= set(by_cell)]
+    sizes = [size for size in measured if size in (TEAM_SIZE, measured[-1])]
+    create, refresh = ([by_cell[size, operation, OURS] for size in sizes] for operation in ("create", "refresh"))
+    requests = [max(cell["requests_per_token"].values()) for cell in create]
+    rows: dict[str, list[str]] = {
+        "create: seconds": [f"{cell['seconds']:.0f}" for cell in create],
+        f"create: the least seconds, at {_REQUESTS_A_SECOND} requests a second": [
+            f"{count / _REQUESTS_A_SECOND:.0f}" for count in requests
+        ],
+        "create: requests of the busiest token": [str(count) for count in requests],
+        "create: requests of one token in its busiest minute": [str(cell["most_a_minute"]) for cell in create],
+        "create: seconds of processor time": [f"{cell['cpu_seconds']:.0f}" for cell in create],
+        "create: MiB of all processes": [str(cell["peak_mib"]) for cell in create],
+        "refresh: seconds": [f"{cell['seconds']:.0f}" for cell in refresh],
+        "refresh: MiB of all processes": [str(cell["peak_mib"]) for cell in refresh],
+    }
+    yield f"| | {' | '.join(map(_scope, sizes))} |"
+    yield f"|---|{'--:|' * len(sizes)}"
+    for title, values in rows.items():
+        yield f"| {title} | {' | '.join(values)} |"
+
+
+def _by_cell(cells: Sequence[dict[str, Any]]) -> dict[tuple[int, str, str], dict[str, Any]]:
+    return {(cell["fleet"], cell["operation"], cell["subject"]): cell for cell in cells}
+
+
+def _sizes(cells: Sequence[dict[str, Any]]) -> list[int]:
+    return sorted({cell["fleet"] for cell in cells})
+
+
+def _scope(size: int) -> str:
+    """The fleet in words, as in `500 tenants, in 9 stacks`."""
+    stacks = -(-size // TEAM_SIZE)
+    return f"{size} tenant{'s' if size > 1 else ''}, {f'in {stacks} stacks' if stacks > 1 else 'one stack'}"
 
 
 def _texts(cell: dict[str, Any] | None) -> tuple[str, str, str, str]:
@@ -122,13 +227,13 @@ def _chart(cells: Sequence[dict[str, Any]]) -> None:
     axes = figure.subplots(1, len(shown), sharex=True)
     for axis, operation in zip(axes, shown, strict=True):
         for name in _subjects(cells):
-            own = [cell for cell in cells if (cell["operation"], cell["subject"]) == (operation, name)]
+            measured = [cell for cell in cells if (cell["operation"], cell["subject"]) == (operation, name)]
             axis.errorbar(
-                [cell["fleet"] for cell in own],
-                [cell["seconds"] for cell in own],
+                [cell["fleet"] for cell in measured],
+                [cell["seconds"] for cell in measured],
                 yerr=(
-                    [cell["seconds"] - cell["seconds_min"] for cell in own],
-                    [cell["seconds_max"] - cell["seconds"] for cell in own],
+                    [cell["seconds"] - cell["seconds_min"] for cell in measured],
+                    [cell["seconds_max"] - cell["seconds"] for cell in measured],
                 ),
                 marker="o",
                 markersize=4,
@@ -142,5 +247,12 @@ def _chart(cells: Sequence[dict[str, Any]]) -> None:
         axis.grid(visible=True, which="both", linewidth=0.3)
     axes[0].set_ylabel("seconds")
     axes[0].legend(fontsize=8)
-    # Without the date and the random ids that would make every chart another file.
+    # Without a date, so that the same figures make the same file.
     figure.savefig(_HERE / "chart.svg", metadata={"Date": None})
+
+
+_PAGES: dict[Path, dict[str, Callable[[Mapping[str, Any]], Iterator[str]]]] = {
+    _HERE / "README.md": {"tables": _tables},
+    _HERE.parent / "README.md": {"stack": _stack, "fleet": _fleet},
+    _HERE.parent / "docs" / "decisions" / "where-the-time-goes.md": {"limits": _limits},
+}

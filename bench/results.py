@@ -1,4 +1,4 @@
-"""The runs that were measured, and what is made of them: a figure a cell, its spread, and how it grows."""
+"""The runs that were measured, and their summary: one figure a cell, its spread, and how it grows."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ if TYPE_CHECKING:
     from pathlib import Path
 
 OURS = "ours"
-"""The subject that this project is."""
+"""The name of this project among the subjects."""
 OPERATIONS = (
     "preview-first",
     "create",
@@ -44,16 +44,16 @@ class Run:
     refused: int = 0
     """Requests answered 429."""
     plugins: str = ""
-    """`official` or `stand-in`, for what has plugins of Pulumi's."""
+    """`official` or `stand-in`; empty for a subject without Pulumi's plugins."""
 
     @property
     def cell(self) -> tuple[int, str, str]:
-        """What it is a measurement of."""
+        """Fleet, operation and subject."""
         return self.fleet, self.operation, self.subject
 
 
 class Runs:
-    """The file that keeps the runs, one a line, so that nothing is lost when a benchmark is interrupted."""
+    """The file of the runs, one a line. An interrupted benchmark loses none of them."""
 
     def __init__(self, path: Path) -> None:
         self._path = path
@@ -65,21 +65,21 @@ class Runs:
         return [Run(**json.loads(line)) for line in self._path.read_text().splitlines()]
 
     def add(self, run: Run) -> None:
-        """Keep one more."""
+        """Append a run."""
         with self._path.open("a") as file:
             file.write(json.dumps(asdict(run)) + "\n")
 
     def forget(self, cells: Iterable[tuple[int, str, str]]) -> None:
-        """To measure them again."""
-        gone = set(cells)
-        kept = [run for run in self.all() if run.cell not in gone]
+        """Remove the runs of some cells, to measure these again."""
+        removed = set(cells)
+        kept = [run for run in self.all() if run.cell not in removed]
         draft = self._path.with_suffix(".new")
         draft.write_text("".join(json.dumps(asdict(run)) + "\n" for run in kept))
         draft.replace(self._path)
 
 
 def summarize(runs: Sequence[Run]) -> list[dict[str, Any]]:
-    """A cell each, in the order of fleets, operations and subjects: medians, and the spread of the seconds."""
+    """One dictionary a cell, ordered by fleet, operation and subject: medians, and the spread of the seconds."""
     cells: dict[tuple[int, str, str], list[Run]] = {}
     for run in runs:
         cells.setdefault(run.cell, []).append(run)

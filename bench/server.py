@@ -1,4 +1,4 @@
-"""The sandbox that fleets are measured on: as many database teams as production, and droplets that answer Ansible.
+"""The benchmark's sandbox: as many database teams as production, and droplets that answer Ansible.
 
 Started by `world.py` as `python -m bench.server --plugins …`; otherwise like `sandbox.server`.
 """
@@ -15,7 +15,7 @@ from typing import get_args
 
 from bench.droplets import AnswersAnsible
 from bench.fleets import MOST, TEAM_SIZE, TEAMS
-from meltanodata.config import settings as stack_settings
+from meltanodata.config import settings_loading
 from meltanodata.config.settings import DatabaseTeam, Settings
 from sandbox.home import Home
 from sandbox.running import PluginKind
@@ -23,9 +23,9 @@ from sandbox.server import STACK, Modes, sandbox
 
 
 def settings() -> Settings:
-    """Those of the sandbox's own stack, with ten teams and room for one tenant more in each."""
+    """The settings of the sandbox's stack, with ten teams and room for one more tenant in each."""
     teams = tuple(DatabaseTeam(name=name, limit=TEAM_SIZE + 1) for name in TEAMS)
-    own = stack_settings.read(STACK)
+    own = settings_loading.read(STACK)
     droplets = own.droplet_team.model_copy(update={"limit": MOST + 1})
     return own.model_copy(update={"database_teams": teams, "droplet_team": droplets})
 
@@ -34,10 +34,12 @@ async def _run(plugins: PluginKind) -> None:
     ended = asyncio.Event()
 
     def alone() -> None:
-        asyncio.get_running_loop().remove_reader(sys.stdin)  # what is at its end is ready to be read for ever
+        asyncio.get_running_loop().remove_reader(sys.stdin)  # at its end it stays ready to be read
         ended.set()
 
-    asyncio.get_running_loop().add_reader(sys.stdin, alone)  # nobody writes: at its end whoever holds the pipe is gone
+    asyncio.get_running_loop().add_reader(
+        sys.stdin, alone
+    )  # nobody writes; it ends when whoever holds the pipe is gone
     for number in (signal.SIGTERM, signal.SIGINT):
         asyncio.get_running_loop().add_signal_handler(number, ended.set)
     modes = Modes(droplets="light", databases="light", plugins=plugins)

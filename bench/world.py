@@ -1,4 +1,4 @@
-"""A sandbox for one benchmark, and what it counts."""
+"""The sandbox of a benchmark, and the requests that it counts."""
 
 from __future__ import annotations
 
@@ -25,18 +25,18 @@ if TYPE_CHECKING:
     from sandbox.running import PluginKind
 
 A_MINUTE = 250
-"""What DigitalOcean allows a token."""
+"""Requests that DigitalOcean allows a token."""
 _STOP_SECONDS = 60
 _TOO_MANY = 429
 
 
 class WorldError(Exception):
-    """The sandbox does not do what the benchmark needs."""
+    """The sandbox does not start."""
 
 
 @dataclass(frozen=True)
 class Requests:
-    """What was asked of the API in some time."""
+    """The API's requests in a period."""
 
     by_token: Mapping[str, int]
     """By the team's name."""
@@ -60,7 +60,7 @@ class World:
         self.control = Control(self.running)
 
     def plugins(self) -> list[int]:
-        """The processes that stand in for plugins: they work for whoever runs Pulumi."""
+        """The processes of the stand-in plugins, which work for every run of Pulumi."""
         return [
             child.pid for child in psutil.Process(self.running.pid).children() if "sandbox.plugins" in child.cmdline()
         ]
@@ -70,18 +70,17 @@ class World:
         self.control.reset()
 
     def new_hour(self) -> None:
-        """Begin as if all before had been an hour ago: two operations on 500 tenants do not fit into one of a token."""
+        """Begin a new hour of every token's limit: two operations on 500 tenants do not fit into one."""
         self.control.new_hour()
 
     def requests(self, since: float) -> Requests:
-        """What was asked since then.
+        """Count the requests since then.
 
         Args:
             since: seconds since the epoch.
         """
-        # The sandbox keeps the newest 20,000, more than the hours of all tokens hold.
-        seen = self.control.requests(since)
-        return count(seen)
+        # The sandbox keeps the newest 20,000, more than all tokens may make in an hour.
+        return count(self.control.requests(since))
 
 
 def count(seen: Iterable[Seen]) -> Requests:
@@ -107,7 +106,7 @@ def world(folder: Path, plugins: PluginKind) -> Iterator[World]:
     """A sandbox in a folder of its own, as long as the context lasts.
 
     Raises:
-        WorldError: it does not start; its last words.
+        WorldError: it does not start; the message has its last line.
     """
     home = Home(folder)
     home.folder(".")
@@ -120,13 +119,13 @@ def world(folder: Path, plugins: PluginKind) -> Iterator[World]:
         ) as server,
     ):
         try:
-            said = ""
+            last_line = ""
             for line in server.stdout or ():
                 if line.strip() == "ready":
                     break
-                said = line.strip()
+                last_line = line.strip()
             else:
-                raise WorldError(f"the sandbox does not start ({said}); its log is {home.path / 'sandbox.log'}")
+                raise WorldError(f"the sandbox does not start ({last_line}); its log is {home.path / 'sandbox.log'}")
             yield World(home)
         finally:
             server.terminate()
@@ -137,7 +136,7 @@ def world(folder: Path, plugins: PluginKind) -> Iterator[World]:
 
 
 def wait_for_room(world: World, team: str, requests: int) -> None:
-    """Wait until a token may make so many requests within a minute, so that no run starts on another one's budget."""
+    """Wait until a token may make so many requests within a minute, however many the run before has made."""
     while True:
         now = time.time()
         used = sum(seen.team == team for seen in world.control.requests(now - 60))

@@ -1,4 +1,4 @@
-"""What a user did wrong, said so that it can be mended: one base class, shown without a traceback."""
+"""Errors that a user can mend: one base class, shown without a traceback."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ if TYPE_CHECKING:
 
 
 class UserError(Exception):
-    """Something the user can mend; the command shows the message alone and ends with exit code 1."""
+    """An error that the user can mend; the command shows the message alone and ends with exit code 1."""
 
 
 @dataclass(frozen=True, order=True)
@@ -21,13 +21,13 @@ class Problem:
     """
 
     file: str
-    """As the reader would type it, relative to the working directory where it is below it."""
+    """See `config.document.display`."""
     line: int
     """From 1; 0 for the file as a whole."""
     column: int
     """From 1; 0 for the line as a whole."""
     message: str
-    """Whose it is, the value, what is allowed and what to do; never a secret."""
+    """Which tenant or setting, the value, what is allowed and what to do; never a secret."""
 
     def __str__(self) -> str:
         place = ":".join([self.file, *(str(number) for number in (self.line, self.column) if number)])
@@ -35,7 +35,7 @@ class Problem:
 
 
 class ProblemsError(UserError):
-    """Every mistake found, at once.
+    """All mistakes at once.
 
     Attributes:
         problems: in the order of their files and lines.
@@ -47,4 +47,4 @@ class ProblemsError(UserError):
 
 
 class NotReviewedError(UserError):
-    """Something that is about to be applied, and nobody has looked at it."""
+    """A change is about to be applied that nobody has reviewed."""

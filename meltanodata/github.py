@@ -20,9 +20,10 @@ from typing import TYPE_CHECKING, Any, TypeVar
 from pydantic import AwareDatetime, BaseModel, ConfigDict, TypeAdapter, ValidationError
 
 from meltanodata.errors import UserError
+from meltanodata.text import is_token
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator, Mapping
+    from collections.abc import Callable, Iterator, Mapping, Sequence
 
     import requests
 
@@ -181,14 +182,20 @@ class GitHub:
         api_url: str = "https://api.github.com",
         *,
         wait: Callable[[float], None] = time.sleep,
+        largest: int = _LARGEST,
+        pauses: Sequence[float] = _PAUSES,
     ) -> None:
-        """Name the repository as `owner/name`; `wait` sleeps for so many seconds."""
+        """Name the repository as `owner/name`.
+
+        `wait` sleeps for so many seconds; an answer of more than `largest` bytes is refused; `pauses` are those between
+        attempts, in seconds.
+        """
         import requests
 
         self._repository = repository
         self._api_url = api_url
         self._root = f"{api_url}/repos/{repository}"
-        self._wait = wait
+        self._wait, self._largest, self._pauses = wait, largest, pauses
         self._patience: float = _PATIENCE
         self._viewer: list[_User] | None = None
         self._session = requests.Session()
@@ -202,13 +209,16 @@ class GitHub:
         """The repository of the running workflow.
 
         Raises:
-            UserError: GITHUB_REPOSITORY or GITHUB_TOKEN is missing.
+            UserError: GITHUB_REPOSITORY or GITHUB_TOKEN is missing, or is not a token.
         """
         missing = [name for name in ("GITHUB_REPOSITORY", "GITHUB_TOKEN") if not os.environ.get(name)]
         if missing:
             raise UserError(f"{' and '.join(missing)} must be set to talk to GitHub, as in a workflow")
+        token = os.environ["GITHUB_TOKEN"].strip()
+        if not is_token(token):
+            raise UserError("GITHUB_TOKEN is not a token: a token is one word of ASCII letters, digits and signs")
         url = os.environ.get("GITHUB_API_URL", "https://api.github.com")
-        return cls(os.environ["GITHUB_REPOSITORY"], os.environ["GITHUB_TOKEN"], url)
+        return cls(os.environ["GITHUB_REPOSITORY"], token, url)
 
     def comment(self, number: int, marker: str, body: str, *, new: bool = True) -> None:
         """Write our comment of a pull request, in place of the old one or, if there is none, as a new one.
@@ -328,7 +338,7 @@ class GitHub:
         A new text whose answer is lost may exist nevertheless, so this looks for it before it writes another one.
         """
         change, root = over
-        for pause in (*_PAUSES, None):
+        for pause in (*self._pauses, None):
             old = next((it for it in self._all(path, _Text, **query) if self._is_ours(it, marker)), None)
             if old is not None:
                 self._ask("PATCH", f"{root}/{old.number or old.id}", json=change)
@@ -416,7 +426,7 @@ class GitHub:
         """
         import requests
 
-        pauses = iter(_PAUSES if method != "POST" else ())
+        pauses = iter(self._pauses if method != "POST" else ())
         while True:
             try:
                 answer = self._within(method, url, **options)
@@ -441,8 +451,8 @@ class GitHub:
             content = bytearray()
             for part in answer.iter_content(64 * 1024):
                 content += part
-                if len(content) > _LARGEST:
-                    raise UserError(f"GitHub's answer to {method} {url} has more than {_LARGEST} bytes")
+                if len(content) > self._largest:
+                    raise UserError(f"GitHub's answer to {method} {url} has more than {self._largest} bytes")
             # `iter_content` has consumed what `content` and `json` would read.
             answer._content = bytes(content)  # noqa: SLF001
             return answer

@@ -1,7 +1,8 @@
-"""How a wrong value is described: what stands there, what is allowed, what to do."""
+"""Values, lists and counts as they stand in messages, and what is wrong with a value: what is allowed, what to do."""
 
 from __future__ import annotations
 
+import re
 from decimal import Decimal
 from difflib import get_close_matches
 from typing import TYPE_CHECKING, NamedTuple, get_args
@@ -18,34 +19,48 @@ _LONGEST = 80
 
 
 def show(value: object) -> str:
-    """A value as it may stand in a message: on one line, printable, not endless."""
-    text = repr(value)
-    return text if len(text) <= _LONGEST else f"{text[:_LONGEST]}…"
+    """A value in quotes for a message: on one line, printable and of limited length."""
+    return bounded(repr(value), _LONGEST)
+
+
+def bounded(text: str, longest: int) -> str:
+    """A text without the characters beyond a number of them."""
+    return text if len(text) <= longest else f"{text[:longest]}…"
+
+
+def printable(text: str, longest: int) -> str:
+    """The same, with a sign in place of each character that cannot be printed, such as a line's direction."""
+    return bounded("".join(letter if letter.isprintable() else "�" for letter in text[: longest + 1]), longest)
+
+
+def is_token(text: str) -> bool:
+    """Whether a text can go into a request as a token. HTTP libraries quote what cannot, secret or not."""
+    return re.fullmatch(r"[!-~]+", text) is not None
 
 
 def listing(words: Iterable[str], last: str = "or") -> str:
-    """`a, b or c`; `none` where there is nothing."""
+    """`a, b or c`; `none` without words."""
     *most, end = [*words] or ["none"]
     return f"{', '.join(most)} {last} {end}" if most else end
 
 
+def first_of(words: Iterable[str], shown: int) -> str:
+    """`a, b and 3 more`, where more than a number of words would be shown."""
+    texts = list(words)
+    rest = len(texts) - shown
+    return ", ".join(texts[:shown]) + (f" and {rest} more" if rest > 0 else "")
+
+
 def count(number: int, noun: str) -> str:
-    """`1 tenant`, `2 tenants`."""
+    """`1 tenant` or `2 tenants`."""
     return f"{number} {noun}{'' if number == 1 else 's'}"
 
 
-def shortened(words: Iterable[str], most: int) -> str:
-    """`a, b and 3 more`: at most so many words, and how many more there are."""
-    every = list(words)
-    rest = f" and {len(every) - most} more" if len(every) > most else ""
-    return ", ".join(every[:most]) + rest
-
-
-def did_you_mean(word: str, known: Iterable[str]) -> str:
-    """` Did you mean X?`, to be put behind a sentence; nothing where no known word is near."""
-    near = {name.lower(): name for name in known}
-    found = get_close_matches(word.lower(), near, n=1, cutoff=0.7)
-    return f" Did you mean {show(near[found[0]])}?" if found else ""
+def did_you_mean(word: str, candidates: Iterable[str]) -> str:
+    """` Did you mean X?`, to follow a sentence; an empty text where no candidate is similar."""
+    by_lower_case = {name.lower(): name for name in candidates}
+    similar = get_close_matches(word.lower(), by_lower_case, n=1, cutoff=0.7)
+    return f" Did you mean {show(by_lower_case[similar[0]])}?" if similar else ""
 
 
 class Finding(NamedTuple):
@@ -53,16 +68,14 @@ class Finding(NamedTuple):
 
     path: tuple[str | int, ...]
     """Where, from the model's field down."""
-    unknown: bool
-    """Whether it is the name that is wrong, not the value."""
     message: str
-    """Begins with what is wrong, without the path; holds the value."""
+    """Without the path; has the value."""
     field: FieldInfo | None
-    """The field, None for an unknown name."""
+    """The field of the wrong value; None where the name is unknown."""
 
 
 def findings(model: type[BaseModel], values: Mapping[str, object], noun: str) -> list[Finding]:
-    """Everything that a model finds wrong with values, in words.
+    """Everything that is wrong with the values for a model, in words.
 
     Args:
         model: every field has a title (what it is, as in `is not …`) and an example.
@@ -85,10 +98,10 @@ def _finding(model: type[BaseModel], values: object, noun: str, error: ErrorDeta
             field = parent.model_fields.get(part)
         value = _inside(value, part)
     if field is None:
-        name, known = str(path[-1]), list(parent.model_fields)
-        message = f"there is no {noun} {show(name)}.{did_you_mean(name, known)} There are: {listing(known, 'and')}"
-        return Finding(path, unknown=True, message=message, field=None)
-    return Finding(path, unknown=False, message=_explain(error, field, value), field=field)
+        name, names = str(path[-1]), list(parent.model_fields)
+        message = f"there is no {noun} {show(name)}.{did_you_mean(name, names)} There are: {listing(names, 'and')}"
+        return Finding(path, message, None)
+    return Finding(path, _explain(error, field, value), field)
 
 
 def _inside(value: object, part: str | int) -> object:
@@ -113,10 +126,10 @@ def _explain(error: ErrorDetails, field: FieldInfo, value: object) -> str:
     wanted = f"{field.title}, such as {example_of(field)}"
     kind = error["type"]
     if kind == "missing":
-        return f"is missing; wanted is {wanted}"
+        return f"is missing; it has to be {wanted}"
     if value is None:
         return f"has no value; give it {wanted}, or remove it"
-    said = {
+    reason = {
         "bool_type": "is neither true nor false",
         "bool_parsing": "is neither true nor false",
         "literal_error": f"is not possible; allowed: {context.get('expected')}",
@@ -126,10 +139,10 @@ def _explain(error: ErrorDetails, field: FieldInfo, value: object) -> str:
         "value_error": f"is not possible: {context.get('error')}",
     }.get(kind, f"is not {wanted}")
     if kind == "string_type" and isinstance(value, int | Decimal):
-        said = f'is not text; write "{_written(value)}", in quotes, if it is {field.title}'
+        reason = f'is not text; write "{_written(value)}", in quotes, if it is {field.title}'
     if kind == "model_type":
-        said = f"is not a mapping of {listing(_model_of(field).model_fields, 'and')}"
-    return f"{_written(value)} {said}"
+        reason = f"is not a mapping of {listing(_model_of(field).model_fields, 'and')}"
+    return f"{_written(value)} {reason}"
 
 
 def example_of(field: FieldInfo) -> str:
@@ -139,7 +152,7 @@ def example_of(field: FieldInfo) -> str:
 
 
 def _written(value: object) -> str:
-    """A value as the reader knows it from YAML."""
+    """A value as YAML writes it."""
     match value:
         case bool():
             return str(value).lower()

@@ -1,6 +1,6 @@
 """A DigitalOcean on one machine: `python -m sandbox start`, then `python -m sandbox pulumi up`.
 
-Exit codes: 0 all is well, 1 something is to be mended (the message says what), 2 the command was called wrongly.
+Exit codes: 0 success, 1 an error (the message says what to do), 2 wrong usage.
 """
 
 from __future__ import annotations
@@ -54,7 +54,7 @@ _REFUSALS = (
     choice.CannotBeHadError,
     pulumi.PulumiError,
 )
-"""What a person can mend: shown without a traceback."""
+"""Errors that a person can fix: shown without a traceback."""
 
 
 def main() -> None:
@@ -65,17 +65,23 @@ def main() -> None:
         print(error, file=sys.stderr)
         sys.exit(1)
     except requests.ConnectionError:
-        print(f"the sandbox does not answer; its log is {_log(Home.default())}", file=sys.stderr)
+        print(f"The sandbox does not answer. See its log: {_log(Home.default())}", file=sys.stderr)
         sys.exit(1)
 
 
 Droplets = Annotated[
-    Kind | None, typer.Option(help="Systemd machines, or SSH servers that record. Default: real if possible.")
+    Kind | None,
+    typer.Option(
+        help="Real: machines with systemd. Light: SSH servers that record commands. Default: real if possible."
+    ),
 ]
-Databases = Annotated[Kind | None, typer.Option(help="PostgreSQL servers, or answers only. Default: real if possible.")]
+Databases = Annotated[
+    Kind | None,
+    typer.Option(help="Real: PostgreSQL servers. Light: the API's answers alone. Default: real if possible."),
+]
 Plugins = Annotated[
     Literal["auto", "official", "stand-in"],
-    typer.Option(help="Pulumi's own plugins, on PATH or downloaded, or the sandbox's stand-ins."),
+    typer.Option(help="Official: Pulumi's plugins, on PATH or downloaded. Stand-in: the sandbox's."),
 ]
 
 
@@ -83,8 +89,8 @@ Plugins = Annotated[
 def start(droplets: Droplets = None, databases: Databases = None, plugins: Plugins = "auto") -> None:
     """Start the sandbox and return when it is ready.
 
-    The first time on a machine it makes what is missing (engine, snapshot, packages), which takes minutes.
-    Where something real cannot be had it says why and starts the light form.
+    The first start on a machine builds the engine and the snapshot and installs packages, which takes minutes.
+    If a real part is not available, it says why and starts the light one.
     """
     home = Home.default()
     if lock_holder(home) is not None:
@@ -103,40 +109,40 @@ def start(droplets: Droplets = None, databases: Databases = None, plugins: Plugi
 
 @app.command()
 def stop() -> None:
-    """Stop the sandbox; everything in it is kept for the next start."""
+    """Stop the sandbox. The next start has everything that is in it."""
     home = Home.default()
     if not _stop(home):
         raise NotRunningError(f"no sandbox runs in {home.path}")
-    print(f"stopped; what was in it is kept in {home.path}")
+    print(f"Stopped the sandbox; its data stay in {home.path}")
 
 
 @app.command()
 def reset() -> None:
-    """Remove everything that was made in the sandbox: droplets, databases, records, Pulumi's state.
+    """Delete everything that was made in the sandbox: droplets, databases, records, Pulumi's state.
 
-    One that runs goes on running, with the same address and tokens. One that does not is removed whole.
+    A running sandbox keeps running, with the same address and tokens. A stopped one is deleted with its folder.
     """
     home = Home.default()
     if lock_holder(home) is not None:
         Control(Running.load(home)).reset()
         _forget_stack(home)
-        print("everything made in the sandbox is gone; it runs on")
+        print("Deleted everything in the sandbox; it keeps running")
         return
     chosen = choice.Choice.load(home)
     if chosen is None:
-        print(f"no sandbox was ever started in {home.path}")
+        print(f"No sandbox was ever started in {home.path}")
         return
     # Disks, mounts and data directories are the backends' to remove, also those that a killed sandbox left.
     _launch(home, chosen)
     Control(Running.load(home)).reset()
     _stop(home)
     shutil.rmtree(home.path)
-    print(f"{home.path} is gone")
+    print(f"Deleted {home.path}")
 
 
 @app.command()
 def status() -> None:
-    """Show what runs and what it holds; exit code 1 when no sandbox runs."""
+    """Show the sandbox's parts and what it holds. Exit code 1: no sandbox runs."""
     home = Home.default()
     running = Running.load(home)
     report = Control(running).status()
@@ -149,7 +155,7 @@ def status() -> None:
             f"{team.databases} of {team.database_limit}",
         )
     _console().print(table)
-    print(f"{report.records} DNS records, {report.faults} faults on order")
+    print(f"{report.records} DNS records, {report.faults} active faults")
     for failure in report.failures:
         print(f"failed: {failure}")
 
@@ -157,11 +163,11 @@ def status() -> None:
 @app.command()
 def snapshot(
     name: Annotated[str, typer.Argument(help="Such as 'Ubuntu meltano-223456789'.")],
-    region: Annotated[str, typer.Option(help="Where droplets can be made of it.")] = "nyc3",
+    region: Annotated[str, typer.Option(help="The region in which droplets can be made from it.")] = "nyc3",
 ) -> None:
-    """Add a snapshot to the droplet team, newer than those that are there.
+    """Add a snapshot to the droplet team, newer than its others.
 
-    By its name only: droplets made of it are like all others.
+    It differs by its name only: droplets made from it are like all others.
     """
     running = Running.load(Home.default())
     new = NewSnapshot(team=next(iter(running.teams)), name=name, region=region)
@@ -170,9 +176,9 @@ def snapshot(
 
 @app.command()
 def env(
-    team: Annotated[str | None, typer.Option(help="Also that team's token, for doctl and other clients.")] = None,
+    team: Annotated[str | None, typer.Option(help="Print this team's token too, for doctl and other clients.")] = None,
 ) -> None:
-    """Print what a shell needs to be a client of the sandbox: eval "$(python -m sandbox env)"."""
+    """Print the variables that make a shell a client of the sandbox: eval "$(python -m sandbox env)"."""
     home = Home.default()
     running = Running.load(home)
     engine = obtain(_say)
@@ -214,7 +220,7 @@ def _launch(home: Home, chosen: Choice) -> None:
     """Start the server in the background and wait until it is ready.
 
     Raises:
-        UserError: it ended before; its last words.
+        UserError: it ended before.
     """
     home.folder(".")
     with open(_log(home), "a+b") as log:  # noqa: PTH123
@@ -242,7 +248,7 @@ def _launch(home: Home, chosen: Choice) -> None:
             process.wait()
             raise
         code = process.wait()
-    raise UserError(f"the sandbox did not start (status {code}); its log is {_log(home)}")
+    raise UserError(f"the sandbox did not start (exit code {code}). See its log: {_log(home)}")
 
 
 def _stop(home: Home) -> bool:
@@ -255,13 +261,13 @@ def _stop(home: Home) -> bool:
     deadline = time.monotonic() + _STOP_SECONDS
     while lock_holder(home) == process:
         if time.monotonic() > deadline:
-            raise UserError(f"the sandbox (process {process}) does not stop; its log is {_log(home)}")
+            raise UserError(f"the sandbox (process {process}) does not stop. See its log: {_log(home)}")
         time.sleep(0.05)
     return True
 
 
 def _forget_stack(home: Home) -> None:
-    """Pulumi's state is of what is gone."""
+    """Delete Pulumi's state: its objects are gone."""
     for folder in ("state", "project"):
         shutil.rmtree(home.path / folder, ignore_errors=True)
 
@@ -283,14 +289,14 @@ def _show(home: Home, running: Running, engine: Engine | None) -> None:
 
 
 def _me() -> str:
-    """This command as it can be typed here."""
+    """This command as somebody can type it in the working directory."""
     python = Path(sys.executable)
     short = python.relative_to(Path.cwd()) if python.is_relative_to(Path.cwd()) else python
     return f"{short} -m sandbox"
 
 
 def _console() -> Console:
-    """As wide as the text when nobody's terminal limits it."""
+    """A console as wide as its text, unless a terminal limits it."""
     return Console(width=None if sys.stdout.isatty() else 200)
 
 

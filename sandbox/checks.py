@@ -1,4 +1,4 @@
-"""What a person would look at to believe that a tenant works, or that nothing of it is left.
+"""Checks that a tenant works, or that nothing of it is left, made as a person would make them.
 
 The person sits at the sandbox's machine, knows the stack's outputs and the account's API, and resolves names with
 the sandbox's DNS. Each check returns in a few words what was seen, or raises `CheckError` with what to look at.
@@ -54,9 +54,9 @@ FILES: Final = {
 """Mode and owners (guide, steps 4 and 5); Caddy's key may be read by nobody else, ui.cfg holds secrets too."""
 PYTHON: Final = "/var/meltano/.venv/bin/python"
 NO_ANSWER: Final = 3
-"""Seconds after which somebody who gets no answer has got none; libpq waits two at least."""
+"""Seconds without an answer after which there is none; libpq waits two at least."""
 DELETION_SECONDS: Final = 20.0
-"""For the sandbox to carry out what the API has answered already."""
+"""For the sandbox to finish a deletion that the API has answered already."""
 
 # Runs on a droplet, as the user meltano; the credentials of another droplet come by stdin, or its own are read.
 _DATABASE_SCRIPT: Final = f"""
@@ -76,7 +76,7 @@ print(*cursor.fetchone())
 
 
 class CheckError(Exception):
-    """Something is not as it should be; the message says what, and what to look at."""
+    """A check failed; the message says what is wrong and what to look at."""
 
 
 @dataclass(frozen=True)
@@ -109,10 +109,10 @@ class Person:
     keys: Keys
 
     def address_of(self, name: str) -> str | None:
-        """What the sandbox's DNS says of a host name; None when there is no such name.
+        """The address of a host name in the sandbox's DNS; None if there is no such name.
 
         Raises:
-            CheckError: it refuses, or does not answer.
+            CheckError: the lookup failed.
         """
         resolver = dns.resolver.Resolver(configure=False)
         resolver.nameservers, resolver.port, resolver.lifetime = [self.running.resolver[0]], self.running.resolver[1], 5
@@ -121,7 +121,7 @@ class Person:
         except dns.resolver.NXDOMAIN:
             return None
         except dns.exception.DNSException as error:
-            raise CheckError(f"the sandbox's DNS does not say where {name} is: {error}") from error
+            raise CheckError(f"DNS lookup for {name} failed: {error}") from error
 
     def on_droplet(self, instance: Instance, command: str, stdin: str = "") -> str:
         """What a command prints on a tenant's droplet, run by root over SSH with the pinned host key.
@@ -146,10 +146,10 @@ class Person:
         try:
             done = asyncio.run(ask())
         except (OSError, asyncssh.Error) as error:
-            raise CheckError(f"no SSH to root@{instance.address}: {error}") from error
+            raise CheckError(f"SSH to root@{instance.address} failed: {error}") from error
         said = str(done.stderr or done.stdout).strip()
         if done.exit_status != 0:
-            raise CheckError(f"{instance.host}: `{command}` ends with {done.exit_status}: {said}")
+            raise CheckError(f"{instance.host}: `{command}` failed with exit code {done.exit_status}: {said}")
         return str(done.stdout).strip()
 
     def browser(self) -> requests.Session:
@@ -210,7 +210,7 @@ class Check:
 
 
 def working(person: Person, instance: Instance, others: list[Instance]) -> list[Check]:
-    """What makes a person believe in a tenant; `others` are other tenants."""
+    """The checks that a tenant works; `others` are other tenants."""
     found = [
         Check("ping by address", partial(ping, instance.address)),
         Check("ping by name", partial(ping_by_name, person, instance)),
@@ -238,7 +238,7 @@ def ping(address: str) -> str:
     """The guide's step 1."""
     done = subprocess.run(["ping", "-n", "-c", "1", "-W", "5", address], check=False, capture_output=True, text=True)
     if done.returncode != 0:
-        raise CheckError(f"{address} does not answer to ping; is the droplet active in the API?")
+        raise CheckError(f"{address} does not answer ping; is the droplet active in the API?")
     found = re.search(r"time[=<]([0-9.]+ ms)", done.stdout)
     return f"{address} answers" + (f" in {found[1]}" if found else "")
 
@@ -247,9 +247,9 @@ def ping_by_name(person: Person, instance: Instance) -> str:
     """The guide's step 2."""
     address = person.address_of(instance.host)
     if address is None:
-        raise CheckError(f"{instance.host} is no name in the DNS; look at the domain's A records")
+        raise CheckError(f"{instance.host} does not resolve; look at the domain's A records")
     if address != instance.address:
-        raise CheckError(f"{instance.host} is {address} in the DNS and {instance.address} in the stack's outputs")
+        raise CheckError(f"{instance.host} resolves to {address}, but the stack's outputs have {instance.address}")
     return f"{instance.host} is {ping(address)}"
 
 
@@ -272,7 +272,7 @@ def files(person: Person, instance: Instance) -> str:
     ]
     if wrong:
         raise CheckError(f"{instance.host}: {'; '.join(wrong)}")
-    return f".env {FILES['/var/meltano/project/.env']}, {len(FILES) - 1} others as they should be"
+    return f".env {FILES['/var/meltano/project/.env']}, {len(FILES) - 1} others as expected"
 
 
 def database_from_droplet(person: Person, instance: Instance) -> str:
@@ -282,10 +282,10 @@ def database_from_droplet(person: Person, instance: Instance) -> str:
         user, database, client, version = said.split(" ", 3)
     except ValueError:
         raise CheckError(
-            f"{instance.host}: the database says {said!r}; look at .env and the cluster's firewall"
+            f"{instance.host}: the database answers {said!r}; look at .env and the cluster's firewall"
         ) from None
     if client != instance.address:
-        raise CheckError(f"{instance.database_host} sees {client}, not {instance.address}")
+        raise CheckError(f"{instance.database_host} sees the client {client}, not {instance.address}")
     return f"{user} in {database} of PostgreSQL {version.split()[0]}"
 
 
@@ -294,7 +294,7 @@ def database_from_other(person: Person, instance: Instance, other: Instance) -> 
     env = person.on_droplet(instance, "cat /var/meltano/project/.env")
     said = _ask_database(person, other, env)
     if said != "timed out":
-        raise CheckError(f"{other.host} gets an answer from {instance.database_host}; look at the cluster's firewall")
+        raise CheckError(f"{instance.database_host} answers {other.host}; look at the cluster's firewall")
     return "no answer"
 
 
@@ -307,14 +307,14 @@ def database_from_machine(person: Person, instance: Instance) -> str:
     """This machine is no trusted source."""
     address = person.address_of(instance.database_host)
     if address is None:
-        raise CheckError(f"{instance.database_host} is no name in the DNS")
+        raise CheckError(f"{instance.database_host} does not resolve")
     if (answer := _answer(address, 25060)) != "is silent":
         raise CheckError(f"{instance.database_host} {answer} this machine; look at the cluster's firewall")
     return "no answer"
 
 
 def _answer(address: str, port: int) -> Literal["accepts", "refuses", "is silent"]:
-    """What somebody says to a TCP connection."""
+    """What happens to a TCP connection."""
     try:
         socket.create_connection((address, port), timeout=NO_ANSWER).close()
     except ConnectionRefusedError:
@@ -333,9 +333,9 @@ def login(person: Person, instance: Instance) -> str:
 
 
 def wrong_password(person: Person, instance: Instance) -> str:
-    """Nobody else gets in."""
+    """A wrong password is refused."""
     if sign_in(person, instance, f"{instance.password}-wrong") is not None:
-        raise CheckError(f"https://{instance.host} takes a wrong password")
+        raise CheckError(f"https://{instance.host} accepts a wrong password")
     return "refused"
 
 
@@ -396,27 +396,27 @@ def screenshot(person: Person, instance: Instance, program: str, picture: Path) 
     if 'type="password"' not in page.stdout:
         raise CheckError(f"{program} sees no login form at https://{instance.host}")
     if not picture.exists():
-        raise CheckError(f"{program} made no picture: {page.stderr[-500:]}")
+        raise CheckError(f"{program} took no screenshot: {page.stderr[-500:]}")
     return f"the login page, see {picture}"
 
 
 def contacts(person: Person, instance: Instance) -> int:
-    """How often somebody has signed in to a tenant's droplet over SSH so far, this time included."""
+    """The number of SSH logins to a tenant's droplet so far, this one included."""
     if person.running.droplets == "light":
         return len(Control(person.running).executions(int(instance.droplet)))
     return int(person.on_droplet(instance, "journalctl --unit=ssh --output=cat | grep --count '^Accepted '"))
 
 
 def left_alone(person: Person, instance: Instance, before: int) -> str:
-    """No Command ran on the droplet: nobody has signed in since `contacts` said `before`, but who asks now."""
+    """No Command ran on the droplet: there were no logins since `contacts` returned `before`, but this one."""
     again = contacts(person, instance) - before - (person.running.droplets == "real")
     if again:
-        raise CheckError(f"somebody was on {instance.host} {again} times; look at the Commands in the output of up")
-    return "none ran again: nobody signed in to its droplet"
+        raise CheckError(f"{again} logins to {instance.host} since then; look at the Commands in the output of up")
+    return "none ran again: there was no login to its droplet"
 
 
 def gone(person: Person, instance: Instance) -> list[Check]:
-    """Nothing of a removed tenant is left, wherever one looks."""
+    """The checks that nothing of a removed tenant is left."""
     return [
         Check("API", partial(gone_from_api, person, instance)),
         Check("DNS", partial(gone_from_dns, person, instance)),
@@ -453,12 +453,12 @@ def gone_from_dns(person: Person, instance: Instance) -> str:
         address = person.address_of(name)
         if address is not None:
             raise CheckError(f"{name} still resolves, to {address}")
-    return f"{instance.host} and {instance.database_host.split('.')[0]} are no names any more"
+    return f"{instance.host} and {instance.database_host.split('.')[0]} no longer resolve"
 
 
-def gone_from_machine(person: Person, instance: Instance) -> str:
+def gone_from_machine(person: Person, instance: Instance, seconds: float = DELETION_SECONDS) -> str:
     """Nothing answers at its address, and the disk is deleted."""
-    _wait_until_deleted(person.home.path / "droplets" / instance.droplet)
+    _wait_until_deleted(person.home.path / "droplets" / instance.droplet, seconds)
     if _answer(instance.address, person.running.ssh_port) == "accepts":
         raise CheckError(f"SSH still answers at {instance.address}")
     return "its disk is deleted, no SSH at its address"
@@ -466,14 +466,14 @@ def gone_from_machine(person: Person, instance: Instance) -> str:
 
 def gone_from_databases(person: Person, instance: Instance) -> str:
     """No server, and the data are deleted."""
-    _wait_until_deleted(person.home.path / "databases" / instance.cluster)
-    return "its data are deleted" if person.running.databases == "real" else "no data, as it was light"
+    _wait_until_deleted(person.home.path / "databases" / instance.cluster, DELETION_SECONDS)
+    return "its data are deleted" if person.running.databases == "real" else "a light one has no data"
 
 
-def _wait_until_deleted(folder: Path) -> None:
+def _wait_until_deleted(folder: Path, seconds: float) -> None:
     """The API answers a DELETE before it has been carried out, as DigitalOcean's does."""
-    deadline = time.monotonic() + DELETION_SECONDS
+    deadline = time.monotonic() + seconds
     while folder.exists():
         if time.monotonic() > deadline:
-            raise CheckError(f"still there: {folder}")
+            raise CheckError(f"not deleted: {folder}")
         time.sleep(0.1)

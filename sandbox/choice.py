@@ -1,4 +1,4 @@
-"""What of a sandbox is real: what was asked for, and what this machine allows."""
+"""Which parts of a sandbox are real: what was requested, and what this machine supports."""
 
 from __future__ import annotations
 
@@ -16,26 +16,26 @@ if TYPE_CHECKING:
 
 
 class CannotBeHadError(Exception):
-    """What was asked for by name is not possible here; the message says why."""
+    """A requested part is not available on this machine; the message says why."""
 
 
 @dataclass(frozen=True)
 class Choice:
-    """What will run, and why something real will not."""
+    """What runs, and why a real part does not."""
 
     droplets: Kind
     databases: Kind
     plugins: PluginKind
     reasons: dict[str, str]
-    """Part (`droplets`, `databases`, `plugins`) → why its real form cannot be had here."""
+    """Part (`droplets`, `databases`, `plugins`) → why its real form is not available here."""
 
     def save(self, home: Home) -> None:
-        """Keep it in the home, for `status` to tell and for `reset` to act by."""
+        """Keep it in the home, for `status` and `reset`."""
         (home.folder(".") / _FILE).write_bytes(_ADAPTER.dump_json(self, indent=2))
 
     @classmethod
     def load(cls, home: Home) -> Choice | None:
-        """What the home's sandbox was last started with; None when it never was."""
+        """What the home's sandbox was last started with; None if it never was started."""
         try:
             return _ADAPTER.validate_json((home.path / _FILE).read_bytes())
         except FileNotFoundError:
@@ -52,16 +52,16 @@ def choose(
     plugins: Literal["auto", "official", "stand-in"],
     obstacles: Callable[[str], str | None],
 ) -> Choice:
-    """Decide: what is asked for by name is had or refused; what is not is real where it can be.
+    """Decide: a requested part is used or refused; any other part is real where this machine supports it.
 
     Args:
         droplets: None leaves it open.
         databases: None leaves it open.
         plugins: auto leaves it open.
-        obstacles: part → why its real form cannot be had here, None when it can.
+        obstacles: part → why its real form is not available here, None if it is.
 
     Raises:
-        CannotBeHadError: something asked for cannot be had.
+        CannotBeHadError: a requested part is not available.
     """
     asked = {"droplets": droplets, "databases": databases, "plugins": plugins}
     wanted = {part for part, kind in asked.items() if kind in {None, "auto", "real", "official"}}
@@ -69,7 +69,7 @@ def choose(
     refused = [f"real {part}" for part in ("droplets", "databases") if asked[part] == "real" and part in reasons]
     refused += ["official plugins"] if plugins == "official" and "plugins" in reasons else []
     if refused:
-        parts = "; ".join(f"no {name} here: {reasons[name.split()[1]]}" for name in refused)
+        parts = "; ".join(f"{name} are not available here: {reasons[name.split()[1]]}" for name in refused)
         raise CannotBeHadError(parts)
     return Choice(
         droplets="real" if "droplets" in wanted - reasons.keys() else "light",
@@ -80,7 +80,7 @@ def choose(
 
 
 def obstacle(part: str) -> str | None:
-    """Why real droplets or databases cannot be had on this machine; None when they can."""
+    """Why real droplets or databases are not available on this machine; None if they are."""
     if part == "droplets":
         from sandbox.droplets.real import why_not_real  # noqa: PLC0415 (costs nothing where it is not asked)
     else:

@@ -1,4 +1,4 @@
-"""What a person, a test or a benchmark does to a running sandbox, beside the API that its clients see."""
+"""Controls a running sandbox, for people, tests and benchmarks; its clients see the API alone."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ _SECONDS = 120
 
 
 class ControlError(Exception):
-    """The sandbox refused, in its own words."""
+    """The sandbox refused; the message says why."""
 
 
 class Control:
@@ -33,23 +33,23 @@ class Control:
         self._session.headers["Authorization"] = f"Bearer {running.control_token}"
 
     def status(self) -> Status:
-        """What it holds."""
+        """What the sandbox holds."""
         return Status.model_validate(self._call("GET", "/status"))
 
     def add_fault(self, fault: Fault) -> int:
-        """Put a fault on order; returns its number."""
+        """Inject a fault; returns its number."""
         return int(self._call("POST", "/faults", fault.model_dump())["number"])
 
     def faults(self) -> dict[int, Fault]:
-        """What is still on order, by number."""
+        """The active faults, by number."""
         return TypeAdapter(dict[int, Fault]).validate_python(self._call("GET", "/faults"))
 
     def remove_fault(self, number: int) -> None:
-        """Take one fault back."""
+        """Clear one fault."""
         self._call("DELETE", f"/faults/{number}")
 
     def clear_faults(self) -> None:
-        """Take all faults back."""
+        """Clear all faults."""
         self._call("DELETE", "/faults")
 
     def minutes(self) -> list[Minute]:
@@ -61,7 +61,7 @@ class Control:
         return TypeAdapter(list[Seen]).validate_python(self._call("GET", f"/requests?since={since!r}"))
 
     def database_moments(self, since: float = 0.0) -> list[DatabaseMoment]:
-        """What every team's clusters were like, oldest first (20,000 are kept), from `since` on."""
+        """The history of every team's clusters, oldest first (20,000 entries are kept), from `since` on."""
         return TypeAdapter(list[DatabaseMoment]).validate_python(
             self._call("GET", f"/databases/moments?since={since!r}")
         )
@@ -75,11 +75,11 @@ class Control:
         return TypeAdapter(list[SandboxDroplet]).validate_python(self._call("GET", "/droplets"))
 
     def executions(self, droplet: int) -> list[Execution]:
-        """What a light droplet was told by SSH, oldest first."""
+        """The commands that a light droplet received over SSH, oldest first."""
         return TypeAdapter(list[Execution]).validate_python(self._call("GET", f"/droplets/{droplet}/executions"))
 
     def set_droplet_fault(self, droplet: int, fault: DropletFault | None) -> None:
-        """Let a light droplet misbehave, or (None) behave again."""
+        """Inject a fault into a light droplet, or (None) clear it."""
         path = f"/droplets/{droplet}/fault"
         if fault is None:
             self._call("DELETE", path)
@@ -87,7 +87,7 @@ class Control:
             self._call("PUT", path, fault.model_dump())
 
     def new_hour(self) -> None:
-        """Let every token have all requests of an hour again, as if it had made none; those of the minute stay."""
+        """Reset every token's hourly request count; the count of the minute stays."""
         self._call("POST", "/hour")
 
     def reset(self) -> None:

@@ -1,6 +1,6 @@
-"""The project's main job, from nothing to two tenants and back to one, looked at as a person would: `make demo`.
+"""`make demo`: deploy two tenants, check them as a person would, remove one, check again.
 
-Runs a sandbox of its own in `.sandbox-demo`, beside the one that people play with, and leaves nothing running.
+Runs a sandbox of its own in `.sandbox-demo`, beside the one that people use, and leaves nothing running.
 """
 
 from __future__ import annotations
@@ -18,7 +18,7 @@ import time
 from dataclasses import dataclass, field
 from functools import partial
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Final, NoReturn
+from typing import TYPE_CHECKING, Final, NoReturn
 
 import requests
 import typer
@@ -27,6 +27,8 @@ from rich.console import Console
 from rich.table import Table
 from rich.text import Text
 
+from meltanodata.engine.resource_types import STACK, Type
+from meltanodata.engine.stack_state import StackState, opened
 from sandbox import checks, packages
 from sandbox.checks import Check, CheckError, Instance, Person
 from sandbox.choice import Choice, choose, obstacle
@@ -43,8 +45,6 @@ if TYPE_CHECKING:
 
 FOLDER: Final = PROJECT / ".sandbox-demo"
 FLEET: Final = PROJECT / "tenants.yaml"
-_DROPLET: Final = "digitalocean:index/droplet:Droplet"
-_CLUSTER: Final = "digitalocean:index/databaseCluster:DatabaseCluster"
 _END_SECONDS: Final = 10
 _MAY_GO: Final = "MELTANODATA_DELETE_DATABASES"
 """The variable that names the tenants whose databases Pulumi may delete."""
@@ -58,7 +58,7 @@ class DemoError(Exception):
 
 @dataclass
 class Report:
-    """What is shown while it happens, and the table at the end."""
+    """What the demo shows as it runs, and the table at the end."""
 
     console: Console
     rows: list[tuple[str, str, float]] = field(default_factory=list)
@@ -76,7 +76,7 @@ class Report:
             self.rows.append((title, mark, time.monotonic() - began))
 
     def look(self, of: str, found: list[Check]) -> None:
-        """Make checks, each a line as it happens.
+        """Run checks, and show each as it ends.
 
         Raises:
             DemoError: some failed.
@@ -94,7 +94,7 @@ class Report:
             raise DemoError(f"failed: {'; '.join(failed)}")
 
     def table(self) -> Table:
-        """What was done and how long each step took."""
+        """The steps and how long each took."""
         table = Table("step", "", "seconds", title="The demo")
         table.columns[2].justify = "right"
         for title, mark, seconds in self.rows:
@@ -148,7 +148,7 @@ class Sandbox:
                 _end(process)
                 raise
         if status != 0:
-            raise DemoError(f"`python -m sandbox {' '.join(arguments)}` ends with {status}")
+            raise DemoError(f"`python -m sandbox {' '.join(arguments)}` failed with exit code {status}")
         return "".join(lines)
 
     def _environment(self) -> Mapping[str, str]:
@@ -165,15 +165,14 @@ class Sandbox:
 
     def stack(self) -> Stack:
         """What the stack's state has."""
-        state = json.loads(self.pulumi("stack", "export", "--show-secrets", show=False))
-        return Stack(state["deployment"]["resources"])
+        return Stack(StackState(json.loads(self.pulumi("stack", "export", "--show-secrets", show=False))))
 
 
 @dataclass(frozen=True)
 class Stack:
     """A stack's state, secrets in the open: for the demo's memory only."""
 
-    resources: list[dict[str, Any]]
+    state: StackState
 
     def instances(self) -> list[Instance]:
         """Its tenants, in the order of the fleet file."""
@@ -181,43 +180,24 @@ class Stack:
 
     def instance(self, key: str) -> Instance:
         """A tenant; the password is empty where an adopted one keeps its own."""
-        stack = next(_open(each["outputs"]) for each in self.resources if each["type"] == "pulumi:pulumi:Stack")
-        outputs: Mapping[str, str] = stack["tenants"][key]
+        root = next(resource for resource in self.state.resources if resource.type == STACK)
+        outputs: Mapping[str, str] = opened(root.outputs["tenants"][key])
         return Instance(
             key=key,
             host=outputs["url"].removeprefix("https://"),
             address=outputs["address"],
-            droplet=self._id(_DROPLET, key),
-            cluster=self._id(_CLUSTER, key),
+            droplet=self.state.ids[key, Type.DROPLET],
+            cluster=self.state.ids[key, Type.CLUSTER],
             database_host=outputs["database_host"],
             admin=outputs["admin_user"],
             password=outputs.get("admin_password") or "",
             host_key=outputs["host_key"],
         )
 
-    def _id(self, kind: str, key: str) -> str:
-        found = [each["id"] for each in self.resources if each["type"] == kind and _owner(each) == key]
-        return str(found[0])
-
     def ids(self, key: str) -> dict[str, str]:
         """Every id of a tenant's resources by URN."""
-        return {each["urn"]: each.get("id", "") for each in self.resources if _owner(each) == key}
-
-
-def _open(value: Any) -> Any:
-    """A value of the state with its secrets replaced by what they hide: JSON, as --show-secrets shows them."""
-    match value:
-        case {"plaintext": str(text)}:
-            return json.loads(text)
-        case dict():
-            return {name: _open(inner) for name, inner in value.items()}
-        case _:
-            return value
-
-
-def _owner(resource: Mapping[str, Any]) -> str:
-    """The tenant's key: the name of the component that a resource is in."""
-    return str(resource.get("parent", "")).rpartition("::")[2]
+        tenant = self.state.tenants.get(key)
+        return {it.urn: it.id or "" for it in tenant.resources.values()} if tenant else {}
 
 
 def _end(process: subprocess.Popen[str]) -> None:
@@ -246,7 +226,7 @@ def run(report: Report, home: Home, chosen: Choice, browser: str | None) -> None
     person, instances = sandbox.person(), stack.instances()
     for instance in instances:
         others = [other for other in instances if other != instance]
-        with report.step(f"look at {instance.key}"):
+        with report.step(f"check {instance.key}"):
             report.look(instance.key, _working(person, instance, others, browser))
     with report.step("preview again: no change"):
         sandbox.pulumi("preview", "--expect-no-changes")
@@ -285,7 +265,7 @@ def _same_ids(key: str, before: Stack, after: Stack) -> str:
     was, now = before.ids(key), after.ids(key)
     changed = sorted(urn for urn in was.keys() | now.keys() if was.get(urn) != now.get(urn))
     if changed:
-        raise CheckError(f"other ids than before: {', '.join(changed)}")
+        raise CheckError(f"resources with another id than before: {', '.join(changed)}")
     return f"all {len(now)} have the same ids"
 
 
@@ -296,17 +276,17 @@ def _without(key: str, copy: Path) -> None:
 
 
 def _choose(report: Report, *, light: bool) -> Choice:
-    """What is real: everything that this machine can do; said first where that is not all."""
+    """Which parts are real: all that this machine supports; the others are announced first."""
     kind: Kind | None = "light" if light else None
     chosen = choose(kind, kind, "stand-in", obstacle)  # plugins are for `start` to choose
     for part, reason in chosen.reasons.items():
-        report.console.print(f"No real {part} here: {reason}", style="yellow", markup=False)
+        report.console.print(f"Real {part} are not available here: {reason}", style="yellow", markup=False)
     if light:
-        report.console.print("Droplets and databases are light, as LIGHT=1 says.", style="yellow")
+        report.console.print("Droplets and databases are light: LIGHT=1 is set.", style="yellow")
     if chosen.droplets == "light":
-        report.left_out.append("systemd, files, databases, login and screenshot: they take real droplets")
+        report.left_out.append("systemd, files, databases, login and screenshot need real droplets")
     elif chosen.databases == "light":
-        report.left_out.append("connections to databases: they take real databases")
+        report.left_out.append("connections to databases need real databases")
     return chosen
 
 
@@ -315,12 +295,12 @@ def _browser(report: Report, *, wanted: bool) -> str | None:
         asyncio.run(packages.install(("chromium",), report.console.print))
     program = checks.browser_program()
     if program is None:
-        report.left_out.append("screenshot: no Chromium here; `make demo BROWSER=1` installs it")
+        report.left_out.append("the screenshot needs Chromium; `make demo BROWSER=1` installs it")
     return program
 
 
 def _processes(home: Home) -> dict[int, str]:
-    """What runs of the demo's sandbox, by the mark that each of its processes inherits."""
+    """The processes of the demo's sandbox, which have the mark in their environment."""
     found = {}
     wanted = f"{_MARK}={home.path}".encode()
     for process in Path("/proc").glob("[0-9]*"):
@@ -331,7 +311,7 @@ def _processes(home: Home) -> dict[int, str]:
 
 
 def _leftovers(home: Home) -> list[str]:
-    """What still runs or stands of the demo's sandbox: processes, interfaces, mounts."""
+    """The processes, interfaces and mounts of the demo's sandbox that are left."""
     mounts = Path("/proc/self/mountinfo").read_text().splitlines()
     return [
         *(f"process {number} ({name})" for number, name in _processes(home).items()),
@@ -341,9 +321,9 @@ def _leftovers(home: Home) -> list[str]:
 
 
 def _tidy(report: Report, home: Home) -> None:
-    """Remove what a demo left that was killed or that failed."""
+    """Remove what a killed or failed demo left behind."""
     if home.path.exists():
-        with report.step("remove what an earlier demo left"):
+        with report.step("remove what an earlier demo left behind"):
             sandbox = Sandbox(home, report.console)
             if lock_holder(home) is not None:
                 sandbox.run("stop")
@@ -351,7 +331,7 @@ def _tidy(report: Report, home: Home) -> None:
 
 
 def _stop(report: Report, home: Home, *, failed: bool) -> None:
-    """Stop the sandbox, and delete what it made unless somebody has to look at it."""
+    """Stop the sandbox, and delete its folder unless the demo failed."""
     with report.step("stop the sandbox"):
         if lock_holder(home) is not None:
             Sandbox(home, report.console).run("stop")
@@ -363,14 +343,14 @@ def _stop(report: Report, home: Home, *, failed: bool) -> None:
         deadline = time.monotonic() + _END_SECONDS
         while left := _leftovers(home):
             if time.monotonic() > deadline:
-                raise DemoError(f"still there: {', '.join(left)}")
+                raise DemoError(f"not stopped: {', '.join(left)}")
             time.sleep(0.1)
         if not failed:
             shutil.rmtree(home.path)
 
 
 def _failures(home: Home) -> list[str]:
-    """What droplets and databases failed at, which whoever waits for them cannot know."""
+    """Failures inside droplets and databases, which a client of the API does not see."""
     try:
         return Control(Running.load(home)).status().failures
     except (NotRunningError, ControlError, requests.ConnectionError):
@@ -382,10 +362,10 @@ def _interrupt(*_: object) -> NoReturn:
 
 
 def main(
-    light: bool = typer.Option(default=False, help="Light droplets and databases, also where real ones can be had."),
-    browser: bool = typer.Option(default=False, help="Install Chromium when it is missing."),
+    light: bool = typer.Option(default=False, help="Use light droplets and databases even if real ones are available."),
+    browser: bool = typer.Option(default=False, help="Install Chromium if it is missing."),
 ) -> None:
-    """Set up, apply tenants.yaml on a sandbox of its own, look at the tenants, remove one, look again."""
+    """Start a sandbox, apply tenants.yaml, check the tenants, remove one, check again."""
     signal.signal(signal.SIGTERM, _interrupt)
     console = Console(highlight=False)
     report = Report(console)
@@ -395,7 +375,7 @@ def main(
         try:
             fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
         except BlockingIOError:
-            console.print("A demo is running in this checkout already.")
+            console.print("A demo already runs in this checkout.")
             raise typer.Exit(1) from None
         raise typer.Exit(_demo(report, home, light=light, browser=browser))
 
@@ -404,7 +384,7 @@ def _demo(report: Report, home: Home, *, light: bool, browser: bool) -> int:
     failure: str | None = None
     try:
         chosen = _choose(report, light=light)
-        with report.step("what this machine lacks"):
+        with report.step("install what this machine lacks"):
             if shutil.which("ping") is None:
                 asyncio.run(packages.install(("iputils-ping",), report.console.print))
             program = _browser(report, wanted=browser) if chosen.droplets == "real" else None
@@ -423,12 +403,12 @@ def _demo(report: Report, home: Home, *, light: bool, browser: bool) -> int:
     report.console.print()
     report.console.print(report.table())
     for left_out in report.left_out:
-        report.console.print(f"Left out: {left_out}.", soft_wrap=True)
+        report.console.print(f"Not checked: {left_out}.", soft_wrap=True)
     if failure is None:
         return 0
     report.console.print(Text.assemble(("✗ ", "red"), failure), soft_wrap=True)
     log = home.path / "sandbox.log"
-    report.console.print(f"Look at the lines above and at {log}; the next demo deletes it.", soft_wrap=True)
+    report.console.print(f"See the lines above and {log}. The next demo deletes that file.", soft_wrap=True)
     return 1
 
 

@@ -1,4 +1,4 @@
-"""`python -m sandbox fault …`: let requests or light droplets fail."""
+"""`python -m sandbox fault …`: inject faults into requests or light droplets."""
 
 from __future__ import annotations
 
@@ -17,7 +17,9 @@ from sandbox.control import Control
 from sandbox.home import Home
 from sandbox.running import Running
 
-app = typer.Typer(help="Let requests to the API or light droplets fail.", no_args_is_help=True, rich_markup_mode=None)
+app = typer.Typer(
+    help="Inject faults into requests to the API or into light droplets.", no_args_is_help=True, rich_markup_mode=None
+)
 
 Effect = Literal["status", "hang", "reset", "stuck", "delay"]
 
@@ -27,21 +29,23 @@ def add(  # noqa: PLR0917 (typer's: all but the first are options)
     effect: Annotated[
         Effect,
         typer.Argument(
-            help="status: an error answer; hang: no answer; reset: a broken connection; delay: late; "
-            "stuck: what the request creates never gets ready."
+            help="status: an error; hang: no answer; reset: the connection is reset; delay: a late answer; "
+            "stuck: what the request creates never becomes active."
         ),
     ],
     method: Annotated[str, typer.Option(help="Such as POST.")] = "*",
-    path: Annotated[str, typer.Option(help="With * for any text, such as '/v2/droplets/*'.")] = "*",
-    team: Annotated[str, typer.Option(help="The team whose token it is.")] = "*",
-    times: Annotated[int, typer.Option(help="How many requests; 0: all until it is cleared.", min=0)] = 1,
-    after_work: Annotated[bool, typer.Option("--after-work", help="The request does its work first.")] = False,
-    status: Annotated[int, typer.Option(help="For the effect status.")] = 500,
-    message: Annotated[str, typer.Option(help="Of that answer.")] = "a fault on order",
-    retry_after: Annotated[int | None, typer.Option(help="Seconds, as a header of the answer.")] = None,
-    delay: Annotated[float, typer.Option(help="Seconds before anything else.")] = 0.0,
+    path: Annotated[str, typer.Option(help="A pattern such as '/v2/droplets/*'; * matches any text.")] = "*",
+    team: Annotated[str, typer.Option(help="Only requests with this team's token.")] = "*",
+    times: Annotated[int, typer.Option(help="How many requests it affects; 0: all until it is cleared.", min=0)] = 1,
+    after_work: Annotated[
+        bool, typer.Option("--after-work", help="The request takes effect, then the fault occurs.")
+    ] = False,
+    status: Annotated[int, typer.Option(help="The HTTP status, for the effect status.")] = 500,
+    message: Annotated[str, typer.Option(help="The message of that answer.")] = "an injected fault",
+    retry_after: Annotated[int | None, typer.Option(help="Seconds, sent as the answer's Retry-After header.")] = None,
+    delay: Annotated[float, typer.Option(help="Seconds until the request is handled.")] = 0.0,
 ) -> None:
-    """Put a fault on order.
+    """Inject a fault into requests to the API.
 
     python -m sandbox fault add status --status 429 --retry-after 3 --method POST --path /v2/droplets --times 2
     """
@@ -65,7 +69,7 @@ def add(  # noqa: PLR0917 (typer's: all but the first are options)
 
 @app.command("list")
 def list_() -> None:
-    """Show the faults that are still on order."""
+    """List the active faults."""
     table = Table("number", "effect", "method", "path", "team", "times", "details", box=None, pad_edge=False)
     for number, fault in _control().faults().items():
         given = fault.model_dump(exclude_defaults=True, exclude={"effect", "method", "path", "team", "times"})
@@ -76,8 +80,10 @@ def list_() -> None:
 
 
 @app.command()
-def clear(number: Annotated[int | None, typer.Argument(help="Left out: all.")] = None) -> None:
-    """Take a fault back."""
+def clear(
+    number: Annotated[int | None, typer.Argument(help="The fault's number; all faults if left out.")] = None,
+) -> None:
+    """Clear one fault, or all."""
     if number is None:
         _control().clear_faults()
     else:
@@ -89,13 +95,13 @@ def droplet(
     name: Annotated[str, typer.Argument(help="A light droplet's name, such as acme.meltanodata.com.")],
     kind: Annotated[
         Misbehaviour | None,
-        typer.Argument(help="How its SSH server misbehaves; left out: it behaves again."),
+        typer.Argument(help="The fault of its SSH server; left out: the fault is cleared."),
     ] = None,
-    status: Annotated[int, typer.Option(help="For exit.")] = 1,
-    text: Annotated[str, typer.Option(help="For exit: what the command says on standard error.")] = "",
-    command: Annotated[str, typer.Option(help="Only commands that have this in them.")] = "",
+    status: Annotated[int, typer.Option(help="The exit code, for exit.")] = 1,
+    text: Annotated[str, typer.Option(help="The text on standard error, for exit.")] = "",
+    command: Annotated[str, typer.Option(help="Only commands that contain this text.")] = "",
 ) -> None:
-    """Let a light droplet's SSH server misbehave."""
+    """Inject a fault into a light droplet's SSH server, or clear it."""
     fault = None if kind is None else DropletFault(kind=kind, status=status, text=text, command=command)
     control = _control()
     numbers = [droplet.id for droplet in control.droplets() if droplet.name == name]

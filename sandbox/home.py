@@ -1,4 +1,4 @@
-"""Where a sandbox keeps its state, and where all of them share what is built once."""
+"""A sandbox's folder, and the cache that all sandboxes share."""
 
 from __future__ import annotations
 

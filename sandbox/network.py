@@ -46,7 +46,7 @@ UNPRIVILEGED_DNS_PORT = 5300
 
 
 class NetworkError(Exception):
-    """The sandbox's network cannot be had; the message says what to do."""
+    """The sandbox cannot have its network; the message says what to do."""
 
 
 def tag(home: Home) -> str:
@@ -168,7 +168,7 @@ class BridgeNetwork(_Block):
             try:
                 await self._up()
             except ProgramError as error:
-                raise NetworkError(f"no bridge can be had on this machine: {error}") from error
+                raise NetworkError(f"this machine cannot have a bridge: {error}") from error
 
     async def _up(self) -> None:
         # What a killed sandbox left goes first, together with the databases' addresses on it.

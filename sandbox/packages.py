@@ -1,4 +1,4 @@
-"""Debian's packages that the sandbox needs on the machine; installed when they are missing, and said so."""
+"""Installs the Debian packages that the sandbox needs and this machine lacks."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ class PackageError(Exception):
 
 
 def why_not_installable() -> str | None:
-    """Why this machine's packages cannot be added to; None when they can."""
+    """Why packages cannot be installed on this machine; None if they can."""
     if shutil.which("apt-get") is None:
         return "this is neither Debian nor Ubuntu (no apt-get)"
     if os.geteuid() != 0:
@@ -30,14 +30,14 @@ def why_not_installable() -> str | None:
 
 
 async def install(packages: tuple[str, ...], say: Callable[[str], None]) -> None:
-    """Install Debian packages without what they merely recommend.
+    """Install Debian packages without those that they merely recommend.
 
     Args:
         packages: their names.
-        say: is told in one line what is being installed.
+        say: called with a line that names what is installed.
 
     Raises:
-        PackageError: they cannot be had here.
+        PackageError: they cannot be installed here.
     """
     names = " ".join(packages)
     reason = why_not_installable()

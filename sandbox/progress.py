@@ -1,4 +1,4 @@
-"""What people see of work that takes minutes: its steps, as they begin, and the time so far."""
+"""Shows the progress of work that takes minutes: each step as it begins, and the time so far."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ class Steps:
         Args:
             work: Its name, such as `snapshot`.
             total: How many steps it has.
-            say: Is told a line per step.
+            say: Called with a line per step.
         """
         self._work = work
         self._total = total

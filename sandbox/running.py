@@ -17,7 +17,7 @@ if TYPE_CHECKING:
 
 _NONE = "no sandbox runs in {}: start one with `python -m sandbox start`"
 Kind = Literal["real", "light"]
-"""Machines and servers, or what only answers like them."""
+"""Real machines and servers, or light stand-ins for them."""
 PluginKind = Literal["official", "stand-in"]
 
 _ATTEMPTS = 20

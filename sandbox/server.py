@@ -1,7 +1,7 @@
 """The process that is the sandbox: API, DNS, droplets and databases in one event loop, the stand-in plugins beside it.
 
-`python -m sandbox start` runs it in the background as `python -m sandbox.server`. It says what it does on standard
-output, a line each, the last one `ready`; SIGTERM stops everything. When it is killed, the kernel gives its lock and
+`python -m sandbox start` runs it in the background as `python -m sandbox.server`. It writes a line per step to standard
+output, the last one `ready`; SIGTERM stops everything. When it is killed, the kernel gives its lock and
 its ports back, and the next start takes over what is left: disks and data by their folders, plugins end by themselves.
 """
 
@@ -23,7 +23,7 @@ from typing import TYPE_CHECKING, get_args
 import uvicorn
 from uvicorn.protocols.http.h11_impl import H11Protocol
 
-from meltanodata.config import settings as stack_settings
+from meltanodata.config import settings_loading
 from meltanodata.errors import UserError
 from sandbox.api import databases, domains, droplets, images, seeds
 from sandbox.api.app import create_app
@@ -66,7 +66,7 @@ class StartError(Exception):
 
 @dataclass(frozen=True)
 class Modes:
-    """What is real."""
+    """Which parts are real."""
 
     droplets: Kind
     databases: Kind
@@ -82,7 +82,7 @@ async def sandbox(
     Args:
         home: its folder.
         modes: what is real in it.
-        say: is told what is being done, a line each.
+        say: called with a line per step.
         fleet: the settings whose teams there are; those of Pulumi.sandbox.yaml if None.
         manner: how light droplets behave.
 
@@ -90,13 +90,13 @@ async def sandbox(
         AlreadyRunningError: one runs in this home.
         StartError: its port is taken.
         ProblemsError: Pulumi.sandbox.yaml is wrong.
-        NetworkError: no bridge can be had.
+        NetworkError: no bridge can be made.
         PackageError: a package of Debian's is missing and cannot be installed.
         ProgramError: the snapshot cannot be built.
     """
     async with contextlib.AsyncExitStack() as stack:
         stack.enter_context(take_lock(home))
-        settings = fleet or stack_settings.read(STACK)
+        settings = fleet or settings_loading.read(STACK)
         keys = Keys.ensure(home, settings.domain)
         state = stack.enter_context(contextlib.closing(State(home.path / "api.sqlite")))
         listener = stack.enter_context(_listen(state))

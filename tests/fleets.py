@@ -9,9 +9,13 @@ import yaml
 
 from meltanodata.config import document, fleet
 from meltanodata.config.settings import Settings
+from meltanodata.config.tenants import tenants_of
 
 if TYPE_CHECKING:
-    from meltanodata.config.fleet import Fleet, Tenant
+    from pathlib import Path
+
+    from meltanodata.config.fleet import Fleet
+    from meltanodata.config.tenants import Tenant
     from meltanodata.errors import Problem
 
 SETTINGS: dict[str, Any] = {
@@ -76,5 +80,13 @@ def placed(*teams: str) -> Fleet:
 
 def tenant(**options: Any) -> Tenant:
     """A tenant as the program gets it, in the first team."""
-    (made,) = fleet_of({"acme": {"database_team": "DBs 1", **options}}).tenants(settings())
+    (made,) = tenants_of(fleet_of({"acme": {"database_team": "DBs 1", **options}}), settings())
     return made
+
+
+def write_stack(root: Path, name: str, **changes: Any) -> None:
+    """A stack's file with valid settings, some of them changed."""
+    values = {**SETTINGS, **changes}
+    del values["stack"]
+    lines = [f"  meltanodata:{key}: {json.dumps(value)}\n" for key, value in values.items()]
+    (root / f"Pulumi.{name}.yaml").write_text("config:\n" + "".join(lines))

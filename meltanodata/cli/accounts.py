@@ -13,15 +13,14 @@ from meltanodata.cli.context import account, edited, located, project, read
 from meltanodata.cli.options import FleetFile, FleetStack  # noqa: TC001 - typer looks at them
 from meltanodata.config import edit, placement
 from meltanodata.engine import pulumi_cli
-from meltanodata.engine.stack_state import resources
 from meltanodata.render import capacity_table
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
 
     from meltanodata.cli.context import Account
-    from meltanodata.inventory.accounts import Accounts, Source
-    from meltanodata.inventory.adoption import Free, Instance, Left
+    from meltanodata.inventory.accounts import Inventory, Source
+    from meltanodata.inventory.adoption import Free, NewEntry, Unmatched
 
 app = typer.Typer()
 
@@ -88,30 +87,30 @@ def adopt(
         each = [account(settings.stack) for settings in stacks]
         free = adoption.free(fleet, stacks, _together([own.inventory for own in each]))
         trusted = {id_: sources for own in each for id_, sources in _trusted(own, free).items()}
-    states = [pulumi_cli.export(settings.stack, project().root) for settings in stacks]
-    known = {resource["id"] for state in states for resource in resources(state) if resource.get("id")}
-    instances, left = adoption.instances(free, stacks, trusted, known, keep_login=not new_logins)
-    if instances:
-        text = edit.add(source, {instance.key: instance.options for instance in instances})
+    states = [pulumi_cli.state(settings.stack, project().root) for settings in stacks]
+    in_states = {id_ for state in states for _, id_ in state.objects}
+    entries, left = adoption.match(free, stacks, trusted, in_states, keep_login=not new_logins)
+    if entries:
+        text = edit.add(source, {entry.key: entry.options for entry in entries})
         edited(source, fleet, text, stacks)
         if write:
             edit.write(path, text)
     if write:
-        for instance in instances:
-            print(f"{source.file}: {instance.key} added, in {instance.options['database_team']}")
-        for line in [line for instance in instances for line in _warnings(instance)] + _unmatched(left):
+        for entry in entries:
+            print(f"{source.file}: {entry.key} added, in {entry.options['database_team']}")
+        for line in [line for entry in entries for line in _warnings(entry)] + _unmatched(left):
             print(line, file=sys.stderr)
     else:
-        for instance in instances:
-            print("".join(f"# {terminal.line(line)}\n" for line in _warnings(instance)), end="")
-            print(edit.entry(instance.key, instance.options))
+        for entry in entries:
+            print("".join(f"# {terminal.line(line)}\n" for line in _warnings(entry)), end="")
+            print(edit.entry(entry.key, entry.options))
         for line in _unmatched(left):
             print(f"# {terminal.line(line)}")
-    if not instances and not left:
+    if not entries and not left:
         print(f"{'' if write else '# '}{source.file}: everything in the accounts has an entry already")
 
 
-def _together(inventories: Sequence[Accounts]) -> Accounts:
+def _together(inventories: Sequence[Inventory]) -> Inventory:
     """The inventory of all stacks, whose droplet team is the same."""
     clusters = {cluster.id: cluster for inventory in inventories for cluster in inventory.clusters}
     return replace(inventories[0], clusters=tuple(clusters.values()))
@@ -125,13 +124,13 @@ def _trusted(own: Account, free: Free) -> dict[str, frozenset[Source]]:
     return trusted_sources(own.settings, own.secrets.tokens, clusters)
 
 
-def _warnings(instance: Instance) -> Iterator[str]:
-    if instance.also_trusted:
-        others = ", ".join(instance.also_trusted)
-        yield f"{instance.key}: its cluster also trusts {others}; after up it trusts only the droplet"
+def _warnings(entry: NewEntry) -> Iterator[str]:
+    if entry.also_trusted:
+        others = ", ".join(entry.also_trusted)
+        yield f"{entry.key}: its cluster also trusts {others}; after up it trusts only the droplet"
 
 
-def _unmatched(left: Sequence[Left]) -> list[str]:
+def _unmatched(left: Sequence[Unmatched]) -> list[str]:
     if not left:
         return []
     head = "Not matched. Fix the cause, or add the name to the setting no_tenants:"

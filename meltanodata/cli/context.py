@@ -7,7 +7,7 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from meltanodata.config import document, fleet, rules, settings
+from meltanodata.config import document, fleet, rules, settings_loading
 from meltanodata.config.stacks import Project
 from meltanodata.engine import pulumi_cli
 from meltanodata.errors import ProblemsError
@@ -18,7 +18,7 @@ if TYPE_CHECKING:
     from meltanodata.config.document import Document
     from meltanodata.config.fleet import Fleet
     from meltanodata.config.settings import Secrets, Settings
-    from meltanodata.inventory.accounts import Accounts
+    from meltanodata.inventory.accounts import Inventory
 
 
 def project() -> Project:
@@ -95,16 +95,16 @@ class Account:
 
     settings: Settings
     secrets: Secrets
-    inventory: Accounts
+    inventory: Inventory
 
 
 def account(stack: str) -> Account:
     """Read the inventory of a stack's teams, with the tokens of its config.
 
     Raises:
-        UserError: see `pulumi_cli.config`, `settings.from_config` and `accounts.read`.
+        UserError: see `pulumi_cli.config`, `settings_loading.from_config` and `accounts.read`.
     """
     from meltanodata.inventory import accounts
 
-    parsed, secrets = settings.from_config(pulumi_cli.config(stack, project().root), stack, datetime.now(UTC))
+    parsed, secrets = settings_loading.from_config(pulumi_cli.config(stack, project().root), stack, datetime.now(UTC))
     return Account(parsed, secrets, accounts.read(parsed, secrets.tokens))

@@ -73,7 +73,7 @@ def _show(tenant: str, stack: str | None) -> None:
         UserError: there is no such tenant, or the stack does not have its password.
     """
     known: list[str] = []
-    for settings in project().stacks_meant(stack):
+    for settings in project().selected(stack):
         for login in _logins(settings):
             known.append(login.tenant)
             if login.tenant == tenant:
@@ -92,7 +92,7 @@ def _keep(tenants: Sequence[str], stack: str | None, *, yes: bool) -> None:
     """
     from meltanodata.credentials.onepassword import Vault
 
-    selected = project().stacks_meant(stack)
+    selected = project().selected(stack)
     logins_of = {settings.stack: _logins(settings) for settings in selected}
     steps_of: dict[str, list[Step]] = {}
     vaults: dict[str, Vault] = {}
@@ -119,8 +119,8 @@ def _keep(tenants: Sequence[str], stack: str | None, *, yes: bool) -> None:
 
 def _logins(settings: Settings) -> list[Login]:
     root = project().root
-    state = pulumi_cli.export(settings.stack, root)
-    if not state["deployment"].get("resources"):
+    state = pulumi_cli.state(settings.stack, root)
+    if not state.resources:
         # Not a stack without tenants, but one that was never applied: another backend must not empty a vault.
         raise UserError(
             f"{settings.stack}: nothing was ever applied to this stack. Check that the backend is the right one: pulumi"

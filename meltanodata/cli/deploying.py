@@ -19,7 +19,7 @@ from meltanodata.cli.context import StackContext, account, project
 from meltanodata.cli.exit_codes import DRIFTED, FAILED, NOT_REVIEWED, WRONG
 from meltanodata.cli.options import Allow, Base, Expect, FleetStack, Labels, Stack, labels_of
 from meltanodata.cli.planning import judge, read_plan, refuse_stopped, review_preview, show
-from meltanodata.cli.pulumi_options import for_preview, switches
+from meltanodata.cli.pulumi_options import for_preview, refuse_elsewhere, switches
 from meltanodata.cli.reviewed_push import SKIP, Request, of_push
 from meltanodata.engine import deployed_commit, pulumi_cli
 from meltanodata.errors import NotReviewedError, UserError
@@ -34,6 +34,7 @@ from meltanodata.text import listing
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping, Sequence
 
+    from meltanodata.engine.stack_state import StackState
     from meltanodata.rollout.drift import Drift, Orphan
     from meltanodata.rollout.plan import Plan
 
@@ -67,10 +68,12 @@ def up(
     labels, passed_on = allow or [], arguments.args
     if unknown := sorted(set(labels) - set(guard.LABELS)):
         raise typer.BadParameter(f"--allow: there is no label {listing(unknown)}. There are: {listing(guard.LABELS)}.")
+    refuse_elsewhere(passed_on)
     context = StackContext(stack)
     interactive = _is_interactive(passed_on)
-    recovery.recover(stack, context.project)
+    recovery.unlock(stack, context.project)
     deployed_commit.refuse_older(stack, context.root)
+    recovery.recover(stack, context.project)
     print(f"{stack}: planning …", file=sys.stderr, flush=True)
     previewed = for_preview(passed_on)
     review = review_preview(context, pulumi_cli.preview(stack, context.root, arguments=previewed), None, labels)
@@ -190,7 +193,7 @@ def deploy(
     deployed_commit.refuse_older(stack, root, go_back_from)
     recovery.recover(stack, context.project)
     engine = _Engine(stack, root, refresh, go_back_from)
-    state = pulumi_cli.export(stack, root)
+    state = engine.state()
     review = review_preview(context, engine.preview(), request.base, request.labels, state)
     show(review)
     judge(review, request.reviewed, begun=deployed_commit.has_begun(stack, root))
@@ -233,6 +236,9 @@ class _Engine:
     """See `deployed_commit.refuse_older`."""
     may_go: frozenset[str] = frozenset()
     """The tenants whose databases may be deleted, from the plan that was judged."""
+
+    def state(self) -> StackState:
+        return pulumi_cli.state(self.stack, self.folder)
 
     def preview(self) -> Mapping[str, Any]:
         return pulumi_cli.preview(self.stack, self.folder, refresh=self.refresh)
@@ -281,7 +287,7 @@ def _drift(stack: str | None) -> Drift:
     root, stacks = project().root, project().fleet(stack)
     # The stacks share the droplet team: what one of them leaves alone is no orphan of another.
     ignored = {name for settings in stacks for name in settings.no_tenants}
-    states = [pulumi_cli.export(settings.stack, root) for settings in stacks]
+    states = [pulumi_cli.state(settings.stack, root) for settings in stacks]
     known = drifts.known(states)
     orphans: set[Orphan] = set()
     changed: list[Plan] = []

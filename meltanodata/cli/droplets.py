@@ -13,7 +13,7 @@ from meltanodata import terminal
 from meltanodata.cli.context import project
 from meltanodata.cli.exit_codes import WRONG
 from meltanodata.cli.options import SomeStacks, Tenant, Tenants  # noqa: TC001 - typer looks at them
-from meltanodata.config import fleet, settings
+from meltanodata.config import config_commands, fleet, settings_loading
 from meltanodata.config.checks import Check
 from meltanodata.droplet import openssh
 from meltanodata.engine import pulumi_cli
@@ -22,7 +22,7 @@ from meltanodata.errors import UserError
 from meltanodata.text import did_you_mean, listing, show
 
 if TYPE_CHECKING:
-    from collections.abc import Collection, Iterator, Mapping, Sequence
+    from collections.abc import Collection, Mapping, Sequence
     from typing import TypeAlias
 
     from pydantic import SecretStr
@@ -38,6 +38,8 @@ if TYPE_CHECKING:
 app = typer.Typer()
 
 LOG_LINES = 100
+_LOG_SECONDS = 10
+"""The time limit for reading a log."""
 _UI_LOG = "/var/meltano/project/.meltano/run/meltano-ui.log"
 _SECOND_LOOK = 10
 """Seconds after which a check that failed is repeated: a lost packet must not stop a deployment."""
@@ -124,7 +126,8 @@ def logs(
     # As the file's owner: the owner can put a link there, which root must not follow.
     tail = f"setpriv --reuid=meltano --regid=meltano --init-groups tail -v -n {LOG_LINES}"
     if not follow:
-        command = f"{tail} {_UI_LOG}; echo; {journal}"
+        # The owner can put a pipe there that nobody writes to.
+        command = f"timeout {_LOG_SECONDS} {tail} {_UI_LOG}; echo; {journal}"
         raise typer.Exit(openssh.run(instance, own.ssh_port, key, [command], stdin=subprocess.DEVNULL, take=_print))
     # The processes on the droplet end when their standard input closes, which it does however this one ends.
     command = f"{tail} -F {_UI_LOG} & {journal} --follow & cat >/dev/null; kill $(jobs -p)"
@@ -141,25 +144,25 @@ def examine(own: Settings, root: Project, selected: Sequence[Instance]) -> dict[
     from meltanodata.doctor import probes
 
     config = pulumi_cli.config(own.stack, root.root)
-    way = probes.Way.of(own, settings.ssh_private_key(config, own.stack), settings.tokens(config))
+    way = probes.Way.of(own, settings_loading.ssh_private_key(config, own.stack), settings_loading.tokens(config))
     if Check.PING in way.checks and shutil.which("ping") is None:
         raise UserError(
-            "There is no program `ping` on the PATH. Install it, or leave the check out: pulumi config set --stack"
-            f" {own.stack} --path 'meltanodata:unchecked[0]' ping"
+            "There is no program `ping` on the PATH. Install it, or leave the check out:"
+            f" {config_commands.set_plain(own.stack, ('unchecked', 0), Check.PING)}"
         )
     with terminal.progress(f"examining {own.stack}", len(selected)) as advance:
         return probes.examine([(instance, way) for instance in selected], lambda *_: advance())
 
 
-def unwell(own: Settings, root: Project, tenants: Collection[str]) -> dict[str, str]:
+def unwell(own: Settings, root: Project, tenants: Collection[str], *, pause: float = _SECOND_LOOK) -> dict[str, str]:
     """What is wrong with these tenants of a stack, and what to do; only of those that fail twice."""
     from meltanodata.render import diagnosis_table
 
-    state = pulumi_cli.export(own.stack, root.root, show_secrets=True)
+    state = pulumi_cli.state(own.stack, root.root, show_secrets=True)
     selected = [instance for instance in instances(own.stack, state) if instance.tenant in tenants]
     findings = examine(own, root, selected)
     if failing := [instance for instance in selected if not diagnosis_table.well(findings[instance.tenant])]:
-        time.sleep(_SECOND_LOOK)
+        time.sleep(pause)
         findings |= examine(own, root, failing)
     return {
         tenant: diagnosis_table.sentence(each) for tenant, each in findings.items() if not diagnosis_table.well(each)
@@ -189,8 +192,8 @@ def _instances(tenants: Sequence[str], stack: str | None) -> ByStack:
     return [(own, {instance.tenant: instance for instance in _made(own)}) for own in _stacks(tenants, stack)]
 
 
-def _made(own: Settings) -> Iterator[Instance]:
-    return instances(own.stack, pulumi_cli.export(own.stack, project().root, show_secrets=True))
+def _made(own: Settings) -> list[Instance]:
+    return instances(own.stack, pulumi_cli.state(own.stack, project().root, show_secrets=True))
 
 
 def _refuse_unknown(tenants: Sequence[str], by_stack: ByStack, others: Sequence[str] = ()) -> None:
@@ -233,7 +236,7 @@ def _not_deployed(row: Row, by_stack: ByStack) -> Finding:
 
 def _stacks(tenants: Sequence[str], stack: str | None) -> Sequence[Settings]:
     """The stacks that may have these tenants."""
-    selected = project().stacks_meant(stack)
+    selected = project().selected(stack)
     loaded, _ = fleet.load(project().tenants_file(selected[0]))
     placements = {row.key: row.options.database_team for row in loaded.rows}
     teams = {placements.get(tenant) for tenant in tenants}
@@ -243,4 +246,4 @@ def _stacks(tenants: Sequence[str], stack: str | None) -> Sequence[Settings]:
 
 
 def _key(own: Settings) -> SecretStr:
-    return settings.ssh_private_key(pulumi_cli.config(own.stack, project().root), own.stack)
+    return settings_loading.ssh_private_key(pulumi_cli.config(own.stack, project().root), own.stack)

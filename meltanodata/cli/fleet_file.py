@@ -11,6 +11,7 @@ from meltanodata.cli.context import edited, located, project, read
 from meltanodata.cli.options import FleetFile, FleetStack  # noqa: TC001 - typer looks at them
 from meltanodata.config import document, edit, fleet, placement, removals, rules, schema
 from meltanodata.config.fleet import Fleet
+from meltanodata.config.options import name_problem
 from meltanodata.config.revisions import Revision
 from meltanodata.errors import Problem, ProblemsError, UserError
 from meltanodata.rollout.changes import Side
@@ -47,7 +48,8 @@ def check(
     stacks, path = located(stack, file)
     before = None if base is None else _before(base, path, None if file else stacks[0].stack)
     loaded, problems = fleet.load(path)
-    problems += rules.problems(loaded, stacks, None if before is None else rules.homes_before(loaded, before), before)
+    placed = None if before is None else rules.placement_before(loaded, before, stacks[0].domain)
+    problems += rules.problems(loaded, stacks, placed, before)
     if problems:
         raise ProblemsError(problems)
     removed = [] if before is None else list(removals.notes(loaded, before, stacks[0].domain))
@@ -81,7 +83,7 @@ def assign(file: FleetFile = None, stack: FleetStack = None) -> None:
     ]
     if problems:
         raise ProblemsError(problems)
-    teams = placement.placement(loaded, stacks)
+    teams = placement.assignments(loaded, stacks)
     if teams:
         edit.write(path, edit.assign(source, {tenant: team for tenant, team in teams.items() if team}))
     for tenant, team in teams.items():
@@ -107,7 +109,7 @@ def new(
     """
     stacks, path = located(stack, file)
     source, loaded = read(path)
-    if problem := fleet.name_problem(tenant):
+    if problem := name_problem(tenant):
         raise UserError(f"{show(tenant)}: {problem}")
     for row in loaded.rows:
         if row.key == tenant:
@@ -142,7 +144,8 @@ def write_schema(
     current = path.is_file() and path.read_text(encoding="utf-8") == schema.text()
     if check and not current:
         raise UserError(
-            f"{document.display(path)} differs from what meltanodata/config/fleet.py declares. Run: meltanodata schema"
+            f"{document.display(path)} differs from what meltanodata/config/options.py declares. Run: meltanodata"
+            " schema"
         )
     if not check and not current:
         path.write_text(schema.text(), encoding="utf-8")
@@ -172,7 +175,7 @@ def _earlier_teams(path: Path, tenants: Iterable[str]) -> dict[str, str]:
     for revision in Revision.history(path) if wanted else ():
         raw = revision.read(path)
         before = Fleet(path.name, ()) if raw is None else fleet.parse(document.parse(raw, path.name))[0]
-        teams |= {key: team for key, team in placement.homes(before).items() if key in wanted}
+        teams |= {key: team for key, team in placement.stated_teams(before).items() if key in wanted}
         # A tenant without an entry in this revision was added later.
         wanted &= {row.key for row in before.rows} - teams.keys()
         if not wanted:

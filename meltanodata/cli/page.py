@@ -37,7 +37,7 @@ def page(
 
     stacks, file = located(stack)
     _, fleet = read(file)
-    states = [pulumi_cli.export(settings.stack, project().root) for settings in stacks]
+    states = [pulumi_cli.state(settings.stack, project().root) for settings in stacks]
     entries = pages.in_order(entry for state in states for entry in pages.entries(state))
     content = pages.Page(
         domain=stacks[0].domain,

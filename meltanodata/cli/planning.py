@@ -31,6 +31,7 @@ if TYPE_CHECKING:
 
     from meltanodata.config.fleet import Fleet
     from meltanodata.config.settings import Settings
+    from meltanodata.engine.stack_state import StackState
     from meltanodata.rollout.guard import Stop
     from meltanodata.rollout.plan import Plan
 
@@ -77,7 +78,7 @@ def plan(
     given = labels_of(allow, labels)
     context = StackContext(stack)
     if preview is None:
-        state = pulumi_cli.export(stack, context.root)
+        state = pulumi_cli.state(stack, context.root)
         raw = pulumi_cli.preview(stack, context.root)
     else:
         state, raw = None, _read_preview(preview)
@@ -200,7 +201,7 @@ def review_preview(
     preview: Mapping[str, Any],
     base: str | None,
     labels: Iterable[str],
-    state: Mapping[str, Any] | None = None,
+    state: StackState | None = None,
 ) -> Review:
     """A preview as a plan, with the guard's verdict.
 
@@ -209,7 +210,7 @@ def review_preview(
         preview: the output of `pulumi preview --json`.
         base: the revision that the pull request goes to; None if there is none.
         labels: the given ones.
-        state: the stack's exported state before the preview.
+        state: the stack's state before the preview.
 
     Raises:
         UserError: there is no plan, or one of the labels does not exist.
@@ -221,7 +222,7 @@ def review_preview(
     return verdict(plan, Changes.since(base, context.root), allowed)
 
 
-def _plan(context: StackContext, preview: Mapping[str, Any], state: Mapping[str, Any] | None) -> Plan:
+def _plan(context: StackContext, preview: Mapping[str, Any], state: StackState | None) -> Plan:
     return _with_capacity(plans.read(preview, state), read(context.file)[1], context.stacks)
 
 

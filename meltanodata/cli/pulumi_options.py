@@ -1,8 +1,10 @@
-"""The options of `pulumi up` that `meltanodata up` passes on: which are set, and which of them the preview needs."""
+"""The options of `pulumi up` that `meltanodata up` passes on: which are set or refused, and which the preview needs."""
 
 from __future__ import annotations
 
 from typing import TYPE_CHECKING
+
+import typer
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -15,6 +17,12 @@ _UP_ALONE_VALUED = frozenset({"secrets-provider", "event-log", "output", "plan"}
 """Options with a value that do not change what is planned, or that `pulumi preview` does not have."""
 _SHORT = {"y": "yes", "f": "skip-preview", "j": "json", "d": "debug"}
 _SHORT_WITH_VALUE = "cmpstCv"
+_ELSEWHERE = {
+    "stack": "name the stack once, and not after `--`: meltanodata up --stack STACK",
+    "cwd": "change into the project's folder instead (cd), and run this there",
+}
+"""The options with which Pulumi would apply to another stack or project than this command, and what to do instead."""
+_SHORT_ELSEWHERE = {"s": "stack", "C": "cwd"}
 
 
 def switches(arguments: Sequence[str]) -> frozenset[str]:
@@ -51,6 +59,23 @@ def for_preview(arguments: Sequence[str]) -> list[str]:
         else:
             kept.append(argument)
     return kept
+
+
+def refuse_elsewhere(arguments: Sequence[str]) -> None:
+    """Refuse what would apply to another stack or project than the one that is recovered, compared and judged.
+
+    Raises:
+        typer.BadParameter: there is such an option; with what to do instead.
+    """
+    for argument in arguments:
+        if argument.startswith("--"):
+            name = argument.removeprefix("--").partition("=")[0]
+        elif argument.startswith("-"):
+            name = _SHORT_ELSEWHERE.get(argument[1 + len(_letters(argument)) :][:1], "")
+        else:
+            continue
+        if name in _ELSEWHERE:
+            raise typer.BadParameter(f"{argument}: {_ELSEWHERE[name]}")
 
 
 def _letters(argument: str) -> str:

@@ -6,47 +6,77 @@ import json
 import os
 import socket
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 from urllib.parse import unquote, urlsplit
 
 from meltanodata.cli.context import account
-from meltanodata.config import fleet
-from meltanodata.engine import pulumi_cli, recovery, stack_state
+from meltanodata.config import fleet, rules
+from meltanodata.config.tenants import tenants_of
+from meltanodata.engine import pulumi_cli, recovery, urns
 from meltanodata.engine.recovery import Lock
-from meltanodata.errors import UserError
-from meltanodata.inventory import vanished
+from meltanodata.errors import ProblemsError, UserError
+from meltanodata.inventory import unfinished, vanished
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
-
     from meltanodata.config.stacks import Project
+    from meltanodata.engine.stack_state import StackState
 
 
 def recover(stack: str, project: Project) -> None:
-    """Remove a killed run's lock and clear its pending operations, and say so; nothing otherwise.
+    """Clear what a killed run was doing, and say so; nothing otherwise. Only after `unlock`, which tells if one runs.
 
     Raises:
-        UserError: the stack is locked by a run that is still running, or whose host cannot be checked from here.
+        UserError: see `settle_creations` and `forget_vanished`.
+        ProblemsError: see `settle_creations`.
     """
     folder = project.root
-    unlock(stack, project)
-    exported = pulumi_cli.export(stack, folder)
-    pending, replaced = recovery.pending(exported), recovery.awaiting_replacement(exported)
-    if pending or replaced:
+    state = pulumi_cli.state(stack, folder)
+    if state.pending or state.awaiting_replacement:
         print("An earlier run was interrupted during:")
-        for operation in pending:
+        for operation in state.pending:
             print(f"  {operation}")
-        for urn in replaced:
-            print(f"  replacing {stack_state.name(urn)}")
-        pulumi_cli.replace_state(stack, folder, recovery.mended(exported))
-        if uncertain := recovery.uncertain(exported):
+        for resource in state.awaiting_replacement:
+            print(f"  replacing {resource.name}")
+        settle_creations(stack, project, state)
+        pulumi_cli.replace_state(stack, folder, recovery.mended(state))
+        if uncertain := recovery.uncertain(state):
             pulumi_cli.refresh(stack, folder, uncertain)
         print("Cleared the pending operations; continuing.")
-        exported = pulumi_cli.export(stack, folder)  # the refresh may have removed more
-    forget_vanished(stack, project, exported)
+        state = pulumi_cli.state(stack, folder)  # the refresh may have removed more
+    if doubtful := unfinished.doubtful_firewalls(state):
+        pulumi_cli.refresh(stack, folder, doubtful)
+        state = pulumi_cli.state(stack, folder)
+    forget_vanished(stack, project, state)
 
 
-def forget_vanished(stack: str, project: Project, exported: Mapping[str, Any]) -> None:
+def settle_creations(stack: str, project: Project, state: StackState) -> None:
+    """Close the databases that a killed run was creating, and stop if no entry leads to what it created.
+
+    Comes before the pending operations are cleared, which alone tell what the run was creating, and before there is a
+    plan, which may be refused.
+
+    Raises:
+        UserError: an account does not answer, a database is online and cannot be closed, or there is no entry.
+        ProblemsError: the fleet file has mistakes, so that nobody can know what it leads to.
+    """
+    if not state.creations:
+        return
+    from meltanodata.inventory import accounts
+
+    own = account(stack)
+    created = unfinished.created(state, own.inventory)
+    clusters = [cluster for objects in created.values() for cluster in objects.clusters]
+    for cluster in clusters:
+        called = f"the database {cluster.name} ({cluster.id}, {cluster.team})"
+        accounts.close(own.settings, own.secrets.tokens, cluster, accounts.NOBODY, called)
+    loaded, problems = fleet.load(project.tenants_file(own.settings))
+    if problems := [*problems, *rules.problems(loaded, project.fleet(stack))]:
+        raise ProblemsError(problems)
+    if left := list(unfinished.abandoned(created, tenants_of(loaded, own.settings), own.settings.domain)):
+        raise UserError("\n".join([*left, "The databases among these let in nobody now."] if clusters else left))
+
+
+def forget_vanished(stack: str, project: Project, state: StackState) -> None:
     """Remove from the state what the next run would delete and no account has any more, and say so.
 
     Raises:
@@ -56,19 +86,18 @@ def forget_vanished(stack: str, project: Project, exported: Mapping[str, Any]) -
     if settings is None:
         return
     loaded, problems = fleet.load(project.tenants_file(settings))
-    going = [] if problems else vanished.going(exported, {row.key for row in loaded.rows})
+    going = [] if problems else vanished.going(state, {row.key for row in loaded.rows})
     if not going:
         return  # the usual case costs no request
     inventory = account(stack).inventory
-    kept = vanished.without_replaced(exported, inventory)
-    if stack_state.resources(kept) != stack_state.resources(exported):
+    kept = vanished.without_replaced(state, inventory)
+    if kept != state.exported:
         pulumi_cli.replace_state(stack, project.root, kept)
-    urns = vanished.vanished(going, inventory)
-    if urns:
+    if gone := vanished.vanished(going, inventory):
         print("Removing from the state what no longer exists, deleted by hand or by an interrupted run:")
-        for urn in urns:
-            print(f"  {stack_state.name(urn)}")
-        pulumi_cli.refresh(stack, project.root, urns)
+        for urn in gone:
+            print(f"  {urns.name_of(urn)}")
+        pulumi_cli.refresh(stack, project.root, gone)
 
 
 def unlock(stack: str, project: Project) -> None:

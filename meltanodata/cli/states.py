@@ -6,7 +6,6 @@ Interrupted at any moment, either command is finished by running it again.
 from __future__ import annotations
 
 import json
-import shlex
 import tempfile
 from dataclasses import dataclass
 from pathlib import Path
@@ -17,9 +16,19 @@ import typer
 from meltanodata.cli import recovery
 from meltanodata.cli.context import edited, located, project, read
 from meltanodata.cli.options import FleetStack, tenant_names
-from meltanodata.config import document, edit, fleet, object_names, rules, settings, stack_file
-from meltanodata.config.settings import NAMESPACE
+from meltanodata.config import (
+    config_commands,
+    document,
+    edit,
+    object_names,
+    rules,
+    settings,
+    settings_loading,
+    stack_file,
+)
+from meltanodata.config.options import name_problem
 from meltanodata.engine import pulumi_cli, team_move, tenant_rename
+from meltanodata.engine.stack_state import StackState
 from meltanodata.errors import Problem, ProblemsError, UserError
 from meltanodata.text import count, did_you_mean, listing, show
 
@@ -29,6 +38,7 @@ if TYPE_CHECKING:
     from meltanodata.config.fleet import Fleet, Row
     from meltanodata.config.settings import Settings
     from meltanodata.config.stacks import Project
+    from meltanodata.engine.stack_state import TenantState
 
 app = typer.Typer()
 
@@ -92,7 +102,7 @@ def _source(team: str, to: str, stacks: Sequence[Settings], root: Project) -> st
         if team in _teams(stack):
             return stack.stack
     for stack in others:
-        if team_move.holds(pulumi_cli.export(stack.stack, root.root), team):
+        if team_move.holds(pulumi_cli.state(stack.stack, root.root), team):
             return stack.stack
     return None
 
@@ -123,13 +133,14 @@ class _Move:
         texts = self._texts(stacks)  # finds mistakes in files and passphrases before anything is written
         before = pulumi_cli.export(self.source, root, show_secrets=True)
         target = pulumi_cli.export(self.to, root)
-        _refuse_unfinished(self.source, before)
-        _refuse_unfinished(self.to, target)
-        if team_move.holds(before, self.team):
+        state = StackState(before)
+        _refuse_unfinished(self.source, state)
+        _refuse_unfinished(self.to, StackState(target))
+        if team_move.holds(state, self.team):
             (droplet_team,) = {stack.droplet_team.name for stack in stacks if stack.stack == self.source}
             joined = team_move.joined(before, target, self.team, self.to, droplet_team)
             left = team_move.without(before, self.team)
-            keys = team_move.tenants(before, self.team)
+            keys = team_move.tenants(state, self.team)
             names = ", ".join(keys) or "none"
             print(f"{self.team}: moving {count(len(keys), 'tenant')} from {self.source} to {self.to} ({names})")
             pulumi_cli.replace_state(self.to, root, joined, self.passphrase_file)
@@ -179,15 +190,16 @@ class _Move:
     def _secrets(self, target: Settings, *, new: bool) -> dict[str, str]:
         """The source's secrets that the target's file needs, by Pulumi's notation."""
         config = pulumi_cli.config(self.source, self.project.root)
-        tokens = json.loads(config.get(f"{NAMESPACE}:tokens", "{}"))
-        teams, others = (target.teams, settings.SECRET_FILES) if new else ([self.team], ())
-        secrets = {settings.token_path(team): tokens[team] for team in teams if team in tokens}
-        names = [f"{NAMESPACE}:{name}" for name in others]
+        key = config_commands.key
+        tokens = json.loads(config.get(key(("tokens",)), "{}"))
+        teams, others = (target.teams, config_commands.SECRET_FILES) if new else ([self.team], ())
+        secrets = {key(("tokens", team)): tokens[team] for team in teams if team in tokens}
+        names = [key((name,)) for name in others]
         return secrets | {name: config[name] for name in names if name in config}
 
     @staticmethod
     def _parsed(stack: str, text: str) -> Settings:
-        return settings.parse(document.parse(text.encode(), settings.file_of(stack)), stack)
+        return settings_loading.parse(document.parse(text.encode(), settings.file_of(stack)), stack)
 
     def _encrypted(self, text: str, secrets: dict[str, str]) -> str:
         """A text of the target's file, with the secrets in it."""
@@ -214,35 +226,36 @@ def rename(
     """
     # The state comes first. From a state with the new name and a file with the old one, or the other way round, the
     # program adopts nothing and destroys nothing: see `ownership.taken`.
-    if problem := fleet.name_problem(new):
+    if problem := name_problem(new):
         raise UserError(f"{show(new)}: {problem}")
     stacks, path = located(stack)
     source, loaded = read(path)
     root, row = project(), _row(loaded, old, new)
     own = _owner(row, stacks)
     recovery.unlock(own.stack, root)
-    state = pulumi_cli.export(own.stack, root.root)
-    name = _name_in_state(state, old, new, own)
+    exported = pulumi_cli.export(own.stack, root.root)
+    state = StackState(exported)
+    tenant = _tenant_in(state, old, new, own)
     _refuse_unfinished(own.stack, state)
-    if lacking := tenant_rename.unmade(state, name):
+    if missing := tenant_rename.missing(tenant):
         raise UserError(
-            f"{name} is not finished: the state of {own.stack} does not have its {listing(lacking, 'and')}."
+            f"{tenant.name} is not finished: the state of {own.stack} does not have its {listing(missing, 'and')}."
             f" {_finish(own.stack)}"
         )
-    if row.key != name:
-        _refuse_others(state, name, row, own)
+    if row.key != tenant.name:
+        _refuse_others(tenant, row, own)
     text = None
     if row.key == old:
         # Finds mistakes in the file before anything is written.
-        text = edit.rename(source, old, new, tenant_rename.adopted(state, name))
+        text = edit.rename(source, old, new, tenant_rename.adopted(tenant))
         edited(source, loaded, text, stacks)
-    if name == new and text is None:
+    if tenant.name == new and text is None:
         print(f"{old} is already called {new}, in {document.display(path)} and in the state of {own.stack}.")
         return
     print(f"Renaming {old} to {new}, in {own.stack}")
-    if name == old:
-        renamed = tenant_rename.renamed(state, old, new)
-        _refuse_changed(own.stack, pulumi_cli.export(own.stack, root.root), state)
+    if tenant.name == old:
+        renamed = tenant_rename.renamed(exported, old, new)
+        _refuse_changed(own.stack, pulumi_cli.export(own.stack, root.root), exported)
         pulumi_cli.replace_state(own.stack, root.root, renamed)
         print(f"  renamed in the state of {own.stack}", flush=True)
     if text is not None:
@@ -253,10 +266,10 @@ def rename(
 
 def _print_next(own: Settings, row: Row, path: Path, old: str, new: str) -> None:
     if old in own.rollout.canaries:
-        setting = f"{NAMESPACE}:rollout.canaries[{own.rollout.canaries.index(old)}]"
+        setting = "rollout", "canaries", own.rollout.canaries.index(old)
         print(
             f"{settings.file_of(own.stack)} lists {old} as a canary. Set the new name:\n"
-            f"  pulumi config set --stack {own.stack} --path {shlex.quote(setting)} {new}"
+            f"  {config_commands.set_plain(own.stack, setting, new)}"
         )
     host = f"{object_names.record_of(row.key, row.options)}.{own.domain}"
     print(
@@ -286,12 +299,12 @@ def _owner(row: Row, stacks: Sequence[Settings]) -> Settings:
     raise UserError(f"{row.key}: no stack has its database team. Run: meltanodata check")
 
 
-def _name_in_state(state: Mapping[str, Any], old: str, new: str, own: Settings) -> str:
-    """The name under which the state has the tenant."""
-    names = [key for key in (old, new) if tenant_rename.holds(state, key)]
-    if len(names) == 1:
-        return names[0]
-    if names:
+def _tenant_in(state: StackState, old: str, new: str, own: Settings) -> TenantState:
+    """The tenant as the state has it, under either name."""
+    tenants = [state.tenants[key] for key in (old, new) if key in state.tenants]
+    if len(tenants) == 1:
+        return tenants[0]
+    if tenants:
         raise UserError(
             f"the state of {own.stack} has both {old} and {new}, so they are two tenants. Choose a name for {old} that"
             " no tenant has"
@@ -302,17 +315,17 @@ def _name_in_state(state: Mapping[str, Any], old: str, new: str, own: Settings) 
     )
 
 
-def _refuse_others(state: Mapping[str, Any], name: str, row: Row, own: Settings) -> None:
+def _refuse_others(tenant: TenantState, row: Row, own: Settings) -> None:
     """Stop if the entry does not name this tenant's objects, since it may be another tenant's."""
-    if names := tenant_rename.misnamed(state, name, row.key, row.options, own.domain):
+    if names := tenant_rename.misnamed(tenant, row.key, row.options, own.domain):
         raise UserError(
-            f"the entry of {row.key} does not name the objects that the state of {own.stack} has for {name}, so it may"
-            f" be another tenant. If it is the same, add to its adopt: {', '.join(names)}. Then run this again"
+            f"the entry of {row.key} does not name the objects that the state of {own.stack} has for {tenant.name}, so"
+            f" it may be another tenant. If it is the same, add to its adopt: {', '.join(names)}. Then run this again"
         )
 
 
-def _refuse_unfinished(stack: str, state: Mapping[str, Any]) -> None:
-    if left := team_move.unfinished(state):
+def _refuse_unfinished(stack: str, state: StackState) -> None:
+    if left := state.unfinished:
         raise UserError(f"a run of the stack {stack} was interrupted ({', '.join(left)}). {_finish(stack)}")
 
 

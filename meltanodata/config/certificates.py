@@ -1,8 +1,8 @@
-"""What would make browsers, Caddy or SSH refuse a certificate or a key, found before they go anywhere.
+"""Finds what browsers, Caddy or SSH would refuse in a certificate or a key, before it reaches a droplet.
 
 Certificates are read as Caddy reads them, by Go's crypto/tls (https://pkg.go.dev/crypto/tls#X509KeyPair): one that it
-refuses stops Caddy on every droplet that is given it. What is only form is put right, see `normal`. Nothing of a key,
-nor the library's own words, which might quote it, is in a message.
+refuses stops Caddy on every droplet that gets it. Mistakes of layout are corrected, see `normal`. A message has nothing
+of a key, nor the library's own words, which might quote it.
 """
 
 from __future__ import annotations
@@ -35,11 +35,11 @@ if TYPE_CHECKING:
     from cryptography.hazmat.primitives.asymmetric.types import PrivateKeyTypes
 
 _UNREADABLE = (ValueError, TypeError, x509.InvalidVersion, x509.DuplicateExtension, UnsupportedAlgorithm)
-"""What the library says of a certificate that it does not understand."""
+"""What the library raises for a certificate that it cannot read."""
 
 
 def problems(certificate: str | None, key: str | None, domain: str | None, now: datetime) -> list[tuple[str, str]]:
-    """What is wrong with the wildcard certificate and its key; what is None is not looked at.
+    """What is wrong with the wildcard certificate and its key; None is not checked.
 
     Args:
         certificate: PEM, the server's own certificate first, as Caddy wants it.
@@ -50,61 +50,59 @@ def problems(certificate: str | None, key: str | None, domain: str | None, now: 
     Returns:
         Pairs of the setting (`certificate` or `certificate_key`) and what is wrong with it.
     """
-    found = []
+    wrong = []
     private = None if key is None else _servers_key(key)
     if key is not None and private is None:
-        found.append(("certificate_key", "is no private key that can be read (PEM, without passphrase)"))
+        wrong.append(("certificate_key", "is no private key that can be read (PEM, without passphrase)"))
     elif private is not None and not _served(private):
-        found.append(("certificate_key", "is of a kind that Caddy cannot use; it wants RSA, ECDSA or Ed25519"))
+        wrong.append(("certificate_key", "is of a kind that Caddy cannot use; it wants RSA, ECDSA or Ed25519"))
     if certificate is None:
-        return found
+        return wrong
     try:
         chain = _chain(certificate)
         leaf = chain[0]
         hosts = _hosts(leaf)
     except pem.Damaged as damage:
-        return [*found, ("certificate", f"is no certificate that can be read (PEM): {damage}")]
+        return [*wrong, ("certificate", f"is no certificate that can be read (PEM): {damage}")]
     except _UNREADABLE:
-        return [*found, ("certificate", "is no certificate that can be read (PEM)")]
+        return [*wrong, ("certificate", "is no certificate that can be read (PEM)")]
     if private is not None and private.public_key() != leaf.public_key():
-        found.append(_misfit(private, chain))
+        wrong.append(_misfit(private, chain))
     if domain is not None and f"*.{domain}" not in hosts:
         whom = listing(map(show, hosts), "and") if hosts else "no host name at all"
-        found.append(("certificate", f"is for {whom}; wanted is {show(f'*.{domain}')}"))
+        wrong.append(("certificate", f"is for {whom}; it has to be for {show(f'*.{domain}')}"))
     if now < leaf.not_valid_before_utc:
-        found.append(("certificate", f"is not valid before {leaf.not_valid_before_utc:%Y-%m-%d %H:%M} UTC"))
+        wrong.append(("certificate", f"is not valid before {leaf.not_valid_before_utc:%Y-%m-%d %H:%M} UTC"))
     if now >= leaf.not_valid_after_utc:
-        found.append(("certificate", f"has expired, on {leaf.not_valid_after_utc:%Y-%m-%d %H:%M} UTC; renew it"))
-    return [*found, *(("certificate", problem) for problem in _above(chain, now))]
+        wrong.append(("certificate", f"has expired, on {leaf.not_valid_after_utc:%Y-%m-%d %H:%M} UTC; renew it"))
+    return [*wrong, *(("certificate", problem) for problem in _above(chain, now))]
 
 
 def normal(certificate: str) -> str:
-    """A certificate that has no problems, with its chain, so that Go reads it: as it is, where Go does so already.
+    """A certificate without problems, with its chain, in a form that Go reads; unchanged if Go reads it already.
 
-    A private key that stands beside it is left out: on a droplet everybody can read the file.
+    A private key beside it is left out: on a droplet everybody can read the file.
     """
-    wanted = _certificates(certificate)
-    there = pem.as_go_has_it(certificate)
-    kept = [block.der for block in there if block.label == _LABEL] == [block.der for block in wanted]
-    if kept and not any(map(_is_key, pem.blocks(certificate))):
+    certificates = _certificates(certificate)
+    go_reads = [block.der for block in pem.as_go_has_it(certificate) if block.label == _LABEL]
+    if go_reads == [block.der for block in certificates] and not any(map(_is_key, pem.blocks(certificate))):
         return certificate
-    return pem.written(wanted)
+    return pem.written(certificates)
 
 
 def normal_key(key: str) -> str:
     """The same for its private key."""
-    wanted = next(filter(_is_key, pem.blocks(key)))
-    there = next(filter(_is_key, pem.as_go_has_it(key)), None)
-    return key if there == wanted else str(wanted)
+    block = next(filter(_is_key, pem.blocks(key)))
+    return key if next(filter(_is_key, pem.as_go_has_it(key)), None) == block else str(block)
 
 
 def fingerprint(certificate: str) -> str:
-    """SHA-256 of a certificate that has no problems, as hexadecimal digits."""
+    """SHA-256 of a certificate without problems, as hexadecimal digits."""
     return _chain(certificate)[0].fingerprint(hashes.SHA256()).hex()
 
 
 def last_day(certificate: str) -> date:
-    """The day, in UTC, on which a certificate that has no problems expires."""
+    """The day, in UTC, on which a certificate without problems expires."""
     return _chain(certificate)[0].not_valid_after_utc.date()
 
 
@@ -117,10 +115,7 @@ def ssh_key_problems(key: str | None) -> list[tuple[str, str]]:
 
 @functools.cache
 def compact(key: str) -> str:
-    """A private key for SSH that has no problems, in its shortest form: PKCS#8 (PEM).
-
-    It stands in the state of every Command.
-    """
+    """A private key for SSH without problems, in its shortest form, PKCS#8 (PEM): the state has it in every Command."""
     private = _load(key, ssh=True)
     if private is None:
         raise ValueError("a private key with problems")
@@ -147,19 +142,19 @@ def _chain(text: str) -> tuple[x509.Certificate, ...]:
     Raises:
         ValueError: there is none, or one cannot be read; and others of `_UNREADABLE`.
     """
-    found = tuple(x509.load_der_x509_certificate(block.der) for block in _certificates(text))
-    if not found:
+    chain = tuple(x509.load_der_x509_certificate(block.der) for block in _certificates(text))
+    if not chain:
         raise ValueError("no certificate")
-    # What the library leaves for later, and Go does not: https://pkg.go.dev/crypto/x509#ParseCertificate.
-    leaf = found[0]
+    # The library reads these parts only when they are asked for, Go reads them at once: https://pkg.go.dev/crypto/x509#ParseCertificate.
+    leaf = chain[0]
     leaf.extensions, leaf.subject, leaf.issuer, leaf.public_key()
     if leaf.serial_number < 0:
         raise ValueError("a negative serial number")
-    return found
+    return chain
 
 
 def _misfit(private: PrivateKeyTypes, chain: Sequence[x509.Certificate]) -> tuple[str, str]:
-    """About a key that is not of the first certificate."""
+    """The problem of a key that does not belong to the first certificate."""
     for number, other in enumerate(chain[1:], 2):
         with contextlib.suppress(*_UNREADABLE):
             if other.public_key() == private.public_key():
@@ -168,19 +163,19 @@ def _misfit(private: PrivateKeyTypes, chain: Sequence[x509.Certificate]) -> tupl
 
 
 def _above(chain: Sequence[x509.Certificate], now: datetime) -> Iterator[str]:
-    """What is wrong with those that vouch for the server's own certificate: a browser knows the last one's issuer only.
+    """What is wrong with the chain of issuers: a browser knows only the issuer of the last one.
 
-    Their order does not matter, nor what nobody needs.
+    Neither their order nor superfluous certificates matter.
     """
     below, others = chain[0], list(chain[1:])
     while below.issuer != below.subject:
-        issuers = [it for it in others if _issued(it, below)]
+        issuers = [issuer for issuer in others if _issued(issuer, below)]
         if not issuers:
             if below is chain[0]:
                 yield _alone(below, others)
             return
-        in_time = [it for it in issuers if it.not_valid_before_utc <= now < it.not_valid_after_utc]
-        if not in_time:
+        valid = [issuer for issuer in issuers if issuer.not_valid_before_utc <= now < issuer.not_valid_after_utc]
+        if not valid:
             begins, ends = issuers[0].not_valid_before_utc, issuers[0].not_valid_after_utc
             when = f"has expired, on {ends:%Y-%m-%d}" if now >= ends else f"is not valid before {begins:%Y-%m-%d}"
             yield (
@@ -188,7 +183,7 @@ def _above(chain: Sequence[x509.Certificate], now: datetime) -> Iterator[str]:
                 " current one in its place"
             )
             return
-        below = in_time[0]
+        below = valid[0]
         others.remove(below)
 
 
@@ -196,7 +191,7 @@ def _alone(leaf: x509.Certificate, others: Sequence[x509.Certificate]) -> str:
     missing = f"the certificate of its issuer {_name(leaf.issuer)} is missing"
     if others:
         missing += (
-            f", and what stands behind it ({listing((_name(it.subject) for it in others), 'and')}) did not issue it"
+            f", and what follows it ({listing((_name(other.subject) for other in others), 'and')}) did not issue it"
         )
     return (
         f"has no chain, and browsers refuse it: {missing}. Append that: the intermediate of the bundle that came with"
@@ -215,7 +210,7 @@ def _issued(issuer: x509.Certificate, below: x509.Certificate) -> bool:
 
 
 def _name(name: x509.Name) -> str:
-    common = [str(it.value) for it in name.get_attributes_for_oid(NameOID.COMMON_NAME)]
+    common = [str(attribute.value) for attribute in name.get_attributes_for_oid(NameOID.COMMON_NAME)]
     return show(", ".join(common) or name.rfc4514_string())
 
 

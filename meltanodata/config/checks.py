@@ -1,12 +1,13 @@
-"""The names of the doctor's checks, which the setting `unchecked` lists."""
+"""The names of the doctor's checks, which the setting `unchecked` lists, and limits that they share with `drift`."""
 
 from __future__ import annotations
 
+from datetime import timedelta
 from enum import StrEnum
 
 
 class Check(StrEnum):
-    """What is looked at, in the order in which it is told."""
+    """What is examined, in the order in which it is reported."""
 
     PING = "ping"
     DNS = "dns"
@@ -18,17 +19,20 @@ class Check(StrEnum):
     ENV = "env"
     """Owner and mode of `.env`."""
     FTP = "ftp"
-    """Whether the FTP server lets in who may write."""
+    """Whether FTP logins work."""
     DATABASE = "database"
-    """From the droplet, as a pipeline."""
+    """A connection from the droplet, as a pipeline makes it."""
     FIREWALL = "firewall"
-    """The database again, from here, where nobody may reach it."""
+    """That the database cannot be reached from here."""
     TRUSTED = "trusted"
-    """Whom the database lets in, as DigitalOcean has it."""
+    """The cluster's trusted sources at DigitalOcean."""
     CERTIFICATE = "certificate"
     PAGE = "page"
     """HTTPS from outside, and the login page."""
 
 
 ON_DROPLET = frozenset({Check.SYSTEM, Check.LOGS, Check.ENV, Check.FTP, Check.DATABASE})
-"""What one script there looks at."""
+"""Those of one script on the droplet."""
+
+EXPIRES_SOON = timedelta(days=30)
+"""A certificate with less time left is reported."""

@@ -1,8 +1,8 @@
-"""YAML with a place for everything: what stands where, and every mistake of form at once.
+"""Reads YAML with the place of each value, and reports every mistake of form at once.
 
 PyYAML reads; the values are those of YAML 1.2's core schema, as editors read it: only `true` and `false` are
-booleans, `no` and `2026-11-20` are text. Anchors, aliases, merge keys and tags are refused: an entry that stands by
-itself is read, compared and removed without a look at another one.
+booleans, `no` and `2026-11-20` are text. Anchors, aliases, merge keys and tags are refused: each entry can be read,
+compared and removed without looking at another one.
 """
 
 from __future__ import annotations
@@ -24,16 +24,16 @@ if TYPE_CHECKING:
     from pathlib import Path
 
 DEEPEST = 20
-"""Levels of nesting; a file of ours has three, and without an end there is Python's own."""
+"""Levels of nesting; our files have three, and without a limit Python's own limit of recursion applies."""
 
 _SURROGATE = re.compile("[\ud800-\udfff]")
 _INT = re.compile(r"[-+]?(0|[1-9][0-9]{0,17})")
 _CONFLICT = re.compile(r"^(?:<{7} .*|={7}|>{7} .*)\r?$", re.MULTILINE)
 """The lines that git puts around the two sides of a merge conflict."""
 _REORDERING = re.compile("[\u202a-\u202e\u2066-\u2069]")
-"""Characters that show the text after them in another order: a reviewer reads something else than the program."""
+"""Characters that show the text after them in another order, so that a reviewer reads another text than the program."""
 _INVISIBLE = frozenset({"Cf", "Zl", "Zp", "Zs"})
-"""Unicode's categories of characters without a picture; a plain blank is the exception."""
+"""Unicode's categories of invisible characters; a plain blank is the exception."""
 _FLOAT = re.compile(r"[-+]?(\.[0-9]+|(0|[1-9][0-9]*)(\.[0-9]*)?)([eE][-+]?[0-9]+)?")
 
 _Event: TypeAlias = Any
@@ -43,19 +43,19 @@ Scalar: TypeAlias = str | int | Decimal | bool | None
 
 
 class Place(NamedTuple):
-    """Where something stands, both from 1."""
+    """A position in the file, both numbers from 1."""
 
     line: int
     column: int
 
 
 class Refused:
-    """In place of a value that was reported already (an alias, say), so that it is not reported twice."""
+    """Replaces a value that has a problem already, such as an alias, so that it is not reported twice."""
 
 
 @dataclass(frozen=True)
 class Value:
-    """A node of the file: where it stands, how it is written, and what it means."""
+    """A node of the file: its place, its text and its meaning."""
 
     place: Place
     text: str
@@ -64,18 +64,18 @@ class Value:
     start: int
     """The index of the value's first character in the file's text."""
     end: int
-    """The index after its last one; equal to `start` where nothing is written (`key:`)."""
+    """The index after its last one; equal to `start` for an empty value (`key:`)."""
     keys: dict[str, Value] = field(default_factory=dict)
     """For a mapping, each key as written."""
     read_as: str | None = None
-    """What a reader of YAML 1.1 takes the scalar for, where that is not the text that it is here."""
+    """What a reader of YAML 1.1 takes a text for, where it does not take it for text."""
 
     def shown(self) -> str:
         """As it may stand in a message."""
         return self.text if isinstance(self.data, dict | list) else show(self.text)
 
     def was_refused(self) -> bool:
-        """Whether it, or anything in it, was reported already."""
+        """Whether it, or anything in it, has a problem already."""
         match self.data:
             case dict():
                 return any(value.was_refused() for value in self.data.values())
@@ -115,12 +115,12 @@ class Document:
 
 
 def display(path: Path) -> str:
-    """A path as the reader would type it: from the working directory, unless the whole path is shorter."""
+    """A path for messages: relative to the working directory, unless the absolute path is shorter."""
     return min(os.path.relpath(path), str(path.absolute()), key=len)
 
 
 def read(path: Path) -> Document:
-    """Read a YAML file in UTF-8; whatever is wrong with it is in the answer's problems, nothing is raised."""
+    """Read a YAML file in UTF-8; nothing is raised, mistakes are in the document's problems."""
     file = display(path)
     try:
         raw = path.read_bytes()
@@ -195,17 +195,19 @@ class _Composer:
         if depth > DEEPEST:
             raise yaml.MarkedYAMLError(problem=f"more than {DEEPEST} levels deep", problem_mark=event.start_mark)
         if isinstance(event, yaml.AliasEvent):
-            self._refuse(event, f"the alias *{event.anchor} stands for something else; write out what it stands for")
+            self._refuse(event, f"the alias *{event.anchor} is not allowed here; write out the value that it refers to")
             return Value(place, f"*{event.anchor}", Refused(), start, end)
         if event.anchor is not None:
-            self._refuse(event, f"the anchor &{event.anchor} has no use here (each entry stands by itself); remove it")
+            self._refuse(
+                event, f"the anchor &{event.anchor} is not allowed here (each entry is complete in itself); remove it"
+            )
         if event.tag is not None:
-            self._refuse(event, f"the tag {event.tag} has no use here; remove it")
+            self._refuse(event, f"the tag {event.tag} is not allowed here; remove it")
         if isinstance(event, yaml.ScalarEvent) and _SURROGATE.search(event.value):
             self._refuse(event, "an escape here is half a character (a surrogate); write the character itself")
             return Value(place, "", Refused(), start, end)
         if isinstance(event, yaml.ScalarEvent) and (hidden := _hidden(event.value)):
-            self._refuse(event, f"{_named(hidden)} stands in this text and cannot be seen; remove it")
+            self._refuse(event, f"{_named(hidden)} is invisible in this text; remove it")
             return Value(place, event.value, Refused(), start, end)
         if isinstance(event, yaml.ScalarEvent):
             meaning = _scalar(event)
@@ -229,10 +231,10 @@ class _Composer:
             if isinstance(key.data, dict | list):
                 self._refuse(item, f"{key.text} cannot be a name here; write a plain word before the colon")
             elif key.text == "<<":
-                self._refuse(item, "merge keys (<<) have no use here; write out what they would bring")
+                self._refuse(item, "merge keys (<<) are not allowed here; write out what they would add")
             elif key.text in data:
                 first = keys[key.text].place.line
-                self._refuse(item, f"{show(key.text)} stands here again; it is in line {first} already. Keep one")
+                self._refuse(item, f"{show(key.text)} is repeated; it is in line {first} already. Keep one")
             elif read_as := _key_read_as(key):
                 self._refuse(
                     item, f"the name {key.text or '(empty)'} is {read_as} to other readers of YAML; {quoted(key.text)}"
@@ -254,7 +256,7 @@ def _span(event: _Event) -> tuple[int, int]:
 
 
 def quoted(text: str) -> str:
-    """What to do about a text that other readers take for something else."""
+    """The remedy for a text that other readers take for something else."""
     return f'write it in quotes: "{text}"'
 
 
@@ -264,8 +266,8 @@ def _named(character: str) -> str:
 
 
 def _hidden(text: str) -> str | None:
-    """The first character of a text that cannot be seen; None where there is none."""
-    return next((each for each in text if each != " " and unicodedata.category(each) in _INVISIBLE), None)
+    """The first invisible character of a text; None where there is none."""
+    return next((letter for letter in text if letter != " " and unicodedata.category(letter) in _INVISIBLE), None)
 
 
 _YAML_1_1: Any = yaml.SafeLoader("")

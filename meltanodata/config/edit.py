@@ -1,8 +1,8 @@
 """Small changes to the fleet file as text: what is not changed stays as it is, byte by byte.
 
-A change is an insertion where the reader's marks say; comments, order, quotes, indentation and line ends are not
-written anew (docs/decisions/assign-inserts-text.md). Afterwards the text is read again: it must say what was meant
-and nothing else, or nothing is written.
+A change is an insertion at a place that the reader has marked; comments, order, quotes, indentation and line ends stay
+(docs/decisions/assign-inserts-text.md). Afterwards the text is read again: a change of anything else is refused, and
+nothing is written.
 """
 
 from __future__ import annotations
@@ -12,21 +12,26 @@ import os
 import re
 import tempfile
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, TypeAlias
 
 import yaml
 
 from meltanodata.config import document, fleet
-from meltanodata.config.fleet import Adopt, Options
+from meltanodata.config.options import Adopt, Options
 from meltanodata.errors import Problem, ProblemsError
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
+    from collections.abc import Iterable, Mapping
 
     from meltanodata.config.document import Document, Value
 
 STEP = 2
-"""Columns that an entry's options stand in."""
+"""Columns that an entry's options are indented by."""
+
+_Change: TypeAlias = tuple[int, int, str]
+"""Characters of the text that are replaced, from the first to the one after the last, and by what."""
+
+_LINE_END = re.compile(r"\r\n|\n|\r")
 
 
 def assign(source: Document, teams: Mapping[str, str]) -> str:
@@ -35,11 +40,8 @@ def assign(source: Document, teams: Mapping[str, str]) -> str:
     Raises:
         ProblemsError: an entry is written in a way that cannot be completed by an insertion.
     """
-    text = source.text
-    insertions = [_insertion(source, tenant, scalar(team)) for tenant, team in teams.items()]
-    for start, end, new in sorted(insertions, reverse=True):
-        text = text[:start] + new + text[end:]
-    _same_but(source, text, {tenant: {"database_team": team} for tenant, team in teams.items()})
+    text = _replaced(source.text, [_insertion(source, tenant, scalar(team)) for tenant, team in teams.items()])
+    _refuse_other_changes(source, text, {tenant: {"database_team": team} for tenant, team in teams.items()})
     return text
 
 
@@ -58,7 +60,7 @@ def add(source: Document, entries: Mapping[str, Mapping[str, object]]) -> str:
         eol = _eol(text)
         gap = "" if text.endswith(eol * 2) else eol
         changed = text + gap + new.replace("\n", eol)
-    _same_but(source, changed, entries)
+    _refuse_other_changes(source, changed, entries)
     return changed
 
 
@@ -72,23 +74,28 @@ def rename(source: Document, old: str, new: str, adopt: Mapping[str, str]) -> st
     if root is None or not isinstance(root.data, dict):
         raise TypeError("a tenant comes from a mapping")
     key, value = root.keys[old], root.data[old]
-    insertions = [(key.start, key.end, scalar(new))]
+    changes = [(key.start, key.end, scalar(new))]
     options = value.data if isinstance(value.data, dict) else {}
     stated = options["adopt"].plain() if "adopt" in options else {}
-    missing = {name: it for name, it in adopt.items() if not isinstance(stated, dict) or name not in stated}
+    missing = {kind: name for kind, name in adopt.items() if not isinstance(stated, dict) or kind not in stated}
     if missing:
-        insertions.append(_adopting(source.text, value, missing))
-    text = source.text
-    for start, end, written in sorted(insertions, reverse=True):
-        text = text[:start] + written + text[end:]
+        changes.append(_adopting(source.text, value, missing))
+    text = _replaced(source.text, changes)
     if not _renamed(source, text, old, new, missing):
         message = f"{old}: cannot be renamed in a file of this form; write by hand: {scalar(new)}, and into its adopt"
         raise ProblemsError([Problem(source.file, *key.place, f"{message} {_written(missing)}")])
     return text
 
 
+def _replaced(text: str, changes: Iterable[_Change]) -> str:
+    """The text with all changes, whose places do not overlap."""
+    for start, end, new in sorted(changes, reverse=True):
+        text = text[:start] + new + text[end:]
+    return text
+
+
 def _renamed(source: Document, text: str, old: str, new: str, names: Mapping[str, str]) -> bool:
-    """Whether a text says the same as before but for a tenant's name and what its `adopt` names in addition."""
+    """Whether a text differs only in a tenant's name and in the names that its `adopt` has in addition."""
     after, problems = fleet.parse(document.parse(text.encode(), source.file))
     if problems:
         return False
@@ -103,26 +110,22 @@ def _renamed(source: Document, text: str, old: str, new: str, names: Mapping[str
     return [(row.key, row.options) for row in after.rows] == wanted
 
 
-def _adopting(text: str, entry_: Value, names: Mapping[str, str]) -> tuple[int, int, str]:
-    """Where names go into an entry: from which character to which something is written over, and with what.
-
-    Into its `adopt` if it has one, else into a line of their own below the team's.
-    """
-    options = entry_.data if isinstance(entry_.data, dict) else {}
-    each = [f"{name}: {scalar(value)}" for name, value in names.items()]
+def _adopting(text: str, value: Value, names: Mapping[str, str]) -> _Change:
+    """Puts names into an entry: into its `adopt` if it has one, else into a line of their own below the team's."""
+    options = value.data if isinstance(value.data, dict) else {}
+    lines = [f"{kind}: {scalar(name)}" for kind, name in names.items()]
     adopt = options.get("adopt")
     if adopt is not None and text[adopt.start] == "{":
-        return adopt.start + 1, adopt.start + 1, "".join(f"{it}, " for it in each)
+        return adopt.start + 1, adopt.start + 1, "".join(f"{line}, " for line in lines)
     if adopt is not None:
         first = next(iter(adopt.keys.values()))
         start, indent = first.start - (first.place.column - 1), " " * (first.place.column - 1)
-        return start, start, "".join(f"{indent}{it}{_eol(text)}" for it in each)
-    option = f"adopt: {{{', '.join(each)}}}"
+        return start, start, "".join(f"{indent}{line}{_eol(text)}" for line in lines)
+    option = f"adopt: {{{', '.join(lines)}}}"
     team = options["database_team"]
-    if text[entry_.start] == "{":
+    if text[value.start] == "{":
         return team.end, team.end, f", {option}"
-    line_end = re.compile(r"\r\n|\n|\r").search(text, team.end)
-    start, indent = line_end.end() if line_end else len(text), " " * (entry_.keys["database_team"].place.column - 1)
+    start, indent = _next_line(text, team.end), " " * (value.keys["database_team"].place.column - 1)
     return start, start, f"{indent}{option}{_eol(text)}"
 
 
@@ -154,8 +157,8 @@ def write(path: Path, text: str) -> None:
     Path(new.name).replace(target)
 
 
-def _insertion(source: Document, tenant: str, team: str) -> tuple[int, int, str]:
-    """Where a tenant's team goes: from which character to which it is written over, mostly none, and with what."""
+def _insertion(source: Document, tenant: str, team: str) -> _Change:
+    """Puts a tenant's team into its entry."""
     text, root = source.text, source.root
     if root is None or not isinstance(root.data, dict):
         raise TypeError("a tenant comes from a mapping")
@@ -169,24 +172,29 @@ def _insertion(source: Document, tenant: str, team: str) -> tuple[int, int, str]
     # A block: the option gets a line of its own, right below the name and above any comment of the next option.
     first = next(iter(value.keys.values()), None)
     column = first.place.column if first is not None else key.place.column + STEP
-    line_end = re.compile(r"\r\n|\n|\r").search(text, key.end)
-    start = line_end.end() if line_end else len(text)
+    start = _next_line(text, key.end)
     return start, start, " " * (column - 1) + option + _eol(text)
 
 
-def _instead_of(value: Value, new: str) -> tuple[int, int, str]:
-    """Where nothing is written, a new value stands behind the colon."""
+def _instead_of(value: Value, new: str) -> _Change:
+    """Replaces a value; an empty one gets a blank before it, after the colon."""
     return value.start, value.end, new if value.end > value.start else f" {new}"
 
 
 def _eol(text: str) -> str:
     """The line end that the file uses."""
-    found = re.search(r"\r\n|\n|\r", text)
-    return found[0] if found else "\n"
+    first = _LINE_END.search(text)
+    return first[0] if first else "\n"
 
 
-def _same_but(source: Document, text: str, changes: Mapping[str, Mapping[str, object]]) -> None:
-    """Refuse a text that says anything but the same as before and the options that were to be written."""
+def _next_line(text: str, position: int) -> int:
+    """Where the line after a position begins."""
+    line_end = _LINE_END.search(text, position)
+    return line_end.end() if line_end else len(text)
+
+
+def _refuse_other_changes(source: Document, text: str, changes: Mapping[str, Mapping[str, object]]) -> None:
+    """Refuse a text that differs in anything but these options."""
     before, _ = fleet.parse(source)
     after, problems = fleet.parse(document.parse(text.encode(), source.file))
     wanted = {row.key: row.options for row in before.rows}

@@ -1,28 +1,16 @@
-"""tenants.yaml as typed tenants, or every problem with the place where it stands.
+"""Reads tenants.yaml: its entries, and every problem with its place in the file.
 
-Pure but for the reading of one file. What the options mean together, and whether there is room, is `rules`.
+Pure but for reading that one file. Rules on several options or tenants, and on room in the teams, are in rules.py.
 """
 
 from __future__ import annotations
 
-import re
 from dataclasses import dataclass
-from datetime import date
-from typing import TYPE_CHECKING, Annotated, Literal
-
-from pydantic import (
-    AfterValidator,
-    BaseModel,
-    BeforeValidator,
-    ConfigDict,
-    Field,
-    ValidationInfo,
-    field_validator,
-    model_validator,
-)
+from typing import TYPE_CHECKING
 
 from meltanodata.config import document
 from meltanodata.config.document import Document, Place, Refused, Value
+from meltanodata.config.options import Options, name_problem
 from meltanodata.errors import Problem
 from meltanodata.text import Finding, findings, show
 
@@ -30,212 +18,10 @@ if TYPE_CHECKING:
     from collections.abc import Mapping
     from pathlib import Path
 
-    from meltanodata.config.settings import Settings
-
-LABEL = r"^[a-z0-9]([a-z0-9-]{0,61}[a-z0-9])?$"
-"""A name's part between dots, RFC 1123 section 2.1, lower case."""
-
-
 EMPTY = (
-    "there is no tenant in it, and to apply it would remove every tenant there is; restore the file"
-    " (git checkout), or write {} if no tenant is what you mean"
+    "there is no tenant in it, and applying it would remove every tenant; restore the file (git checkout), or write {}"
+    " if that is intended"
 )
-
-_FIRST_WITHOUT_UI = 3
-
-
-def _day(value: object) -> object:
-    if type(value) is date:
-        return value
-    if not isinstance(value, str) or not re.fullmatch(r"\d{4}-\d{2}-\d{2}", value):
-        raise ValueError("it is not a date, such as 2026-11-20")
-    return date.fromisoformat(value)
-
-
-def _with_ui(version: str) -> str:
-    if int(version.split(".", maxsplit=1)[0]) >= _FIRST_WITHOUT_UI:
-        raise ValueError("Meltano 3 and later have no UI and no user command; 2.20.0 is the last line that has them")
-    return version
-
-
-_Slug = Annotated[str, Field(pattern=r"^[a-z0-9]+(-[a-z0-9]+)*$")]
-_PostgresVersion = Annotated[str, Field(pattern=r"^[1-9][0-9]?$")]
-_MeltanoVersion = Annotated[str, Field(pattern=r"^[0-9]+\.[0-9]+(\.[0-9]+)?$"), AfterValidator(_with_ui)]
-_DropletName = Annotated[str, Field(pattern=r"^[a-zA-Z0-9.-]*[a-zA-Z0-9]$", max_length=255)]
-_ClusterName = Annotated[str, Field(pattern=r"^[a-z][a-z0-9-]{1,61}[a-z0-9]$")]
-
-
-class _Strict(BaseModel):
-    model_config = ConfigDict(strict=True, frozen=True, extra="forbid", hide_input_in_errors=True)
-
-    @field_validator("*", mode="before")
-    @classmethod
-    def _stated(cls, value: object, info: ValidationInfo) -> object:
-        """An option without a value is a mistake; only the team may wait for `meltanodata assign`."""
-        if value is None and info.field_name != "database_team":
-            raise ValueError("it has no value")
-        return value
-
-
-class Adopt(_Strict):
-    """The names of an instance made by hand, where they are not those that the program would give."""
-
-    model_config = ConfigDict(json_schema_extra={"minProperties": 1})
-
-    droplet: _DropletName | None = Field(
-        default=None,
-        title="a droplet's name",
-        description="The droplet's name in the droplet team. Left out, the instance's host name.",
-        examples=["demo2.meltanodata.com"],
-    )
-    record: Annotated[str, Field(pattern=LABEL)] | None = Field(
-        default=None,
-        title="a record's name without the domain",
-        description="The A record's name, without the domain: the first part of the instance's host name. Left out, the"
-        " tenant's name.",
-        examples=["demo2"],
-    )
-    database: _ClusterName | None = Field(
-        default=None,
-        title="a database cluster's name",
-        description="The database cluster's name in the tenant's team. Left out, the one called"
-        " db-postgresql-REGION-DIGITS-TENANT, whatever its digits.",
-        examples=["db-postgresql-nyc1-01234"],
-    )
-    login: Literal["new", "keep"] | None = Field(
-        default=None,
-        title="new or keep",
-        description="keep, or left out: a droplet that is taken over keeps its logins. The admin's password stays where"
-        " it was noted until admin_password_generation goes up. new: the admin gets a new password, and Meltano a new"
-        " secret key and salt, so every other login of the instance stops working. It matters for as long as the tenant"
-        " has that droplet.",
-        examples=["new"],
-    )
-
-    @model_validator(mode="after")
-    def _names_something(self) -> Adopt:
-        if not self.model_fields_set:
-            raise ValueError("it names nothing")
-        return self
-
-
-class Options(_Strict):
-    """One tenant's options as the file has them. An entry may be as short as its team."""
-
-    database_team: str | None = Field(
-        default=None,
-        min_length=1,
-        title="a database team's name",
-        description="The DigitalOcean team that holds the tenant's database. `meltanodata assign` writes it"
-        " (the first team that is not full); afterwards it never changes.",
-        examples=["MeltanoData DBs 1"],
-    )
-    region: _Slug | None = Field(
-        default=None,
-        title="a region of DigitalOcean's",
-        description="Where the droplet and the database stand. Left out, the stack's region. Another one takes a new"
-        " droplet, so count up `rebuild` with it; the database moves with its data.",
-        examples=["nyc3"],
-    )
-    droplet_size: _Slug = Field(
-        default="s-2vcpu-2gb",
-        title="a droplet size",
-        description="The droplet's plan. A change powers the droplet off, resizes it and powers it on; to one with a"
-        " smaller disk it takes a new droplet, so count up `rebuild` with it.",
-        examples=["s-2vcpu-4gb"],
-    )
-    database_size: _Slug = Field(
-        default="db-s-1vcpu-1gb",
-        title="a database size",
-        description="The database cluster's plan. DigitalOcean cannot make it smaller again.",
-        examples=["db-s-1vcpu-2gb"],
-    )
-    database_version: _PostgresVersion | None = Field(
-        default=None,
-        title="a major version of PostgreSQL",
-        description="Left out, the stack's version. It can go up only.",
-        examples=["16"],
-    )
-    tls: Literal["wildcard", "self_signed"] = Field(
-        default="wildcard",
-        title="a kind of certificate",
-        description="wildcard: the stack's certificate. self_signed: Caddy makes one of its own, and browsers warn.",
-        examples=["self_signed"],
-    )
-    meltano_version: _MeltanoVersion | None = Field(
-        default=None,
-        title="a version of Meltano",
-        description="Left out, what the snapshot has. Below 3, because later ones have no UI.",
-        examples=["2.20.0"],
-    )
-    demo: bool = Field(
-        default=False,
-        title="true or false",
-        description="A demo instance: nobody's data, may be wiped.",
-        examples=[True],
-    )
-    wipe_database: Annotated[date, BeforeValidator(_day)] | None = Field(
-        default=None,
-        title="a date",
-        description="Each new date drops every schema but `public`, once, at the next up whatever the date."
-        " Needs `demo: true` from an earlier change.",
-        examples=["2026-11-20"],
-    )
-    admin_password_generation: int = Field(
-        default=1,
-        ge=1,
-        title="a count",
-        description="Count it up for a new admin password; the old one is refused afterwards.",
-        examples=[2],
-    )
-    rebuild: int = Field(
-        default=0,
-        ge=0,
-        title="a count",
-        description="Count it up for a new droplet from the snapshot; the database and its data stay.",
-        examples=[1],
-    )
-    snapshot: str | None = Field(
-        default=None,
-        min_length=1,
-        title="a snapshot's name",
-        description="The snapshot for a new droplet. Left out, the newest that the stack's pattern matches."
-        " It does nothing to a droplet that exists, unless `rebuild` goes up.",
-        examples=["Ubuntu meltano-123456789"],
-    )
-    adopt: Adopt | None = Field(
-        default=None,
-        title="a mapping of droplet, record, database and login",
-        description="Take over an instance made by hand whose names differ, or whose login is to be new. Where neither"
-        " is so, nothing is needed.",
-        examples=[{"database": "db-postgresql-nyc1-01234"}],
-    )
-
-    @property
-    def keeps_secrets(self) -> bool:
-        """Whether Meltano has the secret key and salt from before the take-over, with which its passwords fit.
-
-        Here and below: of a tenant whose `adopt.login` is decided, see `inherited.settled`.
-        """
-        return self.adopt is not None and self.adopt.login == "keep"
-
-    @property
-    def keeps_login(self) -> bool:
-        """Whether the admin has the password from before the take-over still: until somebody wants a new one."""
-        return self.keeps_secrets and self.admin_password_generation == 1
-
-
-class Tenant(Options):
-    """A tenant with everything decided, as the program declares it."""
-
-    key: str
-    """The tenant's name: its host name's first part, and what all its resources begin with."""
-    database_team: str
-    region: str
-    database_version: str
-    states_database_version: bool
-    """Whether the version is the entry's own: then a cluster that exists is upgraded to it. The stack's is for new
-    clusters, and a change of it upgrades nobody's."""
 
 
 @dataclass(frozen=True)
@@ -244,13 +30,13 @@ class Row:
 
     key: str
     options: Options
-    """Those that are right; what was wrong has its problem and is left out."""
+    """The valid ones; each other one is left out and has its problem."""
     place: Place
     places: Mapping[str, Place]
     """Of every option that the entry states, right or wrong."""
 
     def states_wrongly(self, option: str) -> bool:
-        """Whether the entry has the option with a value that was refused: rules on it would mislead."""
+        """Whether the entry has the option with an invalid value: rules on it would mislead."""
         return option in self.places and option not in self.options.model_fields_set
 
     def place_of(self, option: str) -> Place:
@@ -266,28 +52,8 @@ class Fleet:
     rows: tuple[Row, ...]
 
     def problem(self, row: Row, option: str, message: str) -> Problem:
-        """A problem of a tenant, at the option or where that is missing at the entry."""
+        """A problem of a tenant, at the option or, where that is missing, at the entry."""
         return Problem(self.file, *row.place_of(option), f"{row.key}: {message}")
-
-    def tenants(self, settings: Settings) -> tuple[Tenant, ...]:
-        """The tenants whose team the stack owns, with the stack's defaults filled in.
-
-        Only for a fleet without problems: a tenant without a team belongs to no stack and is left out.
-        """
-        teams = {team.name for team in settings.database_teams}
-        return tuple(
-            Tenant.model_validate(
-                {
-                    "region": settings.region,
-                    "database_version": settings.database_version,
-                    "states_database_version": row.options.database_version is not None,
-                    "key": row.key,
-                    **{name: value for name, value in row.options if value is not None},
-                }
-            )
-            for row in self.rows
-            if row.options.database_team in teams
-        )
 
 
 def load(path: Path) -> tuple[Fleet, list[Problem]]:
@@ -324,17 +90,6 @@ def parse(source: Document) -> tuple[Fleet, list[Problem]]:
 _ENTRY = "an entry so: `acme:`, and in the next line `  database_team: MeltanoData DBs 1`"
 
 
-def name_problem(key: str) -> str | None:
-    """Why a tenant cannot have a name; None if it can."""
-    if re.fullmatch(LABEL, key):
-        return None
-    better = re.sub(r"[^a-z0-9]+", "-", key.lower()).strip("-")
-    return (
-        "a tenant's name is 1 to 63 of a-z, 0-9 and -, and neither begins nor ends with - (it is the first part of a"
-        " host name)." + (f" Did you mean {show(better)}?" if re.fullmatch(LABEL, better) else "")
-    )
-
-
 def _row(file: str, key: str, place: Place, value: Value, problems: list[Problem]) -> Row | None:
     if isinstance(value.data, Refused):
         return None
@@ -348,10 +103,10 @@ def _row(file: str, key: str, place: Place, value: Value, problems: list[Problem
         wrong.add(str(finding.path[0]))
         where = _place_at(given[str(finding.path[0])], value.keys[str(finding.path[0])].place, finding)
         path = ".".join(map(str, finding.path))
-        message = finding.message if finding.unknown else f"{path}: {finding.message}"
+        message = finding.message if finding.field is None else f"{path}: {finding.message}"
         problems.append(Problem(file, *where, f"{key}: {message}"))
     for name, option in given.items():
-        # A date may stand without quotes: every reader takes it for the day that it is.
+        # A date needs no quotes: every reader takes it for that day.
         for text in () if name in wrong or name == "wipe_database" else option.misread():
             message = f"{name}: {text.text} is {text.read_as} to other readers of YAML; {document.quoted(text.text)}"
             problems.append(Problem(file, *text.place, f"{key}: {message}"))
@@ -360,8 +115,8 @@ def _row(file: str, key: str, place: Place, value: Value, problems: list[Problem
 
 
 def _place_at(option: Value, name: Place, finding: Finding) -> Place:
-    """Where a finding is: at the value that is wrong, or at the name where that is."""
+    """Where a finding is: at the wrong value, or at an unknown name."""
     for part in finding.path[1:]:
         if isinstance(option.data, dict):
             name, option = option.keys[str(part)].place, option.data[str(part)]
-    return name if finding.unknown else option.place
+    return name if finding.field is None else option.place

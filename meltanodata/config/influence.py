@@ -1,32 +1,33 @@
-"""What a changed file can do: whether it decides about plans, or about who looks at them.
+"""What a changed file can influence: what is planned, what is applied, or who reviews it. Pure.
 
-Pure. A file counts as the program's unless it is known to be harmless: the program runs in the project's folder, so
-that any module there, and any file that one of them opens, can change what it declares.
+A file counts as the program's unless it is known to be harmless: the program runs in the project's folder, so any
+module there, and any file that a module opens, can change what it declares.
 """
 
 from __future__ import annotations
 
+import posixpath
 import re
 from dataclasses import dataclass
 from enum import StrEnum
 from typing import TYPE_CHECKING
 
-from meltanodata.text import listing
+from meltanodata.text import first_of, listing, printable
 
 if TYPE_CHECKING:
-    from collections.abc import Collection, Sequence
+    from collections.abc import Collection, Mapping, Sequence
 
 _HARMLESS = re.compile(
     r"(docs|tests|bench|sandbox)/.*|[^/]+\.md|LICENSE|\.gitignore|\.editorconfig|tenants\.schema\.json"
 )
-"""What neither the program nor a workflow with access to anything reads. Folders by name and not by content: a folder
-`yaml` would take the place of a library."""
+"""Files that neither the program nor a workflow with credentials reads. Folders go by name: a folder `yaml` would take
+the place of a library."""
 _WORKFLOW = re.compile(r"(\.\./)*\.github/.*|\.ci/.*|Makefile")
 """`../` where the project is a part of a larger repository."""
 _SETTINGS = re.compile(r"Pulumi\.[^/]+\.yaml")
 
 _FILES, _LONGEST = 10, 120
-"""Files, or settings of one, that a message names before it counts the rest, and characters of each."""
+"""How many files, or settings of a file, a message names before it counts the rest, and how many characters of each."""
 
 
 class Kind(StrEnum):
@@ -39,13 +40,19 @@ class Kind(StrEnum):
     HARMLESS = "harmless"
 
 
-def kind(file: str, fleet_files: Collection[str] = ("tenants.yaml",), program: str = "") -> Kind:
+def kind(
+    file: str,
+    fleet_files: Collection[str] = ("tenants.yaml",),
+    program: str = "",
+    linked: Collection[str] = (),
+) -> Kind:
     """What a file is.
 
     Args:
         file: relative to the project's folder, with `/`.
         fleet_files: those of the branch that the request goes to, likewise.
-        program: the program's folder, likewise, where it is outside of the project's.
+        program: the program's folder, likewise, where it is another one than the project's.
+        linked: what is read by another name, see `linked`.
     """
     if file in fleet_files:
         return Kind.FLEET
@@ -53,9 +60,39 @@ def kind(file: str, fleet_files: Collection[str] = ("tenants.yaml",), program: s
         return Kind.WORKFLOW
     if _SETTINGS.fullmatch(file):
         return Kind.SETTINGS
-    inside = program.startswith("../") and file.startswith(f"{program}/")
-    outside = file.startswith("../") and not inside
-    return Kind.HARMLESS if outside or _HARMLESS.fullmatch(file) else Kind.PROGRAM
+    if (program not in {"", "."} and _is_below(file, program)) or any(_is_below(file, path) for path in linked):
+        return Kind.PROGRAM
+    return Kind.HARMLESS if file.startswith("../") or _HARMLESS.fullmatch(file) else Kind.PROGRAM
+
+
+def linked(links: Mapping[str, str], fleet_files: Collection[str] = (), program: str = "") -> frozenset[str]:
+    """The files and folders that symbolic links give another name, one that is not harmless.
+
+    Who edits `docs/x.py` edits the program where `x.py` is a link to it.
+
+    Args:
+        links: where each link of the repository leads, by its path; both as it is written, relative to the project's
+            folder and to the link's.
+        fleet_files: see `kind`.
+        program: see `kind`.
+    """
+    found: set[str] = set()
+    while True:
+        reached = {
+            # What is absolute may lead anywhere: into the checkout, too.
+            posixpath.normpath(posixpath.join(posixpath.dirname(link), target)) if target[:1] != "/" else "."
+            for link, target in links.items()
+            if kind(link, fleet_files, program, found) is not Kind.HARMLESS
+            or any(_is_below(path, link) for path in found)
+        }
+        if reached <= found:
+            return frozenset(found)
+        found |= reached
+
+
+def _is_below(file: str, path: str) -> bool:
+    """Whether a path is a file, or a folder that the file is in; `.` and what is above it are folders of everything."""
+    return file == path or file.startswith(f"{path}/") or re.fullmatch(r"\.|(\.\./)*\.\.", path) is not None
 
 
 @dataclass(frozen=True)
@@ -64,7 +101,7 @@ class SettingsChange:
 
     file: str
     settings: tuple[str, ...]
-    """The settings that differ, with both values where they decide who is looked at and how; never a secret."""
+    """The settings that differ, with both values where those decide what is reviewed; never a secret."""
 
     def __str__(self) -> str:
         return f"{name(self.file)} ({_some(self.settings)})" if self.settings else name(self.file)
@@ -72,7 +109,7 @@ class SettingsChange:
 
 @dataclass(frozen=True)
 class Influences:
-    """What a request changes beside tenants, as far as it can change what is planned, applied or shown."""
+    """What a request changes beside tenants, as far as that can change what is planned, applied or shown."""
 
     program: tuple[str, ...] = ()
     settings: tuple[SettingsChange, ...] = ()
@@ -95,11 +132,9 @@ class Influences:
 
 
 def name(text: str) -> str:
-    """A file's name, or a setting's value, as it may stand in a message: printable and not endless."""
-    shown = "".join(letter if letter.isprintable() else "�" for letter in text)
-    return shown if len(shown) <= _LONGEST else f"{shown[:_LONGEST]}…"
+    """A file's name, or a setting's value, for a message: printable and of limited length."""
+    return printable(text, _LONGEST)
 
 
 def _some(texts: Sequence[str]) -> str:
-    rest = len(texts) - _FILES
-    return ", ".join(map(name, texts[:_FILES])) + (f" and {rest} more" if rest > 0 else "")
+    return first_of(map(name, texts), _FILES)

@@ -1,4 +1,4 @@
-"""What a tenant's objects at DigitalOcean are called, as the guide's steps 1 to 3 have it. Pure."""
+"""The names of a tenant's objects at DigitalOcean, as in the guide's steps 1 to 3. Pure."""
 
 from __future__ import annotations
 
@@ -8,7 +8,10 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
-    from meltanodata.config.fleet import Options, Tenant
+    from collections.abc import Iterator
+
+    from meltanodata.config.options import Options
+    from meltanodata.config.tenants import Tenant
 
 
 CLUSTER_NAME_LENGTH = 63
@@ -22,14 +25,14 @@ def cluster_name(region: str, digits: int, tenant: str) -> str:
 
 
 def tenant_of_cluster(name: str) -> str | None:
-    """The tenant whose name a cluster bears, whatever its region and digits; None for a name of another form."""
+    """The tenant in a cluster's name, whatever its region and digits; None for a name of another form."""
     match = re.fullmatch(r"db-postgresql-[a-z0-9]+-[0-9]+-(.+)", name)
     return match[1] if match else None
 
 
 @dataclass(frozen=True)
 class Names:
-    """What a tenant's objects at DigitalOcean are called."""
+    """The names of a tenant's objects at DigitalOcean."""
 
     record: str
     """The A record's, without the domain."""
@@ -37,21 +40,28 @@ class Names:
     """The instance's host name."""
     droplet: str
     new_cluster: str
-    """A cluster's that has to be made; one that exists keeps the name it has."""
+    """For a new cluster; an existing one keeps its name."""
 
 
 def record_of(key: str, options: Options) -> str:
-    """What a tenant's A record is called, without the domain: its host name's first part."""
+    """The name of a tenant's A record, without the domain: the first part of its host name."""
     return (options.adopt and options.adopt.record) or key
 
 
 def droplet_of(key: str, options: Options, domain: str) -> str:
-    """What a tenant's droplet is called: as its host, where it was not adopted under another name."""
+    """The name of a tenant's droplet: its host name, unless `adopt` has another."""
     return (options.adopt and options.adopt.droplet) or f"{record_of(key, options)}.{domain}"
 
 
+def objects_of(key: str, options: Options, domain: str) -> Iterator[tuple[str, str]]:
+    """What finds a tenant's objects, kind and name: for a cluster that `adopt` does not name, the tenant's name."""
+    yield "droplet", droplet_of(key, options, domain)
+    yield "record", record_of(key, options)
+    yield "database", (options.adopt and options.adopt.database) or key
+
+
 def names_of(tenant: Tenant, domain: str) -> Names:
-    """A tenant's names; its `adopt` has those of an instance made by hand that is called otherwise."""
+    """A tenant's names; its `adopt` has those of an instance made by hand where they differ."""
     record = record_of(tenant.key, tenant)
     return Names(
         record=record,

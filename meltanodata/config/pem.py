@@ -20,20 +20,20 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True)
 class Block:
-    """What stands between two lines of dashes."""
+    """The content between two lines of dashes."""
 
     label: str
     """Such as `CERTIFICATE`."""
     der: bytes
 
     def __str__(self) -> str:
-        """As everybody reads it; ends with a line break."""
+        """In the form that every reader accepts; ends with a line break."""
         lines = textwrap.wrap(base64.b64encode(self.der).decode(), 64)
         return "\n".join([f"-----BEGIN {self.label}-----", *lines, f"-----END {self.label}-----", ""])
 
 
 class Damaged(ValueError):  # noqa: N818 - says what it is
-    """A block that cannot be understood; the message says which, and quotes nothing."""
+    """A block that cannot be read; the message says which, and quotes nothing."""
 
 
 _INVISIBLE = re.compile("[\ufeff\u200b-\u200d\u2060]")
@@ -43,7 +43,7 @@ _BLOCK = re.compile(r"-----BEGIN ([A-Z0-9 ]+)-----(.*?)-----END \1-----", re.DOT
 
 
 def blocks(text: str) -> list[Block]:
-    """Everything in a text, however it is laid out, in its order.
+    """All blocks of a text in their order, in whatever layout.
 
     Forgiven are byte order marks, any white space (indentation, blanks, none between two blocks), any kind of line
     break, also one written as `\\n`, and whatever stands around the blocks. Headers are skipped.
@@ -68,12 +68,12 @@ def blocks(text: str) -> list[Block]:
 
 
 def as_go_has_it(text: str) -> list[Block]:
-    """What Go's reader finds in a text, in its order: nothing else, and without a word about it."""
+    """The blocks that Go's reader finds in a text, in their order; it skips the others without an error."""
     return list(_decode(text.encode(errors="surrogateescape")))
 
 
 def written(found: Iterable[Block]) -> str:
-    """Blocks as everybody reads them."""
+    """Blocks in the form that every reader accepts."""
     return "".join(map(str, found))
 
 
@@ -111,7 +111,7 @@ def _decode(data: bytes) -> Iterator[Block]:
 
 
 def _line(data: bytes, at: int) -> tuple[bytes, int]:
-    """A line without its break and what is blank before that, and where the next one begins."""
+    """A line without its break and the blanks before that, and where the next line begins."""
     end = data.find(b"\n", at)
     if end < 0:
         return data[at:].rstrip(b" \t"), len(data)
@@ -119,7 +119,7 @@ def _line(data: bytes, at: int) -> tuple[bytes, int]:
 
 
 def _decoded(encoded: bytes) -> bytes | None:
-    """Base64 with its padding, and nothing but it."""
+    """Decodes base64 that has its padding and no other characters."""
     try:
         return None if len(encoded) % 4 else base64.b64decode(encoded, validate=True)
     except binascii.Error:

@@ -1,13 +1,12 @@
-"""How much of each team's limit the fleet file takes, and which team a new tenant gets (the guide's step 3). Pure."""
+"""How much of each team's limit the fleet file uses, and which team a new tenant gets (the guide's step 3). Pure."""
 
 from __future__ import annotations
 
-import shlex
 from collections import Counter
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
-from meltanodata.config.settings import NAMESPACE
+from meltanodata.config import config_commands
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
@@ -22,14 +21,14 @@ class Use:
 
     team: str
     used: int
-    """By the tenants of the fleet file, whether their objects are made already or not."""
+    """Places of the tenants in the fleet file, whether their objects exist or not."""
     limit: int
     full: bool = False
-    """Marked so; then it takes nobody whatever its limit."""
-    held: int | None = None
-    """What the account really has; None where it was not asked."""
+    """Marked as full: it takes no tenant, whatever its limit."""
+    in_account: int | None = None
+    """Droplets or clusters that the account has; None where it was not asked."""
     beside: int = 0
-    """What of that is no tenant's: made by hand, or for another purpose. It takes a place as well."""
+    """How many of those are no tenant's: made by hand, or for another purpose. They take places as well."""
 
     @property
     def taken(self) -> int:
@@ -60,12 +59,12 @@ def droplet_use(fleet: Fleet, stacks: Sequence[Settings]) -> Use:
 
 
 def full_with_room(uses: Sequence[Use], stacks: Sequence[Settings]) -> Iterator[str]:
-    """The teams that are marked full and have room by their limit: after a removal, say. What to do about it.
+    """What to do about teams that are marked full and have room by their limit, such as after a removal.
 
-    The guide marks a team when it reaches its limit, and nobody takes the mark away when a place comes free.
+    The guide marks a team when it reaches its limit; nothing takes the mark away when a place comes free.
     """
     places = {
-        team.name: (stack.stack, shlex.quote(f"{NAMESPACE}:database_teams[{index}].full"))
+        team.name: (stack.stack, ("database_teams", index, "full"))
         for stack in stacks
         for index, team in enumerate(stack.database_teams)
     }
@@ -74,21 +73,21 @@ def full_with_room(uses: Sequence[Use], stacks: Sequence[Settings]) -> Iterator[
             stack, path = places[use.team]
             yield (
                 f"{use.team} is marked full and has {use.taken} of {use.limit}. To let it take tenants again:\n"
-                f"  pulumi config set --stack {stack} --path {path} false"
+                f"  {config_commands.set_plain(stack, path, 'false')}"
             )
 
 
 def left_teams(fleet: Fleet, before: Fleet) -> set[str]:
-    """The teams that a tenant of an older version of the file was in, and is no more."""
-    now = homes(fleet)
-    return {team for key, team in homes(before).items() if now.get(key) != team}
+    """The teams that a tenant of an older version of the file has left."""
+    now = stated_teams(fleet)
+    return {team for key, team in stated_teams(before).items() if now.get(key) != team}
 
 
-def placement(fleet: Fleet, stacks: Sequence[Settings]) -> dict[str, str | None]:
+def assignments(fleet: Fleet, stacks: Sequence[Settings]) -> dict[str, str | None]:
     """A team for each tenant that has none: the first that is not full and below its limit (the guide's step 3).
 
     Returns:
-        In the file's order; None for a tenant for whom no team has room.
+        In the file's order; None for a tenant that no team has room for.
     """
     free = {use.team: use.free for use in database_uses(fleet, stacks)}
     places = (team for team, count in free.items() for _ in range(count))
@@ -96,9 +95,9 @@ def placement(fleet: Fleet, stacks: Sequence[Settings]) -> dict[str, str | None]
 
 
 def no_room(stacks: Sequence[Settings]) -> str:
-    """What to say when no team takes another tenant."""
+    """The message when no team takes another tenant."""
     teams = sum(len(stack.database_teams) for stack in stacks)
-    return f"none of the {teams} database teams has room. meltanodata capacity says what to do"
+    return f"none of the {teams} database teams has room. meltanodata capacity shows what to do"
 
 
 def first_free(fleet: Fleet, stacks: Sequence[Settings]) -> str | None:
@@ -106,9 +105,9 @@ def first_free(fleet: Fleet, stacks: Sequence[Settings]) -> str | None:
     return next((use.team for use in database_uses(fleet, stacks) if use.free), None)
 
 
-def homes(before: Fleet) -> dict[str, str]:
-    """`held` as an older version of the file has it."""
-    return {row.key: row.options.database_team for row in before.rows if row.options.database_team is not None}
+def stated_teams(fleet: Fleet) -> dict[str, str]:
+    """The placement as the file has it, without the tenants that have no team."""
+    return {row.key: row.options.database_team for row in fleet.rows if row.options.database_team is not None}
 
 
 def is_missing_team(row: Row) -> bool:

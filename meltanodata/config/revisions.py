@@ -1,11 +1,11 @@
-"""What git knows of an older version of the project's files."""
+"""The project's files in the working tree and at revisions of git."""
 
 from __future__ import annotations
 
 import os
 import subprocess
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Protocol
+from typing import TYPE_CHECKING, TypeAlias
 
 from meltanodata.errors import UserError
 from meltanodata.text import show
@@ -15,24 +15,7 @@ if TYPE_CHECKING:
     from pathlib import Path
 
 NONE = "0" * 40
-"""What GitHub and git's hooks give for the revision before a branch's first push."""
-
-
-class Tree(Protocol):
-    """The project's files, at a revision or in the working tree."""
-
-    @property
-    def name(self) -> str:
-        """For messages: what stands before a file's name."""
-        ...
-
-    def read(self, path: Path) -> bytes | None:
-        """A file's content; None where it does not exist."""
-        ...
-
-    def stack_files(self, folder: Path) -> list[str]:
-        """The names of the stacks' files, Pulumi.<stack>.yaml, in the project's folder."""
-        ...
+"""The revision that GitHub and git's hooks give before a branch's first push."""
 
 
 @dataclass(frozen=True)
@@ -40,18 +23,28 @@ class Worktree:
     """The files as they are on the disk, committed or not."""
 
     name: str = ""
+    """For messages: what stands before a file's name."""
 
     def read(self, path: Path) -> bytes | None:
-        """See `Tree`."""
+        """A file's content; None where it does not exist."""
         return path.read_bytes() if path.is_file() else None
 
+    def is_link(self, path: Path) -> bool:
+        """Whether `read` answers where a symbolic link leads, and not what is there. Here links are followed."""
+        del path
+        return False
+
     def stack_files(self, folder: Path) -> list[str]:
-        """See `Tree`."""
+        """The names of the stacks' files, Pulumi.<stack>.yaml, in the project's folder."""
         return sorted(path.name for path in folder.glob("Pulumi.*.yaml"))
 
 
 _VERSIONS = 100
-"""Of a file, that are looked at."""
+"""Versions of a file that are searched."""
+_EVERY_FILE = ("--name-only", "--no-renames", "--no-ext-diff", "--ignore-submodules=none", "-z")
+"""For `git diff`: a `.gitmodules` can ask it to leave submodules out."""
+_SAID = 500
+"""Characters of git's answer in a message."""
 
 
 @dataclass(frozen=True)
@@ -110,20 +103,62 @@ class Revision:
         return _run(self.folder, "merge-base", "--is-ancestor", commit, self.commit).returncode == 0
 
     def is_shallow(self) -> bool:
-        """Whether git has the newest commits only."""
+        """Whether git has only the newest commits."""
         return _git(self.folder, "rev-parse", "--is-shallow-repository") == b"true\n"
 
-    def fork(self, head: str = "HEAD") -> Revision:
-        """Where a branch left this one, so that what happened here since is not its doing."""
-        found = _git(self.folder, "merge-base", self.commit, head)
+    def fork(self) -> Revision:
+        """The commit where the branch that is checked out left this one: later changes here are not the branch's."""
+        found = _git(self.folder, "merge-base", self.commit, "HEAD")
         return self if found is None else Revision(self.folder, self.name, found.decode().strip())
 
+    def with_merged(self, head: Revision) -> Revision:
+        """What this one becomes when a branch is merged into it: files without a commit of their own.
+
+        The branch's own changes do not tell that. It may have left this one at several points, and take back what came
+        in by one of them; and a file that was moved here since gets what the branch changes at the old place.
+
+        Raises:
+            UserError: they conflict, or git cannot tell.
+        """
+        options = ("--write-tree", "--allow-unrelated-histories")
+        merged = _run(self.folder, "merge-tree", *options, self.commit, head.commit)
+        if merged.returncode == 0:
+            return Revision(head.folder, head.name, merged.stdout.decode().split("\n", 1)[0])
+        if merged.returncode == 1:
+            raise UserError(
+                f"{head.name} conflicts with {self.name}, so nobody can tell what its merge changes. Merge {self.name}"
+                " into it, resolve the conflicts, and push"
+            )
+        raise UserError(
+            f"git cannot merge {head.name} into {self.name} to see what changes (it has to be 2.38 or newer):"
+            f" {merged.stderr.decode(errors='replace').strip()[:_SAID]}"
+        )
+
     def read(self, path: Path) -> bytes | None:
-        """A file as it was; None where it did not exist. No symbolic link is followed: its content is its target."""
-        return _git(path.absolute().parent, "cat-file", "blob", f"{self.commit}:./{path.name}")
+        """A file as it was; None where it did not exist. No symbolic link is followed: its content is its target.
+
+        Its folder may exist at this revision only.
+        """
+        return _git(self.folder, "cat-file", "blob", f"{self.commit}:./{os.path.relpath(path, self.folder)}")
+
+    def is_link(self, path: Path) -> bool:
+        """Whether `read` answers where a symbolic link leads, and not what is there."""
+        listed = _git(self.folder, "ls-tree", self.commit, "--", os.path.relpath(path, self.folder))
+        return (listed or b"").startswith(b"120000 ")
+
+    def links(self) -> dict[str, str]:
+        """Where each symbolic link of the repository leads, as it is written, by its path relative to the folder."""
+        listed = _git(self.folder, "ls-tree", "-r", "-z", "--full-tree", self.commit)
+        if listed is None:
+            raise UserError(f"git cannot list the files of {self.name} in {self.folder}")
+        entries = [entry.partition("\t") for entry in os.fsdecode(listed).split("\0")]
+        blobs = {path: about.split()[2] for about, _, path in entries if about.startswith("120000 ")}
+        prefix = self._prefix()
+        targets = ((path, _git(self.folder, "cat-file", "blob", blob)) for path, blob in blobs.items())
+        return {os.path.relpath(path, prefix): os.fsdecode(target or b"/") for path, target in targets}
 
     def stack_files(self, folder: Path) -> list[str]:
-        """See `Tree`."""
+        """See `Worktree`."""
         listed = _git(folder, "ls-tree", "-z", "--name-only", self.commit, "--", "./")
         if listed is None:
             raise UserError(f"git cannot list the files of {self.name} in {folder}")
@@ -131,18 +166,24 @@ class Revision:
         return sorted(name for name in names if name.startswith("Pulumi.") and name.endswith(".yaml"))
 
     def changed(self, to: Revision | None = None) -> frozenset[str]:
-        """The repository's files that are different now, or at another revision, relative to the folder."""
+        """The repository's files that differ now, or at another revision, relative to the folder."""
         commits = [self.commit] if to is None else [self.commit, to.commit]
-        top = _git(self.folder, "rev-parse", "--show-prefix")
-        found = _git(self.folder, "diff", "--name-only", "--no-renames", "--no-ext-diff", "-z", *commits, "--")
-        if found is None or top is None:
+        found = _git(self.folder, "diff", *_EVERY_FILE, *commits, "--")
+        if found is None:
             raise UserError(f"git cannot compare {self.name} with the files in {self.folder}")
-        prefix = top.decode(errors="replace").strip() or "."
+        prefix = self._prefix()
         names = found.decode(errors="replace").split("\0")
         return frozenset(os.path.relpath(name, prefix) for name in names if name)
 
+    def _prefix(self) -> str:
+        """The folder in the repository."""
+        found = _git(self.folder, "rev-parse", "--show-prefix")
+        if found is None:
+            raise UserError(f"git cannot tell where {self.folder} is in its repository")
+        return found.decode(errors="replace").strip() or "."
+
     def until(self, to: str) -> list[str]:
-        """A branch's own commits after this one, in their order; not those that came with a merge.
+        """A branch's own commits after this one, in their order; without those that came with a merge.
 
         Raises:
             UserError: the other one does not come after this one.
@@ -154,8 +195,12 @@ class Revision:
         return found.decode().split()
 
 
+Tree: TypeAlias = Worktree | Revision
+"""The project's files, in the working tree or at a revision."""
+
+
 def _git(folder: Path, *arguments: str) -> bytes | None:
-    """What git says in a folder, None if it fails."""
+    """The output of git in a folder, None if it fails."""
     done = _run(folder, *arguments)
     return done.stdout if done.returncode == 0 else None
 

@@ -1,7 +1,7 @@
-"""What a fleet must keep to, beyond the form of each entry. Pure; every rule names every offender.
+"""The rules for a fleet beyond the form of each entry. Pure; every rule names every tenant that breaks it.
 
-`held` is where the databases are: tenant to team. The fleet file alone cannot know who is new; the program takes it
-from the accounts, `meltanodata check --base` from an older version of the file
+`placement` is where the databases are: tenant to team. The fleet file alone does not show which tenants are new; the
+program takes the placement from the accounts, `meltanodata check --base` from an older version of the file
 (docs/decisions/who-is-new-to-a-team.md).
 """
 
@@ -10,17 +10,18 @@ from __future__ import annotations
 from collections import defaultdict
 from typing import TYPE_CHECKING
 
-from meltanodata.config.fleet import Options
-from meltanodata.config.object_names import CLUSTER_NAME_LENGTH, cluster_name, tenant_of_cluster
+from meltanodata.config.object_names import CLUSTER_NAME_LENGTH, cluster_name, objects_of, tenant_of_cluster
+from meltanodata.config.options import Options
 from meltanodata.config.placement import (
+    assignments,
     database_uses,
     droplet_use,
     first_free,
-    homes,
     is_missing_team,
     no_room,
-    placement,
+    stated_teams,
 )
+from meltanodata.config.removals import renamed
 from meltanodata.config.settings import file_of
 from meltanodata.errors import Problem
 from meltanodata.text import did_you_mean, listing, show
@@ -33,19 +34,19 @@ if TYPE_CHECKING:
 
 
 def problems(
-    fleet: Fleet, stacks: Sequence[Settings], held: Mapping[str, str] | None = None, before: Fleet | None = None
+    fleet: Fleet, stacks: Sequence[Settings], placement: Mapping[str, str] | None = None, before: Fleet | None = None
 ) -> list[Problem]:
     """Everything that is wrong with a fleet.
 
     Args:
         fleet: the whole file, whichever stack asks.
         stacks: all stacks of the fleet, in the order in which their teams fill up.
-        held: tenant to the team that holds its database; None where that is not known.
+        placement: tenant to the team that holds its database; None where that is not known.
         before: an older version of the file; None where there is none to compare with.
     """
     found = [
         *stacks_agree(stacks),
-        *teams_stated(fleet, stacks, held or {}),
+        *teams_stated(fleet, stacks, placement or {}),
         *teams_known(fleet, stacks),
         *teams_within_limits(fleet, stacks),
         *droplets_within_limit(fleet, stacks),
@@ -53,34 +54,19 @@ def problems(
         *wiped_are_demos(fleet),
         *names_used_once(fleet, stacks),
     ]
-    if held is not None:
-        found += [*full_teams_gain_nobody(fleet, stacks, held), *nobody_changes_team(fleet, held)]
+    if placement is not None:
+        found += [*full_teams_stay_full(fleet, stacks, placement), *teams_stay(fleet, placement)]
     if before is not None:
-        found += [*counts_go_up(fleet, before), *postgres_goes_up(fleet, before), *wiped_were_demos(fleet, before)]
+        old = {row.key: row.options for row in before.rows}
+        old |= {new: old[key] for new, key in renamed(fleet, before, stacks[0].domain).items()}
+        found += [*counts_go_up(fleet, old), *postgres_goes_up(fleet, old), *wiped_were_demos(fleet, before)]
     return sorted(found)
 
 
-def homes_before(fleet: Fleet, before: Fleet) -> dict[str, str]:
-    """The same for the tenants as they are called now."""
-    held = homes(before)
-    return held | {new: held[old] for new, old in renamed(fleet, before).items() if old in held}
-
-
-def renamed(fleet: Fleet, before: Fleet) -> dict[str, str]:
-    """The tenants that an older version of the file has under another name, by the database that both name."""
-    now, old = {row.key for row in fleet.rows}, {row.key for row in before.rows}
-    gone = {_database_of(row): row.key for row in before.rows if row.key not in now}
-    found = {}
-    for row in fleet.rows:
-        named = row.options.adopt.database if row.options.adopt and row.key not in old else None
-        if named and (key := gone.get(named) or gone.get(tenant_of_cluster(named) or "")):
-            found[row.key] = key
-    return found
-
-
-def _database_of(row: Row) -> str:
-    """By what a tenant's database is found: a name, or the tenant's in it."""
-    return (row.options.adopt and row.options.adopt.database) or row.key
+def placement_before(fleet: Fleet, before: Fleet, domain: str) -> dict[str, str]:
+    """The placement in an older version of the file, by the names that the tenants have now."""
+    placement = stated_teams(before)
+    return placement | {new: placement[old] for new, old in renamed(fleet, before, domain).items() if old in placement}
 
 
 def has_unknown_options(row: Row) -> bool:
@@ -89,7 +75,7 @@ def has_unknown_options(row: Row) -> bool:
 
 
 def stacks_agree(stacks: Sequence[Settings]) -> Iterator[Problem]:
-    """A team belongs to one stack; what tenants share is the same in all stacks of a fleet."""
+    """A team belongs to one stack; the settings that tenants share are the same in all stacks of a fleet."""
     owners = defaultdict(list)
     for stack in stacks:
         for team in stack.database_teams:
@@ -106,16 +92,16 @@ def stacks_agree(stacks: Sequence[Settings]) -> Iterator[Problem]:
                 yield Problem(file_of(stack.stack), 0, 0, f"{message}; stacks of one fleet share it")
 
 
-def teams_stated(fleet: Fleet, stacks: Sequence[Settings], held: Mapping[str, str]) -> Iterator[Problem]:
+def teams_stated(fleet: Fleet, stacks: Sequence[Settings], placement: Mapping[str, str]) -> Iterator[Problem]:
     """Every tenant states its team; the message says which one it has, or which one a new tenant would get.
 
-    Nothing of an entry with an option that does not exist: that has its own problem, and may be the team, misspelt.
+    An entry with an unknown option is left out: it has its own problem, and the option may be the team, misspelt.
     """
-    would_be = placement(fleet, stacks)
-    yield from teams_kept(fleet, held)
+    assigned = assignments(fleet, stacks)
+    yield from teams_kept(fleet, placement)
     for row in fleet.rows:
-        if row.key in would_be and row.key not in held and not has_unknown_options(row):
-            team = would_be[row.key]
+        if row.key in assigned and row.key not in placement and not has_unknown_options(row):
+            team = assigned[row.key]
             remedy = f"a new tenant gets {show(team)} by: meltanodata assign" if team else no_room(stacks)
             message = (
                 "database_team is missing. If the tenant has a database already, write the team that it is in"
@@ -124,19 +110,19 @@ def teams_stated(fleet: Fleet, stacks: Sequence[Settings], held: Mapping[str, st
             yield fleet.problem(row, "database_team", message)
 
 
-def teams_kept(fleet: Fleet, held: Mapping[str, str]) -> Iterator[Problem]:
+def teams_kept(fleet: Fleet, placement: Mapping[str, str]) -> Iterator[Problem]:
     """No tenant that has a database loses its team."""
     for row in fleet.rows:
-        if is_missing_team(row) and (home := held.get(row.key)) is not None and not has_unknown_options(row):
-            message = f"database_team is missing, and its database is in {show(home)}; write database_team: {home}"
+        if is_missing_team(row) and (actual := placement.get(row.key)) is not None and not has_unknown_options(row):
+            message = f"database_team is missing, and its database is in {show(actual)}; write database_team: {actual}"
             yield fleet.problem(row, "database_team", message)
 
 
 def room_for_all(fleet: Fleet, stacks: Sequence[Settings]) -> Iterator[Problem]:
     """Every tenant without a team can get one."""
-    would_be = placement(fleet, stacks)
+    assigned = assignments(fleet, stacks)
     for row in fleet.rows:
-        if would_be.get(row.key, "") is None:
+        if assigned.get(row.key, "") is None:
             yield fleet.problem(row, "database_team", no_room(stacks))
 
 
@@ -151,7 +137,7 @@ def teams_known(fleet: Fleet, stacks: Sequence[Settings]) -> Iterator[Problem]:
 
 
 def teams_within_limits(fleet: Fleet, stacks: Sequence[Settings]) -> Iterator[Problem]:
-    """No team has more tenants than DigitalOcean lets it have clusters; names those beyond, in the file's order."""
+    """No team has more tenants than its limit of clusters; names those above it, in the file's order."""
     for use in database_uses(fleet, stacks):
         members = [row for row in fleet.rows if row.options.database_team == use.team]
         for row in members[use.limit :]:
@@ -162,7 +148,7 @@ def teams_within_limits(fleet: Fleet, stacks: Sequence[Settings]) -> Iterator[Pr
 
 
 def droplets_within_limit(fleet: Fleet, stacks: Sequence[Settings]) -> Iterator[Problem]:
-    """The fleet has no more tenants than DigitalOcean lets the droplet team have droplets; names those beyond."""
+    """The fleet has no more tenants than the droplet team's limit of droplets; names those above it."""
     use = droplet_use(fleet, stacks)
     for row in fleet.rows[use.limit :]:
         message = (
@@ -199,63 +185,57 @@ def wiped_are_demos(fleet: Fleet) -> Iterator[Problem]:
 
 
 def wiped_were_demos(fleet: Fleet, before: Fleet) -> Iterator[Problem]:
-    """Only who was a demo already is wiped, so that no single edit makes a customer's database one that may be."""
+    """Only a tenant that was a demo before is wiped, so that no single edit allows it for a customer's database."""
     demos = {row.key for row in before.rows if row.options.demo}
     for row in fleet.rows:
         options = row.options
         if options.wipe_database is not None and options.demo and row.key not in demos:
-            message = "wipe_database is for who was a demo before; remove it and merge demo: true first"
+            message = "wipe_database is only for a tenant that is a demo already; remove it and merge demo: true first"
             yield fleet.problem(row, "wipe_database", message)
 
 
 def names_used_once(fleet: Fleet, stacks: Sequence[Settings]) -> Iterator[Problem]:
-    """No droplet, record or cluster belongs to two tenants, one of whom would take over the other's."""
+    """No droplet, record or cluster belongs to two tenants: one of them would adopt the other's."""
     owners: dict[tuple[str, str], str] = {}
     for row in fleet.rows:
-        for kind, name in names_of_row(row, stacks[0].domain):
+        for kind, name in objects_of(row.key, row.options, stacks[0].domain):
             owners.setdefault((kind, name), row.key)
     for row in fleet.rows:
-        for kind, name in names_of_row(row, stacks[0].domain):
+        for kind, name in objects_of(row.key, row.options, stacks[0].domain):
             found_by = tenant_of_cluster(name) if kind == "database" else None
             owner = owners.get((kind, found_by or ""), owners[kind, name])
             if owner != row.key:
-                message = f"the {kind} {show(name)} is that of {owner}; two tenants cannot share it"
+                message = f"the {kind} {show(name)} belongs to {owner}; two tenants cannot share it"
                 yield fleet.problem(row, "adopt", message)
 
 
-def names_of_row(row: Row, domain: str) -> Iterator[tuple[str, str]]:
-    """What a tenant's objects are found by, kind and name; a cluster not adopted by its name is by the tenant's."""
-    adopt = row.options.adopt
-    record = (adopt and adopt.record) or row.key
-    yield "droplet", (adopt and adopt.droplet) or f"{record}.{domain}"
-    yield "record", record
-    yield "database", _database_of(row)
-
-
-def full_teams_gain_nobody(fleet: Fleet, stacks: Sequence[Settings], held: Mapping[str, str]) -> Iterator[Problem]:
+def full_teams_stay_full(fleet: Fleet, stacks: Sequence[Settings], placement: Mapping[str, str]) -> Iterator[Problem]:
     """A team marked full keeps its tenants and takes no other."""
     full = {team.name for stack in stacks for team in stack.database_teams if team.full}
     for row in fleet.rows:
         team = row.options.database_team
-        if team in full and row.key not in held:
+        if team in full and row.key not in placement:
             first = first_free(fleet, stacks)
-            remedy = f"the first that has room is {show(first)}" if first else no_room(stacks)
+            remedy = f"the first team with room is {show(first)}" if first else no_room(stacks)
             yield fleet.problem(row, "database_team", f"{show(team)} is marked full and takes no new tenant; {remedy}")
 
 
-def nobody_changes_team(fleet: Fleet, held: Mapping[str, str]) -> Iterator[Problem]:
-    """A database cannot move to another team: a change would leave it behind and make an empty one."""
+def teams_stay(fleet: Fleet, placement: Mapping[str, str]) -> Iterator[Problem]:
+    """A database cannot move to another team: a new team would mean a new, empty database."""
     for row in fleet.rows:
-        team, home = row.options.database_team, held.get(row.key)
-        if team is not None and home is not None and team != home:
-            message = f"its database is in {show(home)} and cannot move to {show(team)}; write database_team: {home}"
+        team, actual = row.options.database_team, placement.get(row.key)
+        if team is not None and actual is not None and team != actual:
+            message = (
+                f"its database is in {show(actual)} and cannot move to {show(team)}; write database_team: {actual}"
+            )
             yield fleet.problem(row, "database_team", message)
 
 
-def counts_go_up(fleet: Fleet, before: Fleet) -> Iterator[Problem]:
-    """A smaller number is a change as well: it would rebuild the droplet or change the password once more."""
+def counts_go_up(fleet: Fleet, before: Mapping[str, Options]) -> Iterator[Problem]:
+    """A smaller number is a change too: it would rebuild the droplet or change the password once more."""
     effects = {"rebuild": "make a new droplet", "admin_password_generation": "change the admin password"}
-    for row, old in _in_both(fleet, before):
+    for row in fleet.rows:
+        old = before.get(row.key, row.options)
         for option, effect in effects.items():
             was, now = getattr(old, option), getattr(row.options, option)
             if now < was and not row.states_wrongly(option):
@@ -263,16 +243,10 @@ def counts_go_up(fleet: Fleet, before: Fleet) -> Iterator[Problem]:
                 yield fleet.problem(row, option, message)
 
 
-def postgres_goes_up(fleet: Fleet, before: Fleet) -> Iterator[Problem]:
+def postgres_goes_up(fleet: Fleet, before: Mapping[str, Options]) -> Iterator[Problem]:
     """DigitalOcean upgrades a cluster's major version and never takes it back."""
-    for row, old in _in_both(fleet, before):
-        was, now = old.database_version, row.options.database_version
+    for row in fleet.rows:
+        was, now = before.get(row.key, row.options).database_version, row.options.database_version
         if was is not None and now is not None and int(now) < int(was):
             message = f"database_version goes down from {was} to {now}; a cluster cannot go back, leave it at {was}"
             yield fleet.problem(row, "database_version", message)
-
-
-def _in_both(fleet: Fleet, before: Fleet) -> Iterator[tuple[Row, Options]]:
-    old = {row.key: row.options for row in before.rows}
-    old |= {new: old[key] for new, key in renamed(fleet, before).items()}
-    return ((row, old[row.key]) for row in fleet.rows if row.key in old)

@@ -7,7 +7,7 @@ from typing import Any
 
 from pydantic.json_schema import GenerateJsonSchema, models_json_schema
 
-from meltanodata.config.fleet import LABEL, Options
+from meltanodata.config.options import LABEL, Options
 
 FILE = "tenants.schema.json"
 

@@ -1,24 +1,24 @@
-"""A stack's file, edited as text: what is not changed stays as it is, with its comments (see edit.py). Pure."""
+"""Edits of a stack's file as text: all other lines stay, with their comments (see edit.py). Pure."""
 
 from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from meltanodata.config.settings import NAMESPACE, Settings
+from meltanodata.config.config_commands import key
+from meltanodata.config.settings import Settings, without_namespace
 from meltanodata.errors import Problem, ProblemsError
 
 if TYPE_CHECKING:
     from meltanodata.config.document import Document, Value
 
-_TEAMS = f"{NAMESPACE}:database_teams"
-_TOKENS = f"{NAMESPACE}:tokens"
+_TEAMS, _TOKENS = key(("database_teams",)), key(("tokens",))
 
 
 def team_entry(source: Document, team: str) -> str:
     """The lines of a team's entry with the comments right above it, not indented.
 
     Args:
-        source: a file that settings.parse has nothing against; here and in the functions below.
+        source: a file without problems, see settings_loading.parse; here and in the functions below.
         team: one that it lists.
 
     Raises:
@@ -50,13 +50,13 @@ def with_team(target: Document, entry: str) -> str:
 
 
 def new_stack(source: Document, target: Document, entry: str) -> str:
-    """The text for a stack without settings yet: another stack's settings in the open, with one team."""
+    """The text for a stack without settings: another stack's non-secret settings, with one team."""
     config = _config(source)
     blocks = [
         _indented(source.text[start:end], 2)
-        for name, value in _mapping(config).items()
-        if name.removeprefix(f"{NAMESPACE}:") in Settings.model_fields and name != _TEAMS
-        for start, end in [_lines(source, config.keys[name], value)]
+        for name, value in without_namespace(_mapping(config)).items()
+        if name in Settings.model_fields and key((name,)) != _TEAMS
+        for start, end in [_lines(source, config.keys[key((name,))], value)]
     ]
     if target.root is not None and "config" in target.root.keys:
         raise _refused(target, target.root.keys["config"])
@@ -70,13 +70,13 @@ def _config(source: Document) -> Value:
 
 def _mapping(value: Value | None) -> dict[str, Value]:
     if value is None or not isinstance(value.data, dict):
-        raise TypeError("settings that are in order have a mapping here")
+        raise TypeError("valid settings have a mapping here")
     return value.data
 
 
 def _list(value: Value) -> list[Value]:
     if not isinstance(value.data, list):
-        raise TypeError("settings that are in order have a list here")
+        raise TypeError("valid settings have a list here")
     return value.data
 
 

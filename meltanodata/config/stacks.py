@@ -6,9 +6,9 @@ import re
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
-from meltanodata.config import document, settings
+from meltanodata.config import document, settings, settings_loading
 from meltanodata.config.influence import Kind
-from meltanodata.config.settings import DIGITALOCEAN, NAMESPACE, Settings
+from meltanodata.config.settings import DIGITALOCEAN, Settings
 from meltanodata.errors import Problem, ProblemsError, UserError
 from meltanodata.text import did_you_mean, listing, show
 
@@ -16,6 +16,7 @@ if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping, Sequence
     from pathlib import Path
 
+    from meltanodata.config.document import Document
     from meltanodata.config.fleet import Fleet
 
 
@@ -40,18 +41,12 @@ class Project:
     @property
     def name(self) -> str:
         """Pulumi's name for the project (`name` in Pulumi.yaml)."""
-        return self._says("name") or ""
+        return project_option(document.read(self.root / "Pulumi.yaml"), "name") or ""
 
     @property
     def program(self) -> Path:
         """The folder of the program, which relative paths in settings start from (`main` in Pulumi.yaml)."""
-        return self.root / (self._says("main") or "")
-
-    def _says(self, key: str) -> str | None:
-        """What Pulumi.yaml says under a key."""
-        root = document.read(self.root / "Pulumi.yaml").root
-        value = root.data.get(key) if root is not None and isinstance(root.data, dict) else None
-        return value.text if value is not None else None
+        return self.root / (project_option(document.read(self.root / "Pulumi.yaml"), "main") or "")
 
     def tenants_file(self, stack: Settings) -> Path:
         """The fleet file of a stack."""
@@ -67,19 +62,7 @@ class Project:
         Raises:
             ProblemsError: what is wrong in any of their files.
         """
-        found: list[Settings] = []
-        problems: list[Problem] = []
-        for path in self.files():
-            source = document.read(path)
-            if not source.problems and f"{NAMESPACE}:" not in source.text:
-                continue  # a stack that has no settings yet
-            try:
-                found.append(settings.parse(source, settings.stack_of(path)))
-            except ProblemsError as error:
-                problems += error.problems
-        if problems:
-            raise ProblemsError(problems)
-        return in_order(found)
+        return settings_in({settings.stack_of(path): document.read(path) for path in self.files()})
 
     def fleet(self, stack: str | None) -> tuple[Settings, ...]:
         """The stacks that form one fleet with the named one; without a name, those on DigitalOcean itself.
@@ -93,18 +76,44 @@ class Project:
             raise UserError(f"no stack has settings yet: there is no Pulumi.<stack>.yaml with them in {self.root}")
         return fleet_among(stacks, stack)
 
-    def stacks_meant(self, stack: str | None) -> tuple[Settings, ...]:
-        """The named stack alone; without a name, all those of the fleet on DigitalOcean itself.
+    def selected(self, stack: str | None) -> tuple[Settings, ...]:
+        """The named stack alone; without a name, all stacks of the fleet on DigitalOcean itself.
 
         Raises:
             ProblemsError: see `stacks`.
             UserError: see `fleet`.
         """
-        return tuple(found for found in self.fleet(stack) if stack is None or found.stack == stack)
+        return tuple(settings for settings in self.fleet(stack) if stack is None or settings.stack == stack)
+
+
+def project_option(source: Document, key: str) -> str | None:
+    """What Pulumi.yaml has under a key."""
+    value = source.root.data.get(key) if source.root is not None and isinstance(source.root.data, dict) else None
+    return value.text if value is not None else None
+
+
+def settings_in(files: Mapping[str, Document]) -> tuple[Settings, ...]:
+    """The settings in stacks' files, by the stack's name; without those stacks that have none yet.
+
+    Raises:
+        ProblemsError: what is wrong in any of the files.
+    """
+    stacks: list[Settings] = []
+    problems: list[Problem] = []
+    for stack, source in files.items():
+        if not settings_loading.has_settings(source):
+            continue
+        try:
+            stacks.append(settings_loading.parse(source, stack))
+        except ProblemsError as error:
+            problems += error.problems
+    if problems:
+        raise ProblemsError(problems)
+    return in_order(stacks)
 
 
 def fleet_among(stacks: Sequence[Settings], stack: str | None) -> tuple[Settings, ...]:
-    """Those of some stacks that form one fleet with the named one; without a name, those on DigitalOcean itself.
+    """The stacks that form one fleet with the named one; without a name, those on DigitalOcean itself.
 
     Raises:
         UserError: there is no such stack, or the name is needed.
@@ -117,7 +126,7 @@ def fleet_among(stacks: Sequence[Settings], stack: str | None) -> tuple[Settings
         url = urls[stack] if stack is not None else DIGITALOCEAN
         stacks = [settings for settings in stacks if settings.api_url == url]
     if not stacks:
-        raise UserError(f"say which stack is meant: --stack {listing(names)}")
+        raise UserError(f"name the stack: --stack {listing(names)}")
     return tuple(stacks)
 
 
@@ -148,7 +157,7 @@ def touched(stacks: Sequence[Settings], before: Fleet, after: Fleet, files: Mapp
 
 
 def fleet_of(own: Settings, root: Path) -> tuple[Settings, ...]:
-    """The fleet that a running program's stack belongs to: its own settings as given, the others' from their files.
+    """The fleet of a running program's stack: its own settings as given, those of the others from their files.
 
     Args:
         own: the settings of the stack that runs.
@@ -162,7 +171,7 @@ def fleet_of(own: Settings, root: Path) -> tuple[Settings, ...]:
 
 
 def in_order(stacks: Iterable[Settings]) -> tuple[Settings, ...]:
-    """By name, with the numbers in it by their value."""
+    """Sorted by name, numbers in it by their value."""
     return tuple(sorted(stacks, key=lambda stack: [_part(part) for part in re.split(r"(\d+)", stack.stack)]))
 
 

@@ -9,14 +9,13 @@ from typing import TYPE_CHECKING, Any
 
 from pydantic import SecretStr
 
-from meltanodata.config.fleet import Options
 from meltanodata.config.object_names import record_of
-from meltanodata.engine import stack_state
-from meltanodata.engine.resource_types import TENANT
 from meltanodata.text import listing
 
 if TYPE_CHECKING:
     from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
+
+    from meltanodata.engine.stack_state import StackState
 
 
 @dataclass(frozen=True)
@@ -33,28 +32,22 @@ class Login:
     """Whether the instance was adopted with its existing login, which the stack does not have."""
 
 
-def logins(exported: Mapping[str, Any], outputs: Mapping[str, Any], domain: str) -> list[Login]:
+def logins(state: StackState, outputs: Mapping[str, Any], domain: str) -> list[Login]:
     """The login of every tenant in a stack's state, unfinished ones included, in the order of their names.
 
     Args:
-        exported: see `pulumi_cli.export`.
+        state: the stack's.
         outputs: see `pulumi_cli.outputs`.
         domain: the tenants'.
     """
     outputs_of: Mapping[str, Mapping[str, Any]] = outputs.get("tenants") or {}
     found = []
-    for resource in stack_state.resources(exported):
-        if resource["type"] != TENANT:
-            continue
-        key, inputs = stack_state.name(resource["urn"]), resource.get("inputs") or {}
-        options = Options.model_validate(
-            {name: value for name, value in inputs.items() if name in Options.model_fields}
-        )
+    for key, tenant in state.tenants.items():
         output = outputs_of.get(key) or {}
         password = output.get("admin_password")
-        host = f"{record_of(key, options)}.{domain}"
+        host = f"{record_of(key, tenant.options)}.{domain}"
         secret = SecretStr(password) if password else None
-        found.append(Login(key, host, output.get("admin_user"), secret, options.keeps_login))
+        found.append(Login(key, host, output.get("admin_user"), secret, tenant.options.keeps_login))
     return sorted(found, key=lambda login: login.tenant)
 
 

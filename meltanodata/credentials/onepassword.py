@@ -22,7 +22,7 @@ from pydantic import SecretStr
 
 from meltanodata.credentials.logins import Content, Item, Login, is_website
 from meltanodata.errors import UserError
-from meltanodata.text import did_you_mean, listing, show
+from meltanodata.text import did_you_mean, is_token, listing, show
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Collection, Iterator
@@ -68,6 +68,8 @@ class Vault:
         """
         if not re.fullmatch(r"https?://[^/?#@\s]+/?", host):
             raise UserError(f"{HOST} is not the address of a server, such as http://localhost:8080")
+        if not is_token(token.get_secret_value()):
+            raise UserError(f"{TOKEN} is not a token: a token is one word of ASCII letters, digits and signs")
         self.name = name
         config = ClientConfig(event_hooks={"response": [self._judge]}, timeout=TIMEOUT)
         self._client = Client(host.rstrip("/"), token.get_secret_value(), config)
@@ -146,14 +148,14 @@ class Vault:
             self._client.delete_item(item.id, self._id)
             self._written[item.id] = None
 
-    def shows_what_was_written(self) -> bool:
+    def shows_what_was_written(self, patience: float = PATIENCE, pause: float = PAUSE) -> bool:
         """Whether the server shows every change, after at most a minute; until then it shows the old content."""
-        deadline = time.monotonic() + PATIENCE
+        deadline = time.monotonic() + patience
         while True:
             self._written = {id_: version for id_, version in self._written.items() if not self._shows(id_, version)}
             if not self._written or time.monotonic() > deadline:
                 return not self._written
-            time.sleep(PAUSE)
+            time.sleep(pause)
 
     def _shows(self, id_: str, version: int | None) -> bool:
         try:

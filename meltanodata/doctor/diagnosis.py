@@ -8,11 +8,11 @@ from __future__ import annotations
 import re
 import shlex
 from dataclasses import dataclass
-from datetime import timedelta
 from enum import StrEnum
 from typing import TYPE_CHECKING, Any, Literal
 
-from meltanodata.config.checks import Check
+from meltanodata.config import config_commands
+from meltanodata.config.checks import EXPIRES_SOON, Check
 
 if TYPE_CHECKING:
     from collections.abc import Collection, Iterator, Mapping, Sequence
@@ -98,8 +98,6 @@ class Seen:
     """Whom the database lets in, nobody listed for everybody; a text is why that is not known."""
 
 
-SOON = timedelta(days=30)
-"""A certificate that ends earlier is to be renewed."""
 ENV_MODE = "620"
 _CONSOLE = "https://cloud.digitalocean.com/droplets/{}"
 
@@ -166,8 +164,8 @@ class _About:
             yield Finding(Check.PING, Level.OK, f"{where} answers")
         elif self.seen.contact is not None and not self.seen.contact.unreachable:
             hint = (
-                "Something on the way drops it. Leave the check out where it always does: pulumi config set --stack"
-                f" {self.instance.stack} --path 'meltanodata:unchecked[0]' ping"
+                "Something on the way drops it. Leave the check out where it always does:"
+                f" {config_commands.set_plain(self.instance.stack, ('unchecked', 0), Check.PING)}"
             )
             yield Finding(Check.PING, Level.WARNING, f"{where} does not answer, but its SSH server does", hint)
         else:
@@ -224,8 +222,7 @@ class _About:
         elif contact.refused:
             hint = (
                 f"Add the stack's public key to root's authorized_keys in the droplet's console ({self._console}), or"
-                f" set the right one: pulumi config set --stack {self.instance.stack} --secret"
-                " meltanodata:ssh_private_key < id_ed25519"
+                f" set the right one: {config_commands.set_secret(self.instance.stack, 'ssh_private_key')}"
             )
             yield Finding(Check.SSH, Level.WRONG, f"root is not let in: {contact.refused}", hint)
         else:
@@ -435,8 +432,8 @@ class _About:
         own = self.instance.tls == "self_signed"
         found = f"of {served.issuer}, until {served.ends:%Y-%m-%d %H:%M} UTC"
         renew = (
-            f"Renew it: pulumi config set --stack {self.instance.stack} --secret meltanodata:certificate <"
-            " com.meltanodata.crt, the key likewise, then meltanodata up"
+            f"Renew it: {config_commands.set_secret(self.instance.stack, 'certificate')}, the key likewise, then"
+            " meltanodata up"
         )
         if not own and self.instance.certificate and not served.fingerprint.startswith(self.instance.certificate):
             return Finding(
@@ -445,7 +442,7 @@ class _About:
         if not served.begins <= self.now < served.ends:
             hint = self._ssh("systemctl restart caddy") if own else renew
             return Finding(Check.CERTIFICATE, Level.WRONG, f"{found}: not valid now", hint)
-        if not own and served.ends - self.now < SOON:
+        if not own and served.ends - self.now < EXPIRES_SOON:
             return Finding(Check.CERTIFICATE, Level.WARNING, f"{found}: it ends soon", renew)
         return Finding(Check.CERTIFICATE, Level.OK, found)
 

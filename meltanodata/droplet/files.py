@@ -12,12 +12,13 @@ import re
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from string import Template
-from typing import TYPE_CHECKING, Any, Literal, TypeAlias
+from typing import TYPE_CHECKING, Any, Literal
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping
 
-Tls: TypeAlias = Literal["wildcard", "self_signed"]
+    from meltanodata.config.options import Tls
+
 """Which certificate is served."""
 
 _HERE = Path(__file__).parent

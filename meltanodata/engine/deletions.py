@@ -1,31 +1,37 @@
-"""A database is deleted only where somebody names its tenant, whoever runs the engine and however.
+"""The engine deletes a database only where its tenant is named, whichever command runs it.
 
-`meltanodata up` and `deploy` name the tenants of the plan that the guard let pass. Whoever types `pulumi up` or `pulumi
-destroy` names them in an environment variable, which holds for that one run. See
+`meltanodata up` and `deploy` name the tenants of the plan that passed the guard. An operator who runs `pulumi up` or
+`pulumi destroy` names them in an environment variable for that run. See
 docs/decisions/deleting-a-database-wants-a-word.md.
 """
 
 from __future__ import annotations
 
 import re
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
-from meltanodata.engine.resource_types import CLUSTER, RECORD, Type
-from meltanodata.engine.stack_state import name, resources, tenant_of
+from meltanodata.engine.resource_types import ROLES, Type, tenant_of
 
 if TYPE_CHECKING:
     from collections.abc import Collection, Iterable, Mapping
+
+    from meltanodata.engine.stack_state import StackState
 
 
 VARIABLE = "MELTANODATA_DELETE_DATABASES"
 """The environment variable that names the tenants whose databases may be deleted, separated by commas."""
 
 HOOK = f"only-with-{VARIABLE}"
-"""What the engine knows the hook by. `pulumi destroy` without the program shows it."""
+"""The hook's name in the state. `pulumi destroy` without the program shows it."""
 
-_GUARDED = {CLUSTER[1]: CLUSTER[0], RECORD[1]: RECORD[0], "verify": Type.COMMAND, "wipe": Type.COMMAND}
-"""The resources that have the hook, type by role. The engine deletes what nothing depends on first, and keeps whatever
-something depends on that it could not delete: with these it deletes nothing of a tenant before its database."""
+_GUARDED = {
+    ROLES[Type.CLUSTER]: Type.CLUSTER,
+    ROLES[Type.RECORD]: Type.RECORD,
+    "verify": Type.COMMAND,
+    "wipe": Type.COMMAND,
+}
+"""The resources that have the hook, type by role. The engine deletes a resource before those that it depends on, and
+keeps those where that fails. So with these it deletes nothing of a tenant whose database has to stay."""
 
 
 def named(environment: Mapping[str, str]) -> frozenset[str]:
@@ -34,41 +40,40 @@ def named(environment: Mapping[str, str]) -> frozenset[str]:
 
 
 def variable(tenants: Iterable[str]) -> dict[str, str]:
-    """The environment that names these tenants and nobody else."""
+    """The environment that names these tenants and no others."""
     return {VARIABLE: ",".join(sorted(tenants))}
 
 
-def held(exported: Mapping[str, Any]) -> frozenset[str]:
-    """The tenants whose databases a state has; to make such a database is to replace it."""
+def with_database(state: StackState) -> frozenset[str]:
+    """The tenants whose databases a state has; to create such a database is to replace it."""
     return frozenset(
-        tenant_of(name(resource["urn"]))
-        for resource in resources(exported)
-        if resource["type"] == CLUSTER[0] and not resource.get("delete") and not resource.get("pendingReplacement")
+        tenant_of(resource.name)
+        for resource in state.resources
+        if resource.type == Type.CLUSTER and not resource.is_replaced and not resource.awaits_replacement
     )
 
 
-def unguarded(exported: Mapping[str, Any], declared: Collection[str]) -> list[str]:
-    """The tenants whose databases a run would delete without asking the hook, by name.
+def unguarded(state: StackState, declared: Collection[str]) -> list[str]:
+    """The tenants whose databases a run would delete without calling the hook, by name.
 
-    Theirs are states that an older version of the program wrote. A run writes the hooks of whatever it declares; it
-    declares nothing of a tenant whose entry is gone.
+    An older version of the program wrote such a state. A run writes the hooks of whatever it declares, and declares
+    nothing of a tenant whose entry is gone.
 
     Args:
-        exported: the stack's state.
+        state: the stack's.
         declared: the tenants that the program is about to declare.
     """
     databases: set[str] = set()
     without_hook: set[str] = set()
-    for resource in resources(exported):
-        role = name(resource["urn"]).rpartition("-")[2]
-        tenant = tenant_of(name(resource["urn"]))
-        if _GUARDED.get(role) != resource["type"] or resource.get("pendingReplacement"):
+    for resource in state.resources:
+        tenant = tenant_of(resource.name)
+        if _GUARDED.get(resource.name.removeprefix(f"{tenant}-")) != resource.type or resource.awaits_replacement:
             continue
-        if tenant in declared and not resource.get("delete"):
+        if tenant in declared and not resource.is_replaced:
             continue
-        if role == CLUSTER[1]:
+        if resource.type == Type.CLUSTER:
             databases.add(tenant)
-        if HOOK not in (resource.get("resourceHooks") or {}).get("BeforeDelete", ()):
+        if HOOK not in (resource.json.get("resourceHooks") or {}).get("BeforeDelete", ()):
             without_hook.add(tenant)
     return sorted(databases & without_hook)
 
@@ -77,7 +82,7 @@ def refusal(tenants: Iterable[str]) -> str:
     """Why databases are not deleted, and what to do."""
     names = sorted(tenants)
     lines = [
-        f"{tenant}: this run would delete its database, with all data and backups, and nobody said that it may."
+        f"{tenant}: this run would delete its database, with all data and backups, and nobody allowed it."
         " Nothing of the tenant is deleted."
         for tenant in names
     ]

@@ -1,7 +1,7 @@
-"""The commit that was deployed to a stack last, so that nothing older is deployed over it.
+"""The commit that was deployed to a stack last, so that no older one is deployed over it.
 
-It is a tag of the stack (`pulumi stack tag`), which every backend has: it can be written before the first operation,
-read without the passphrase, shows in no plan, and stays when a state is replaced. Why not an output:
+It is a tag of the stack (`pulumi stack tag`), which every backend has. A tag can be written before the first operation
+and read without the passphrase, shows in no plan, and stays when a state is replaced. Why not an output:
 docs/decisions/reviewed-plans.md.
 """
 
@@ -21,22 +21,22 @@ if TYPE_CHECKING:
 TAG = "meltanodata:deployed"
 """The tag's name; its value is a commit's full id."""
 
-_ENOUGH = 7
-"""Characters of a commit's id that stand for it."""
+_SHORTEST = 7
+"""Characters of a commit's id that are enough to name it."""
 
 
 def refuse_older(stack: str, root: Path, back_from: str | None = None) -> None:
     """Stop where the commit that is checked out does not contain the last one deployed.
 
-    Nothing is compared where git does not keep the project, or nothing was noted yet.
+    Without a git repository, or before the first deployment, there is nothing to compare.
 
     Args:
         stack: the stack's name.
         root: the project's folder, with Pulumi.yaml.
-        back_from: the last one deployed, from somebody who means to go back from it.
+        back_from: the last one deployed, where somebody goes back from it on purpose.
 
     Raises:
-        UserError: it is older, of another branch, or git cannot tell; with what to do.
+        UserError: the commit is older, of another branch, or git cannot tell; with what to do.
     """
     here = _checked_out(root)
     if here is not None:
@@ -44,13 +44,10 @@ def refuse_older(stack: str, root: Path, back_from: str | None = None) -> None:
 
 
 def note(stack: str, root: Path, back_from: str | None = None) -> None:
-    """Note that the commit that is checked out is about to be deployed, unless it may not be.
+    """Note that the deployment of the commit that is checked out begins, unless `refuse_older` refuses it.
 
-    Before the first operation: whatever comes of the deployment, an older commit may not follow it. It compares once
-    more, since another deployment may have begun since the last time.
-
-    Raises:
-        UserError: see `refuse_older`.
+    This comes before the first operation: an older commit may not follow even a deployment that fails. The comparison
+    is made again, since another deployment may have begun meanwhile.
     """
     here = _checked_out(root)
     if here is None:
@@ -62,7 +59,7 @@ def note(stack: str, root: Path, back_from: str | None = None) -> None:
 
 
 def has_begun(stack: str, root: Path) -> bool:
-    """Whether the last deployment was of the commit that is checked out: then this one goes on with it."""
+    """Whether the last deployment was of the commit that is checked out, so that this one continues it."""
     here = _checked_out(root)
     return here is not None and _last(stack, root) == here.commit
 
@@ -76,29 +73,29 @@ def _last(stack: str, root: Path) -> str | None:
 
 
 def _compare(stack: str, here: Revision, last: str | None, back_from: str | None) -> None:
-    if last is None or (back_from is not None and len(back_from) >= _ENOUGH and last.startswith(back_from)):
+    if last is None or (back_from is not None and len(back_from) >= _SHORTEST and last.startswith(back_from)):
         return
     contained = here.contains(last) if re.fullmatch(r"[0-9a-f]{40,64}", last) else None
     if contained:
         return
-    mine, theirs = here.commit[:12], show(last) if contained is None else last[:12]
+    commit, deployed = here.commit[:12], show(last) if contained is None else last[:12]
     on_purpose = f"To deploy it all the same: meltanodata deploy --stack {stack} --go-back-from {last}"
     if contained is None:
         raise UserError(
-            f"{stack}: {mine} is not deployed. Whether it is older than {theirs}, the last commit that was, nobody can"
-            " tell, since git does not have that one here. Fetch it (git fetch --all; in a workflow: fetch-depth: 0),"
-            " then run this again. If it is gone for good, as a branch that was deleted or rewritten, look at the plan:"
+            f"{stack}: {commit} is not deployed. The last deployed commit is {deployed}; whether that one is newer is"
+            " unknown, since git does not have that one here. Fetch it (git fetch --all; in a workflow: fetch-depth:"
+            " 0), then run this again. If its branch was deleted or rewritten, look at the plan:"
             f" meltanodata plan --stack {stack}. {on_purpose}"
         )
     if Revision(here.folder, last, last).contains(here.commit):
         raise UserError(
-            f"{stack}: {mine} is not deployed. It is older than {theirs}, the last commit that was, and would undo what"
-            " came after it. To deploy what the main branch has now, start the deploy workflow by hand, or here: git"
-            " pull. To go back to how it was, revert what came after it (git revert) and merge that."
+            f"{stack}: {commit} is not deployed. It is older than {deployed}, the last deployed commit, and would undo"
+            " the commits after it. To deploy the main branch as it is now, start the deploy workflow by hand, or here:"
+            " git pull. To go back, revert the commits after it (git revert) and merge that."
             f" {on_purpose}"
         )
-    shallow = " Git has the newest commits only here: git fetch --unshallow." if here.is_shallow() else ""
+    shallow = " This clone is shallow: git fetch --unshallow." if here.is_shallow() else ""
     raise UserError(
-        f"{stack}: {mine} is not deployed. It does not contain {theirs}, the last commit that was, and would undo what"
-        f" that one did.{shallow} Merge that one into it first. {on_purpose}"
+        f"{stack}: {commit} is not deployed. It does not contain {deployed}, the last deployed commit, and would undo"
+        f" that one.{shallow} Merge that one into it first. {on_purpose}"
     )

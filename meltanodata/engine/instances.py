@@ -1,4 +1,4 @@
-"""The instances that a stack has made, from its state. Pure."""
+"""The instances of a stack's tenants, from its state. Pure."""
 
 from __future__ import annotations
 
@@ -6,18 +6,19 @@ import base64
 import binascii
 import hashlib
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
-from meltanodata.engine.resource_types import TENANT, Type
-from meltanodata.engine.stack_state import name, opened, resources
+from meltanodata.engine.resource_types import ROLES, Type
+from meltanodata.engine.stack_state import opened
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator, Mapping
+    from meltanodata.config.options import Tls
+    from meltanodata.engine.stack_state import StackState, TenantState
 
 
 @dataclass(frozen=True)
 class Instance:
-    """A tenant as the stack knows it; None is what it has not made yet."""
+    """A tenant's instance; None is what the state does not have yet."""
 
     tenant: str
     stack: str
@@ -28,18 +29,18 @@ class Instance:
     address: str | None
     """The droplet's public IPv4 address."""
     host_key: str | None
-    """The droplet's SSH host key as it was pinned: its type and the key in base64. What the droplet said: it may be
-    anything, see `is_host_key`."""
+    """The pinned host key: its type and the key in base64. The droplet sent it, so it may be anything: see
+    `is_host_key`."""
     database_host: str | None
     database_port: int
-    tls: str
+    tls: Tls
     certificate: str | None
-    """The first 16 hexadecimal digits of the SHA-256 of the wildcard certificate that it was given."""
+    """The first 16 hexadecimal digits of the SHA-256 of its wildcard certificate."""
     database: str | None = None
     """Its cluster's id at DigitalOcean."""
     database_team: str | None = None
     secrets: frozenset[str] = field(default=frozenset(), repr=False)
-    """What must not be shown: its passwords, and what signs its sessions."""
+    """What must not be shown: its passwords, and the key that signs its sessions."""
 
     @property
     def fingerprint(self) -> str:
@@ -66,42 +67,36 @@ def _blob(host_key: str) -> bytes | None:
     return blob if name and blob.startswith(len(name).to_bytes(4, "big") + name) else None
 
 
-def instances(stack: str, exported: Mapping[str, Any]) -> Iterator[Instance]:
-    """The tenants of a stack, from its state with its secrets in the open (`engine.export`)."""
-    parts: dict[str, list[dict[str, Any]]] = {}
-    state = [resource for resource in resources(exported) if not resource.get("delete")]
-    for resource in state:
-        parts.setdefault(resource.get("parent", ""), []).append(resource)
-    for component in state:
-        if component["type"] == TENANT:
-            yield _instance(stack, component, parts.get(component["urn"], []))
+def instances(stack: str, state: StackState) -> list[Instance]:
+    """The tenants of a stack, from its state with its secrets in the open (`pulumi_cli.state`)."""
+    return [_instance(stack, tenant) for tenant in state.tenants.values()]
 
 
-def _instance(stack: str, component: Mapping[str, Any], parts: list[dict[str, Any]]) -> Instance:
-    # What the parts say, and not the component's outputs: an up for some resources leaves those as they were.
-    tenant, options = name(component["urn"]), component.get("inputs") or {}
-    outputs = {name(it["urn"]).removeprefix(f"{tenant}-"): opened(it.get("outputs") or {}) for it in parts}
-    droplet, record, cluster = (outputs.get(part, {}) for part in ("droplet", "record", "database"))
+def _instance(stack: str, tenant: TenantState) -> Instance:
+    # What the resources say, not the component's outputs: an up for some resources leaves those as they were.
+    outputs = {role: opened(resource.outputs) for role, resource in tenant.resources.items()}
+    droplet, record, cluster = (outputs.get(ROLES[type_], {}) for type_ in (Type.DROPLET, Type.RECORD, Type.CLUSTER))
     host_key = outputs.get("host-key", {}).get("stdout") or ""
-    passwords = [
-        outputs[name(it["urn"]).removeprefix(f"{tenant}-")]
-        for it in parts
-        if it["type"] in {Type.PASSWORD, Type.CLUSTER}
+    with_secrets = [
+        outputs[role] for role, resource in tenant.resources.items() if resource.type in {Type.PASSWORD, Type.CLUSTER}
     ]
     return Instance(
-        tenant=tenant,
+        tenant=tenant.name,
         stack=stack,
-        host=record.get("fqdn") or droplet.get("name") or tenant,
+        host=record.get("fqdn") or droplet.get("name") or tenant.name,
         droplet=droplet.get("id"),
         address=droplet.get("ipv4Address"),
         host_key=" ".join(host_key.split()[:2]) or None,
         database_host=cluster.get("host"),
         database_port=int(cluster.get("port") or 25060),
-        tls=options.get("tls", "wildcard"),
-        certificate=options.get("certificate"),
+        tls=tenant.inputs.get("tls", "wildcard"),
+        certificate=tenant.inputs.get("certificate"),
         database=cluster.get("id"),
-        database_team=options.get("database_team"),
+        database_team=tenant.team,
         secrets=frozenset(
-            it[key] for it in passwords for key in ("result", "bcryptHash", "password", "uri") if it.get(key)
+            secret[key]
+            for secret in with_secrets
+            for key in ("result", "bcryptHash", "password", "uri")
+            if secret.get(key)
         ),
     )

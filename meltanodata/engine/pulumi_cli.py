@@ -1,4 +1,8 @@
-"""Pulumi's CLI as our commands run it."""
+"""Pulumi's CLI as our commands run it.
+
+Everywhere `stack` is the stack's name, and `folder` the one with Pulumi.yaml. A call that fails raises a UserError with
+what the CLI printed: there is no CLI, no such stack, no access to its state, the passphrase is wrong.
+"""
 
 from __future__ import annotations
 
@@ -12,6 +16,7 @@ from contextlib import contextmanager
 from typing import IO, TYPE_CHECKING, Any, NoReturn
 
 from meltanodata.engine import deletions
+from meltanodata.engine.stack_state import StackState
 from meltanodata.errors import UserError
 
 if TYPE_CHECKING:
@@ -25,41 +30,31 @@ def preview(stack: str, folder: Path, *, refresh: bool = False, arguments: Seque
     Args:
         stack: the stack's name.
         folder: the one with Pulumi.yaml.
-        refresh: look at the world first, with the program's own tokens and not the state's.
+        refresh: read every object anew first, with the program's own tokens and not the state's.
         arguments: more of the command's options.
-
-    Raises:
-        UserError: there is no CLI, or it did not get as far as a preview (no such stack, no access to its state).
     """
-    command = ["preview", "--json", "--non-interactive", "--stack", stack, *(_REFRESH if refresh else ())]
-    command += arguments
+    command = ["preview", "--json", "--non-interactive", "--stack", stack, *(_REFRESH if refresh else ()), *arguments]
     done = _run(command, folder)
     try:
-        found: dict[str, Any] = json.loads(done.stdout)
+        printed: dict[str, Any] = json.loads(done.stdout)
     except ValueError:
         raise _failed(command, done) from None
-    if done.returncode != 0 and not any(line.get("severity") == "error" for line in found.get("diagnostics") or []):
-        found.setdefault("diagnostics", []).append({"severity": "error", "message": done.stderr.strip()})
-    return found
+    if done.returncode != 0 and not any(line.get("severity") == "error" for line in printed.get("diagnostics") or []):
+        printed.setdefault("diagnostics", []).append({"severity": "error", "message": done.stderr.strip()})
+    return printed
 
 
 def show_preview(stack: str, folder: Path, arguments: Sequence[str]) -> None:
-    """Let the engine print every property that would change; whether that fails does not matter.
-
-    Args:
-        stack: the stack's name.
-        folder: the one with Pulumi.yaml.
-        arguments: more of `pulumi preview`'s options.
-    """
+    """Let the engine print every property that would change; a failure does not matter."""
     command = ["preview", "--diff", "--suppress-outputs", "--stack", stack, *arguments]
     subprocess.run(["pulumi", *command], cwd=folder, env=_environment(command), check=False)
 
 
 _MISSING = "pulumi is not on the PATH; put its folder there"
 _LOCKED = (
-    "Nothing was changed. If whoever holds the lock is still at work, wait. If it is a run that died (its machine is"
-    " gone, or its job has ended), remove the lock by: pulumi cancel --stack {stack}; then run this again, and it goes"
-    " on with what that run had begun."
+    "Nothing was changed. If the run that has the lock is still at work, wait. If it was killed (its machine is gone,"
+    " or its job has ended), remove the lock by: pulumi cancel --stack {stack}; then run this again, and it continues"
+    " what that run began."
 )
 _REFRESH = ("--refresh", "--run-program")
 
@@ -74,7 +69,7 @@ def up(
 ) -> Iterator[dict[str, Any]]:
     """Apply, and yield the engine's events as they come (sdk/go/common/apitype/events.go).
 
-    Tenants that fail hold up nobody else. An interrupt is handed on, and the engine ends what it has begun.
+    A tenant that fails does not stop the others. An interrupt is handed on, and the engine ends what it has begun.
 
     Args:
         stack: the stack's name.
@@ -82,15 +77,12 @@ def up(
         targets: the URNs that may be touched; None for everything.
         refresh: see `preview`.
         may_go: the tenants whose databases may be deleted, see `deletions`.
-
-    Raises:
-        UserError: the engine did not get as far as applying: the stack is locked, say.
     """
     command = ["up", "--json", "--yes", "--skip-preview", "--non-interactive", "--continue-on-error", "--stack", stack]
     command += _REFRESH if refresh else ()
     command += [argument for urn in targets or () for argument in ("--target", urn)]
     ended = False
-    # The events have debugging lines with properties in them: they go through a pipe and are never kept.
+    # Debugging lines among the events show properties, so the events go through a pipe and are never stored.
     with (
         tempfile.TemporaryFile("w+") as stderr,
         _started(command, folder, stderr, deletions.variable(may_go)) as process,
@@ -102,24 +94,25 @@ def up(
             yield event
         if process.wait() != 0 and not ended:
             stderr.seek(0)
-            said = f"`pulumi up` failed: {stderr.read().strip()}"
-            raise UserError(f"{said}\n{_LOCKED.format(stack=stack)}" if "is currently locked by" in said else said)
+            failure = f"`pulumi up` failed: {stderr.read().strip()}"
+            locked = "is currently locked by" in failure
+            raise UserError(f"{failure}\n{_LOCKED.format(stack=stack)}" if locked else failure)
 
 
 PARALLEL = 48
-"""Operations at a time, if PULUMI_PARALLEL does not say otherwise. They wait: for droplets, for clusters, for SSH. The
-engine's own four a core made tenants stand in a queue for those waits; requests have their limit in the settings."""
+"""Operations at a time, unless PULUMI_PARALLEL is set. Most of them wait, for droplets, clusters or SSH. With the
+engine's default of four a core, tenants queue for those waits; requests have their limit in the settings."""
 
 MEMORY = "420MiB"
-"""What the engine may have of memory before Go collects garbage sooner, if GOMEMLIMIT does not say otherwise. A full
-stack made at once has 360 MiB in use at the end, and by Go's own rule its heap may then be twice as large."""
+"""The memory from which on Go collects the engine's garbage sooner, unless GOMEMLIMIT is set. Creating a full stack at
+once uses 360 MiB in the end, and by default Go lets the heap grow to twice that."""
 
 REFRESH_MEMORY = "800MiB"
-"""The same for what refreshes: the engine then has more in use, and with less than this it mostly collects garbage."""
+"""The same for a refresh, which uses more: with less than this the engine mostly collects garbage."""
 
 
 def _environment(command: Sequence[str]) -> dict[str, str]:
-    """That of the CLI with these arguments."""
+    """The environment of the CLI with these arguments."""
     refreshes = command[0] == "refresh" or any(argument.startswith(("--refresh", "-r")) for argument in command)
     memory = REFRESH_MEMORY if refreshes else MEMORY
     return {"PULUMI_PARALLEL": str(PARALLEL), "GOMEMLIMIT": memory, **os.environ}
@@ -142,7 +135,7 @@ def _started(command: Sequence[str], folder: Path, stderr: IO[str], more: dict[s
 
 @contextmanager
 def _handed_on(process: subprocess.Popen[str]) -> Iterator[None]:
-    """Hand interrupts on to a process, for which they mean: end what you have begun."""
+    """Hand interrupts on to a process, which then ends what it has begun."""
 
     def hand_on(*_: object) -> None:
         process.send_signal(signal.SIGINT)
@@ -156,57 +149,40 @@ def _handed_on(process: subprocess.Popen[str]) -> Iterator[None]:
 
 
 def config(stack: str, folder: Path) -> dict[str, str]:
-    """The stack's config with its secrets in the open, structured values as JSON; never to be shown or kept.
-
-    Raises:
-        UserError: as for `export`, and without the passphrase.
-    """
-    found: dict[str, dict[str, Any]] = json.loads(
-        _call(["config", "--json", "--show-secrets", "--stack", stack], folder)
-    )
-    return {key: entry["value"] for key, entry in found.items() if entry.get("value") is not None}
+    """The stack's config with its secrets in the open, structured values as JSON; never to be shown or stored."""
+    settings: dict[str, dict[str, Any]] = _json(["config", "--json", "--show-secrets", "--stack", stack], folder)
+    return {key: setting["value"] for key, setting in settings.items() if setting.get("value") is not None}
 
 
 def outputs(stack: str, folder: Path) -> dict[str, Any]:
-    """The stack's outputs with their secrets in the open; never to be kept.
-
-    Raises:
-        UserError: as for `config`.
-    """
-    found: dict[str, Any] = json.loads(_call(["stack", "output", "--json", "--show-secrets", "--stack", stack], folder))
-    return found
+    """The stack's outputs with their secrets in the open; never to be stored."""
+    values: dict[str, Any] = _json(["stack", "output", "--json", "--show-secrets", "--stack", stack], folder)
+    return values
 
 
 def export(stack: str, folder: Path, *, show_secrets: bool = False) -> dict[str, Any]:
     """The stack's state as `pulumi stack export` prints it, secrets encrypted; needs neither lock nor passphrase.
 
-    With its secrets in the open (`deployment.opened`) it needs the passphrase, and must not be shown or kept.
-
-    Raises:
-        UserError: there is no CLI, no such stack, or no access to its state.
+    With its secrets in the open it needs the passphrase, and must not be shown or stored.
     """
-    found: dict[str, Any] = json.loads(
-        _call(["stack", "export", "--stack", stack, *(["--show-secrets"] if show_secrets else [])], folder)
+    exported: dict[str, Any] = _json(
+        ["stack", "export", "--stack", stack, *(["--show-secrets"] if show_secrets else [])], folder
     )
-    return found
+    return exported
+
+
+def state(stack: str, folder: Path, *, show_secrets: bool = False) -> StackState:
+    """The stack's state, for reading; see `export`."""
+    return StackState(export(stack, folder, show_secrets=True) if show_secrets else export(stack, folder))
 
 
 def stacks(folder: Path) -> list[str]:
-    """The project's stacks that the backend knows, with a file at hand or without.
-
-    Raises:
-        UserError: as for `export`.
-    """
-    found: list[dict[str, Any]] = json.loads(_call(["stack", "ls", "--json"], folder))
-    return [stack["name"].rpartition("/")[2] for stack in found]
+    """The project's stacks that the backend has, also those without a settings file here."""
+    return [stack["name"].rpartition("/")[2] for stack in _json(["stack", "ls", "--json"], folder)]
 
 
 def replace_state(stack: str, folder: Path, exported: Mapping[str, Any], passphrase_file: Path | None = None) -> None:
-    """Put a state in the place of the stack's, as `pulumi stack import` does; secrets in the open become encrypted.
-
-    Raises:
-        UserError: as for `export`, and when the stack is locked.
-    """
+    """Replace the stack's state, as `pulumi stack import` does; secrets in the open become encrypted."""
     _call(["stack", "import", "--stack", stack], folder, json.dumps(exported), passphrase_file)
 
 
@@ -221,9 +197,6 @@ def set_secrets(
         file: to write to, with the key's parameters in it.
         secrets: by Pulumi's notation, with the namespace; they go through a pipe.
         passphrase_file: the stack's, where it is not the one of the environment.
-
-    Raises:
-        UserError: the passphrase is another one.
     """
     for path, value in secrets.items():
         command = ["config", "set", "--stack", stack, "--config-file", str(file), "--secret", "--path", path]
@@ -231,44 +204,30 @@ def set_secrets(
 
 
 def refresh(stack: str, folder: Path, urns: Sequence[str]) -> None:
-    """Let the state forget those of these resources that are gone.
-
-    Raises:
-        UserError: as for `replace_state`, and when an account cannot be asked.
-    """
+    """Remove those of these resources from the state that are gone."""
     targets = [argument for urn in urns for argument in ("--target", urn)]
     _call(["refresh", "--yes", "--skip-preview", "--non-interactive", "--stack", stack, *targets], folder)
 
 
 def tags(stack: str, folder: Path) -> dict[str, str]:
-    """The stack's tags, which are no part of its state; needs neither lock nor passphrase.
-
-    Raises:
-        UserError: as for `export`, and when they cannot be read: of that the CLI says `null` and nothing else.
-    """
-    command = ["stack", "tag", "ls", "--json", "--stack", stack]
-    found: dict[str, str] | None = json.loads(_call(command, folder))
-    if found is None:
+    """The stack's tags, which are no part of its state; needs neither lock nor passphrase."""
+    values: dict[str, str] | None = _json(["stack", "tag", "ls", "--json", "--stack", stack], folder)
+    if values is None:  # all that the CLI prints where it cannot read them
         raise UserError(
-            f"the tags of the stack {stack} cannot be read, so nobody knows which commit was deployed to it last."
+            f"the tags of the stack {stack} cannot be read, so the commit deployed to it last is unknown."
             " Look at its file in the backend, .pulumi/stacks/PROJECT/STACK.pulumi-tags, then run this again"
         )
-    return found
+    return values
 
 
 def set_tag(stack: str, folder: Path, name: str, value: str) -> None:
-    """Give the stack a tag.
-
-    Raises:
-        UserError: as for `export`, and when the backend may not be written to.
-    """
+    """Give the stack a tag."""
     _call(["stack", "tag", "set", name, value, "--stack", stack], folder)
 
 
 def backend(folder: Path) -> str:
-    """Where the states are: the URL that somebody logged in to, or that PULUMI_BACKEND_URL names."""
-    url: str = json.loads(_call(["whoami", "--verbose", "--json"], folder))["url"]
-    return url
+    """The backend's URL, from `pulumi login` or PULUMI_BACKEND_URL."""
+    return str(_json(["whoami", "--verbose", "--json"], folder)["url"])
 
 
 def cancel(stack: str, folder: Path) -> None:
@@ -277,19 +236,16 @@ def cancel(stack: str, folder: Path) -> None:
 
 
 def become_up(stack: str, folder: Path, args: Sequence[str], may_go: Collection[str]) -> NoReturn:
-    """Go on as `pulumi up`: terminal, signals and exit code are its own from here on.
-
-    Args:
-        stack: the stack's name.
-        folder: the one with Pulumi.yaml.
-        args: the command's other options.
-        may_go: see `up`.
-    """
+    """Replace this process by `pulumi up` with these options; for `may_go` see `up`."""
     os.chdir(folder)
-    sys.stdout.flush()  # the other program has none of what was not written yet
+    sys.stdout.flush()  # what is buffered would be lost
     command = ["up", "--stack", stack, *args]
     environment = _environment(command) | deletions.variable(may_go)
     os.execvpe("pulumi", ["pulumi", *command], environment)  # noqa: S606 - nothing in it needs a shell
+
+
+def _json(command: Sequence[str], folder: Path) -> Any:
+    return json.loads(_call(command, folder))
 
 
 def _call(command: Sequence[str], folder: Path, stdin: str | None = None, passphrase_file: Path | None = None) -> str:

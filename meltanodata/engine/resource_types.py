@@ -1,4 +1,4 @@
-"""The types of a tenant's resources, as they stand in URNs, and what people call them.
+"""The types of resources, as they stand in URNs, and what a tenant's resources are called.
 
 https://www.pulumi.com/docs/iac/concepts/resources/names/#urns
 """
@@ -9,7 +9,7 @@ from enum import StrEnum
 
 
 class Type(StrEnum):
-    """The types of a tenant's resources, as in their URNs."""
+    """The types of a tenant's resources."""
 
     DROPLET = "digitalocean:index/droplet:Droplet"
     RECORD = "digitalocean:index/dnsRecord:DnsRecord"
@@ -20,15 +20,6 @@ class Type(StrEnum):
     MEMBERSHIP = "digitalocean:index/projectResources:ProjectResources"
 
 
-NAMES: dict[str, str] = {
-    Type.DROPLET: "droplet",
-    Type.RECORD: "record",
-    Type.CLUSTER: "database",
-    Type.FIREWALL: "firewall",
-}
-"""What people call a resource of this type."""
-
-
 TENANT = "meltanodata:index:Tenant"
 """A tenant's component, whose children its resources are."""
 STACK = "pulumi:pulumi:Stack"
@@ -37,7 +28,23 @@ PROVIDER = "pulumi:providers:"
 TEAM_PROVIDER = "pulumi:providers:digitalocean"
 """A team's provider, which has the team's name."""
 
-DROPLET = (Type.DROPLET.value, "droplet")
-RECORD = (Type.RECORD.value, "record")
-CLUSTER = (Type.CLUSTER.value, "database")
-"""Of what can exist before the program does: Pulumi's type, and how the resource's name ends after the tenant's key."""
+ROLES: dict[str, str] = {
+    Type.DROPLET: "droplet",
+    Type.RECORD: "record",
+    Type.CLUSTER: "database",
+    Type.FIREWALL: "firewall",
+}
+"""The role of a type that each tenant has one resource of: what people call it, and how the resource's name ends."""
+
+OBJECTS = (Type.DROPLET, Type.RECORD, Type.CLUSTER)
+"""What the inventory lists: it can exist before the program creates it, and be created twice."""
+
+
+def resource_name(tenant: str, type_: Type) -> str:
+    """What a tenant's one resource of a type is called."""
+    return f"{tenant}-{ROLES[type_]}"
+
+
+def tenant_of(resource: str) -> str:
+    """The tenant in a resource's name whose role is a single word."""
+    return resource.rpartition("-")[0]

@@ -1,4 +1,4 @@
-"""What `pulumi stack export` tells: the stack's state as the engine keeps it. Pure.
+"""The reader of a stack's state, as `pulumi stack export` prints it. Pure.
 
 Its form is Pulumi's own, version 3: https://www.pulumi.com/docs/iac/cli/commands/pulumi_stack_export/.
 """
@@ -6,48 +6,144 @@ Its form is Pulumi's own, version 3: https://www.pulumi.com/docs/iac/cli/command
 from __future__ import annotations
 
 import json
-from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any
+from dataclasses import dataclass, field
+from functools import cached_property
+from typing import TYPE_CHECKING, Any, TypeAlias
 
-from meltanodata.engine.resource_types import Type
+from meltanodata.config.options import Options
+from meltanodata.engine import urns
+from meltanodata.engine.resource_types import OBJECTS, ROLES, TENANT, Type, resource_name, tenant_of
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
+    from collections.abc import Iterable, Iterator, Mapping
+
+CREATING = "creating"
+"""The kind of a pending operation whose object the state does not have."""
+
+Ids: TypeAlias = "Mapping[tuple[str, Type], str]"
+"""The ids of tenants' objects, by tenant and type."""
 
 
-def resources(exported: Mapping[str, Any]) -> list[dict[str, Any]]:
-    """The state's resources, in its order; none for a stack that was never applied."""
-    found: list[dict[str, Any]] = exported["deployment"].get("resources") or []
-    return found
+@dataclass(frozen=True)
+class Resource:
+    """A resource in a state."""
+
+    json: Mapping[str, Any] = field(repr=False)
+    """As it stands there; it may have secrets."""
+    urn: str
+    """Its own, which a resource that is replaced shares with its successor."""
+    type: str
+    id: str | None
+    """The object's; None for a component."""
+    parent: str | None
+    """The parent's URN."""
+    provider: str | None
+    """The URN of its provider; a team's provider has the team's name."""
+    inputs: Mapping[str, Any] = field(repr=False)
+    """What it was declared with when it was last applied."""
+    outputs: Mapping[str, Any] = field(repr=False)
+    """What the provider answered; see `opened` for secrets."""
+    deleted_with: str | None
+    """The URN of the resource whose deletion deletes this one."""
+    is_replaced: bool
+    """Whether it has a successor, and is only still to be deleted."""
+    awaits_replacement: bool
+    """Whether it is deleted, and its successor is not created yet."""
+
+    @classmethod
+    def read(cls, json: Mapping[str, Any]) -> Resource:
+        """A resource of an exported state."""
+        return cls(
+            json=json,
+            urn=json["urn"],
+            type=json["type"],
+            id=json.get("id"),
+            parent=json.get("parent"),
+            provider=json["provider"].rsplit("::", 1)[0] if json.get("provider") else None,
+            inputs=json.get("inputs") or {},
+            outputs=json.get("outputs") or {},
+            deleted_with=json.get("deletedWith"),
+            is_replaced=bool(json.get("delete")),
+            awaits_replacement=bool(json.get("pendingReplacement")),
+        )
+
+    @property
+    def name(self) -> str:
+        """Such as `acme-droplet`."""
+        return urns.name_of(self.urn)
+
+    @property
+    def tenant(self) -> str | None:
+        """The tenant whose component it is, or is a child of."""
+        if self.type == TENANT:
+            return self.name
+        return urns.name_of(self.parent) if self.parent and urns.type_of(self.parent) == TENANT else None
+
+    @property
+    def role(self) -> str:
+        """Its name without the tenant's: `host-key` of `acme-host-key`."""
+        return self.name.removeprefix(f"{self.tenant}-")
+
+    def references(self) -> Iterator[str]:
+        """The URNs of all that has to be in a state with it."""
+        yield from (urn for urn in (self.parent, self.provider, self.deleted_with) if urn)
+        yield from self.json.get("dependencies") or []
+        for dependencies in (self.json.get("propertyDependencies") or {}).values():
+            yield from dependencies or []
+        yield from self.json.get("replaceWith") or []
 
 
-def name(urn: str) -> str:
-    """A resource's name: https://www.pulumi.com/docs/iac/concepts/resources/names/#urns."""
-    return urn.rsplit("::", 1)[1]
+@dataclass(frozen=True)
+class TenantState:
+    """A tenant in a state."""
 
+    name: str
+    component: Resource | None
+    """It stands before its resources; None only in a state that somebody edited."""
+    resources: Mapping[str, Resource]
+    """By role, without those that are replaced."""
 
-def tenant_of(resource: str) -> str:
-    """The tenant in the name of one of its resources."""
-    return resource.rpartition("-")[0]
+    @property
+    def droplet(self) -> Resource | None:
+        """Its droplet."""
+        return self.resources.get(ROLES[Type.DROPLET])
 
+    @property
+    def cluster(self) -> Resource | None:
+        """Its database cluster."""
+        return self.resources.get(ROLES[Type.CLUSTER])
 
-def kind(urn: str) -> str:
-    """A resource's own type, without its parents': the last of `$` in the third part of its URN."""
-    return urn.split("::", 3)[2].rsplit("$", 1)[-1]
+    @property
+    def firewall(self) -> Resource | None:
+        """Its cluster's firewall."""
+        return self.resources.get(ROLES[Type.FIREWALL])
 
+    @property
+    def inputs(self) -> Mapping[str, Any]:
+        """Its component's: the entry, defaults filled in, and what the program notes beside it."""
+        return self.component.inputs if self.component else {}
 
-def ids(exported: Mapping[str, Any]) -> dict[tuple[str, str], str]:
-    """The ids that the state knows, by Pulumi's type and the resource's name; without what is only to be deleted."""
-    return {
-        (resource["type"], name(resource["urn"])): resource["id"]
-        for resource in resources(exported)
-        if resource.get("id") and not resource.get("delete")
-    }
+    @property
+    def options(self) -> Options:
+        """The entry's options as they were last applied."""
+        return Options.model_validate(
+            {name: value for name, value in self.inputs.items() if name in Options.model_fields}
+        )
+
+    @property
+    def team(self) -> str | None:
+        """The database team."""
+        return self.inputs.get("database_team")
+
+    @property
+    def rebuild(self) -> object:
+        """The `rebuild` that its droplet was made with; None where the state does not say."""
+        return self.droplet and self.droplet.json.get("replacementTrigger")
 
 
 @dataclass(frozen=True)
 class Database:
-    """A tenant's cluster as the state knows it."""
+    """A tenant's cluster as a state knows it."""
 
     cluster: str
     """Its id."""
@@ -56,33 +152,107 @@ class Database:
     """The addresses that the state's firewall lets in; none where it has no firewall yet."""
 
 
-def databases(exported: Mapping[str, Any]) -> dict[str, Database]:
-    """The clusters that the state knows, by the tenant's key; also of tenants that have no entry any more."""
-    living = {(it["type"], name(it["urn"])): it for it in resources(exported) if not it.get("delete")}
-    found = {}
-    for (type_, title), resource in living.items():
-        if type_ != Type.CLUSTER or not resource.get("id"):
-            continue
-        key = title.removesuffix("-database")
-        rules = (living.get((Type.FIREWALL, f"{key}-firewall"), {}).get("inputs") or {}).get("rules") or ()
-        # A provider is named after its team (teams.py), and referred to by its URN and its id.
-        team = name(resource["provider"].rsplit("::", 1)[0])
-        found[key] = Database(resource["id"], team, frozenset(rule["value"] for rule in rules))
-    return found
+@dataclass(frozen=True, order=True)
+class Pending:
+    """A pending operation: the engine noted it before it began it, and a killed run never noted its end."""
+
+    kind: str
+    """`creating`, `updating`, `deleting`, `importing` or `reading`."""
+    urn: str
+
+    def __str__(self) -> str:
+        return f"{self.kind} {urns.name_of(self.urn)}"
 
 
-def owner(resource: Mapping[str, Any]) -> str:
-    """Whose a resource is: the name of what it is below, a tenant's component; its own where it is below nothing."""
-    return name(resource.get("parent") or resource["urn"])
+@dataclass(frozen=True)
+class StackState:
+    """A stack's state."""
 
+    exported: Mapping[str, Any] = field(repr=False)
+    """What `pulumi stack export` prints."""
 
-def inputs(exported: Mapping[str, Any], type_: str) -> dict[str, Mapping[str, Any]]:
-    """What the resources of a type were declared with when they were last applied, by the resource's name."""
-    return {
-        name(resource["urn"]): resource.get("inputs") or {}
-        for resource in resources(exported)
-        if resource["type"] == type_ and not resource.get("delete")
-    }
+    @cached_property
+    def resources(self) -> tuple[Resource, ...]:
+        """In the state's order, parents before their children; none for a stack that was never applied."""
+        return tuple(map(Resource.read, self.exported["deployment"].get("resources") or ()))
+
+    @cached_property
+    def pending(self) -> tuple[Pending, ...]:
+        """The pending operations."""
+        noted = self.exported["deployment"].get("pending_operations") or ()
+        return tuple(sorted(Pending(operation["type"], operation["resource"]["urn"]) for operation in noted))
+
+    @property
+    def creations(self) -> list[tuple[str, Type, str]]:
+        """The pending creations of listed objects: the tenant, the type and the name at DigitalOcean."""
+        creations = []
+        for operation in self.exported["deployment"].get("pending_operations") or ():
+            resource = operation["resource"]
+            name = (resource.get("inputs") or {}).get("name")
+            if operation["type"] == CREATING and resource.get("type") in OBJECTS and name:
+                creations.append((tenant_of(urns.name_of(resource["urn"])), Type(resource["type"]), str(name)))
+        return creations
+
+    @property
+    def awaiting_replacement(self) -> tuple[Resource, ...]:
+        """What was deleted for a replacement that a killed run has not created."""
+        return tuple(resource for resource in self.resources if resource.awaits_replacement)
+
+    @property
+    def unfinished(self) -> list[str]:
+        """What a killed run has left to do, in words."""
+        return [
+            *map(str, self.pending),
+            *(f"replacing {resource.name}" for resource in self.awaiting_replacement),
+            *(f"deleting {resource.name}" for resource in self.resources if resource.is_replaced),
+        ]
+
+    @cached_property
+    def tenants(self) -> Mapping[str, TenantState]:
+        """By name; also those that have no entry any more."""
+        components: dict[str, Resource] = {}
+        resources: dict[str, dict[str, Resource]] = {}
+        for resource in self.resources:
+            if resource.tenant is None or resource.is_replaced:
+                continue
+            children = resources.setdefault(resource.tenant, {})
+            if resource.type == TENANT:
+                components[resource.tenant] = resource
+            else:
+                children[resource.role] = resource
+        return {name: TenantState(name, components.get(name), children) for name, children in resources.items()}
+
+    @cached_property
+    def ids(self) -> Ids:
+        """The ids of the tenants' objects, by name whatever their parents; without those that are replaced."""
+        ids = {}
+        for resource in self.resources:
+            if resource.type in OBJECTS and resource.id and not resource.is_replaced:
+                tenant, type_ = tenant_of(resource.name), Type(resource.type)
+                if resource.name == resource_name(tenant, type_):
+                    ids[tenant, type_] = resource.id
+        return ids
+
+    @cached_property
+    def objects(self) -> Mapping[tuple[str, str], Resource]:
+        """Everything that has an id, by type and id; also what is replaced and still to be deleted."""
+        return {(resource.type, str(resource.id)): resource for resource in self.resources if resource.id}
+
+    @property
+    def databases(self) -> Mapping[str, Database]:
+        """The tenants' clusters, by tenant."""
+        databases = {}
+        for tenant in self.tenants.values():
+            cluster, firewall = tenant.cluster, tenant.firewall
+            if cluster and cluster.id and cluster.provider:
+                rules = (firewall.inputs.get("rules") if firewall else None) or ()
+                trusted = frozenset(rule["value"] for rule in rules)
+                databases[tenant.name] = Database(cluster.id, urns.name_of(cluster.provider), trusted)
+        return databases
+
+    def with_resources(self, resources: Iterable[Mapping[str, Any]]) -> dict[str, Any]:
+        """The exported state with other resources."""
+        return {**self.exported, "deployment": {**self.exported["deployment"], "resources": list(resources)}}
 
 
 def opened(value: Any) -> Any:
@@ -96,12 +266,3 @@ def opened(value: Any) -> Any:
             return [opened(inner) for inner in value]
         case _:
             return value
-
-
-def replacement_triggers(exported: Mapping[str, Any]) -> dict[str, Any]:
-    """By the resource's name, the value whose change replaces it, as it was when it was made."""
-    return {
-        name(resource["urn"]): resource["replacementTrigger"]
-        for resource in resources(exported)
-        if "replacementTrigger" in resource and not resource.get("delete")
-    }

@@ -1,16 +1,16 @@
-"""What the stack's DigitalOcean accounts hold, asked once before anything is declared.
+"""The inventory of the stack's DigitalOcean teams, read once before anything is declared.
 
-Reads only, but for the trusted sources of a database (`let_in`), which cannot wait for the provider.
+The only request that writes sets the trusted sources of a cluster (`let_in`), which cannot wait for the provider.
 
-The same answers as the plugin's functions (getSshKeys, getDropletSnapshot …) without a provider's process a team,
-and with the objects that bear a tenant's name already. API: https://docs.digitalocean.com/reference/api/.
+The provider's functions (getSshKeys, getDropletSnapshot …) give the same answers, but start a process for each team.
+API: https://docs.digitalocean.com/reference/api/. A function that asks raises a UserError that names the team, what
+DigitalOcean answered, and what to do.
 """
 
 from __future__ import annotations
 
 import os
 import re
-import shlex
 from concurrent.futures import Future, ThreadPoolExecutor
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -23,7 +23,9 @@ import requests
 from requests.adapters import HTTPAdapter
 from urllib3.util import Retry
 
-from meltanodata.config.settings import TOKENS
+from meltanodata.config import config_commands
+from meltanodata.config.settings_loading import TOKENS_VARIABLE
+from meltanodata.engine.resource_types import Type
 from meltanodata.errors import UserError
 from meltanodata.text import show
 
@@ -38,14 +40,23 @@ _T = TypeVar("_T")
 
 TIMEOUT = (10, 30)
 """Seconds for a connection, and for silence on it."""
-LONGEST_WAIT = 60
-"""Seconds that we wait when DigitalOcean asks us to; its limits are by the minute and by the hour."""
-BACKOFF = 0.5
-"""Seconds before the second attempt; each further pause is twice as long."""
+
+
+@dataclass(frozen=True)
+class Waits:
+    """The pauses between attempts at a request, in seconds."""
+
+    backoff: float = 0.5
+    """Before the second attempt; each further pause is twice as long."""
+    longest: int = 60
+    """When DigitalOcean asks for a pause; its limits are by the minute and by the hour."""
+
+
+WAITS = Waits()
 PER_PAGE = 200
-"""DigitalOcean's most."""
+"""DigitalOcean's maximum."""
 READINGS = 3
-"""How often a list is read that changes while it is read."""
+"""How often to read a list that changes while it is read."""
 
 
 @dataclass(frozen=True)
@@ -55,7 +66,7 @@ class Droplet:
     id: int
     name: str
     status: str
-    """`new` until it has been made, then `active` or `off`."""
+    """`new` at first, then `active` or `off`."""
     region: str
     size: str
     disk: int
@@ -71,7 +82,7 @@ class DropletSize:
     """A plan for droplets."""
 
     regions: frozenset[str]
-    """Where it can be had."""
+    """Where it is available."""
     disk: int
     """GB."""
 
@@ -94,7 +105,7 @@ class Cluster:
     name: str
     team: str
     status: str
-    """`creating` until it has been made, then mostly `online`."""
+    """`creating` at first, then mostly `online`."""
     region: str
     size: str
     version: str
@@ -105,14 +116,14 @@ class Cluster:
 
 @dataclass(frozen=True)
 class Snapshot:
-    """A droplet's snapshot, an image for new ones."""
+    """A snapshot of a droplet, the disk image of new ones."""
 
     id: str
     name: str
     regions: frozenset[str]
     created_at: datetime
     min_disk: int
-    """GB that a droplet made from it has to have."""
+    """GB that a droplet needs for it."""
 
 
 @dataclass(frozen=True)
@@ -126,56 +137,60 @@ class DatabaseOffer:
 
 
 @dataclass(frozen=True)
-class Accounts:
-    """What the stack's teams hold, and what DigitalOcean offers them."""
+class Inventory:
+    """What the stack's teams have, and what DigitalOcean offers them."""
 
     droplets: tuple[Droplet, ...]
     records: tuple[Record, ...]
     clusters: tuple[Cluster, ...]
     """PostgreSQL's."""
     cluster_counts: Mapping[str, int]
-    """How many clusters each team has, of any kind: its limit counts them all."""
+    """How many clusters each team has, of any engine: its limit counts them all."""
     snapshots: tuple[Snapshot, ...]
     ssh_keys: tuple[str, ...]
-    """The ids of all keys of the droplet team."""
+    """The ids of the droplet team's keys."""
     projects: Mapping[str, str]
     """The droplet team's projects, id by name."""
     droplet_sizes: Mapping[str, DropletSize]
     """By slug."""
     database: DatabaseOffer
 
+    @property
+    def objects(self) -> Mapping[Type, Sequence[Droplet | Record | Cluster]]:
+        """What tenants' resources stand for, by type."""
+        return {Type.DROPLET: self.droplets, Type.RECORD: self.records, Type.CLUSTER: self.clusters}
 
-def read(settings: Settings, tokens: Mapping[str, SecretStr]) -> Accounts:
-    """Ask every team at the same time, once it is sure that each token is of the team that it is given for.
+
+def read(settings: Settings, tokens: Mapping[str, SecretStr], waits: Waits = WAITS) -> Inventory:
+    """Ask all teams at the same time, after each token has proved to be its team's.
 
     Args:
         settings: the stack's.
         tokens: by the team's name.
+        waits: between attempts.
 
     Raises:
-        UserError: which tokens are of other teams; what each team that could not be asked said; and what to do.
+        UserError: the tokens that are other teams', or every request that failed; with what to do.
     """
-    teams = {name: _Team(name, tokens[name], settings) for name in settings.teams}
-    _refuse_mixed_up(list(teams.values()), settings)
-    home = teams[settings.droplet_team.name]
-    homes_of_databases = [teams[team.name] for team in settings.database_teams]
-    with ThreadPoolExecutor(max_workers=len(homes_of_databases) + 7) as pool:
-        droplets = pool.submit(_droplets, home)
-        records = pool.submit(_records, home, settings.domain)
-        snapshots = pool.submit(_snapshots, home)
-        ssh_keys = pool.submit(_ssh_keys, home)
-        projects = pool.submit(_projects, home)
-        sizes = pool.submit(_droplet_sizes, home)
-        database = pool.submit(_database_offer, homes_of_databases[0])
-        clusters = [pool.submit(_clusters, team) for team in homes_of_databases]
+    teams = {name: _Team(name, tokens[name], settings, waits) for name in settings.teams}
+    _refuse_other_teams(list(teams.values()), settings)
+    droplet_team = teams[settings.droplet_team.name]
+    database_teams = [teams[team.name] for team in settings.database_teams]
+    with ThreadPoolExecutor(max_workers=len(database_teams) + 7) as pool:
+        droplets = pool.submit(_droplets, droplet_team)
+        records = pool.submit(_records, droplet_team, settings.domain)
+        snapshots = pool.submit(_snapshots, droplet_team)
+        ssh_keys = pool.submit(_ssh_keys, droplet_team)
+        projects = pool.submit(_projects, droplet_team)
+        sizes = pool.submit(_droplet_sizes, droplet_team)
+        database = pool.submit(_database_offer, database_teams[0])
+        clusters = [pool.submit(_clusters, team) for team in database_teams]
     _raise_all([droplets, records, snapshots, ssh_keys, projects, sizes, database, *clusters])
-    return Accounts(
+    return Inventory(
         droplets=droplets.result(),
         records=records.result(),
         clusters=tuple(cluster for future in clusters for cluster in future.result() if cluster),
-        cluster_counts={
-            team.name: len(future.result()) for team, future in zip(homes_of_databases, clusters, strict=True)
-        },
+        cluster_counts={team.name: len(future.result()) for team, future in zip(database_teams, clusters, strict=True)},
         snapshots=snapshots.result(),
         ssh_keys=ssh_keys.result(),
         projects=projects.result(),
@@ -184,40 +199,24 @@ def read(settings: Settings, tokens: Mapping[str, SecretStr]) -> Accounts:
     )
 
 
-def _raise_all(questions: Sequence[Future[Any]]) -> None:
-    """Nothing where every question was answered.
-
-    Raises:
-        UserError: what is wrong with each of the others.
-    """
-    errors = [question.exception() for question in questions]
+def _raise_all(requests_: Sequence[Future[Any]]) -> None:
+    """Raise one error for all requests that failed."""
+    errors = [request.exception() for request in requests_]
     if unforeseen := next((error for error in errors if error and not isinstance(error, UserError)), None):
         raise unforeseen
     if any(errors):
         raise UserError("\n".join(dict.fromkeys(str(error) for error in errors if error)))
 
 
-def _refuse_mixed_up(teams: Sequence[_Team], settings: Settings) -> None:
-    """Nothing where each token is of its team.
-
-    Raises:
-        UserError: the others, with what to do; also where DigitalOcean does not say whose a token is.
-    """
-    known = settings.names_at_digitalocean
-
-    def ask(team: _Team) -> None:
-        wrong = team.mixed_up(known)
-        if wrong is not None:
-            raise wrong
-
+def _refuse_other_teams(teams: Sequence[_Team], settings: Settings) -> None:
+    """Raise an error for all tokens that are other teams', or that DigitalOcean names no team for."""
     with ThreadPoolExecutor(max_workers=len(teams)) as pool:
-        questions = [pool.submit(ask, team) for team in teams]
-    _raise_all(questions)
+        _raise_all([pool.submit(team.refuse_other_team, settings.names_at_digitalocean) for team in teams])
 
 
 @dataclass(frozen=True)
 class Source:
-    """Somebody whom a cluster lets in: https://docs.digitalocean.com/reference/api/#operation/databases_list_firewall_rules."""
+    """A trusted source: https://docs.digitalocean.com/reference/api/#operation/databases_list_firewall_rules."""
 
     kind: str
     """`ip_addr`, `droplet`, `tag` …"""
@@ -229,7 +228,7 @@ class Source:
         return f"nobody ({self.value})" if self == NOBODY else f"{self.value} ({self.kind})"
 
     def is_droplet(self, id_: str, address: str | None) -> bool:
-        """Whether it is this droplet: by address, or by id in a team of its own."""
+        """Whether it is this droplet: by address, or by id where the cluster is in the droplet team."""
         if self.kind == "droplet":
             return self.value == id_
         return self.kind == "ip_addr" and address is not None and self.value.removesuffix("/32") == address
@@ -238,26 +237,14 @@ class Source:
 def trusted_sources(
     settings: Settings, tokens: Mapping[str, SecretStr], clusters: Iterable[Cluster]
 ) -> dict[str, frozenset[Source]]:
-    """Whom clusters let in, by their ids; nobody listed means everybody. A request for each.
-
-    Raises:
-        UserError: see `read`.
-    """
-
-    def ask(cluster: Cluster) -> frozenset[Source]:
-        return trusted_by(settings, tokens, cluster.team, cluster.id)
-
-    wanted = list(clusters)
+    """The trusted sources of clusters, by the cluster's id; an open cluster has none. A request for each."""
     with ThreadPoolExecutor(max_workers=8) as pool:
-        return {cluster.id: found for cluster, found in zip(wanted, pool.map(ask, wanted), strict=True)}
+        requests_ = {it.id: pool.submit(trusted_by, settings, tokens, it.team, it.id) for it in clusters}
+    return {id_: request.result() for id_, request in requests_.items()}
 
 
 def trusted_by(settings: Settings, tokens: Mapping[str, SecretStr], team: str, cluster: str) -> frozenset[Source]:
-    """Whom one cluster lets in, by its team and its id; nobody listed means everybody.
-
-    Raises:
-        UserError: see `read`.
-    """
+    """The trusted sources of one cluster, by its team and its id; an open cluster has none."""
     return _Team(team, tokens[team], settings).one(
         f"/v2/databases/{cluster}/firewall",
         lambda answer: frozenset(Source(rule["type"], rule["value"]) for rule in answer["rules"] or ()),
@@ -265,60 +252,56 @@ def trusted_by(settings: Settings, tokens: Mapping[str, SecretStr], team: str, c
 
 
 NOBODY = Source("ip_addr", "192.0.2.1")
-"""Lets in nobody: docs/decisions/databases-are-never-open.md. An empty list of sources lets in everybody."""
+"""Lets in nobody: docs/decisions/databases-are-never-open.md. A cluster without trusted sources is open."""
 
 
 def let_in(settings: Settings, tokens: Mapping[str, SecretStr], team: str, cluster: str, source: Source) -> bool:
-    """Let one source into a cluster, and nobody else any more.
-
-    Args:
-        settings: the stack's.
-        tokens: by the team's name.
-        team: the cluster's.
-        cluster: its id.
-        source: the only one.
-
-    Returns:
-        False where there is no such cluster (any more).
-
-    Raises:
-        UserError: DigitalOcean did not do it, and what it says.
-    """
+    """Make a source the only trusted one of a cluster, by its team and its id; False where there is no such cluster."""
     rules = {"rules": [{"type": source.kind, "value": source.value}]}
     return _Team(team, tokens[team], settings).put(f"/v2/databases/{cluster}/firewall", rules)
 
 
-def droplets_now(settings: Settings, tokens: Mapping[str, SecretStr]) -> tuple[Droplet, ...]:
-    """The droplet team's droplets as they are now.
+def close(settings: Settings, tokens: Mapping[str, SecretStr], cluster: Cluster, source: Source, called: str) -> None:
+    """Let one source and nobody else into a cluster that lets in everybody; nothing if it does not.
+
+    Args:
+        settings: the stack's.
+        tokens: by the team's name.
+        cluster: which.
+        source: whom.
+        called: what an error calls it.
 
     Raises:
-        UserError: see `read`.
+        UserError: it is online, and cannot be closed.
     """
+    if trusted_sources(settings, tokens, [cluster])[cluster.id]:
+        return
+    try:
+        let_in(settings, tokens, cluster.team, cluster.id, source)
+    except UserError as error:
+        if cluster.status != "creating":  # nobody gets in meanwhile, and it is asked for again
+            raise UserError(f"{called} lets in everybody, and cannot be closed: {error}") from None
+
+
+def droplets_now(settings: Settings, tokens: Mapping[str, SecretStr]) -> tuple[Droplet, ...]:
+    """The droplet team's droplets as they are now."""
     team = settings.droplet_team.name
     return _droplets(_Team(team, tokens[team], settings))
 
 
 def records_now(settings: Settings, tokens: Mapping[str, SecretStr]) -> tuple[Record, ...]:
-    """The domain's A records as they are now.
-
-    Raises:
-        UserError: see `read`.
-    """
+    """The domain's A records as they are now."""
     team = settings.droplet_team.name
     return _records(_Team(team, tokens[team], settings), settings.domain)
 
 
 def clusters_now(settings: Settings, tokens: Mapping[str, SecretStr], team: str) -> tuple[Cluster, ...]:
-    """A database team's PostgreSQL clusters as they are now.
-
-    Raises:
-        UserError: see `read`.
-    """
+    """A database team's PostgreSQL clusters as they are now."""
     return tuple(cluster for cluster in _clusters(_Team(team, tokens[team], settings)) if cluster)
 
 
 class _Bearer(requests.auth.AuthBase):
-    """The token, and only this one: without an `auth` of its own requests sends what ~/.netrc says instead."""
+    """The token: without an `auth` of its own, requests sends what ~/.netrc says instead."""
 
     def __init__(self, token: SecretStr) -> None:
         self._token = token
@@ -329,29 +312,30 @@ class _Bearer(requests.auth.AuthBase):
 
 
 _ACCOUNT = "/v2/account"
-_ACCOUNT_SCOPE = "; one with scopes of its own needs account:read, which tells whose token it is"
+_ACCOUNT_SCOPE = "; one with custom scopes needs account:read, which tells whose token it is"
 
 
 def _without_mark(name: str) -> str:
-    """A team's name without the mark that the guide puts behind it when it is full."""
+    """A team's name without the mark that the guide puts behind the name of a full team."""
     return re.sub(r"\s*\(full\)$", "", name.strip(), flags=re.IGNORECASE)
 
 
 class _Team:
-    """A team's account. Every error names the team, and none the token."""
+    """A team's account. Every error names the team; none shows the token."""
 
-    def __init__(self, name: str, token: SecretStr, settings: Settings) -> None:
+    def __init__(self, name: str, token: SecretStr, settings: Settings, waits: Waits = WAITS) -> None:
         self.name = name
+        self._waits = waits
         self._auth = _Bearer(token)
         self._root = settings.api_url
         self._stack = settings.stack
-        self._setting = settings.name_setting(name)
+        self._setting = settings.account_setting(name)
 
     def items(self, path: str, key: str, make: Callable[[Any], _T], **query: str) -> tuple[_T, ...]:
         """A list from all its pages: https://docs.digitalocean.com/reference/api/#pagination.
 
-        Whatever comes or goes while it is read shifts the pages behind it: an object then stands on two of them, or on
-        none. So each is taken once, by its id, and a list that is not as long as it says is read again.
+        An object that comes or goes meanwhile shifts the pages after its own, so that others stand on two pages or on
+        none. So each object is taken once, by its id, and a list that is not as long as it says is read again.
 
         Args:
             path: the list's.
@@ -363,20 +347,20 @@ class _Team:
         with self._session() as session:
             for _ in range(READINGS):
                 items, whole = self._reading(session, path, key, query)
-                # Whether the total of a list that is asked for in part counts that part alone is written nowhere. Where
-                # it does not, the list at least has to stand still.
+                # The total of a filtered list may count what the filter leaves out: the API's reference does not say.
+                # Then two readings have to agree.
                 if whole or (query and before is not None and items.keys() == before.keys()):
                     break
                 before = items
             else:
-                raise self._error(f"the list {path} changes while it is read, {READINGS} times over. Run it again")
+                raise self._error(f"the list {path} changed during each of {READINGS} readings. Run it again")
         with self._understanding(path):
             return tuple(make(item) for item in items.values())
 
     def _reading(
         self, session: requests.Session, path: str, key: str, query: Mapping[str, str]
     ) -> tuple[dict[str, Any], bool]:
-        """The items of a list by their ids, and whether they are as many as each page said that there are."""
+        """The items of a list by their ids, and whether they are as many as each page says."""
         items: dict[str, Any] = {}
         totals = set()
         for page in count(1):
@@ -389,25 +373,20 @@ class _Team:
                 if "next" not in ((answer.get("links") or {}).get("pages") or {}):
                     break
             if len(items) == before:
-                return items, False  # and no page after it would be the last one
+                return items, False  # such a list never ends
         # A list of clusters has neither total nor pages.
         return items, totals in ({None}, {len(items)})
 
     def put(self, path: str, body: Mapping[str, Any]) -> bool:
         """Set what is at a path; False where there is nothing."""
-        try:
-            with self._session() as session:
-                answer = session.put(f"{self._root}{path}", json=body, timeout=TIMEOUT, allow_redirects=False)
-        except requests.RequestException as error:
-            raise self._error(f"{self._root} cannot be reached: {_reason(error)}") from None
+        with self._session() as session:
+            answer = self._send(session, "PUT", path, json=body)
         if answer.status_code == HTTPStatus.NOT_FOUND:
             return False
-        if answer.status_code == HTTPStatus.UNAUTHORIZED:
-            raise self._error(f"the token is refused (401). {self._set_token()}")
         if answer.status_code == HTTPStatus.FORBIDDEN:
             raise self._error(f"the token may not write {path} (403). Make one with full access. {self._set_token()}")
         if not answer.ok:
-            raise self._error(f"PUT {path} is answered with {answer.status_code}{_said(answer)}")
+            raise self._error(f"DigitalOcean answered PUT {path} with {answer.status_code}{_said(answer)}")
         return True
 
     def one(self, path: str, make: Callable[[Any], _T]) -> _T:
@@ -417,45 +396,39 @@ class _Team:
         with self._understanding(path):
             return make(answer)
 
-    def mixed_up(self, names: Mapping[str, str]) -> UserError | None:
-        """That the token is of another team, or that nobody can say; None if it is of this one.
+    def refuse_other_team(self, names: Mapping[str, str]) -> None:
+        """Raise an error where the token is another team's, or DigitalOcean names no team.
 
         Args:
             names: what DigitalOcean calls the stack's teams, by their names in the settings.
-
-        Raises:
-            UserError: the question could not be asked.
         """
         # https://docs.digitalocean.com/reference/api/digitalocean/#operation/account_get
         said = self.one(_ACCOUNT, lambda answer: (answer["account"].get("team") or {}).get("name"))
         if not isinstance(said, str) or not said.strip():
-            return self._error(
+            raise self._error(
                 "DigitalOcean does not say which team the token is of. Make one in the control panel of this team."
                 f" {self._set_token()}"
             )
         name = _without_mark(said)
         if name == names[self.name]:
-            return None
-        others = [other for other, called in names.items() if called == name]
+            return
+        others = [other for other, at_digitalocean in names.items() if at_digitalocean == name]
         if others:
-            return self._error(
+            raise self._error(
                 f"the token is of the team {others[0]}, where everything of {self.name} would be looked for and made."
                 f" {self._set_token()}"
             )
-        return self._error(
+        raise self._error(
             f"the token is of a team that DigitalOcean calls {show(name)}. If it is the wrong one, take a token of"
-            f" {names[self.name]}. {self._set_token()}{self._call_it(name)}"
+            f" {names[self.name]}. {self._set_token()}{self._rename_hint(name)}"
         )
 
-    def _call_it(self, name: str) -> str:
-        """How to say that a team has another name at DigitalOcean."""
+    def _rename_hint(self, name: str) -> str:
+        """How to set a team's name at DigitalOcean."""
         if not name.isprintable():
             return ""
-        path, name = shlex.quote(self._setting), shlex.quote(name)
-        return (
-            ". If it is the right one, and only its name differs:"
-            f" pulumi config set --stack {self._stack} --path {path} {name}"
-        )
+        command = config_commands.set_plain(self._stack, self._setting, name)
+        return f". If it is the right one, and only its name differs: {command}"
 
     @contextmanager
     def _understanding(self, path: str) -> Iterator[None]:
@@ -467,30 +440,34 @@ class _Team:
             ) from None
 
     def _session(self) -> requests.Session:
-        """Waits out passing troubles, as the plugin does: 429 and 5xx up to four times."""
+        """Tries four times more after 429 and 5xx, as the provider does."""
         session = requests.Session()
         session.auth = self._auth
         retry = Retry(
             4,
-            status_forcelist=[429, *range(500, 600)],  # 520 and its kind: of the network before DigitalOcean
+            status_forcelist=[429, *range(500, 600)],  # 520 to 530 come from the proxy before DigitalOcean
             allowed_methods=["GET", "PUT"],
-            backoff_factor=BACKOFF,
+            backoff_factor=self._waits.backoff,
             raise_on_status=False,
-            retry_after_max=LONGEST_WAIT,
+            retry_after_max=self._waits.longest,
         )
         session.mount(self._root, HTTPAdapter(max_retries=retry))
         return session
 
-    def _get(self, session: requests.Session, path: str, query: Mapping[str, str | int]) -> Any:
+    def _send(self, session: requests.Session, method: str, path: str, **content: Any) -> requests.Response:
         try:
-            answer = session.get(f"{self._root}{path}", params=query, timeout=TIMEOUT, allow_redirects=False)
+            answer = session.request(method, f"{self._root}{path}", timeout=TIMEOUT, allow_redirects=False, **content)
         except requests.RequestException as error:
             raise self._error(f"{self._root} cannot be reached: {_reason(error)}") from None
+        if answer.status_code == HTTPStatus.UNAUTHORIZED:
+            raise self._error(f"the token is refused (401). {self._set_token()}")
+        return answer
+
+    def _get(self, session: requests.Session, path: str, query: Mapping[str, str | int]) -> Any:
+        answer = self._send(session, "GET", path, params=query)
         match answer.status_code:
             case HTTPStatus.OK:
                 pass
-            case HTTPStatus.UNAUTHORIZED:
-                raise self._error(f"the token is refused (401). {self._set_token()}")
             case HTTPStatus.FORBIDDEN:
                 raise self._error(
                     f"the token may not read {path} (403). Make one with full access, or for previews with read"
@@ -501,83 +478,81 @@ class _Team:
             case HTTPStatus.TOO_MANY_REQUESTS:
                 raise self._error(f"no requests left for the token (429, GET {path}). Wait, and run it again")
             case status:
-                raise self._error(f"GET {path} is answered with {status}. Run it again, or see status.digitalocean.com")
+                raise self._error(
+                    f"DigitalOcean answered GET {path} with {status}. Run it again, or see status.digitalocean.com"
+                )
         try:
             return answer.json()
         except (ValueError, RecursionError):
-            raise self._error(f"GET {path} is answered without JSON; is {self._root} DigitalOcean?") from None
+            raise self._error(f"the answer to GET {path} is no JSON; is {self._root} DigitalOcean?") from None
 
     def _set_token(self) -> str:
-        if os.environ.get(TOKENS):
-            return f"Set it in the environment variable {TOKENS} (on GitHub: the secret READ_ONLY_TOKENS)"
-        path = shlex.quote(f'meltanodata:tokens["{self.name}"]')
-        return f"Set it: pulumi config set --stack {self._stack} --secret --path {path} < token.txt"
+        if os.environ.get(TOKENS_VARIABLE):
+            return f"Set it in the environment variable {TOKENS_VARIABLE} (on GitHub: the secret READ_ONLY_TOKENS)"
+        return f"Set it: {config_commands.set_token(self._stack, self.name)}"
 
     def _error(self, message: str) -> UserError:
         return UserError(f"{self.name}: {message}")
 
 
 def _listed(answer: Mapping[str, Any], key: str, total: object) -> list[Any]:
-    """A page's items. An empty list may be null, but not one that may have something: that is no answer."""
-    found = answer[key]
-    if found is None and (total == 0 or (total is None and key == "databases")):
+    """A page's items. Only a list that is empty for certain may be null."""
+    items = answer[key]
+    if items is None and (total == 0 or (total is None and key == "databases")):
         return []
-    if not isinstance(found, list):
+    if not isinstance(items, list):
         raise TypeError(f"{key} is no list")
-    return found
+    return items
 
 
 def _id(item: Mapping[str, Any]) -> str:
-    """What an object is known by, whatever its name; sizes have a slug alone."""
-    found = item["id"] if "id" in item else item["slug"]
-    if not isinstance(found, str | int) or isinstance(found, bool) or found == "":
+    """An object's id, or a size's slug."""
+    id_ = item["id"] if "id" in item else item["slug"]
+    if not isinstance(id_, str | int) or isinstance(id_, bool) or id_ == "":
         raise TypeError("an object without an id")
-    return str(found)
+    return str(id_)
 
 
 def _word(item: Mapping[str, Any], key: str, otherwise: str | None = None) -> str:
-    """A text of an object; something else where it has none, if that may be."""
-    found = item.get(key) if otherwise is not None else item[key]
-    if found is None and otherwise is not None:
+    """A text of an object; `otherwise`, if given, where it has none."""
+    text = item[key] if otherwise is None else item.get(key)
+    if text is None and otherwise is not None:
         return otherwise
-    if not isinstance(found, str):
+    if not isinstance(text, str):
         raise TypeError(f"{key} of {_id(item)} is no text")
-    return found
+    return text
 
 
-def _slug(found: Any) -> str:
-    """Of a region or a size that is given as such, or as an object; nothing where there is none."""
-    slug = found.get("slug") if isinstance(found, dict) else found
+def _slug(value: Any) -> str:
+    """The slug of a region or a size, which is a text or an object; empty where there is none."""
+    slug = value.get("slug") if isinstance(value, dict) else value
     return slug if isinstance(slug, str) else ""
 
 
 def _gigabytes(item: Mapping[str, Any], key: str) -> int:
-    """A disk's size; 0 where it is not told."""
-    found = item.get(key)
-    if found is None:
-        return 0
-    if not isinstance(found, int | float):
+    """A disk's size; 0 where the answer has none."""
+    size = 0 if item.get(key) is None else item[key]
+    if not isinstance(size, int | float):
         raise TypeError(f"{key} of {_id(item)} is no number")
-    return int(found)
+    return int(size)
 
 
 def _time(stamp: object) -> datetime:
-    """With its zone; long ago where it is not told."""
-    long_ago = datetime(1970, 1, 1, tzinfo=UTC)
+    """With its zone; 1970 where the answer has none."""
     try:
-        found = datetime.fromisoformat(stamp) if isinstance(stamp, str) else long_ago
+        time = datetime.fromisoformat(stamp) if isinstance(stamp, str) else datetime.fromtimestamp(0, UTC)
     except ValueError:
-        return long_ago
-    return found if found.tzinfo else found.replace(tzinfo=UTC)
+        return datetime.fromtimestamp(0, UTC)
+    return time if time.tzinfo else time.replace(tzinfo=UTC)
 
 
-def _words(found: Any) -> list[str]:
+def _words(value: Any) -> list[str]:
     """A list of texts, which may be null."""
-    if found is None:
+    if value is None:
         return []
-    if not isinstance(found, list) or not all(isinstance(word, str) for word in found):
+    if not isinstance(value, list) or not all(isinstance(word, str) for word in value):
         raise TypeError("no list of texts")
-    return found
+    return value
 
 
 def _reason(error: BaseException) -> str:
@@ -590,7 +565,7 @@ def _reason(error: BaseException) -> str:
 
 
 def _said(answer: requests.Response) -> str:
-    """What DigitalOcean says to a request that it refuses: a line, and not a long one."""
+    """DigitalOcean's reason to refuse a request, on one line and shortened."""
     try:
         message = answer.json()["message"]
     except (ValueError, KeyError, TypeError):
@@ -602,7 +577,7 @@ def _droplets(team: _Team) -> tuple[Droplet, ...]:
     def make(it: Any) -> Droplet:
         networks = (it.get("networks") or {}).get("v4") or ()
         public = [network.get("ip_address") for network in networks if network.get("type") == "public"]
-        address = next((found for found in public if isinstance(found, str) and found), None)
+        address = next((it for it in public if isinstance(it, str) and it), None)
         size, region = _slug(it.get("size_slug") or it.get("size")), _slug(it.get("region"))
         status, disk = _word(it, "status", ""), _gigabytes(it, "disk")
         made = _word(it, "created_at", "")

@@ -10,9 +10,9 @@ from collections import defaultdict
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
-from meltanodata.config.fleet import Options, name_problem
 from meltanodata.config.object_names import droplet_of, record_of, tenant_of_cluster
-from meltanodata.inventory.names import clusters_of
+from meltanodata.config.options import Options, name_problem
+from meltanodata.inventory.names import clusters_by_tenant
 from meltanodata.text import listing
 
 if TYPE_CHECKING:
@@ -20,26 +20,26 @@ if TYPE_CHECKING:
 
     from meltanodata.config.fleet import Fleet
     from meltanodata.config.settings import Settings
-    from meltanodata.inventory.accounts import Accounts, Cluster, Droplet, Record, Source
+    from meltanodata.inventory.accounts import Cluster, Droplet, Inventory, Record, Source
 
 
-_KNOWN = "a stack made it, and it has no entry any more: the next up destroys it"
+_IN_A_STATE = "a stack's state has it, and no entry names it any more: the next up destroys it"
 
 
 @dataclass(frozen=True)
-class Instance:
-    """An instance that has no entry yet."""
+class NewEntry:
+    """The entry for an instance that has none yet."""
 
     key: str
     options: Mapping[str, Any]
-    """What its entry states: the team, and whatever differs from the defaults."""
+    """The team, and whatever differs from the defaults."""
     also_trusted: tuple[str, ...]
-    """Whom its database lets in beside the droplet, which nobody will be after the take-over."""
+    """The trusted sources of its cluster beside the droplet; the next up removes them."""
 
 
 @dataclass(frozen=True, order=True)
-class Left:
-    """Something that has no entry, and gets none."""
+class Unmatched:
+    """An object that has no entry, and gets none."""
 
     what: str
     why: str
@@ -47,55 +47,55 @@ class Left:
 
 @dataclass(frozen=True)
 class Free:
-    """What no entry of the file names, and no setting says to leave alone."""
+    """The objects that no entry of the file names, and `no_tenants` neither."""
 
     droplets: Sequence[Droplet]
     records: Sequence[Record]
     clusters: Sequence[Cluster]
 
 
-def free(fleet: Fleet, stacks: Sequence[Settings], held: Accounts) -> Free:
+def free(fleet: Fleet, stacks: Sequence[Settings], inventory: Inventory) -> Free:
     """What could belong to instances without an entry.
 
     Args:
         fleet: the whole file.
         stacks: all stacks of the fleet.
-        held: what the accounts of all their teams have.
+        inventory: of all their teams.
     """
     domain = stacks[0].domain
     taken = {name for stack in stacks for name in stack.no_tenants}
-    clusters = clusters_of(held)
+    clusters = clusters_by_tenant(inventory.clusters)
     droplets = taken | {droplet_of(row.key, row.options, domain) for row in fleet.rows}
     records = taken | {record_of(row.key, row.options) for row in fleet.rows}
     ids = {cluster.id for row in fleet.rows for cluster in clusters(row.key, row.options)}
     return Free(
-        [it for it in held.droplets if it.name not in droplets],
-        [it for it in held.records if it.name not in records],
-        [it for it in held.clusters if it.id not in ids and it.name not in taken],
+        [it for it in inventory.droplets if it.name not in droplets],
+        [it for it in inventory.records if it.name not in records],
+        [it for it in inventory.clusters if it.id not in ids and it.name not in taken],
     )
 
 
-def instances(
-    there: Free,
+def match(
+    free: Free,
     stacks: Sequence[Settings],
     trusted: Mapping[str, Collection[Source]],
-    known: Collection[str],
+    in_states: Collection[str],
     *,
     keep_login: bool,
-) -> tuple[list[Instance], list[Left]]:
-    """Match what is free.
+) -> tuple[list[NewEntry], list[Unmatched]]:
+    """Match droplets with their records and clusters.
 
     Args:
-        there: see `free`.
+        free: see there.
         stacks: all stacks of the fleet.
-        trusted: whom each of the clusters lets in, by its id.
-        known: the ids of what a stack's state has already: its entry was removed, and it is about to go.
+        trusted: the trusted sources of each of the clusters, by its id.
+        in_states: the ids of what a stack's state has already: its entry was removed, and the next up deletes it.
         keep_login: whether the admins keep their passwords.
 
     Returns:
-        The instances by name, and everything else with the reason.
+        The entries by name, and everything else with the reason.
     """
-    return _Match(there, stacks, trusted, frozenset(known), keep_login=keep_login).all()
+    return _Match(free, stacks, trusted, frozenset(in_states), keep_login=keep_login).all()
 
 
 @dataclass(frozen=True)
@@ -109,43 +109,43 @@ class _Pair:
 class _Match:
     def __init__(
         self,
-        there: Free,
+        free: Free,
         stacks: Sequence[Settings],
         trusted: Mapping[str, Collection[Source]],
-        known: frozenset[str],
+        in_states: frozenset[str],
         *,
         keep_login: bool,
     ) -> None:
-        self._there, self._stacks, self._trusted, self._known = there, stacks, trusted, known
+        self._free, self._stacks, self._trusted, self._in_states = free, stacks, trusted, in_states
         self._domain = stacks[0].domain
         self._keep_login = keep_login
-        self._left: dict[str, Left] = {}
+        self._unmatched: dict[str, Unmatched] = {}
         """By id."""
 
-    def all(self) -> tuple[list[Instance], list[Left]]:
-        pairs = [pair for droplet in self._there.droplets if (pair := self._pair(droplet))]
+    def all(self) -> tuple[list[NewEntry], list[Unmatched]]:
+        pairs = [pair for droplet in self._free.droplets if (pair := self._pair(droplet))]
         clusters = dict(self._clusters(pairs))
         owners = defaultdict(list)
         for pair, cluster in clusters.items():
             owners[cluster.id].append(pair)
-        found = []
+        entries = []
         for pair, cluster in clusters.items():
             others = [other.record.name for other in owners[cluster.id] if other is not pair]
             if others:
                 self._leave(pair.droplet, f"its database {cluster.name} would be that of {listing(others, 'and')} too")
             elif pair.droplet.region != cluster.region:
-                apart = f"it stands in {pair.droplet.region} and its database {cluster.name} in {cluster.region}"
-                self._leave(pair.droplet, f"{apart}, which no entry can say")
+                apart = f"it is in {pair.droplet.region} and its database {cluster.name} in {cluster.region}"
+                self._leave(pair.droplet, f"{apart}; an entry has one region")
             else:
-                found.append(self._instance(pair, cluster))
-        self._rest(found)
-        return sorted(found, key=lambda it: it.key), sorted(self._left.values())
+                entries.append(self._entry(pair, cluster))
+        self._rest(entries)
+        return sorted(entries, key=lambda it: it.key), sorted(self._unmatched.values())
 
     def _pair(self, droplet: Droplet) -> _Pair | None:
-        """The droplet with its record; None, and the reason noted, where it is not clear."""
-        mine = [record for record in self._there.records if record.address == droplet.address]
-        named = [record for record in mine if f"{record.name}.{self._domain}" == droplet.name]
-        records = named or mine
+        """The droplet with its record; None where it is unmatched."""
+        pointing = [record for record in self._free.records if record.address == droplet.address]
+        named = [record for record in pointing if f"{record.name}.{self._domain}" == droplet.name]
+        records = named or pointing
         if why := next(self._unclear(droplet, records), None):
             self._leave(droplet, why)
             return None
@@ -153,10 +153,10 @@ class _Match:
 
     def _unclear(self, droplet: Droplet, records: Sequence[Record]) -> Iterator[str]:
         """Why a droplet with these records makes no instance; the first reason counts."""
-        if str(droplet.id) in self._known:
-            yield _KNOWN
-        if sum(other.name == droplet.name for other in self._there.droplets) > 1:
-            yield "another droplet has the same name. Give the one that is not in use another"
+        if str(droplet.id) in self._in_states:
+            yield _IN_A_STATE
+        if sum(other.name == droplet.name for other in self._free.droplets) > 1:
+            yield "another droplet has the same name. Rename the one that is not in use"
         if droplet.address is None:
             yield "it has no address yet. Wait, and run this again"
         if not records:
@@ -165,76 +165,77 @@ class _Match:
             names = listing((f"{it.name} ({it.id})" for it in records), "and")
             yield f"more than one A record points to it: {names}. Write its entry by hand, with adopt: {{record: …}}"
         (record,) = records
-        if sum(other.name == record.name for other in self._there.records) > 1:
+        if sum(other.name == record.name for other in self._free.records) > 1:
             yield f"there are two A records {record.name}. Delete the one that is wrong"
         if problem := name_problem(record.name):
             yield f"its record is called {record.name}, and {problem}"
 
     def _clusters(self, pairs: Sequence[_Pair]) -> Iterator[tuple[_Pair, Cluster]]:
-        """The cluster of each pair that has one: by name, and from what is left then by its trusted source."""
-        others = [it for it in self._there.clusters if it.id not in self._known]
+        """The cluster of each pair that has one: by its name, or else by its trusted source."""
+        others = [it for it in self._free.clusters if it.id not in self._in_states]
         named: dict[str, list[Cluster]] = defaultdict(list)
         for cluster in others:
             named[tenant_of_cluster(cluster.name) or ""].append(cluster)
         keys = {pair.record.name for pair in pairs}
         nameless = [it for it in others if tenant_of_cluster(it.name) not in keys]
         for pair in pairs:
-            mine = named[pair.record.name]
-            candidates = mine if len(mine) == 1 else [it for it in mine or nameless if self._lets_in(it, pair.droplet)]
+            namesakes = named[pair.record.name]
+            trusting = [it for it in namesakes or nameless if self._trusts(it, pair.droplet)]
+            candidates = namesakes if len(namesakes) == 1 else trusting
             if len(candidates) == 1:
                 yield pair, candidates[0]
-            elif candidates or mine:
-                names = listing((f"{it.name} ({it.team})" for it in candidates or mine), "and")
+            elif candidates or namesakes:
+                names = listing((f"{it.name} ({it.team})" for it in candidates or namesakes), "and")
                 self._leave(pair.droplet, f"it is not clear which database is its own: {names}")
             else:
-                why = f"no database has its name, or lets in its address {pair.droplet.address}"
+                why = f"no database has its name, and none trusts its address {pair.droplet.address}"
                 self._leave(pair.droplet, why)
 
-    def _instance(self, pair: _Pair, cluster: Cluster) -> Instance:
+    def _entry(self, pair: _Pair, cluster: Cluster) -> NewEntry:
         droplet, key = pair.droplet, pair.record.name
         stack = next(it for it in self._stacks if cluster.team in {team.name for team in it.database_teams})
         adopt: dict[str, str] = {}
         if droplet.name != f"{key}.{self._domain}":
             adopt["droplet"] = droplet.name
-        same = [it for it in self._there.clusters if tenant_of_cluster(it.name) == key]
+        same = [it for it in self._free.clusters if tenant_of_cluster(it.name) == key]
         if same != [cluster]:
             adopt["database"] = cluster.name
         if not self._keep_login:
             adopt["login"] = "new"
         stated: dict[str, Any] = {"database_team": cluster.team}
-        found = {
+        actual = {
             "region": (droplet.region, stack.region),
             "droplet_size": (droplet.size, Options().droplet_size),
             "database_size": (cluster.size, Options().database_size),
         }
-        stated |= {option: value for option, (value, default) in found.items() if value != default}
+        stated |= {option: value for option, (value, default) in actual.items() if value != default}
         options = {**stated, "adopt": adopt} if adopt else stated
         also = [it for it in self._trusted[cluster.id] if not it.is_droplet(str(droplet.id), droplet.address)]
-        return Instance(key, options, tuple(sorted(map(str, also))))
+        return NewEntry(key, options, tuple(sorted(map(str, also))))
 
-    def _lets_in(self, cluster: Cluster, droplet: Droplet) -> bool:
+    def _trusts(self, cluster: Cluster, droplet: Droplet) -> bool:
         return any(source.is_droplet(str(droplet.id), droplet.address) for source in self._trusted[cluster.id])
 
-    def _rest(self, found: Sequence[Instance]) -> None:
+    def _rest(self, entries: Sequence[NewEntry]) -> None:
         """Records and clusters that belong to no instance."""
-        keys = {instance.key for instance in found}
-        own = {(it.options.get("adopt") or {}).get("database") or it.key for it in found}
-        places = {droplet.address: droplet for droplet in self._there.droplets}
-        for record in self._there.records:
+        keys = {instance.key for instance in entries}
+        own = {(it.options.get("adopt") or {}).get("database") or it.key for it in entries}
+        places = {droplet.address: droplet for droplet in self._free.droplets}
+        for record in self._free.records:
             droplet = places.get(record.address)
-            if record.name in keys or (droplet and str(droplet.id) in self._left):
+            if record.name in keys or (droplet and str(droplet.id) in self._unmatched):
                 continue
             if droplet:
                 why = f"it points to the droplet {droplet.name}, which has another record"
             else:
                 why = f"it points to {record.address}, where no droplet without an entry is"
-            self._left[f"record {record.id}"] = Left(f"record {record.name} ({record.id})", why)
-        for cluster in self._there.clusters:
+            self._unmatched[f"record {record.id}"] = Unmatched(f"record {record.name} ({record.id})", why)
+        for cluster in self._free.clusters:
             if own & {cluster.name, tenant_of_cluster(cluster.name)}:
                 continue
-            lonely = "it has no droplet's name, and lets in none that is without a database"
-            why = _KNOWN if cluster.id in self._known else lonely
-            self._left[cluster.id] = Left(f"database {cluster.name} ({cluster.id}, {cluster.team})", why)
+            unused = "its name is no droplet's, and it trusts no droplet without a database"
+            why = _IN_A_STATE if cluster.id in self._in_states else unused
+            self._unmatched[cluster.id] = Unmatched(f"database {cluster.name} ({cluster.id}, {cluster.team})", why)
 
     def _leave(self, droplet: Droplet, why: str) -> None:
-        self._left[str(droplet.id)] = Left(f"droplet {droplet.name} ({droplet.id})", why)
+        self._unmatched[str(droplet.id)] = Unmatched(f"droplet {droplet.name} ({droplet.id})", why)

@@ -1,74 +1,72 @@
 """Whether an instance still has the login that it was taken over with. Pure.
 
-A droplet made by hand brings its login along: the admin's password in Meltano's database, and the secret key and the
-salt in `ui.cfg` without which no password of anybody's fits. They stay, unless the entry asks for new ones; a droplet
-that the program has made gets them from the state.
+A droplet made by hand has a login of its own: the admin's password in Meltano's database, and in `ui.cfg` the secret
+key and the salt, without which no user's password is accepted. They stay, unless the entry asks for new ones. A droplet
+that the program has created gets them from the state.
 
-Which of the two a droplet is cannot be seen at the droplet: a run that was killed leaves one behind that the next run
-takes over as well. The state tells it. A tenant's component is in the state before its first object is begun, so what
-is there while the state has no component was made by hand. The take-over notes the droplet's id in the component, and
-the login is kept for as long as the tenant has that droplet.
+The droplet itself does not show which of the two it is: the next run also takes over what a killed run created. The
+state shows it. A tenant's component is in the state before its first object is created, so what exists while the state
+has no component was made by hand. The take-over notes the droplet's id in the component, and the login is kept as long
+as the tenant has that droplet.
 """
 
 from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
-from meltanodata.config.fleet import Adopt
+from meltanodata.config.options import Adopt
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
-    from meltanodata.config.fleet import Tenant
+    from meltanodata.config.tenants import Tenant
+    from meltanodata.engine.stack_state import TenantState
     from meltanodata.inventory.names import Existing
 
 DROPLET = "login_of_droplet"
 """The component's input with the id of the droplet that was taken over with its login."""
 
 
-def settled(
-    tenant: Tenant, existing: Existing, recorded: Mapping[str, Any] | None, known: str | None, made_with: object
-) -> tuple[Tenant, str | None]:
+def settled(tenant: Tenant, existing: Existing, recorded: TenantState | None) -> tuple[Tenant, str | None]:
     """The tenant with its `adopt.login` decided, as its component notes it.
 
     Args:
         tenant: as the file has it.
         existing: what is the tenant's already.
-        recorded: its component's inputs in the state; None where the state has no such component.
-        known: the droplet's id in the state.
-        made_with: the `rebuild` that the droplet in the state was made with; None where the state does not say.
+        recorded: what the state has of it; None where it has nothing.
 
     Returns:
         The tenant, and what the component has to note of the droplet; None for nothing.
     """
     if tenant.adopt is not None and tenant.adopt.login == "new":
         return tenant, None
-    taken_over = _taken_over(existing, recorded, known)
-    stays = existing.import_droplet is not None or made_with in {None, tenant.rebuild}
+    taken_over = _taken_over(existing, recorded)
+    stays = existing.import_droplet is not None or (recorded and recorded.rebuild) in {None, tenant.rebuild}
     keeps = taken_over is not None and existing.droplet is not None and str(existing.droplet.id) == taken_over and stays
     login = {"login": "keep" if keeps else "new"}
     adopt = tenant.adopt and tenant.adopt.model_copy(update=login)
     if keeps and adopt is None:
         adopt = Adopt(login="keep")
-    # States made before the id was noted have the entry's `login: keep` alone; they get it with the next change.
-    silent = keeps and recorded is not None and DROPLET not in recorded
+    # States of older versions have `login: keep` alone, without the id; they get it with the next change.
+    silent = keeps and recorded is not None and DROPLET not in recorded.inputs
     return tenant.model_copy(update={"adopt": adopt}), None if silent else taken_over
 
 
-def _taken_over(existing: Existing, recorded: Mapping[str, Any] | None, known: str | None) -> str | None:
-    """The id of the droplet that was there, with its login, before the tenant was ours; None if there was none."""
+def _taken_over(existing: Existing, recorded: TenantState | None) -> str | None:
+    """The id of the droplet that was made by hand; None if the program created it."""
     if recorded is None:
         return existing.import_droplet
-    if DROPLET in recorded:
-        return str(recorded[DROPLET])
-    return (known or existing.import_droplet) if keeps_secrets(recorded) else None
+    if DROPLET in recorded.inputs:
+        return str(recorded.inputs[DROPLET])
+    known = recorded.droplet and recorded.droplet.id
+    return (known or existing.import_droplet) if keeps_secrets(recorded.inputs) else None
 
 
 def keeps_secrets(inputs: Mapping[str, Any]) -> bool:
-    """Whether a component's inputs say that the secret key and the salt are those of before the take-over."""
+    """Whether, by a component's inputs, the secret key and the salt are those from before the take-over."""
     return bool((inputs.get("adopt") or {}).get("login") == "keep")
 
 
 def keeps_login(inputs: Mapping[str, Any]) -> bool:
-    """Whether they say that the admin has the password of before the take-over as well."""
+    """Whether the admin has the password from before the take-over as well."""
     return keeps_secrets(inputs) and inputs.get("admin_password_generation", 1) == 1

@@ -1,6 +1,6 @@
-"""Names are identities: what an account holds under a tenant's name is that tenant's, and is never made twice.
+"""Which objects of the inventory are which tenant's: by the ids in the state, else by their names. Pure.
 
-Pure. What a tenant's objects are called, as the guide's steps 1 to 3 have it, is decided here.
+An object that has a tenant's name is that tenant's, so the program never creates a second one.
 """
 
 from __future__ import annotations
@@ -9,28 +9,32 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, TypeVar
 
 from meltanodata.config.object_names import names_of, tenant_of_cluster
-from meltanodata.engine.resource_types import CLUSTER, DROPLET, RECORD
+from meltanodata.engine.resource_types import OBJECTS, ROLES, Type
 from meltanodata.inventory import duplicates
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 
-    from meltanodata.config.fleet import Fleet, Options, Tenant
+    from meltanodata.config.fleet import Fleet
+    from meltanodata.config.options import Options
     from meltanodata.config.settings import Settings
-    from meltanodata.inventory.accounts import Accounts, Cluster, Droplet, Record
+    from meltanodata.config.tenants import Tenant
+    from meltanodata.engine.stack_state import Ids
+    from meltanodata.inventory.accounts import Cluster, Droplet, Inventory, Record
 
 _T = TypeVar("_T")
+_Object = TypeVar("_Object", "Droplet", "Record", "Cluster")
 
 
 @dataclass(frozen=True)
 class Existing:
-    """What is a tenant's already, and the ids of that of it which the stack does not know yet.
+    """A tenant's objects, and the ids for Pulumi's `import` of those that the stack's state does not have yet.
 
-    A name finds an object once; what the state knows is found by its id, whatever it is called and whatever the entry
+    A name finds an object once; an object of the state is found by its id, whatever its name is and whatever the entry
     says now. So no change of names gives up a database for a new one.
 
-    The ids are for Pulumi's `import`. They stand only for what is not in the stack's state: a record's id for the
-    import is not the one in the state, and the engine would import it anew, and then destroy it as the old one.
+    Only what is not in the state has an id for the import: a record's differs from its id in the state, so the engine
+    would import it again, and then delete it as the old one.
     """
 
     droplet: Droplet | None = None
@@ -40,82 +44,88 @@ class Existing:
     import_record: str | None = None
     import_cluster: str | None = None
 
+    @property
+    def imports(self) -> dict[Type, str]:
+        """The objects' own ids, by type, of what is to be imported."""
+        objects = [
+            (Type.DROPLET, self.import_droplet, self.droplet),
+            (Type.RECORD, self.import_record, self.record),
+            (Type.CLUSTER, self.import_cluster, self.cluster),
+        ]
+        return {type_: str(existing.id) for type_, import_id, existing in objects if import_id and existing}
 
-def homes(fleet: Fleet, settings: Settings, accounts: Accounts, state: Mapping[tuple[str, str], str]) -> dict[str, str]:
-    """Which team holds whose database: for `rules.problems`.
 
-    The accounts tell it of the stack's own teams, by the id that the state knows or else by the name; of a tenant in
-    another stack's team the file is believed.
+def placements(fleet: Fleet, settings: Settings, inventory: Inventory, ids: Ids) -> dict[str, str]:
+    """Which team has whose cluster: for `rules.problems`.
+
+    The inventory tells it of the stack's own teams, by the id that the state knows or else by the name; the entry tells
+    it of a tenant in another stack's team.
     """
     own = {team.name for team in settings.database_teams}
-    found, by_id = clusters_of(accounts), {cluster.id: cluster for cluster in accounts.clusters}
-    homes = {}
+    by_name, by_id = clusters_by_tenant(inventory.clusters), {cluster.id: cluster for cluster in inventory.clusters}
+    placements = {}
     for row in fleet.rows:
-        known = by_id.get(_known(CLUSTER, row.key, state) or "")
-        clusters = [known] if known else found(row.key, row.options)
+        known = by_id.get(ids.get((row.key, Type.CLUSTER), ""))
+        clusters = [known] if known else by_name(row.key, row.options)
         team = row.options.database_team
         if clusters:
-            homes[row.key] = clusters[0].team
+            placements[row.key] = clusters[0].team
         elif team is not None and team not in own:
-            homes[row.key] = team
-    return homes
+            placements[row.key] = team
+    return placements
 
 
 def identify(
-    tenants: Iterable[Tenant], accounts: Accounts, domain: str, state: Mapping[tuple[str, str], str]
+    tenants: Iterable[Tenant], inventory: Inventory, domain: str, ids: Ids
 ) -> tuple[dict[str, Existing], list[str]]:
-    """Find what exists of each tenant.
+    """The objects of each tenant.
 
     Args:
         tenants: the stack's.
-        accounts: what its teams hold.
+        inventory: what its teams have.
         domain: the tenants'.
-        state: the ids that the stack's state knows, by type and name of the resource; see `deployment.ids`.
+        ids: those that the stack's state knows.
 
     Returns:
-        What exists by the tenant's key, and every reason not to go on.
+        The objects by the tenant's key, and every reason to stop.
     """
-    droplets = _grouped(accounts.droplets, lambda droplet: droplet.name)
-    records = _grouped(accounts.records, lambda record: record.name)
-    clusters = clusters_of(accounts)
-    by_id = _by_id(accounts)
-    holders = {(type_, id_): name for (type_, name), id_ in state.items()}
+    by_name = _finder(inventory.droplets, inventory.records, inventory.clusters, domain)
+    by_id = _by_id(inventory.droplets), _by_id(inventory.records), _by_id(inventory.clusters)
+    owners = {(type_, id_): tenant for (tenant, type_), id_ in ids.items()}
     existing, problems = {}, []
     for tenant in tenants:
-        names = names_of(tenant, domain)
-        mine = _Mine(droplets.get(names.droplet, []), records.get(names.record, []), clusters(tenant.key, tenant))
-        found = _existing(mine, tenant.key, domain, state, by_id)
+        namesakes, known = by_name(tenant), _known(tenant, ids)
+        existing[tenant.key] = _existing(namesakes, known, domain, by_id)
         reasons = [
-            *_twice(mine, tenant.key, domain, state),
-            *_other_than_known(mine, tenant.key, state, holders),
-            *_other_database(tenant, found),
+            *_duplicates(namesakes, known, domain),
+            *_other_than_known(namesakes, known, owners),
+            *_other_database(tenant, existing[tenant.key]),
         ]
         problems += [f"{tenant.key}: {reason}" for reason in reasons]
-        existing[tenant.key] = found
     return existing, problems
 
 
 def being_made(tenants: Iterable[Tenant], existing: Mapping[str, Existing]) -> Iterator[str]:
-    """What is to be imported and has not been made yet, or to be changed and takes no change yet, in words."""
+    """The objects to import that are still being created, and those to change that accept no change yet, in words."""
     for tenant in tenants:
-        mine = existing[tenant.key]
-        if mine.import_droplet and mine.droplet and mine.droplet.status == "new":
+        its = existing[tenant.key]
+        if its.import_droplet and its.droplet and its.droplet.status == "new":
             yield f"the droplet of {tenant.key}"
-        if mine.cluster is None:
+        if its.cluster is None:
             continue
-        if mine.import_cluster:
-            busy = mine.cluster.status == "creating"
+        if its.import_cluster:
+            busy = its.cluster.status == "creating"
         else:
-            # Most likely it is this very change, begun by a run that was killed.
+            # A killed run has probably begun this very change.
             wanted = (tenant.database_size, tenant.region)
-            busy = mine.cluster.status != "online" and (mine.cluster.size, mine.cluster.region) != wanted
+            busy = its.cluster.status != "online" and (its.cluster.size, its.cluster.region) != wanted
         if busy:
             yield f"the database of {tenant.key}"
 
 
 @dataclass(frozen=True)
-class _Mine:
-    """Everything that bears a tenant's names."""
+class _Namesakes:
+    """Everything that has a tenant's names."""
 
     droplets: Sequence[Droplet]
     records: Sequence[Record]
@@ -129,30 +139,50 @@ def _grouped(objects: Iterable[_T], by: Callable[[_T], str | None]) -> dict[str 
     return groups
 
 
-def clusters_of(accounts: Accounts) -> Callable[[str, Options], list[Cluster]]:
+def clusters_by_tenant(clusters: Iterable[Cluster]) -> Callable[[str, Options], list[Cluster]]:
     """Looks up the clusters of a tenant: by the name to adopt, else by the tenant's in theirs."""
-    return _clusters_by_tenant(accounts.clusters)
-
-
-def _clusters_by_tenant(clusters: Iterable[Cluster]) -> Callable[[str, Options], list[Cluster]]:
-    there = list(clusters)
-    named = _grouped(there, lambda cluster: cluster.name)
-    for_tenant = _grouped(there, lambda cluster: tenant_of_cluster(cluster.name))
+    listed = list(clusters)
+    by_name = _grouped(listed, lambda cluster: cluster.name)
+    by_tenant = _grouped(listed, lambda cluster: tenant_of_cluster(cluster.name))
 
     def find(key: str, options: Options) -> list[Cluster]:
         adopted = options.adopt and options.adopt.database
-        return named.get(adopted, []) if adopted else for_tenant.get(key, [])
+        return by_name.get(adopted, []) if adopted else by_tenant.get(key, [])
 
     return find
 
 
-def _twice(mine: _Mine, key: str, domain: str, state: Mapping[tuple[str, str], str]) -> Iterator[str]:
-    if len(mine.droplets) > 1:
-        yield duplicates.droplets(mine.droplets, _known(DROPLET, key, state))
-    if len(mine.records) > 1:
-        yield duplicates.records(mine.records, _known(RECORD, key, state), domain)
-    if len(mine.clusters) > 1:
-        yield duplicates.clusters(mine.clusters, _known(CLUSTER, key, state))
+def _finder(
+    droplets: Iterable[Droplet], records: Iterable[Record], clusters: Iterable[Cluster], domain: str
+) -> Callable[[Tenant], _Namesakes]:
+    """Looks up everything that has a tenant's names."""
+    droplets_by_name = _grouped(droplets, lambda droplet: droplet.name)
+    records_by_name = _grouped(records, lambda record: record.name)
+    find_clusters = clusters_by_tenant(clusters)
+
+    def find(tenant: Tenant) -> _Namesakes:
+        names = names_of(tenant, domain)
+        return _Namesakes(
+            droplets_by_name.get(names.droplet, []),
+            records_by_name.get(names.record, []),
+            find_clusters(tenant.key, tenant),
+        )
+
+    return find
+
+
+def _known(tenant: Tenant, ids: Ids) -> dict[Type, str | None]:
+    """The ids of a tenant's objects that the state knows."""
+    return {type_: ids.get((tenant.key, type_)) for type_ in OBJECTS}
+
+
+def _duplicates(namesakes: _Namesakes, known: Mapping[Type, str | None], domain: str) -> Iterator[str]:
+    if len(namesakes.droplets) > 1:
+        yield duplicates.droplets(namesakes.droplets, known[Type.DROPLET])
+    if len(namesakes.records) > 1:
+        yield duplicates.records(namesakes.records, known[Type.RECORD], domain)
+    if len(namesakes.clusters) > 1:
+        yield duplicates.clusters(namesakes.clusters, known[Type.CLUSTER])
 
 
 def twice(
@@ -162,37 +192,38 @@ def twice(
     clusters: Iterable[Cluster],
     *,
     domain: str,
-    state: Mapping[tuple[str, str], str],
+    ids: Ids,
 ) -> list[str]:
-    """Where more than one object bears a tenant's name, which of them is the stack's; see `identify`."""
-    droplets_of = _grouped(droplets, lambda droplet: droplet.name)
-    records_of = _grouped(records, lambda record: record.name)
-    find = _clusters_by_tenant(clusters)
-    found = []
-    for tenant in tenants:
-        names = names_of(tenant, domain)
-        mine = _Mine(droplets_of.get(names.droplet, []), records_of.get(names.record, []), find(tenant.key, tenant))
-        found += [f"{tenant.key}: {reason}" for reason in _twice(mine, tenant.key, domain, state)]
-    return found
+    """Where several objects have a tenant's name, which of them is the stack's; see `identify`."""
+    by_name = _finder(droplets, records, clusters, domain)
+    return [
+        f"{tenant.key}: {reason}"
+        for tenant in tenants
+        for reason in _duplicates(by_name(tenant), _known(tenant, ids), domain)
+    ]
 
 
 def _other_than_known(
-    mine: _Mine, key: str, state: Mapping[tuple[str, str], str], holders: Mapping[tuple[str, str], str]
+    namesakes: _Namesakes, known: Mapping[Type, str | None], owners: Mapping[tuple[Type, str], str]
 ) -> Iterator[str]:
-    for (type_, kind), objects in ((DROPLET, mine.droplets), (RECORD, mine.records), (CLUSTER, mine.clusters)):
-        known = _known((type_, kind), key, state)
-        if not known or not objects or known in {str(it.id) for it in objects}:
+    objects: dict[Type, Sequence[Droplet | Record | Cluster]] = {
+        Type.DROPLET: namesakes.droplets,
+        Type.RECORD: namesakes.records,
+        Type.CLUSTER: namesakes.clusters,
+    }
+    for type_, named in objects.items():
+        role, own, ids = ROLES[type_], known[type_], [str(it.id) for it in named]
+        if not own or not ids or own in ids:
             continue
-        if holder := holders.get((type_, str(objects[0].id))):
-            other = holder.removesuffix(f"-{kind}")
+        if owner := owners.get((type_, ids[0])):
             yield (
-                f"the {kind} {objects[0].id}, which its entry names, is that of {other} in the stack's state, and its"
-                f" own is {known}. Put the names in its entry back as they were; to give tenants other names:"
+                f"the {role} {ids[0]}, which its entry names, is that of {owner} in the stack's state, and its"
+                f" own is {own}. Put the names in its entry back as they were; to give tenants other names:"
                 " meltanodata rename"
             )
         else:
             yield (
-                f"the {kind} in the account is {objects[0].id}, and the one in the stack's state is {known}."
+                f"the {role} in the account is {ids[0]}, and the one in the stack's state is {own}."
                 " If a run was killed, finish it by: meltanodata up. If somebody made a new one by hand: pulumi refresh"
             )
 
@@ -207,37 +238,26 @@ def _other_database(tenant: Tenant, existing: Existing) -> Iterator[str]:
         )
 
 
-def _known(kind: tuple[str, str], key: str, state: Mapping[tuple[str, str], str]) -> str | None:
-    return state.get((kind[0], f"{key}-{kind[1]}"))
+def _by_id(objects: Iterable[_Object]) -> dict[str | None, _Object]:
+    return {str(it.id): it for it in objects}
 
 
-@dataclass(frozen=True)
-class _ById:
-    """All that the accounts hold."""
-
-    droplets: Mapping[str, Droplet]
-    records: Mapping[str, Record]
-    clusters: Mapping[str, Cluster]
-
-
-def _by_id(accounts: Accounts) -> _ById:
-    return _ById(
-        {str(it.id): it for it in accounts.droplets},
-        {str(it.id): it for it in accounts.records},
-        {it.id: it for it in accounts.clusters},
-    )
-
-
-def _existing(mine: _Mine, key: str, domain: str, state: Mapping[tuple[str, str], str], by_id: _ById) -> Existing:
-    droplet, record, cluster = (_known(kind, key, state) for kind in (DROPLET, RECORD, CLUSTER))
-    its_droplet = by_id.droplets.get(droplet or "") or next(iter(mine.droplets), None)
-    its_record = by_id.records.get(record or "") or next(iter(mine.records), None)
-    its_cluster = by_id.clusters.get(cluster or "") or next(iter(mine.clusters), None)
+def _existing(
+    namesakes: _Namesakes,
+    known: Mapping[Type, str | None],
+    domain: str,
+    by_id: tuple[Mapping[str | None, Droplet], Mapping[str | None, Record], Mapping[str | None, Cluster]],
+) -> Existing:
+    """What is a tenant's: the object whose id the state knows, else the first of its name."""
+    droplets, records, clusters = by_id
+    droplet = droplets.get(known[Type.DROPLET]) or next(iter(namesakes.droplets), None)
+    record = records.get(known[Type.RECORD]) or next(iter(namesakes.records), None)
+    cluster = clusters.get(known[Type.CLUSTER]) or next(iter(namesakes.clusters), None)
     return Existing(
-        its_droplet,
-        its_record,
-        its_cluster,
-        str(its_droplet.id) if its_droplet and not droplet else None,
-        f"{domain},{its_record.id}" if its_record and not record else None,
-        its_cluster.id if its_cluster and not cluster else None,
+        droplet,
+        record,
+        cluster,
+        str(droplet.id) if droplet and not known[Type.DROPLET] else None,
+        f"{domain},{record.id}" if record and not known[Type.RECORD] else None,
+        cluster.id if cluster and not known[Type.CLUSTER] else None,
     )

@@ -1,18 +1,17 @@
-"""No stack touches what another one owns, and no tenant what another tenant owns. Pure.
+"""No stack touches another stack's objects, and no tenant another tenant's. Pure.
 
-Stacks of one fleet share the droplet team, and a database team moves between them (`meltanodata move`). While one is
-on its way, or somebody works with files older than the move, a stack's state and its settings disagree: its program
-would destroy tenants that live on elsewhere, or take over the objects of another stack and give them new passwords.
-Within one state it is the same when a tenant is renamed in the file alone: the old name's objects would be destroyed.
+Stacks of one fleet share the droplet team, and a database team moves between them (`meltanodata move`). During a move,
+or where files are older than it, a stack's state and its settings disagree: its program would delete tenants that
+another stack has, or take over another stack's objects and give them new passwords. Within one state it is the same
+when a tenant is renamed in the file alone: the old name's objects would be deleted.
 """
 
 from __future__ import annotations
 
 import shlex
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
-from meltanodata.engine.resource_types import CLUSTER, DROPLET, RECORD, TEAM_PROVIDER
-from meltanodata.engine.stack_state import owner, resources
+from meltanodata.engine.resource_types import OBJECTS, ROLES, TEAM_PROVIDER
 from meltanodata.text import listing
 
 if TYPE_CHECKING:
@@ -20,27 +19,26 @@ if TYPE_CHECKING:
 
     from meltanodata.config.fleet import Fleet
     from meltanodata.config.settings import Settings
+    from meltanodata.engine.stack_state import Ids, StackState
     from meltanodata.inventory.names import Existing
 
 _ADVICE = "If your files are older than a move of the team, get the newest ones (git pull); if the move was broken off"
 
 
-def strangers(
-    fleet: Fleet, stack: Settings, stacks: Sequence[Settings], state: Mapping[tuple[str, str], str]
-) -> Iterator[str]:
-    """The tenants that are in a stack's state although their team is another stack's: it would destroy them.
+def strangers(fleet: Fleet, stack: Settings, stacks: Sequence[Settings], ids: Ids) -> Iterator[str]:
+    """The tenants that are in a stack's state although their team is another stack's: the stack would delete them.
 
     Args:
         fleet: the whole file.
         stack: the one whose state it is.
         stacks: of the fleet.
-        state: see `deployment.ids`.
+        ids: those that its state knows.
     """
     owners = {team.name: owner.stack for owner in stacks for team in owner.database_teams}
     for row in fleet.rows:
         owner = owners.get(row.options.database_team or "")
-        held = any((type_, f"{row.key}-{kind}") in state for type_, kind in (DROPLET, RECORD, CLUSTER))
-        if held and owner not in {None, stack.stack}:
+        has_objects = any((row.key, type_) in ids for type_ in OBJECTS)
+        if has_objects and owner not in {None, stack.stack}:
             yield (
                 f"{row.key}: it is in the state of {stack.stack}, and its team {row.options.database_team} belongs to"
                 f" {owner}. Nothing is done, since {stack.stack} would destroy it. {_ADVICE}, or was made in the files"
@@ -49,52 +47,46 @@ def strangers(
 
 
 def take_over(existing: Mapping[str, Existing]) -> bool:
-    """Whether anything that exists already is to be taken over, so that other stacks' states have to be asked."""
-    return any(mine.import_droplet or mine.import_record or mine.import_cluster for mine in existing.values())
+    """Whether anything is to be taken over, so that other stacks' states have to be read."""
+    return any(its.imports for its in existing.values())
 
 
-def shares_account(exported: Mapping[str, Any], api_url: str) -> bool:
-    """Whether a state may hold objects of the accounts behind an API: ids of another one mean other objects.
+def shares_account(state: StackState, api_url: str) -> bool:
+    """Whether a state may have objects of the accounts behind an API: ids of another one mean other objects.
 
-    A state without a connection to any team holds none.
+    A state without a team's provider has none.
     """
-    connections = [it.get("inputs") or {} for it in resources(exported) if it["type"] == TEAM_PROVIDER]
-    return any(inputs.get("apiEndpoint") in {None, api_url} for inputs in connections)
+    providers = [resource for resource in state.resources if resource.type == TEAM_PROVIDER]
+    return any(provider.inputs.get("apiEndpoint") in {None, api_url} for provider in providers)
 
 
-def taken(existing: Mapping[str, Existing], states: Mapping[str, Mapping[str, Any]], own: str) -> Iterator[str]:
-    """The tenants whose objects are to be taken over although a state holds them: a stack's own state as well.
+def taken(existing: Mapping[str, Existing], states: Mapping[str, StackState], own: str) -> Iterator[str]:
+    """The tenants whose objects are to be taken over although a state has them, also the stack's own.
 
-    In its own state such an object is another tenant's, whose entry may be gone: it would be taken over and then
-    destroyed in one run. Or it is one that an unfinished run has still to destroy.
+    In its own state such an object is another tenant's, whose entry may be gone: one run would take it over and then
+    delete it. Or it is one that an unfinished run has still to delete.
 
     Args:
         existing: see `names.identify`.
-        states: the exported states of all stacks that share the accounts, by the stack's name.
+        states: of all stacks that share the accounts, by the stack's name.
         own: the name of the stack that takes over.
     """
-    for stack, exported in states.items():
-        held = {(resource["type"], str(resource.get("id"))): resource for resource in resources(exported)}
-        for key, mine in existing.items():
-            wanted = [
-                (DROPLET, mine.import_droplet, mine.droplet),
-                (RECORD, mine.import_record, mine.record),
-                (CLUSTER, mine.import_cluster, mine.cluster),
-            ]
+    for stack, state in states.items():
+        for key, its in existing.items():
             holders: dict[tuple[str, bool], list[str]] = {}
-            for (type_, kind), id_, found in wanted:
-                if id_ and found and (resource := held.get((type_, str(found.id)))):
-                    whose = owner(resource), bool(resource.get("delete"))
-                    holders.setdefault(whose, []).append(f"the {kind} {found.id}")
-            for (holder, doomed), objects in holders.items():
+            for type_, id_ in its.imports.items():
+                if resource := state.objects.get((type_, id_)):
+                    holder = resource.tenant or resource.name, resource.is_replaced
+                    holders.setdefault(holder, []).append(f"the {ROLES[type_]} {id_}")
+            for (owner, doomed), objects in holders.items():
                 is_, it_belongs = ("are", "They belong") if len(objects) > 1 else ("is", "It belongs")
                 there = f"{listing(objects, 'and')} {is_} in the state of the stack {stack}"
-                remedy = _remedy(key, holder, stack, own, doomed=doomed)
-                yield f"{key}: {there}, and {is_} not taken over from there. {it_belongs} to {holder}{remedy}"
+                remedy = _remedy(key, owner, stack, own, doomed=doomed)
+                yield f"{key}: {there}, and {is_} not taken over from there. {it_belongs} to {owner}{remedy}"
 
 
 def _remedy(key: str, holder: str, stack: str, own: str, *, doomed: bool) -> str:
-    """How to go on, behind whose the objects are."""
+    """What to do; it follows the owner's name."""
     if doomed:
         return (
             ", and a run that was broken off has still to destroy what it replaced. To keep it, make the state forget"

@@ -1,7 +1,7 @@
-"""What a stack is about to delete and an account has no more: deleted by hand, or by a request whose answer was lost.
+"""What a stack is about to delete although it is gone: deleted by hand, or by a request whose answer was lost.
 
-Pure. DigitalOcean answers a second DELETE with 404, and its provider takes that for a failure, so that every run would
-end with it. A refresh of these resources lets the state forget them.
+Pure. DigitalOcean answers a second DELETE with 404, which its provider takes for a failure, so that every run would
+fail. A refresh of these resources removes them from the state.
 """
 
 from __future__ import annotations
@@ -9,60 +9,54 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any
 
 from meltanodata.engine.resource_types import TENANT, Type
-from meltanodata.engine.stack_state import name, resources
 
 if TYPE_CHECKING:
-    from collections.abc import Collection, Mapping
+    from collections.abc import Collection, Iterable, Mapping
 
-    from meltanodata.inventory.accounts import Accounts
+    from meltanodata.engine.stack_state import Resource, StackState
+    from meltanodata.inventory.accounts import Inventory
 
 _DEPENDENT = (Type.FIREWALL, Type.MEMBERSHIP)
 """What DigitalOcean deletes with the object that it belongs to."""
 
 
-def going(exported: Mapping[str, Any], entries: Collection[str]) -> list[dict[str, Any]]:
-    """The resources that the next run deletes: those of tenants without an entry, and those that were replaced.
+def going(state: StackState, entries: Collection[str]) -> list[Resource]:
+    """The resources that the next run deletes: those of tenants without an entry, and those that are replaced.
 
     Args:
-        exported: the stack's state.
+        state: the stack's.
         entries: the names of the tenants in the fleet file.
     """
-    removed = {it["urn"] for it in resources(exported) if it["type"] == TENANT and name(it["urn"]) not in entries}
-    return [it for it in resources(exported) if it.get("parent") in removed or it.get("delete")]
+    removed = state.tenants.keys() - entries
+    return [it for it in state.resources if it.is_replaced or (it.tenant in removed and it.type != TENANT)]
 
 
-def vanished(going: Collection[Mapping[str, Any]], accounts: Accounts) -> list[str]:
-    """The URNs among these whose objects are in no account any more, with what goes along with them.
+def vanished(going: Iterable[Resource], inventory: Inventory) -> list[str]:
+    """The URNs of those whose objects are in no account any more, and of what was deleted with them.
 
     Args:
         going: see there.
-        accounts: what the stack's teams hold.
+        inventory: what the stack's teams have.
     """
-    current = [it for it in going if not it.get("delete")]
-    held = _held(accounts)
-    lost = {it["urn"] for it in current if _is_lost(it, held)}
-    along = {it["urn"] for it in current if it["type"] in _DEPENDENT and it.get("deletedWith") in lost}
+    current, ids = [resource for resource in going if not resource.is_replaced], _ids(inventory)
+    lost = {resource.urn for resource in current if _is_lost(resource, ids)}
+    along = {resource.urn for resource in current if resource.type in _DEPENDENT and resource.deleted_with in lost}
     return sorted(lost | along)
 
 
-def without_replaced(exported: Mapping[str, Any], accounts: Accounts) -> dict[str, Any]:
-    """The state without what was replaced and is in no account any more; the same where there is nothing of the kind.
+def without_replaced(state: StackState, inventory: Inventory) -> dict[str, Any]:
+    """The exported state without what is replaced and in no account any more; the same where there is none of it.
 
     A refresh does not look at it: its URN is its successor's.
     """
-    held = _held(accounts)
-    kept = [it for it in resources(exported) if not (it.get("delete") and _is_lost(it, held))]
-    return {**exported, "deployment": {**exported["deployment"], "resources": kept}}
+    ids = _ids(inventory)
+    return state.with_resources(it.json for it in state.resources if not (it.is_replaced and _is_lost(it, ids)))
 
 
-def _held(accounts: Accounts) -> dict[str, Collection[str]]:
-    """The ids of what the accounts hold, by Pulumi's type."""
-    return {
-        Type.DROPLET: {str(droplet.id) for droplet in accounts.droplets},
-        Type.RECORD: {str(record.id) for record in accounts.records},
-        Type.CLUSTER: {cluster.id for cluster in accounts.clusters},
-    }
+def _ids(inventory: Inventory) -> Mapping[str, Collection[str]]:
+    """The ids of what the accounts have, by Pulumi's type."""
+    return {type_: {str(it.id) for it in objects} for type_, objects in inventory.objects.items()}
 
 
-def _is_lost(resource: Mapping[str, Any], held: Mapping[str, Collection[str]]) -> bool:
-    return resource["type"] in held and str(resource.get("id")) not in held[resource["type"]]
+def _is_lost(resource: Resource, ids: Mapping[str, Collection[str]]) -> bool:
+    return resource.type in ids and str(resource.id) not in ids[resource.type]

@@ -9,27 +9,28 @@ import pulumi
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
+    from meltanodata.engine.stack_state import TenantState
     from meltanodata.program.tenant import TenantInstance
 
-_COMMAND = "command:remote:Command"
 _LONGEST = 1000
 """Characters of what a droplet says."""
 
 
-def tell(instances: Mapping[str, TenantInstance], state: Mapping[tuple[str, str], str]) -> None:
+def tell(instances: Mapping[str, TenantInstance], before: Mapping[str, TenantState]) -> None:
     """Log a line for each tenant that becomes ready for the first time, and for each wipe, as soon as it has happened.
 
     Args:
         instances: what the program declared, by the tenant's key.
-        state: the ids that the stack's state knew before, see `deployment.ids`.
+        before: what the stack's state had before, by the tenant's key.
     """
     if pulumi.runtime.is_dry_run():
         return
     for key, instance in instances.items():
-        if (_COMMAND, f"{key}-verify") not in state:
+        commands = before[key].resources if key in before else {}
+        if "verify" not in commands:
             _tell_ready(key, instance)
         if instance.wiped is not None:
-            _tell_wiped(key, instance, instance.wiped, state.get((_COMMAND, f"{key}-wipe")))
+            _tell_wiped(key, instance, instance.wiped, commands["wipe"].id if "wipe" in commands else None)
 
 
 def _tell_ready(key: str, instance: TenantInstance) -> None:

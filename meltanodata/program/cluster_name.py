@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Protocol
 
 import pulumi
 
+from meltanodata.engine.resource_types import tenant_of
 from meltanodata.errors import UserError
 
 if TYPE_CHECKING:
@@ -46,7 +47,7 @@ def for_the_name(made_by_us: MadeByUs) -> pulumi.ErrorHook:
     return pulumi.ErrorHook("cluster-name", again)
 
 
-async def _again(args: pulumi.ErrorHookArgs, made_by_us: MadeByUs) -> bool:
+async def _again(args: pulumi.ErrorHookArgs, made_by_us: MadeByUs, pause: float = _PAUSE) -> bool:
     """Whether to try once more.
 
     Raises:
@@ -63,14 +64,14 @@ async def _again(args: pulumi.ErrorHookArgs, made_by_us: MadeByUs) -> bool:
         return False
     if attempts == 1:
         pulumi.log.info(f"{args.name} waits for its name: DigitalOcean says that it is not available yet")
-    await asyncio.sleep(_PAUSE)
+    await asyncio.sleep(pause)
     return True
 
 
 async def _not_made_already(args: pulumi.ErrorHookArgs, made_by_us: MadeByUs, *, last: bool) -> None:
     name = (args.new_inputs or {})["name"]
     try:
-        cluster = await made_by_us(args.name.removesuffix("-database"), name, last=last)
+        cluster = await made_by_us(tenant_of(args.name), name, last=last)
     except UserError as error:
         pulumi.log.warn(f"{args.name}: whether a cluster {name} was made all the same is not known: {error}")
         return

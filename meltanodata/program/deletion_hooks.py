@@ -10,8 +10,7 @@ from typing import TYPE_CHECKING
 import pulumi
 
 from meltanodata.engine.deletions import HOOK, refusal
-from meltanodata.engine.resource_types import CLUSTER
-from meltanodata.engine.stack_state import tenant_of
+from meltanodata.engine.resource_types import Type, resource_name, tenant_of
 from meltanodata.errors import UserError
 
 if TYPE_CHECKING:
@@ -26,7 +25,7 @@ class Keeper:
 
         Args:
             allowed: the tenants whose databases may be deleted.
-            held: see there.
+            held: those whose databases the state has.
         """
         self._allowed, self._held = frozenset(allowed), frozenset(held)
         self._ids: dict[str, str | None] = {}
@@ -60,7 +59,7 @@ class Keeper:
         """
         tenant = tenant_of(args.name)
         # Where the database is gone already, whoever deleted it, what is left of the tenant guards nothing.
-        guards = args.type == CLUSTER[0] or tenant in self._held
+        guards = args.type == Type.CLUSTER or tenant in self._held
         if guards and tenant not in self._allowed and not self._is_done_with(args):
             raise UserError(refusal([tenant]))
 
@@ -80,6 +79,6 @@ class Keeper:
         The engine answers a declaration with the new object's id. Where it deletes first, it has not answered yet.
         `pulumi destroy` answers with the id of what it deletes next.
         """
-        stays = f"{tenant_of(args.name)}-{CLUSTER[1]}" in self._ids
+        stays = resource_name(tenant_of(args.name), Type.CLUSTER) in self._ids
         declared = args.name in self._ids  # the wiping Command is not, where a tenant is no demo any more
-        return stays and args.type != CLUSTER[0] and not (declared and self._ids[args.name] == args.id)
+        return stays and args.type != Type.CLUSTER and not (declared and self._ids[args.name] == args.id)

@@ -10,7 +10,7 @@ import pulumi
 from pulumi.runtime.settings import SETTINGS
 from pulumi.runtime.stack import ResourceRegistrationFailed
 
-from meltanodata.engine.resource_types import CLUSTER, DROPLET, RECORD
+from meltanodata.engine.resource_types import Type, tenant_of
 from meltanodata.errors import UserError
 from meltanodata.inventory import accounts, names
 
@@ -19,8 +19,9 @@ if TYPE_CHECKING:
 
     from pydantic import SecretStr
 
-    from meltanodata.config.fleet import Tenant
     from meltanodata.config.settings import Settings
+    from meltanodata.config.tenants import Tenant
+    from meltanodata.engine.stack_state import Ids
 
 _WHY = (
     "Something was made twice. Most likely DigitalOcean carried out a request and answered it with an error, and the"
@@ -36,28 +37,27 @@ class Afterwards:
         """Before anything is declared; see `survey.survey`."""
         self._tenants = {tenant.key: tenant for tenant in tenants}
         self._settings, self._tokens = settings, tokens
-        self._tried: set[tuple[str, str]] = set()
-        """Of what the engine began to create: Pulumi's type, and the tenant's key."""
+        self._tried: set[tuple[str, Type]] = set()
+        """Of what the engine began to create: the tenant's key, and Pulumi's type."""
         self.creating = pulumi.ResourceHook("creating", self._note)
         """The hook for before the creation of whatever can be made twice."""
 
     def _note(self, args: pulumi.ResourceHookArgs) -> None:
-        kinds = dict([DROPLET, RECORD, CLUSTER])
-        self._tried.add((args.type, args.name.removesuffix(f"-{kinds[args.type]}")))
+        self._tried.add((tenant_of(args.name), Type(args.type)))
 
-    def look(self, made: Mapping[str, Mapping[tuple[str, str], pulumi.CustomResource]]) -> None:
+    def look(self, made: Mapping[str, Mapping[Type, pulumi.CustomResource]]) -> None:
         """Fail the run in the end if something was made twice; without any request where nothing was created.
 
         Args:
-            made: by the tenant's key, its resources by kind.
+            made: by the tenant's key, its resources by type.
         """
 
         async def at_the_end() -> None:
-            state = await _ids(made)
-            if state is None or not self._tried:
+            ids = await _ids(made)
+            if ids is None or not self._tried:
                 return
             try:
-                twice = await asyncio.to_thread(self._twice, state)
+                twice = await asyncio.to_thread(self._twice, ids)
             except UserError as error:
                 _fail(f"whether anything was made twice is not known: {error}. A preview looks for it again")
                 return
@@ -67,22 +67,22 @@ class Afterwards:
         # Among what the SDK waits for in any case: after a failure it waits for no output.
         self._look = asyncio.ensure_future(SETTINGS.rpc_manager.do_rpc("look for what was made twice", at_the_end)())
 
-    def _twice(self, state: Mapping[tuple[str, str], str]) -> list[str]:
+    def _twice(self, ids: Ids) -> list[str]:
         """What was made twice, in words; asks for the lists of what was created."""
-        kinds = {type_ for type_, _ in self._tried}
-        teams = {self._tenants[key].database_team for type_, key in self._tried if type_ == CLUSTER[0]}
+        types = {type_ for _, type_ in self._tried}
+        teams = {self._tenants[key].database_team for key, type_ in self._tried if type_ is Type.CLUSTER}
         own, tokens = self._settings, self._tokens
         with ThreadPoolExecutor(len(teams) + 2) as pool:
-            droplets = pool.submit(accounts.droplets_now, own, tokens) if DROPLET[0] in kinds else None
-            records = pool.submit(accounts.records_now, own, tokens) if RECORD[0] in kinds else None
+            droplets = pool.submit(accounts.droplets_now, own, tokens) if Type.DROPLET in types else None
+            records = pool.submit(accounts.records_now, own, tokens) if Type.RECORD in types else None
             clusters = [pool.submit(accounts.clusters_now, own, tokens, team) for team in sorted(teams)]
         return names.twice(
-            [self._tenants[key] for key in sorted({key for _, key in self._tried})],
+            [self._tenants[key] for key in sorted({key for key, _ in self._tried})],
             droplets.result() if droplets else (),
             records.result() if records else (),
             [cluster for listed in clusters for cluster in listed.result()],
             domain=own.domain,
-            state=state,
+            ids=ids,
         )
 
 
@@ -94,19 +94,17 @@ def _fail(message: str) -> None:
         raise pulumi.RunError(message) from None
 
 
-async def _ids(
-    made: Mapping[str, Mapping[tuple[str, str], pulumi.CustomResource]],
-) -> dict[tuple[str, str], str] | None:
-    """Every resource's id once the engine is through with it, as `deployment.ids` has them.
+async def _ids(made: Mapping[str, Mapping[Type, pulumi.CustomResource]]) -> Ids | None:
+    """Every resource's id once the engine is through with it.
 
     None where the engine has ended in the middle: it failed, and waits for nobody.
     """
-    wanted = [(type_, f"{key}-{kind}", it) for key, kinds in made.items() for (type_, kind), it in kinds.items()]
-    answers: list[Any] = await asyncio.gather(*(it.id.future() for *_, it in wanted), return_exceptions=True)
-    found = {}
-    for (type_, name, _), answer in zip(wanted, answers, strict=True):
+    resources = {(key, type_): resource for key, of_tenant in made.items() for type_, resource in of_tenant.items()}
+    answers: list[Any] = await asyncio.gather(*(it.id.future() for it in resources.values()), return_exceptions=True)
+    ids = {}
+    for key_and_type, answer in zip(resources, answers, strict=True):
         if isinstance(answer, str):
-            found[type_, name] = answer
+            ids[key_and_type] = answer
         elif isinstance(answer, BaseException) and not isinstance(answer, ResourceRegistrationFailed):
             return None
-    return found
+    return ids

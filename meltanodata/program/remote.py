@@ -36,14 +36,8 @@ if TYPE_CHECKING:
 _HOST_KEY = "/etc/ssh/ssh_host_ed25519_key.pub"
 """Made at the droplet's first boot; of this kind only, since the client then asks the server for no other."""
 
-_FIRST_PATIENCE, _PATIENCE = 180, 30
-"""Seconds until a new droplet's SSH server has to answer, and one that has answered before, which may be restarting."""
 _DIAL_SECONDS = 10
-"""For one attempt."""
-_PAUSE = 1
-"""Seconds between attempts."""
-_BRINGING_SECONDS = 60
-"""Once we are signed in."""
+"""For one attempt to sign in."""
 _SAID_BYTES = 1 << 16
 """Read of what the droplet says to that."""
 _MELTANOS_PYTHON = f"{files.HOME}/.venv/bin/python"
@@ -197,10 +191,26 @@ def readiness(common: Sequence[files.File]) -> pulumi.ResourceHook:
     return pulumi.ResourceHook("droplet-ready", _Readiness(files.bringing(common)).wait)
 
 
+@dataclass(frozen=True)
+class Limits:
+    """How long a droplet may take, in seconds."""
+
+    first_answer: float = 180
+    """Until the SSH server of a new droplet answers."""
+    answer: float = 30
+    """Until one answers that has answered before, which may be restarting."""
+    dial: float = _DIAL_SECONDS
+    pause: float = 1
+    """Between attempts."""
+    bringing: int = 60
+    """Once we are signed in."""
+
+
 class _Readiness:
     """Knows which droplets have what a run brings there."""
 
-    def __init__(self, bringing: str) -> None:
+    def __init__(self, bringing: str, limits: Limits = Limits()) -> None:
+        self._limits = limits
         self._bringing = bringing
         """A Python program, run there as root."""
         self._have: set[tuple[str, int, str]] = set()
@@ -214,26 +224,29 @@ class _Readiness:
         """
         connection = await pulumi.Output.from_input((args.new_inputs or {})["connection"]).future() or {}
         clock = asyncio.get_running_loop()
-        deadline = clock.time() + (_PATIENCE if connection.get("hostKey") else _FIRST_PATIENCE)
+        deadline = clock.time() + (self._limits.answer if connection.get("hostKey") else self._limits.first_answer)
         while (wrong := await self._what_is_wrong(connection)) is not None:
             if clock.time() > deadline:
                 where = f"the SSH server at {connection['host']}:{int(connection['port'])}"
                 hint = "Ask `meltanodata doctor`, or look at the droplet in DigitalOcean's console"
                 raise UserError(f"{where} {wrong}. {hint}, then run this again")
-            await asyncio.sleep(_PAUSE)
+            await asyncio.sleep(self._limits.pause)
 
     async def _what_is_wrong(self, connection: Mapping[str, Any]) -> str | None:
         """Why a droplet cannot run a script; None if it can."""
         host, port, host_key = connection["host"], int(connection["port"]), connection.get("hostKey")
         if host_key is None or (host, port, host_key) in self._have:
-            return await _does_not_answer(host, port)
-        wrong = await _not_brought(self._bringing, host, port, host_key, SecretStr(connection["privateKey"]))
+            return await _does_not_answer(host, port, self._limits.dial)
+        private_key = SecretStr(connection["privateKey"])
+        wrong = await _not_brought(self._bringing, host, port, host_key, private_key, limits=self._limits)
         if wrong is None:
             self._have.add((host, port, host_key))
         return wrong
 
 
-async def _not_brought(bringing: str, host: str, port: int, host_key: str, private_key: SecretStr) -> str | None:
+async def _not_brought(
+    bringing: str, host: str, port: int, host_key: str, private_key: SecretStr, *, limits: Limits
+) -> str | None:
     """Run the program that brings things there; why that failed, None if it did not."""
     import asyncssh  # noqa: PLC0415 - a quarter of a second, which a preview has no use for
 
@@ -241,15 +254,15 @@ async def _not_brought(bringing: str, host: str, port: int, host_key: str, priva
     from meltanodata.droplet.ssh import run as run_there  # noqa: PLC0415 - the same
 
     try:
-        connection = await sign_in(host, port, private_key, host_key, _DIAL_SECONDS)
+        connection = await sign_in(host, port, private_key, host_key, limits.dial)
     except NotSignedIn as error:
         return str(error)
-    command = f"mkdir -p {files.BROUGHT} && timeout --kill-after=5 {_BRINGING_SECONDS} python3 -"
+    command = f"mkdir -p {files.BROUGHT} && timeout --kill-after=5 {limits.bringing} python3 -"
     try:
-        async with asyncio.timeout(_BRINGING_SECONDS):
+        async with asyncio.timeout(limits.bringing):
             done = await run_there(connection, command, bringing, _SAID_BYTES)
     except TimeoutError:
-        return f"does not take the scripts within {_BRINGING_SECONDS} seconds"
+        return f"does not take the scripts within {limits.bringing} seconds"
     except TooMuch:
         return f"says more than {_SAID_BYTES >> 10} KiB when it is given the scripts"
     except (asyncssh.Error, OSError):
@@ -265,10 +278,10 @@ async def _not_brought(bringing: str, host: str, port: int, host_key: str, priva
     return f"does not take the scripts: {terminal.line(said)}"
 
 
-async def _does_not_answer(host: str, port: int) -> str | None:
+async def _does_not_answer(host: str, port: int, seconds: float) -> str | None:
     """Why a server does not speak SSH; None if it does."""
     try:
-        async with asyncio.timeout(_DIAL_SECONDS):
+        async with asyncio.timeout(seconds):
             reader, writer = await asyncio.open_connection(host, port)
             try:
                 # https://www.rfc-editor.org/rfc/rfc4253#section-4.2: other lines may come before the version.

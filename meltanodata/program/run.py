@@ -11,8 +11,8 @@ import pulumi
 from meltanodata import terminal
 from meltanodata.config import rules, stacks
 from meltanodata.config.fleet import load
-from meltanodata.engine import deletions, pulumi_cli, resource_types, stack_state
-from meltanodata.engine.resource_types import TENANT
+from meltanodata.config.tenants import tenants_of
+from meltanodata.engine import deletions, pulumi_cli
 from meltanodata.errors import ProblemsError, UserError
 from meltanodata.inventory import availability, kept_logins, names, ownership
 from meltanodata.program import (
@@ -53,43 +53,34 @@ def _declare() -> None:
     if problems := [*problems, *rules.problems(fleet, fleet_stacks)]:
         raise ProblemsError(problems)
 
-    tenants = fleet.tenants(settings)
+    tenants = tenants_of(fleet, settings)
     prefix = f"{pulumi.get_organization()}/{pulumi.get_project()}/"
-    exported = pulumi_cli.export(prefix + settings.stack, root)
-    state = stack_state.ids(exported)
+    state = pulumi_cli.state(prefix + settings.stack, root)
     wait = None if pulumi.runtime.is_dry_run() else lambda what: pulumi.log.info(f"waiting for {what}")
-    found = survey(tenants, settings, secrets.tokens, state, wait)
+    found = survey(tenants, settings, secrets.tokens, state.ids, wait)
     held, existing = found.accounts, found.existing
-    misplaced = rules.problems(fleet, fleet_stacks, names.homes(fleet, settings, held, state))
-    states = {settings.stack: exported}
+    misplaced = rules.problems(fleet, fleet_stacks, names.placements(fleet, settings, held, state.ids))
+    states = {settings.stack: state}
     if ownership.take_over(existing):
         # Those without a file as well: a stack may be younger than the files that are at hand.
         others = {it.stack for it in fleet_stacks} | set(pulumi_cli.stacks(root))
-        other_states = {other: pulumi_cli.export(prefix + other, root) for other in sorted(others - {settings.stack})}
+        other_states = {other: pulumi_cli.state(prefix + other, root) for other in sorted(others - {settings.stack})}
         states |= {other: it for other, it in other_states.items() if ownership.shares_account(it, settings.api_url)}
     not_ours = [
-        *ownership.strangers(fleet, settings, fleet_stacks, state),
+        *ownership.strangers(fleet, settings, fleet_stacks, state.ids),
         *ownership.taken(existing, states, settings.stack),
     ]
-    triggers = stack_state.replacement_triggers(exported)
-    unfit = availability.problems(tenants, existing, held, settings, triggers)
+    rebuilds = {name: tenant.rebuild for name, tenant in state.tenants.items()}
+    unfit = availability.problems(tenants, existing, held, settings, rebuilds)
     if lacking := [*not_ours, *map(str, misplaced), *found.unclear, *unfit]:
         raise UserError("\n".join(lacking))
     may_go = deletions.named(os.environ)
-    going = set(deletions.unguarded(exported, [tenant.key for tenant in tenants])) - may_go
+    going = set(deletions.unguarded(state, [tenant.key for tenant in tenants])) - may_go
     if going and not pulumi.runtime.is_dry_run():
         raise UserError(deletions.refusal(going))
 
-    recorded = stack_state.inputs(exported, TENANT)
     tenants_with_logins = [
-        kept_logins.settled(
-            tenant,
-            existing[tenant.key],
-            recorded.get(tenant.key),
-            state.get((resource_types.DROPLET[0], f"{tenant.key}-{resource_types.DROPLET[1]}")),
-            triggers.get(f"{tenant.key}-{resource_types.DROPLET[1]}"),
-        )
-        for tenant in tenants
+        kept_logins.settled(tenant, existing[tenant.key], state.tenants.get(tenant.key)) for tenant in tenants
     ]
     isolate_failures()
     providers = team_providers(settings, secrets)
@@ -100,13 +91,13 @@ def _declare() -> None:
         secrets.tokens,
         existing=existing,
         clusters=held.clusters,
-        known=stack_state.databases(exported),
+        known=state.databases,
     )
     trust_hooks = trusted.hooks()
     wait_for_name = cluster_name.for_the_name(trusted.made_by_us)
     end = duplicate_check.Afterwards(tenants, settings, secrets.tokens)
     made_ready = remote.readiness(list(alike.values()))
-    keeper = deletion_hooks.Keeper(may_go, deletions.held(exported))
+    keeper = deletion_hooks.Keeper(may_go, deletions.with_database(state))
     instances = {
         tenant.key: TenantInstance(
             tenant.key,
@@ -132,5 +123,5 @@ def _declare() -> None:
         for tenant, login_of_droplet in tenants_with_logins
     }
     end.look({key: instance.made for key, instance in instances.items()})
-    announcements.tell(instances, state)
+    announcements.tell(instances, state.tenants)
     pulumi.export("tenants", {key: instance.outputs() for key, instance in instances.items()})

@@ -7,8 +7,8 @@ from typing import TYPE_CHECKING
 import pulumi
 from pulumi.runtime.config import CONFIG, get_config_env
 
-from meltanodata.config import settings
-from meltanodata.config.settings import NAMESPACE
+from meltanodata.config import settings_loading
+from meltanodata.config.settings import NAMESPACE, without_namespace
 
 if TYPE_CHECKING:
     from datetime import datetime
@@ -26,8 +26,6 @@ def read(now: datetime) -> tuple[Settings, Secrets]:
         ProblemsError: every missing or wrong setting, each with the command that mends it.
     """
     config = pulumi.Config(NAMESPACE)
-    prefix = f"{NAMESPACE}:"
-    names = {key.removeprefix(prefix) for key in (*get_config_env(), *CONFIG.get()) if key.startswith(prefix)}
-    values = {name: config.get(name) for name in sorted(names)}
-    known = {name: value for name, value in values.items() if value is not None}
-    return settings.of(settings.with_other_tokens(known), pulumi.get_stack(), now)
+    values = {name: config.get(name) for name in sorted(without_namespace({**get_config_env(), **CONFIG.get()}))}
+    stated = {name: value for name, value in values.items() if value is not None}
+    return settings_loading.from_values(stated, pulumi.get_stack(), now)

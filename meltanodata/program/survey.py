@@ -15,9 +15,10 @@ if TYPE_CHECKING:
 
     from pydantic import SecretStr
 
-    from meltanodata.config.fleet import Tenant
     from meltanodata.config.settings import Settings
-    from meltanodata.inventory.accounts import Accounts
+    from meltanodata.config.tenants import Tenant
+    from meltanodata.engine.stack_state import Ids
+    from meltanodata.inventory.accounts import Inventory
     from meltanodata.inventory.names import Existing
 
 PAUSE = 10
@@ -30,7 +31,7 @@ LIMIT = 3600
 class Survey:
     """What was found."""
 
-    accounts: Accounts
+    accounts: Inventory
     existing: Mapping[str, Existing]
     """By the tenant's key."""
     unclear: Sequence[str]
@@ -41,8 +42,10 @@ def survey(
     tenants: Sequence[Tenant],
     settings: Settings,
     tokens: Mapping[str, SecretStr],
-    state: Mapping[tuple[str, str], str],
+    ids: Ids,
     wait: Callable[[str], None] | None,
+    *,
+    limit: float = LIMIT,
 ) -> Survey:
     """Ask the accounts, and find in the answer what is whose.
 
@@ -50,20 +53,21 @@ def survey(
         tenants: the stack's.
         settings: the stack's.
         tokens: by the team's name.
-        state: the ids that the stack's state knows.
+        ids: those that the stack's state knows.
         wait: whether to wait until what is to be imported has been made: a run that was killed may have left a
             cluster that takes minutes more, and the plugin imports it as it is, without an address. Likewise for a
             cluster that is to be changed and is at work: DigitalOcean would refuse. Called with what is waited for.
             None: a preview, which needs no addresses.
+        limit: seconds until it must have been made.
 
     Raises:
         UserError: an account could not be asked, or something was not made in time.
     """
-    deadline = time.monotonic() + LIMIT
+    deadline = time.monotonic() + limit
     said = ""
     while True:
         held = accounts.read(settings, tokens)
-        existing, unclear = names.identify(tenants, held, settings.domain, state)
+        existing, unclear = names.identify(tenants, held, settings.domain, ids)
         making = ", ".join(names.being_made(tenants, existing))
         if wait is not None and not unclear:
             close_what_was_left(tenants, existing, settings, tokens)

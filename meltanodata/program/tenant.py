@@ -11,8 +11,9 @@ import pulumi_random as random
 
 from meltanodata.config import certificates
 from meltanodata.config.object_names import names_of
+from meltanodata.config.options import Tls
 from meltanodata.droplet import files
-from meltanodata.engine.resource_types import CLUSTER, DROPLET, RECORD
+from meltanodata.engine.resource_types import TENANT, Type, resource_name
 from meltanodata.inventory import kept_logins
 from meltanodata.inventory.availability import upgrades
 from meltanodata.program import remote
@@ -20,8 +21,8 @@ from meltanodata.program import remote
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
 
-    from meltanodata.config.fleet import Tenant
     from meltanodata.config.settings import Secrets, Settings
+    from meltanodata.config.tenants import Tenant
     from meltanodata.inventory.names import Existing
     from meltanodata.program.deletion_hooks import Keeper
     from meltanodata.program.trusted_sources import Hooks
@@ -60,7 +61,7 @@ class TenantArgs:
     ssh_keys: Sequence[str]
     """The ids of the keys that a new droplet lets in."""
     existing: Existing
-    common: Mapping[files.Tls, files.File]
+    common: Mapping[Tls, files.File]
     """See `common`."""
     wait_for_name: pulumi.ErrorHook
     """See `patience`."""
@@ -76,10 +77,10 @@ class TenantArgs:
     """See `inherited.settled`, which has decided the tenant's `adopt.login`."""
 
 
-def common(settings: Settings, secrets: Secrets) -> dict[files.Tls, files.File]:
+def common(settings: Settings, secrets: Secrets) -> dict[Tls, files.File]:
     """What the droplets of a stack have alike, by the certificate that is served: documents for `remote.readiness`."""
     certificate = files.Certificate(secrets.certificate.get_secret_value(), secrets.certificate_key.get_secret_value())
-    kinds: tuple[files.Tls, ...] = get_args(files.Tls)
+    kinds: tuple[Tls, ...] = get_args(Tls)
     return {
         tls: files.common_document(
             files.droplet_files(
@@ -109,7 +110,7 @@ class TenantInstance(pulumi.ComponentResource):
     """The wiping Command's id, and what it says; None where there is nothing to wipe. Not one of the outputs."""
 
     def __init__(self, key: str, args: TenantArgs) -> None:
-        super().__init__("meltanodata:index:Tenant", key, _described(args))
+        super().__init__(TENANT, key, _described(args))
         tenant, settings, secrets, existing = args.tenant, args.settings, args.secrets, args.existing
         names = names_of(tenant, settings.domain)
         ours = pulumi.ResourceOptions(parent=self)
@@ -120,7 +121,7 @@ class TenantInstance(pulumi.ComponentResource):
 
         # Step 1: Create a New Droplet
         droplet = digitalocean.Droplet(
-            f"{key}-droplet",
+            resource_name(key, Type.DROPLET),
             name=names.droplet,
             image=args.image,
             size=tenant.droplet_size,
@@ -153,7 +154,7 @@ class TenantInstance(pulumi.ComponentResource):
 
         # Step 2: Configure Network
         record = digitalocean.DnsRecord(
-            f"{key}-record",
+            resource_name(key, Type.RECORD),
             domain=settings.domain,
             type="A",
             name=names.record,
@@ -169,7 +170,7 @@ class TenantInstance(pulumi.ComponentResource):
         # Step 3: Create Database Cluster. Without a project, like the guide: it is the team's default, and to set it
         # would replace the cluster if somebody moved it in the control panel.
         cluster = digitalocean.DatabaseCluster(
-            f"{key}-database",
+            resource_name(key, Type.CLUSTER),
             name=existing.cluster.name if existing.cluster else names.new_cluster,
             engine="pg",
             version=tenant.database_version,
@@ -194,7 +195,7 @@ class TenantInstance(pulumi.ComponentResource):
             ),
         )
         firewall = digitalocean.DatabaseFirewall(
-            f"{key}-firewall",
+            resource_name(key, Type.FIREWALL),
             cluster_id=cluster.id,
             # By address: a rule by droplet names one of the database's own team.
             rules=[digitalocean.DatabaseFirewallRuleArgs(type="ip_addr", value=droplet.ipv4_address)],
@@ -288,12 +289,12 @@ class TenantInstance(pulumi.ComponentResource):
             if tenant.wipe_database:
                 self.wiped = pulumi.Output.unsecret(pulumi.Output.all(wiped.id, wiped.stdout))
 
-        self.made: Mapping[tuple[str, str], pulumi.CustomResource] = {
-            DROPLET: droplet,
-            RECORD: record,
-            CLUSTER: cluster,
+        self.made: Mapping[Type, pulumi.CustomResource] = {
+            Type.DROPLET: droplet,
+            Type.RECORD: record,
+            Type.CLUSTER: cluster,
         }
-        """What can be made twice, by kind."""
+        """What can be made twice, by type."""
         self.verified = verified.id
         self.url = pulumi.Output.from_input(f"https://{names.host}")
         self.address = droplet.ipv4_address

@@ -19,7 +19,8 @@ from typing import TYPE_CHECKING
 import pulumi
 
 from meltanodata.config.object_names import names_of
-from meltanodata.engine import stack_state
+from meltanodata.engine.resource_types import tenant_of
+from meltanodata.engine.stack_state import Database
 from meltanodata.errors import UserError
 from meltanodata.inventory import accounts
 from meltanodata.inventory.accounts import NOBODY, Source
@@ -29,15 +30,13 @@ if TYPE_CHECKING:
 
     from pydantic import SecretStr
 
-    from meltanodata.config.fleet import Tenant
     from meltanodata.config.settings import Settings
+    from meltanodata.config.tenants import Tenant
     from meltanodata.inventory.accounts import Cluster
     from meltanodata.inventory.names import Existing
 
 _PAUSE = 2
 """Seconds between two looks for new clusters, all of a team at once; a token has 250 requests a minute."""
-_DROPLET, _DATABASE = "-droplet", "-database"
-"""How the resources' names end after the tenant's key."""
 
 
 @dataclass(frozen=True)
@@ -71,7 +70,8 @@ class Trust:
         *,
         existing: Mapping[str, Existing],
         clusters: Sequence[Cluster],
-        known: Mapping[str, stack_state.Database],
+        known: Mapping[str, Database],
+        pause: float = _PAUSE,
     ) -> None:
         """Before anything is declared.
 
@@ -81,9 +81,10 @@ class Trust:
             tokens: by the team's name.
             existing: what the accounts hold of each tenant, by the tenant's key.
             clusters: those that are there before the run.
-            known: see `stack_state.databases`.
+            known: see `StackState.databases`.
+            pause: seconds between two looks for new clusters.
         """
-        self._settings, self._tokens = settings, tokens
+        self._settings, self._tokens, self._pause = settings, tokens, pause
         self._team_of = {tenant.key: tenant.database_team for tenant in tenants}
         self._known = {**dict(_to_be_imported(tenants, existing)), **known}
         self._there = frozenset(cluster.id for cluster in clusters)
@@ -128,7 +129,7 @@ class Trust:
         return cluster
 
     def _watch_cluster(self, args: pulumi.ResourceHookArgs) -> None:
-        team = self._team_of[args.name.removesuffix(_DATABASE)]
+        team = self._team_of[tenant_of(args.name)]
         awaited = self._awaited.setdefault(team, {})
         awaited[(args.new_inputs or {})["name"]] = ""
         if team not in self._watches or self._watches[team].done():
@@ -137,7 +138,7 @@ class Trust:
     async def _watch(self, team: str, awaited: dict[str, str]) -> None:
         """Close the clusters that are awaited as soon as they are listed."""
         while awaited:
-            await asyncio.sleep(_PAUSE)
+            await asyncio.sleep(self._pause)
             try:
                 listed = await self._listed(team)
             except UserError:
@@ -158,7 +159,7 @@ class Trust:
         return [cluster for cluster in listed if cluster.id not in self._there]
 
     async def _close_cluster(self, args: pulumi.ResourceHookArgs) -> None:
-        team = self._team_of[args.name.removesuffix(_DATABASE)]
+        team = self._team_of[tenant_of(args.name)]
         self._awaited.get(team, {}).pop((args.new_inputs or {})["name"], None)
         try:
             await self._close(team, args.id)
@@ -179,7 +180,7 @@ class Trust:
 
     async def _trust_nobody(self, args: pulumi.ResourceHookArgs) -> None:
         """Before a droplet comes or goes: whatever address its database trusts is not the tenant's, or not for long."""
-        database = self._known.get(args.name.removesuffix(_DROPLET))
+        database = self._known.get(tenant_of(args.name))
         if database is None:
             return
         why = f"its database {database.cluster} ({database.team}) would go on trusting an address that is another's"
@@ -199,14 +200,14 @@ class Trust:
         The firewall says so too, unless the state thinks that it does already: the new droplet may have been given the
         address of the one before.
         """
-        database = self._known.get(args.name.removesuffix(_DROPLET))
+        database = self._known.get(tenant_of(args.name))
         address = (args.new_outputs or {}).get("ipv4Address")
         if database is not None and address in database.trusted:
             await self._reopen(database, address)
 
     async def _trust_kept_droplet(self, args: pulumi.ErrorHookArgs) -> bool:
         """After a droplet could not be deleted: it is there, and works with its database. Never tries again."""
-        database = self._known.get(args.name.removesuffix(_DROPLET))
+        database = self._known.get(tenant_of(args.name))
         if args.failed_operation != "delete" or database is None:
             return False
         address = (args.old_outputs or {}).get("ipv4Address")
@@ -219,27 +220,26 @@ class Trust:
             pulumi.log.warn(f"{args.name} is kept, and its database may not let it in: {error}. Mend it by: {remedy}")
         return False
 
-    async def _reopen(self, database: stack_state.Database, address: str) -> None:
+    async def _reopen(self, database: Database, address: str) -> None:
         """Let a droplet into its database again."""
         self._closed.pop(database.cluster, None)
         await self._let_in(database.team, database.cluster, Source("ip_addr", address))
 
 
-def _to_be_imported(
-    tenants: Sequence[Tenant], existing: Mapping[str, Existing]
-) -> Iterator[tuple[str, stack_state.Database]]:
+def _to_be_imported(tenants: Sequence[Tenant], existing: Mapping[str, Existing]) -> Iterator[tuple[str, Database]]:
     """The clusters that a run of this program made and no state knows: that run was killed.
 
     Not what somebody made by hand, who may work with it until the firewall is set.
     """
     for tenant in tenants:
         cluster = existing[tenant.key].cluster
-        if existing[tenant.key].import_cluster and cluster and cluster.name == _own_name(tenant):
-            yield tenant.key, stack_state.Database(cluster.id, cluster.team, frozenset())
+        if existing[tenant.key].import_cluster and cluster and _is_ours(cluster, tenant):
+            yield tenant.key, Database(cluster.id, cluster.team, frozenset())
 
 
-def _own_name(tenant: Tenant) -> str:
-    return names_of(tenant, "").new_cluster
+def _is_ours(cluster: Cluster, tenant: Tenant) -> bool:
+    """Whether it has the name that a run gives the tenant's cluster, whatever region the entry says now."""
+    return cluster.name == names_of(tenant.model_copy(update={"region": cluster.region}), "").new_cluster
 
 
 def close_what_was_left(
@@ -259,17 +259,8 @@ def close_what_was_left(
     for tenant in tenants:
         mine = existing[tenant.key]
         cluster = mine.cluster
-        if not mine.import_cluster or cluster is None or cluster.name != _own_name(tenant):
-            continue
-        if accounts.trusted_sources(settings, tokens, [cluster])[cluster.id]:
+        if not mine.import_cluster or cluster is None or not _is_ours(cluster, tenant):
             continue
         address = mine.droplet.address if mine.droplet else None
-        try:
-            accounts.let_in(
-                settings, tokens, cluster.team, cluster.id, Source("ip_addr", address) if address else NOBODY
-            )
-        except UserError as error:
-            if cluster.status != "creating":  # nobody gets in meanwhile, and it is asked for again
-                raise UserError(
-                    f"{tenant.key}: its database {cluster.id} lets in everybody, and cannot be closed: {error}"
-                ) from None
+        source = Source("ip_addr", address) if address else NOBODY
+        accounts.close(settings, tokens, cluster, source, f"{tenant.key}: its database {cluster.id}")

@@ -2,11 +2,10 @@
 
 from __future__ import annotations
 
-import shlex
 from typing import TYPE_CHECKING
 
+from meltanodata.config.config_commands import set_plain, set_token
 from meltanodata.config.placement import Use, full_with_room
-from meltanodata.config.settings import NAMESPACE
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -23,14 +22,14 @@ def table(droplets: Use, databases: Sequence[Use]) -> Table:
     """One row a team, with the counts in file and account if the accounts were read."""
     from rich.table import Column, Table
 
-    asked = droplets.held is not None
+    asked = droplets.in_account is not None
     counts = ["file", "account"] if asked else []
     right = [Column(name, justify="right") for name in [*counts, "taken" if asked else "used / limit"]]
     table = Table("team", *right, "", "", box=None, pad_edge=False)
     for name, use in [(f"{droplets.team} (droplets)", droplets), *((use.team, use) for use in databases)]:
         style = "red" if use.taken > use.limit else "yellow" if use.full or use.percent >= WARN_PERCENT else ""
         share = f"{use.percent} %{' full' if use.full else ''}"
-        numbers = [str(use.used), str(use.held)] if asked else []
+        numbers = [str(use.used), str(use.in_account)] if asked else []
         table.add_row(name, *numbers, f"{use.taken} / {use.limit}", bar(use), share, style=style)
     return table
 
@@ -53,23 +52,18 @@ def summary(droplets: Use, databases: Sequence[Use], stacks: Sequence[Settings])
         lines.append(
             f"The droplet team is {droplets.percent} % taken. Ask the contact at DigitalOcean by e-mail to raise the"
             f" droplet limit of {droplets.team} ({droplets.limit} now); then set the new limit in each stack:\n"
-            + "\n".join(f"  {_command(stack, 'droplet_team.limit', 'NUMBER')}" for stack in stacks)
+            + "\n".join(f"  {set_plain(stack.stack, ('droplet_team', 'limit'), 'NUMBER')}" for stack in stacks)
         )
     limit = sum(use.limit for use in databases)
     taken = Use("", limit - free, limit).percent
     if taken >= WARN_PERCENT:
         last, biggest = stacks[-1], max(use.limit for use in databases)
-        index = len(last.database_teams)
-        token = shlex.quote(f'{NAMESPACE}:tokens["NAME"]')
+        name = "database_teams", len(last.database_teams), "name"
         lines.append(
             f"The database teams are {taken} % taken. Create a batch of teams from the Meltano account at DigitalOcean"
             f" and ask the contact there by e-mail to raise their limit of database clusters from 10 to {biggest};"
             " then add each team with its token:\n"
-            f"  {_command(last, f'database_teams[{index}].name', 'NAME')}\n"
-            f"  pulumi config set --stack {last.stack} --secret --path {token} < token.txt"
+            f"  {set_plain(last.stack, name, 'NEW TEAM')}\n"
+            f"  {set_token(last.stack, 'NEW TEAM')}"
         )
     return [*lines, *full_with_room(databases, stacks)]
-
-
-def _command(stack: Settings, path: str, value: str) -> str:
-    return f"pulumi config set --stack {stack.stack} --path {shlex.quote(f'{NAMESPACE}:{path}')} {value}"

@@ -10,18 +10,18 @@ from collections import Counter
 from dataclasses import dataclass
 from datetime import date, datetime
 from enum import Enum
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
-from meltanodata.engine.resource_types import NAMES, TENANT, Type
-from meltanodata.engine.stack_state import name, resources
+from meltanodata.config.checks import EXPIRES_SOON
+from meltanodata.engine.resource_types import ROLES
 from meltanodata.render.capacity_table import WARN_PERCENT
-from meltanodata.rollout.drift import DAYS
 from meltanodata.text import listing
 
 if TYPE_CHECKING:
-    from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
+    from collections.abc import Collection, Iterable, Sequence
 
     from meltanodata.config.placement import Use
+    from meltanodata.engine.stack_state import StackState, TenantState
 
 CONSOLE = "https://cloud.digitalocean.com"
 """DigitalOcean's control panel."""
@@ -76,7 +76,7 @@ class Entry:
         if self.certificate is None:
             return "dim"
         days = (self.certificate - now.date()).days
-        return "bad" if days < 0 else "warn" if days < DAYS else ""
+        return "bad" if days < 0 else "warn" if days < EXPIRES_SOON.days else ""
 
 
 @dataclass(frozen=True)
@@ -118,57 +118,48 @@ def in_order(found: Iterable[Entry]) -> list[Entry]:
     return sorted(found, key=lambda entry: (entry.state is State.VERIFIED, entry.tenant))
 
 
-def entries(exported: Mapping[str, Any]) -> Iterator[Entry]:
-    """The tenants of one stack, from its state (`engine.export`)."""
-    state = resources(exported)
-    pending = {it["resource"]["urn"] for it in exported["deployment"].get("pending_operations") or []}
-    children: dict[str, dict[str, Mapping[str, Any]]] = {}
-    for resource in state:
-        if not resource.get("delete"):
-            siblings = children.setdefault(resource.get("parent", ""), {})
-            siblings[name(resource["urn"]) if resource["type"] == Type.COMMAND else resource["type"]] = resource
-    for component in state:
-        if component["type"] == TENANT:
-            yield _entry(component, children.get(component["urn"], {}), pending)
+def entries(state: StackState) -> list[Entry]:
+    """The tenants of one stack, from its state."""
+    pending = {operation.urn for operation in state.pending}
+    return [_entry(tenant, pending) for tenant in state.tenants.values()]
 
 
-_PARTS = (Type.DROPLET, Type.RECORD, Type.CLUSTER, Type.FIREWALL)
-"""The resources of every finished tenant."""
-
-
-def _entry(component: Mapping[str, Any], parts: Mapping[str, Mapping[str, Any]], pending: Collection[str]) -> Entry:
-    tenant = name(component["urn"])
-    options, outputs = component.get("inputs") or {}, component.get("outputs") or {}
-    verified = parts.get(f"{tenant}-verify")
-    missing = [NAMES[part] for part in _PARTS if part not in parts]
+def _entry(tenant: TenantState, pending: Collection[str]) -> Entry:
+    verified = tenant.resources.get("verify")
+    missing = [role for role in ROLES.values() if role not in tenant.resources]
     state = State.UNFINISHED
     if missing:
         note = f"without {listing(missing, 'and')}"
     elif verified is None:
         note = "not verified yet"
-    elif any(part["urn"] in pending for part in parts.values()):
+    elif any(resource.urn in pending for resource in tenant.resources.values()):
         note = "the last run was interrupted; run up to continue"
     else:
-        state, note = State.VERIFIED, str(verified.get("modified") or verified.get("created") or "")[:10]
-    droplet = (parts.get(Type.DROPLET) or {}).get("outputs") or {}
+        state, note = State.VERIFIED, str(verified.json.get("modified") or verified.json.get("created") or "")[:10]
+    droplet = tenant.droplet.outputs if tenant.droplet else {}
+    cluster = tenant.cluster.outputs if tenant.cluster else {}
+    options, outputs = tenant.inputs, tenant.component.outputs if tenant.component else {}
     expires = options.get("certificate_expires")
     return Entry(
-        tenant=tenant,
+        tenant=tenant.name,
         url=outputs.get("url") or f"https://{droplet.get('name', '')}",
         state=state,
         note=note,
         meltano=options.get("meltano_version"),
-        postgres=((parts.get(Type.CLUSTER) or {}).get("outputs") or {}).get("version") or "?",
+        postgres=cluster.get("version") or "?",
         certificate=date.fromisoformat(expires) if expires and options.get("tls") == "wildcard" else None,
         droplet_size=droplet.get("size") or options.get("droplet_size") or "?",
         region=droplet.get("region") or options.get("region") or "?",
         address=droplet.get("ipv4Address"),
-        team=options.get("database_team") or "?",
+        team=tenant.team or "?",
         demo=bool(options.get("demo")),
         links=[
-            (text, f"{CONSOLE}/{path}/{parts[part]['id']}")
-            for text, path, part in (("droplet", "droplets", Type.DROPLET), ("database", "databases", Type.CLUSTER))
-            if (parts.get(part) or {}).get("id")
+            (text, f"{CONSOLE}/{path}/{resource.id}")
+            for text, path, resource in (
+                ("droplet", "droplets", tenant.droplet),
+                ("database", "databases", tenant.cluster),
+            )
+            if resource and resource.id
         ],
     )
 

@@ -8,10 +8,11 @@ from dataclasses import dataclass
 from decimal import Decimal
 from typing import TYPE_CHECKING
 
+from meltanodata.config import config_commands
 from meltanodata.rollout.guard import Review
 from meltanodata.rollout.impact import Severity
 from meltanodata.rollout.plan import Change, Plan, Reason, Row, Team, describe
-from meltanodata.text import count, shortened
+from meltanodata.text import count, first_of, printable
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
@@ -207,8 +208,8 @@ def _drift(found: Drift, level: _Level) -> Iterator[str]:
     if found.expiring:
         yield "## Certificates that expire soon"
         yield (
-            "Renew the certificate, set it with `pulumi config set --secret meltanodata:certificate < FILE`, and set"
-            " its key likewise."
+            f"Renew the certificate, set it with `{config_commands.set_secret('STACK', 'certificate')}`, and set its"
+            " key likewise."
         )
         yield "\n".join(
             f"- {it.last_day}: {count(len(it.tenants), 'tenant')} ({', '.join(it.tenants[: min(level.names, 100)])})"
@@ -290,7 +291,7 @@ def _line(rows: list[Row], level: _Level) -> str:
         who = f"**{_cell(first.tenant)}**"
         people = [_effect(effect) for effect in first.effects]
     else:
-        names = shortened((_cell(row.tenant) for row in rows), level.names)
+        names = first_of((_cell(row.tenant) for row in rows), level.names)
         who = f"<details><summary><b>{len(rows)} tenants</b></summary>{names}</details>"
         people = [_strong(text, severity) for severity, text in _effects(first)]
     cells = [
@@ -349,7 +350,7 @@ _LONGEST, _LINES = 600, 30
 _MARKUP = re.compile(r"[\\`*<>|~\[\]&$]|(?<![A-Za-z0-9])_|_(?![A-Za-z0-9])")
 _BLOCK = re.compile(r"^\s*(?=[#+=-])|^\s*\d+(?=[.)])")
 """The beginning of a line that Markdown takes for a heading or a list."""
-_REFERENCE = re.compile(r"@|#(?=\w)|:(?=//)|(?i:www)(?=\.)")
+_REFERENCE = re.compile(r"@|#(?=\w)|:(?=//)|(?i:www)(?=\.)|(?i:gh)(?=-\d)")
 """What GitHub turns into a link or a mention, in text that is not code."""
 _JOINER = "\N{WORD JOINER}"
 """An invisible character that ends a reference; a backslash would not prevent one."""
@@ -370,9 +371,7 @@ def _code(text: str) -> str:
 
 def _plain(text: str, longest: int) -> str:
     """Text on one line, without unprintable characters (such as a line's direction), and bounded."""
-    words = re.sub(r"\s+", " ", text)
-    shown = "".join(letter if letter.isprintable() else "�" for letter in words[: longest + 1])
-    return shown if len(shown) <= longest else f"{shown[:longest]}…"
+    return printable(re.sub(r"\s+", " ", text), longest)
 
 
 def _worst_first(rows: Iterable[Row]) -> list[Row]:

@@ -8,7 +8,7 @@ from __future__ import annotations
 from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING, Any, Protocol, TypeAlias
 
-from meltanodata.engine import stack_state
+from meltanodata.engine import urns
 from meltanodata.errors import UserError
 from meltanodata.rollout import plan as plans
 from meltanodata.rollout.plan import Change
@@ -17,11 +17,15 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
 
     from meltanodata.config.settings import Rollout
+    from meltanodata.engine.stack_state import StackState
     from meltanodata.rollout.plan import Plan, Row
 
 
 class Engine(Protocol):
     """What applies a plan."""
+
+    def state(self) -> StackState:
+        """What exists, see `pulumi_cli.state`."""
 
     def preview(self) -> Mapping[str, Any]:
         """What is left to do, see `pulumi_cli.preview`."""
@@ -97,7 +101,7 @@ class Progress:
             if operation is not None:
                 new = step["urn"] not in self.done
                 self.done.add(step["urn"])
-                return f"{operation} of {stack_state.name(step['urn'])}" if new else None
+                return f"{operation} of {urns.name_of(step['urn'])}" if new else None
         elif "resOpFailedEvent" in event:
             self.errors.setdefault(event["resOpFailedEvent"]["metadata"]["urn"], [])
         elif "diagnosticEvent" in event:
@@ -156,7 +160,7 @@ def run(
     tenants = {operation.urn for row in plan.rows for operation in row.operations}
     for number, stage in enumerate(order):
         last = number == len(order) - 1
-        now = plan if number == 0 else _still_reviewed(plan, plans.read(engine.preview()))
+        now = plan if number == 0 else _still_reviewed(plan, _left(engine))
         rows = [row for row in now.rows if row.tenant in stage.tenants]
         say(f"{stage.name}: {', '.join(row.tenant for row in rows) or 'no tenant'}")
         # The last stage has no targets: it also applies what belongs to no tenant, and updates the stack's outputs.
@@ -196,6 +200,12 @@ def _unwell(examine: Examine, rows: Iterable[Row], say: Callable[[str], None]) -
         say(f"examining {', '.join(asked)}")
         for tenant, problem in examine(asked).items():
             yield tenant, f"not well afterwards: {problem}"
+
+
+def _left(engine: Engine) -> Plan:
+    """The plan of what is left to do, with the ids of the tenants' objects."""
+    before = engine.state()
+    return plans.read(engine.preview(), before)
 
 
 def _still_reviewed(plan: Plan, now: Plan) -> Plan:

@@ -12,8 +12,8 @@ import re
 from decimal import Decimal
 from typing import TYPE_CHECKING
 
-from meltanodata.config.fleet import LABEL
-from meltanodata.engine import stack_state
+from meltanodata.config.options import LABEL
+from meltanodata.engine import urns
 from meltanodata.errors import UserError
 from meltanodata.github import LARGEST_ARTIFACT
 from meltanodata.rollout import impact
@@ -62,7 +62,7 @@ def read(content: bytes, stack: str) -> Plan:
 
 def _wrong(plan: Plan) -> str | None:
     """What is invalid, in words that quote nothing of it."""
-    prefix = f"urn:pulumi:{plan.stack}::"
+    prefix = urns.prefix(plan.stack)
     tenants = [row.tenant for row in plan.rows]
     operations = [operation for row in plan.rows for operation in row.operations] + list(plan.others)
     costs = [
@@ -99,5 +99,5 @@ def _derived(row: Row) -> Row:
 
 def _typed(operation: Operation, tenant: str) -> Operation:
     """An operation with the type and the role from its URN."""
-    role = stack_state.name(operation.urn).removeprefix(f"{tenant}-")
-    return operation.model_copy(update={"type": stack_state.kind(operation.urn), "role": role})
+    role = urns.name_of(operation.urn).removeprefix(f"{tenant}-")
+    return operation.model_copy(update={"type": urns.type_of(operation.urn), "role": role})

@@ -11,15 +11,15 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from meltanodata.config import document, fleet, influence, settings
+from meltanodata.config import document, fleet, influence, settings, settings_loading
 from meltanodata.config.document import Document
 from meltanodata.config.influence import Influences, Kind, SettingsChange
 from meltanodata.config.revisions import Revision, Tree, Worktree
 from meltanodata.config.settings import NAMESPACE, Guard, Settings
-from meltanodata.config.stacks import fleet_among, in_order, touched
+from meltanodata.config.stacks import fleet_among, in_order, project_option, settings_in, touched
 from meltanodata.errors import Problem, ProblemsError
 from meltanodata.rollout import guard
-from meltanodata.text import count, shortened
+from meltanodata.text import count, first_of
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -28,6 +28,11 @@ if TYPE_CHECKING:
 
 _SHOWN_WITH_VALUES = ("api_url", "tenants_file", "guard")
 """The settings that decide which API a plan is about, which tenants count as named, and what the guard stops."""
+
+_LINK = (
+    "it is a symbolic link, and a review shows where a link leads, not what the file contains. Keep the file itself"
+    " here; a fleet file may be elsewhere: set tenants_file"
+)
 
 
 @dataclass(frozen=True)
@@ -41,9 +46,7 @@ class Side:
     @property
     def program(self) -> Path:
         """See `stacks.Project.program`."""
-        root = self._document(self.root / "Pulumi.yaml").root
-        main = root.data.get("main") if root is not None and isinstance(root.data, dict) else None
-        return self.root / (main.text if main is not None else "")
+        return self.root / (project_option(self._document(self.root / "Pulumi.yaml"), "main") or "")
 
     def settings(self, stack: str) -> Settings | None:
         """A stack's settings; None for one that has none on this side.
@@ -52,9 +55,9 @@ class Side:
             ProblemsError: what is wrong with them.
         """
         source = self.stack_document(stack)
-        if source is None or (not source.problems and f"{NAMESPACE}:" not in source.text):
+        if source is None or not settings_loading.has_settings(source):
             return None
-        return settings.parse(source, stack)
+        return settings_loading.parse(source, stack)
 
     def stacks(self) -> tuple[Settings, ...]:
         """The stacks that have settings.
@@ -62,18 +65,8 @@ class Side:
         Raises:
             ProblemsError: what is wrong in any of their files.
         """
-        found: list[Settings] = []
-        problems: list[Problem] = []
-        for file in self.tree.stack_files(self.root):
-            try:
-                own = self.settings(settings.stack_of(Path(file)))
-            except ProblemsError as error:
-                problems += error.problems
-            else:
-                found += [own] if own is not None else []
-        if problems:
-            raise ProblemsError(problems)
-        return in_order(found)
+        files = self.tree.stack_files(self.root)
+        return settings_in({settings.stack_of(Path(file)): self._document(self.root / file) for file in files})
 
     def stacks_then(self) -> tuple[Settings, ...]:
         """The stacks whose settings today's program can read: an older program may have had other settings."""
@@ -119,6 +112,8 @@ class Side:
         name = f"{self.tree.name}:{path.name}" if self.tree.name else document.display(path)
         if raw is None:
             return Document(name, "", None, [Problem(name, 0, 0, "there is no such file")])
+        if self.tree.is_link(path):
+            return Document(name, "", None, [Problem(name, 0, 0, _LINK)])
         return document.parse(raw, name)
 
 
@@ -131,8 +126,10 @@ class Changes:
     base: Side
     """The base branch."""
     before: Side
-    """The revision where the branch began, without later changes on the base."""
+    """What the change is compared with: without what happened on the base besides."""
     after: Side
+    links: Mapping[str, str]
+    """The repository's symbolic links on both sides, see `influence.linked`."""
 
     @classmethod
     def since(cls, base: str, root: Path, head: str | None = None) -> Changes:
@@ -141,18 +138,20 @@ class Changes:
         Args:
             base: the base branch's revision.
             root: the project's folder.
-            head: the branch; None for what is checked out, uncommitted changes included.
+            head: the branch, of which the merge into the base is judged; None for what is checked out, uncommitted
+                changes included.
 
         Raises:
-            UserError: git has no such revision.
+            UserError: git has no such revision, or the two conflict.
         """
         goal = Revision.of(base, root)
         if head is None:
-            fork = goal.fork()
-            return cls(fork.changed(), Side(goal, root), Side(fork, root), Side(Worktree(), root))
-        tip = Revision.of(head, root)
-        fork = goal.fork(tip.commit)
-        return cls(fork.changed(tip), Side(goal, root), Side(fork, root), Side(tip, root))
+            fork, here = goal.fork(), Revision.of("HEAD", root)
+            links = {**fork.links(), **here.links()}
+            return cls(fork.changed(), Side(goal, root), Side(fork, root), Side(Worktree(), root), links)
+        merged = goal.with_merged(Revision.of(head, root))
+        links = {**goal.links(), **merged.links()}
+        return cls(goal.changed(merged), Side(goal, root), Side(goal, root), Side(merged, root), links)
 
     def thresholds(self, stack: str) -> Guard:
         """The guard's thresholds on the base branch; for a new stack the defaults."""
@@ -250,7 +249,8 @@ class Changes:
         side = self.before if self.before.tree.stack_files(self.base.root) else self.after
         files = {self._relative(side.fleet_file(own)) for own in side.stacks_then()}
         program = self._relative(side.program)
-        return {file: influence.kind(file, files, program) for file in self.files}
+        linked = influence.linked(self.links, files, program)
+        return {file: influence.kind(file, files, program, linked) for file in self.files}
 
     def _relative(self, path: Path) -> str:
         return os.path.relpath(path, self.base.root)
@@ -278,11 +278,8 @@ def _config(source: Document | None) -> dict[str, object] | None:
     """A stack file's settings as written; None without a file, and nothing for a malformed one."""
     if source is None:
         return None
-    root = source.root.data if source.root is not None else None
-    config = root.get("config") if isinstance(root, dict) else None
-    if config is None or not isinstance(config.data, dict):
-        return {}
-    return {key.removeprefix(f"{NAMESPACE}:"): value.plain() for key, value in config.data.items()}
+    config = settings_loading.config_of(source)
+    return {key.removeprefix(f"{NAMESPACE}:"): value.plain() for key, value in config.items()}
 
 
 def _entries(loaded: Fleet) -> dict[str, object]:
@@ -300,4 +297,4 @@ def summary_of_dropped(dropped: Mapping[str, tuple[str, ...]]) -> list[str]:
 
 
 def _tenants(tenants: tuple[str, ...]) -> str:
-    return f"{count(len(tenants), 'tenant')} ({shortened(tenants, 10)})" if tenants else "no tenant"
+    return f"{count(len(tenants), 'tenant')} ({first_of(tenants, 10)})" if tenants else "no tenant"

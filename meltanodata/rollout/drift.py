@@ -6,20 +6,18 @@ Pure. What was changed by hand is the `Plan` of a preview that refreshes.
 from __future__ import annotations
 
 from dataclasses import dataclass
-from datetime import date, timedelta
-from typing import TYPE_CHECKING, Any
+from datetime import date
+from typing import TYPE_CHECKING
 
-from meltanodata.engine.resource_types import TENANT, Type
-from meltanodata.engine.stack_state import name, resources
+from meltanodata.config.checks import EXPIRES_SOON
+from meltanodata.engine.resource_types import Type
 
 if TYPE_CHECKING:
-    from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
+    from collections.abc import Collection, Iterable, Iterator, Sequence
 
-    from meltanodata.inventory.accounts import Accounts
+    from meltanodata.engine.stack_state import StackState
+    from meltanodata.inventory.accounts import Inventory
     from meltanodata.rollout.plan import Plan
-
-DAYS = 30
-"""Days before a certificate's expiry from which on it is reported."""
 
 
 @dataclass(frozen=True, order=True)
@@ -68,15 +66,13 @@ class Drift:
         return all(plan.empty for plan in self.plans) and not (self.orphans or self.expiring or self.unseen)
 
 
-def known(exported: Iterable[Mapping[str, Any]]) -> frozenset[tuple[str, str]]:
+def known(states: Iterable[StackState]) -> frozenset[tuple[str, str]]:
     """Type and id of every object that the states have, also of those that are to be deleted."""
-    return frozenset(
-        (resource["type"], resource["id"]) for state in exported for resource in resources(state) if resource.get("id")
-    )
+    return frozenset(key for state in states for key in state.objects)
 
 
 def orphans(
-    accounts: Accounts, ids: Collection[tuple[str, str]], droplet_team: str, others: Collection[str]
+    accounts: Inventory, ids: Collection[tuple[str, str]], droplet_team: str, others: Collection[str]
 ) -> Iterator[Orphan]:
     """The objects that no state has.
 
@@ -97,14 +93,12 @@ def orphans(
             yield Orphan("database", cluster.name, cluster.id, cluster.team, cluster.size)
 
 
-def expiring(exported: Iterable[Mapping[str, Any]], today: date) -> list[Expiring]:
-    """The certificates on the droplets that expire within 30 days, the earliest first."""
+def expiring(states: Iterable[StackState], today: date) -> list[Expiring]:
+    """The certificates on the droplets that expire soon, the earliest first."""
     found: dict[date, list[str]] = {}
-    for state in exported:
-        for resource in resources(state):
-            options = resource.get("inputs") or {}
-            if resource["type"] == TENANT and options.get("tls") == "wildcard" and "certificate_expires" in options:
-                last_day = date.fromisoformat(options["certificate_expires"])
-                if last_day - today < timedelta(days=DAYS):
-                    found.setdefault(last_day, []).append(name(resource["urn"]))
+    for tenant in (tenant for state in states for tenant in state.tenants.values()):
+        if tenant.inputs.get("tls") == "wildcard" and "certificate_expires" in tenant.inputs:
+            last_day = date.fromisoformat(tenant.inputs["certificate_expires"])
+            if last_day - today < EXPIRES_SOON:
+                found.setdefault(last_day, []).append(tenant.name)
     return [Expiring(last_day, tuple(sorted(tenants))) for last_day, tenants in sorted(found.items())]

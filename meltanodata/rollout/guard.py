@@ -16,7 +16,7 @@ from meltanodata.errors import UserError
 from meltanodata.rollout import impact
 from meltanodata.rollout.impact import Severity
 from meltanodata.rollout.plan import Change, Plan, change_of
-from meltanodata.text import count, listing, shortened, show
+from meltanodata.text import count, first_of, listing, show
 
 if TYPE_CHECKING:
     from collections.abc import Collection, Iterable, Mapping
@@ -243,4 +243,4 @@ def _unnamed(plan: Plan, names: Collection[str]) -> str | None:
 
 
 def _some(tenants: Iterable[str]) -> str:
-    return shortened(tenants, _SHOWN)
+    return first_of(tenants, _SHOWN)

@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING
 
 from pydantic import BaseModel, ConfigDict
 
-from meltanodata.engine.resource_types import NAMES, Type
+from meltanodata.engine.resource_types import ROLES, Type
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator
@@ -62,7 +62,7 @@ class Operation(_Frozen):
     def __str__(self) -> str:
         """In words, as in `update of acme-files (stdin)`."""
         name = self.urn.split("::", 3)[3]
-        return f"{self.op} of {NAMES.get(self.type, '')} {name}".replace("  ", " ") + (
+        return f"{self.op} of {ROLES.get(self.type, '')} {name}".replace("  ", " ") + (
             f" ({', '.join(self.properties)})" if self.properties else ""
         )
 
@@ -122,16 +122,13 @@ def _effects(change: str, operation: Operation, options: frozenset[str]) -> Iter
             yield Effect(
                 text="the cluster accepts connections from everybody while it has no firewall", severity=Severity.LOSS
             )
-        case Type.RECORD if op in ("update", "replace", "import") and "value" in operation.properties:
-            text = "the host name moves to another address; resolvers cache the old one for up to an hour"
-            yield Effect(text=text, severity=Severity.INTERRUPTION)
-        case Type.RECORD if op == "delete" and change != "destroyed":
-            yield Effect(text="the host name stops working", severity=Severity.INTERRUPTION)
+        case Type.RECORD:
+            yield from _record(change, operation)
         case Type.PASSWORD if op == "replace":
             yield Effect(text=_PASSWORDS.get(operation.role, "a new password"), severity=Severity.INTERRUPTION)
         case Type.COMMAND if op in ("create", "update", "replace") and change != "created":
             yield from _command(operation, options)
-        case Type.RECORD | Type.FIREWALL | Type.MEMBERSHIP:
+        case Type.FIREWALL | Type.MEMBERSHIP:
             return
         case unknown if op in ("delete", "replace") and unknown.startswith("digitalocean:"):
             # Nothing here says yet what such a resource holds.
@@ -193,6 +190,18 @@ def _droplet(change: str, operation: Operation) -> Iterator[Effect]:
             yield Effect(text=text, severity=Severity.LOSS, about=url)
         case _, ("update" | "import") if "size" in operation.properties:
             text = "some minutes of downtime: the droplet is powered off, resized and powered on"
+            yield Effect(text=text, severity=Severity.INTERRUPTION)
+
+
+def _record(change: str, operation: Operation) -> Iterator[Effect]:
+    if operation.op == "delete" and change != "destroyed":
+        yield Effect(text="the host name stops working", severity=Severity.INTERRUPTION)
+    elif operation.op in {"update", "replace", "import"}:
+        if "value" in operation.properties:
+            text = "the host name moves to another address; resolvers cache the old one for up to an hour"
+            yield Effect(text=text, severity=Severity.INTERRUPTION)
+        if "name" in operation.properties:
+            text = "another host name: the old one stops working, and everybody has to log in again"
             yield Effect(text=text, severity=Severity.INTERRUPTION)
 
 

@@ -16,8 +16,8 @@ from typing import TYPE_CHECKING, Any
 
 from pydantic import BaseModel, ConfigDict, JsonValue
 
-from meltanodata.engine import resource_types, stack_state
-from meltanodata.engine.resource_types import PROVIDER, STACK, TENANT, Type
+from meltanodata.engine import urns
+from meltanodata.engine.resource_types import OBJECTS, PROVIDER, ROLES, STACK, TENANT, Type, tenant_of
 from meltanodata.errors import UserError
 from meltanodata.inventory import kept_logins
 from meltanodata.rollout import impact, prices
@@ -27,6 +27,7 @@ if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator, Mapping, Sequence
 
     from meltanodata.config.placement import Use
+    from meltanodata.engine.stack_state import Ids, StackState
 
 
 UNKNOWN = "04da6b54-80e4-46f7-96ec-b56ff0331ba9"
@@ -47,9 +48,6 @@ OPERATIONS = {
     "remove-pending-replace": "replace",
 }
 """The engine's operations (pkg/v3/resource/deploy/step.go) that change an object or the state, and our names."""
-
-_ROLES = {Type.DROPLET: "droplet", Type.RECORD: "record", Type.CLUSTER: "database"}
-"""The roles of a tenant's objects, by which an approval tells the tenant from another of the same name."""
 
 
 class Change(StrEnum):
@@ -158,7 +156,7 @@ class Plan(_Frozen):
         """The tenants whose databases it deletes or replaces."""
         operations = (*(operation for row in self.rows for operation in row.operations), *self.others)
         return frozenset(
-            stack_state.tenant_of(stack_state.name(operation.urn))
+            tenant_of(urns.name_of(operation.urn))
             for operation in operations
             if operation.type == Type.CLUSTER and operation.op in {"delete", "replace"}
         )
@@ -168,12 +166,12 @@ class Plan(_Frozen):
         return tuple(row for row in self.rows if row.change in changes)
 
 
-def read(preview: Mapping[str, Any], exported: Mapping[str, Any] | None = None) -> Plan:
+def read(preview: Mapping[str, Any], before: StackState | None = None) -> Plan:
     """The plan from a preview.
 
     Args:
         preview: the parsed output of `pulumi preview --json`, which omits unchanged resources.
-        exported: the stack's state before the preview, for `Row.objects`.
+        before: the stack's state before the preview, for `Row.objects`.
 
     Raises:
         UserError: the preview failed, with the engine's own errors; or it is no preview.
@@ -181,7 +179,7 @@ def read(preview: Mapping[str, Any], exported: Mapping[str, Any] | None = None) 
     if errors := [message for line in preview.get("diagnostics") or [] if (message := error(line))]:
         raise UserError("The preview failed, so there is no plan:\n" + "\n".join(errors))
     steps: list[Mapping[str, Any]] = preview.get("steps") or []
-    root = next((step for step in steps if _type(step["urn"]) == STACK), None)
+    root = next((step for step in steps if urns.type_of(step["urn"]) == STACK), None)
     if root is None:
         raise UserError("This is not an output of `pulumi preview --json`: it does not contain the stack.")
     by_tenant: dict[str, list[Mapping[str, Any]]] = defaultdict(list)
@@ -191,16 +189,16 @@ def read(preview: Mapping[str, Any], exported: Mapping[str, Any] | None = None) 
     for step in steps:
         if step["op"] not in OPERATIONS:
             continue
-        if _type(step["urn"]).startswith(PROVIDER):
+        if urns.type_of(step["urn"]).startswith(PROVIDER):
             providers.append(step["urn"])
             continue
         tenant = _tenant(step["urn"], parents)
         (others if tenant is None else by_tenant[tenant]).append(step)
-    before = (root.get("oldState") or {}).get("outputs") or {}
-    ids = None if exported is None else stack_state.ids(exported)
+    outputs = (root.get("oldState") or {}).get("outputs") or {}
+    ids = None if before is None else before.ids
     return Plan(
-        stack=root["urn"].split(":", 3)[2],
-        tenants=sum(UNKNOWN not in outputs.values() for outputs in (before.get("tenants") or {}).values()),
+        stack=urns.stack_of(root["urn"]),
+        tenants=sum(UNKNOWN not in of_tenant.values() for of_tenant in (outputs.get("tenants") or {}).values()),
         rows=tuple(
             _row(tenant, by_tenant[tenant]).model_copy(update={"objects": _objects(tenant, ids)})
             for tenant in sorted(by_tenant)
@@ -316,7 +314,11 @@ def _more(known: Mapping[str, Operation], others: Iterable[Operation]) -> dict[s
         old = joined.get(operation.urn, operation)
         most = max(old, operation, key=lambda each: _DOES_MORE.index(each.op))
         properties = tuple(sorted({*old.properties, *operation.properties}))
-        joined[operation.urn] = most.model_copy(update={"properties": properties})
+        # The one that was merged last decides, also where it did not know the value yet.
+        values = {name: value for name, value in old.values if name not in operation.properties}
+        values |= dict(operation.values)
+        both = {"properties": properties, "values": tuple(sorted(values.items()))}
+        joined[operation.urn] = most.model_copy(update=both)
     return joined
 
 
@@ -404,10 +406,6 @@ def _fact(operation: Operation) -> list[Any]:
     return [operation.op, operation.urn, sorted(operation.properties), id_, operation.values]
 
 
-def _type(urn: str) -> str:
-    return stack_state.kind(urn)
-
-
 def _parent(step: Mapping[str, Any]) -> str | None:
     state = step.get("newState") or step.get("oldState") or {}
     parent: str | None = state.get("parent")
@@ -417,8 +415,8 @@ def _parent(step: Mapping[str, Any]) -> str | None:
 def _tenant(urn: str | None, parents: Mapping[str, str | None]) -> str | None:
     """The tenant that a resource belongs to: itself the component, or a descendant of it."""
     while urn is not None:
-        if _type(urn) == TENANT:
-            return stack_state.name(urn)
+        if urns.type_of(urn) == TENANT:
+            return urns.name_of(urn)
         urn = parents.get(urn)
     return None
 
@@ -463,12 +461,12 @@ def _operation(step: Mapping[str, Any], tenant: str) -> Operation:
     op = OPERATIONS[step["op"]]
     object_name = inputs.get("name")
     properties = _properties(step) if old and new and op in {"update", "replace"} else ()
-    at_digitalocean = op == "update" and _type(urn).startswith("digitalocean:")
+    at_digitalocean = op == "update" and urns.type_of(urn).startswith("digitalocean:")
     return Operation(
         op=op,
         urn=urn,
-        type=_type(urn),
-        role=stack_state.name(urn).removeprefix(f"{tenant}-"),
+        type=urns.type_of(urn),
+        role=urns.name_of(urn).removeprefix(f"{tenant}-"),
         properties=properties,
         id=(new.get("importID") or new.get("id")) if op == "import" else old.get("id"),
         idle=inputs.get("triggers") == [""],
@@ -495,16 +493,15 @@ def _properties(step: Mapping[str, Any]) -> tuple[str, ...]:
     return tuple(sorted({path.split(".")[0].split("[")[0] for path in paths}))
 
 
-def _objects(tenant: str, ids: Mapping[tuple[str, str], str] | None) -> tuple[tuple[str, str], ...] | None:
+def _objects(tenant: str, ids: Ids | None) -> tuple[tuple[str, str], ...] | None:
     """See `Row.objects`."""
     if ids is None:
         return None
-    known = ((role, ids.get((kind, f"{tenant}-{role}"))) for kind, role in _ROLES.items())
-    return tuple((role, id_) for role, id_ in known if id_ is not None)
+    return tuple((ROLES[type_], ids[tenant, type_]) for type_ in OBJECTS if (tenant, type_) in ids)
 
 
 def _row(tenant: str, steps: list[Mapping[str, Any]]) -> Row:
-    component = next((step for step in steps if _type(step["urn"]) == TENANT), None)
+    component = next((step for step in steps if urns.type_of(step["urn"]) == TENANT), None)
     operations = _operations(steps, tenant)
     change = change_of(operations)
     old, new = _inputs(component, "oldState"), _inputs(component, "newState")
@@ -582,9 +579,9 @@ def _reasons(
     if change is Change.DESTROYED:
         return (Reason(what="its entry is gone", option=True),)
     adopted = [
-        f"{resource_types.NAMES[operation.type]} {operation.object_name or operation.id}"
+        f"{ROLES[operation.type]} {operation.object_name or operation.id}"
         for operation in operations
-        if operation.op == "import" and operation.type in resource_types.NAMES
+        if operation.op == "import" and operation.type in ROLES
     ]
     if adopted:
         return (Reason(what="adopts " + ", ".join(adopted)),)
@@ -607,7 +604,7 @@ def _rebuilds(steps: Iterable[Mapping[str, Any]]) -> Iterator[Reason]:
     """A rebuild that a killed run has begun: the component has the new count already, the droplet has not."""
     for step in steps:
         before, after = ((step.get(state) or {}).get("replacementTrigger") for state in ("oldState", "newState"))
-        if _type(step["urn"]) == Type.DROPLET and None not in (before, after) and before != after:
+        if urns.type_of(step["urn"]) == Type.DROPLET and None not in (before, after) and before != after:
             yield Reason(what="rebuild", before=_text(before), after=_text(after), option=True)
 
 
@@ -625,16 +622,17 @@ def _causes(steps: Iterable[Mapping[str, Any]], *, explained: bool) -> Iterator[
     What follows from a new droplet or cluster is known only after the apply, and is no reason. Neither is what an
     option of the entry changes on the droplet or at a password.
     """
-    steps = [step for step in steps if _type(step["urn"]) != TENANT]
+    steps = [step for step in steps if urns.type_of(step["urn"]) != TENANT]
     moved = any(
-        _type(step["urn"]) in (Type.DROPLET, Type.CLUSTER) and OPERATIONS[step["op"]] != "update" for step in steps
+        urns.type_of(step["urn"]) in (Type.DROPLET, Type.CLUSTER) and OPERATIONS[step["op"]] != "update"
+        for step in steps
     )
-    for step in sorted(steps, key=lambda step: stack_state.name(step["urn"])):
-        kind = resource_types.NAMES.get(_type(step["urn"]))
+    for step in sorted(steps, key=lambda step: urns.name_of(step["urn"])):
+        kind = ROLES.get(urns.type_of(step["urn"]))
         if kind is not None:
             yield from _at_digitalocean(step, kind, moved=moved, explained=explained)
         elif not explained and not moved:
-            yield Reason(what=f"the program declares {stack_state.name(step['urn'])} differently")
+            yield Reason(what=f"the program declares {urns.name_of(step['urn'])} differently")
 
 
 def _at_digitalocean(step: Mapping[str, Any], kind: str, *, moved: bool, explained: bool) -> Iterator[Reason]:

@@ -10,7 +10,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from meltanodata.errors import NotReviewedError
-from meltanodata.text import shortened
+from meltanodata.text import first_of
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Sequence
@@ -93,4 +93,4 @@ def _not_reviewed(commits: Sequence[str], branch: str) -> str:
 
 
 def _short(commits: Sequence[str]) -> str:
-    return shortened((commit[:12] for commit in commits), _SHOWN)
+    return first_of((commit[:12] for commit in commits), _SHOWN)

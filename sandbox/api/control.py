@@ -118,7 +118,7 @@ def _light(request: Request) -> tuple[light.LightDroplets, int]:
     """The backend and the droplet's id, when the droplets are light ones."""
     cloud, number = _cloud(request), request.path_params["id"]
     if not isinstance(cloud.droplets, light.LightDroplets):
-        raise unprocessable("real droplets keep no record and misbehave only by themselves")
+        raise unprocessable("only light droplets record commands and have faults on request")
     if cloud.state.droplets.get(number) is None:
         raise not_found()
     return cloud.droplets, number

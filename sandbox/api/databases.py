@@ -32,7 +32,7 @@ if TYPE_CHECKING:
 
 PORT = 25060
 NAME_HELD = 10.0
-"""Seconds for which the name of a cluster that is gone is not free again."""
+"""Seconds for which the name of a deleted cluster is not available."""
 _NAME = re.compile(r"[a-z][a-z0-9-]{1,61}[a-z0-9]")
 _ADDRESSES = 2000
 _LABEL = 63
@@ -118,7 +118,7 @@ def _keep(cloud: Cloud, database: Database) -> None:
 
 
 def _sources(cloud: Cloud, database: Database) -> frozenset[str] | None:
-    """The addresses that the rules let in; without any rule, everybody. A rule that nobody meets lets in nobody."""
+    """The addresses that the rules accept; without any rule, everybody. A rule that matches nothing accepts nobody."""
     if not database.rules:
         return None
     addresses = set()
@@ -539,7 +539,7 @@ async def _show_firewall(call: Call) -> Response:
 
 
 async def _set_firewall(call: Call) -> Response:
-    """The whole list; empty lets in everybody."""
+    """The whole list; an empty one accepts everybody."""
     database = _database(call)
     body = await call.body(_Rules)
     database.rules = _rules(call, body.rules, database.rules)

@@ -32,7 +32,7 @@ def bad_request(message: str) -> ApiError:
 
 
 def unauthorized() -> ApiError:
-    """No token, or one that nobody gave out."""
+    """No token, or an unknown one."""
     return ApiError(HTTPStatus.UNAUTHORIZED, "Unauthorized", "Unable to authenticate you")
 
 

@@ -40,16 +40,16 @@ class DatabaseMoment(BaseModel):
     status: str
     """As the API says it, and `deleted`."""
     rules: tuple[str, ...]
-    """Whom it lets in, such as `ip_addr:203.0.113.7`. Without any rule it lets in everybody, once it is online."""
+    """Its trusted sources, such as `ip_addr:203.0.113.7`. A cluster without any is open once it is online."""
 
     @property
     def open(self) -> bool:
-        """Whether the whole world gets at it."""
+        """Whether it accepts everybody."""
         return self.status not in {"creating", "deleted"} and not self.rules
 
 
 class SandboxDroplet(BaseModel):
-    """A droplet of whatever team."""
+    """A droplet of any team."""
 
     id: int
     team: str
@@ -59,7 +59,7 @@ class SandboxDroplet(BaseModel):
 
 
 class Execution(BaseModel):
-    """A command that a light droplet was told to run."""
+    """A command that a light droplet received."""
 
     model_config = ConfigDict(from_attributes=True)
 
@@ -69,15 +69,15 @@ class Execution(BaseModel):
     """Seconds since the epoch."""
     stdin: str
     status: int | None
-    """None while it runs, and for ever when it was cut off."""
+    """None while it runs, and if it was cut off."""
 
 
 Misbehaviour = Literal["refuse", "silent", "hang", "break", "exit"]
-"""What each means is said at `sandbox.droplets.light.FaultKind`."""
+"""See `sandbox.droplets.light.FaultKind`."""
 
 
 class DropletFault(BaseModel):
-    """How a light droplet misbehaves."""
+    """The fault of a light droplet."""
 
     model_config = ConfigDict(frozen=True, extra="forbid")
 
@@ -95,4 +95,4 @@ class Status(BaseModel):
     """DNS records, without those that a domain is born with."""
     faults: int
     failures: list[str]
-    """What droplets and databases failed at since the start."""
+    """Failures inside droplets and databases since the start."""

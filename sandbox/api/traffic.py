@@ -14,7 +14,7 @@ class Seen(BaseModel):
     time: float
     """Seconds since the epoch."""
     team: str
-    """Empty when the token is nobody's."""
+    """Empty if the token is unknown."""
     read_only: bool
     method: str
     path: str

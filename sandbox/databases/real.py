@@ -87,7 +87,7 @@ WHERE client_addr IS NOT NULL AND NOT client_addr <<= ANY ({sources}::inet[]);
 
 
 def why_not_real() -> str | None:
-    """Why no PostgreSQL server can be had on this machine; None when it can.
+    """Why this machine cannot run PostgreSQL servers; None if it can.
 
     A missing package is no reason where it can be installed (`install`).
     """
@@ -102,7 +102,7 @@ async def install(say: Callable[[str], None]) -> None:
     """Install the distribution's PostgreSQL when none is there; starts no server and makes no cluster.
 
     Raises:
-        sandbox.packages.PackageError: it cannot be had here.
+        sandbox.packages.PackageError: it cannot be installed here.
     """
     if _installed():
         return
@@ -164,7 +164,7 @@ class RealDatabases:
         return tuple(_installed())
 
     async def create(self, cluster: Cluster) -> None:
-        """Make the data directory anew, start the server, create user and database. It lets in nobody yet.
+        """Make the data directory anew, start the server, create user and database. It accepts nobody yet.
 
         Raises:
             ValueError: the version is not installed.
@@ -233,7 +233,7 @@ class RealDatabases:
             raise
 
     async def set_trusted_sources(self, cluster: Cluster, addresses: frozenset[str] | None) -> None:
-        """Let in these addresses only, at once and for open connections too; None lets in everybody.
+        """Let in these addresses only, at once and for open connections too; None accepts everybody.
 
         As at DigitalOcean, packets of others are dropped: they see a time-out, not an answer.
         """

@@ -1,4 +1,4 @@
-"""Light droplets: an SSH server each that records what it is told, succeeds at it, and misbehaves on request.
+"""Light droplets: an SSH server each that records commands, answers that they succeeded, and has faults on request.
 
 Five hundred of them fit into the sandbox's process: a listening socket each, the rest when somebody connects.
 """
@@ -37,12 +37,12 @@ HOST_KEY = "ssh_host_ed25519_key"
 
 
 class FaultKind(StrEnum):
-    """How a light droplet can misbehave."""
+    """The faults that a light droplet can have."""
 
     REFUSE = "refuse"
     """Connections are refused, as by a machine without an SSH server."""
     SILENT = "silent"
-    """Connections are accepted and nothing is ever said."""
+    """Connections are accepted, and the server sends nothing."""
     HANG = "hang"
     """Commands never end."""
     BREAK = "break"
@@ -53,19 +53,19 @@ class FaultKind(StrEnum):
 
 @dataclass(frozen=True)
 class Fault:
-    """A misbehaviour that lasts until it is taken back."""
+    """A fault that lasts until it is cleared."""
 
     kind: FaultKind
     status: int = 1
     text: str = ""
     """Written to standard error; for `exit` only, as `status`."""
     command: str = ""
-    """Of commands, only those that have this in them misbehave; the others are well."""
+    """Only commands that contain this text are affected."""
 
 
 @dataclass
 class Execution:
-    """A command that a droplet was told to run."""
+    """A command that a droplet received."""
 
     command: str
     environment: Mapping[str, str]
@@ -73,7 +73,7 @@ class Execution:
     """Seconds since the epoch."""
     stdin: str = ""
     status: int | None = None
-    """None while it runs, and for ever when it was cut off."""
+    """None while it runs, and if it was cut off."""
 
 
 def ssh_port(address: str) -> int:
@@ -203,11 +203,11 @@ class LightDroplets:
         return tuple(dataclasses.replace(execution) for execution in self._executions.get(droplet, ()))
 
     def fault(self, droplet: int) -> Fault | None:
-        """How the droplet of this id misbehaves at present."""
+        """The fault of the droplet with this id."""
         return self._faults.get(droplet)
 
     def set_fault(self, droplet: int, fault: Fault | None) -> None:
-        """Let a droplet misbehave from the next connection or command on, whether on or off; None: behave again."""
+        """Inject a fault from the next connection or command on, whether the droplet is on or off; None clears it."""
         if fault is None:
             self._faults.pop(droplet, None)
         else:

@@ -65,7 +65,7 @@ exec systemd-nspawn --quiet --directory="$root" --machine="$name" --boot --regis
 
 
 def why_not_real() -> str | None:
-    """Why no systemd machine can be had here; None when it can.
+    """Why this machine cannot run droplets with systemd; None if it can.
 
     A missing package is no reason where it can be installed (`snapshot.build`).
     """

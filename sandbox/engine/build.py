@@ -38,7 +38,7 @@ def build(folder: Path, lock: IO[str], say: Callable[[str], None]) -> None:
     Args:
         folder: where it goes.
         lock: an open file that Go inherits, so that its lock outlives this process for as long as Go runs.
-        say: is told a line per step and every ten seconds.
+        say: called with a line per step and every ten seconds.
 
     Raises:
         BuildError: it did not come about.

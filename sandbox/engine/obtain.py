@@ -35,7 +35,7 @@ PulumiCommand.install(root=sys.argv[1])
 
 
 class EngineError(Exception):
-    """There is no engine on this machine and none can be had; a person reads the text."""
+    """No engine is on this machine and none can be built; the message says what to do."""
 
 
 @dataclass(frozen=True)
@@ -59,10 +59,10 @@ def obtain(say: Callable[[str], None]) -> Engine:
     """The engine, installed or built when there is none yet.
 
     Args:
-        say: is told a line per step of what takes long.
+        say: called with a line per step.
 
     Raises:
-        EngineError: it cannot be had.
+        EngineError: it cannot be built.
     """
     if engine := _on_path() or _in_cache():
         return engine

@@ -1,4 +1,4 @@
-"""Pulumi's own plugins, where they can be had: on PATH, in the sandbox, or from where Pulumi keeps them."""
+"""Pulumi's own plugins: on PATH, in the sandbox, or downloaded from Pulumi."""
 
 from __future__ import annotations
 
@@ -26,12 +26,12 @@ _FAILED_ONCE = "Will retry"
 
 
 def why_not_official(home: Home, engine: Engine, say: Callable[[str], None]) -> str | None:
-    """Why the official plugins cannot be had for this sandbox; None when it has them now.
+    """Why the official plugins are not available in this sandbox; None if they are.
 
     Args:
         home: the sandbox; what is not on PATH is put into its PULUMI_HOME.
         engine: the CLI, which installs them.
-        say: is told a line when something is downloaded.
+        say: called with a line when something is downloaded.
     """
     for package in PACKAGES:
         if shutil.which(f"pulumi-resource-{package}") is not None:

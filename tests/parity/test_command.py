@@ -10,8 +10,8 @@ import pytest
 
 from sandbox.plugins.command import PACKAGE
 from sandbox.plugins.values import UNKNOWN, Properties, Secret
+from tests.fakes.ssh_server import SshServer
 from tests.parity.worlds import Engine, World, official, stand_in
-from tests.sandbox.ssh_server import SshServer
 
 if TYPE_CHECKING:
     from collections.abc import Callable

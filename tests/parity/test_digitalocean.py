@@ -20,7 +20,7 @@ from sandbox.home import Home
 from sandbox.plugins.digitalocean import PACKAGE
 from sandbox.plugins.values import UNKNOWN, Properties
 from tests.parity.worlds import Engine, World, official, stand_in
-from tests.sandbox.conftest import Background, Client
+from tests.sandbox.api import Background, Client
 
 if TYPE_CHECKING:
     import re

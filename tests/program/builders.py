@@ -12,9 +12,9 @@ from cryptography.hazmat.primitives import hashes, serialization
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 from pydantic import SecretStr
 
-from meltanodata.config.fleet import Tenant
 from meltanodata.config.settings import Secrets, Settings
-from meltanodata.inventory.accounts import Accounts, Cluster, DatabaseOffer, Droplet, DropletSize, Record, Snapshot
+from meltanodata.config.tenants import Tenant
+from meltanodata.inventory.accounts import Cluster, DatabaseOffer, Droplet, DropletSize, Inventory, Record, Snapshot
 
 TEAM_1, TEAM_2 = "MeltanoData DBs 1", "MeltanoData DBs 2"
 DAY = dt.datetime(2026, 11, 20, tzinfo=dt.UTC)
@@ -112,9 +112,9 @@ def offer(**overrides: Any) -> DatabaseOffer:
     return replace(DatabaseOffer(("15", "16"), regions, sizes), **overrides)
 
 
-def accounts(**overrides: Any) -> Accounts:
+def accounts(**overrides: Any) -> Inventory:
     """Accounts in which no tenant has anything yet."""
-    empty = Accounts(
+    empty = Inventory(
         droplets=(),
         records=(),
         clusters=(),

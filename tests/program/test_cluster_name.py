@@ -21,7 +21,6 @@ TAKEN = "Error creating database cluster: POST https://…/v2/databases: 422 clu
 @pytest.fixture(autouse=True)
 def said(monkeypatch: pytest.MonkeyPatch) -> list[str]:
     lines: list[str] = []
-    monkeypatch.setattr(cluster_name, "_PAUSE", 0)
     monkeypatch.setattr(pulumi.log, "info", lines.append)
     return lines
 
@@ -54,7 +53,7 @@ def again(operation: str, *errors: str, looks: Looks | None = None) -> bool:
         operation,
         list(errors),
     )
-    return asyncio.run(cluster_name._again(args, (looks or Looks()).made_by_us))
+    return asyncio.run(cluster_name._again(args, (looks or Looks()).made_by_us, pause=0))
 
 
 def test_a_name_that_is_taken_is_waited_for(said: list[str]) -> None:

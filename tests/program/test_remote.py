@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
 import pulumi
@@ -12,19 +13,14 @@ import pytest
 from meltanodata.droplet import files
 from meltanodata.errors import UserError
 from meltanodata.program import remote
-from tests.sandbox.conftest import eventually
-from tests.sandbox.ssh_server import SshServer
+from tests.fakes.ssh_server import SshServer
+from tests.waiting import eventually
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator, Iterator
 
 
-@pytest.fixture(autouse=True)
-def impatient(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(remote, "_PATIENCE", 0)
-    monkeypatch.setattr(remote, "_FIRST_PATIENCE", 0)
-    monkeypatch.setattr(remote, "_DIAL_SECONDS", 0.2)
-    monkeypatch.setattr(remote, "_PAUSE", 0.01)
+AT_ONCE = remote.Limits(first_answer=0, answer=0, dial=0.2, pause=0.01)
 
 
 @contextlib.asynccontextmanager
@@ -53,7 +49,7 @@ COMMON = files.File("/run/meltanodata/common-1.json", "root", "root", 0o600, con
 @pytest.fixture
 def readiness() -> remote._Readiness:
     """Of one run."""
-    return remote._Readiness(files.bringing([COMMON]))
+    return remote._Readiness(files.bringing([COMMON]), AT_ONCE)
 
 
 async def answers(readiness: remote._Readiness, port: int, host_key: str | None = None, private_key: str = "") -> None:
@@ -98,11 +94,14 @@ def test_no_server_at_all(readiness: remote._Readiness) -> None:
         asyncio.run(answers(readiness, 1))
 
 
-@pytest.mark.parametrize(("host_key", "patience"), [(None, "_FIRST_PATIENCE"), ("ssh-ed25519 AAAA", "_PATIENCE")])
+@pytest.mark.parametrize(
+    ("host_key", "limits"),
+    [(None, replace(AT_ONCE, first_answer=30)), ("ssh-ed25519 AAAA", replace(AT_ONCE, answer=30))],
+)
 def test_a_server_that_is_not_up_yet_is_waited_for(
-    readiness: remote._Readiness, monkeypatch: pytest.MonkeyPatch, host_key: str | None, patience: str
+    monkeypatch: pytest.MonkeyPatch, host_key: str | None, limits: remote.Limits
 ) -> None:
-    monkeypatch.setattr(remote, patience, 30)
+    readiness = remote._Readiness(files.bringing([COMMON]), limits)
     found = ["says nothing", "says nothing", None]
 
     async def what_is_wrong(*_: object) -> str | None:
@@ -113,9 +112,18 @@ def test_a_server_that_is_not_up_yet_is_waited_for(
     assert not found
 
 
+SIGNING_IN = replace(AT_ONCE, dial=10)
+"""To sign in takes longer on a busy machine than to say nothing."""
+
+
 @pytest.fixture
-def droplet(monkeypatch: pytest.MonkeyPatch) -> Iterator[SshServer]:
-    monkeypatch.setattr(remote, "_DIAL_SECONDS", 10)  # to sign in takes longer on a busy machine than to say nothing
+def signing_in() -> remote._Readiness:
+    """Of one run."""
+    return remote._Readiness(files.bringing([COMMON]), SIGNING_IN)
+
+
+@pytest.fixture
+def droplet() -> Iterator[SshServer]:
     with SshServer() as server:
         yield server
 
@@ -125,29 +133,31 @@ def ready(readiness: remote._Readiness, droplet: SshServer, **other: str) -> Non
     asyncio.run(answers(readiness, droplet.port, **login))
 
 
-def test_what_is_needed_is_brought_there_once_a_run(readiness: remote._Readiness, droplet: SshServer) -> None:
-    ready(readiness, droplet)
+def test_what_is_needed_is_brought_there_once_a_run(signing_in: remote._Readiness, droplet: SshServer) -> None:
+    ready(signing_in, droplet)
     assert droplet.dials == 1
-    ready(readiness, droplet)
+    ready(signing_in, droplet)
     (run,) = droplet.runs
     assert run.command == "mkdir -p /run/meltanodata && timeout --kill-after=5 60 python3 -"
     scripts = [files.placed(name) for name in ("write_files", "meltano", "admin", "verify", "wipe")]
     assert run.stdin == files.call("write_files", files.files_document([*scripts, COMMON]))
     eventually(lambda: droplet.connections == 0)
-    ready(remote._Readiness(files.bringing([])), droplet)
+    ready(remote._Readiness(files.bringing([]), SIGNING_IN), droplet)
     assert len(droplet.runs) == 2
 
 
-def test_it_is_brought_to_another_droplet_at_the_same_address(readiness: remote._Readiness, droplet: SshServer) -> None:
-    readiness._have.add(("127.0.0.1", droplet.port, SshServer().public_key))
-    ready(readiness, droplet)
+def test_it_is_brought_to_another_droplet_at_the_same_address(
+    signing_in: remote._Readiness, droplet: SshServer
+) -> None:
+    signing_in._have.add(("127.0.0.1", droplet.port, SshServer().public_key))
+    ready(signing_in, droplet)
     assert len(droplet.runs) == 1
 
 
 def test_nothing_is_brought_where_the_host_key_is_not_known_yet(
-    readiness: remote._Readiness, droplet: SshServer
+    signing_in: remote._Readiness, droplet: SshServer
 ) -> None:
-    asyncio.run(answers(readiness, droplet.port, private_key=droplet.private_key))
+    asyncio.run(answers(signing_in, droplet.port, private_key=droplet.private_key))
     assert droplet.runs == []
 
 
@@ -166,10 +176,9 @@ def test_nothing_is_brought_where_the_host_key_is_not_known_yet(
     ],
 )
 def test_a_droplet_that_does_not_take_the_scripts(
-    droplet: SshServer, monkeypatch: pytest.MonkeyPatch, other: dict[str, str], instead: str | None, wrong: str
+    droplet: SshServer, other: dict[str, str], instead: str | None, wrong: str
 ) -> None:
-    monkeypatch.setattr(remote, "_BRINGING_SECONDS", 1)
-    readiness = remote._Readiness("a program")
+    readiness = remote._Readiness("a program", replace(SIGNING_IN, bringing=1))
     droplet.instead = instead
     with pytest.raises(UserError, match=f"the SSH server at 127.0.0.1:{droplet.port} {wrong}"):
         ready(readiness, droplet, **other)

@@ -9,7 +9,7 @@ import pulumi
 import pytest
 from pulumi.runtime import set_all_config
 
-from meltanodata.config import settings
+from meltanodata.config import settings_loading
 from meltanodata.errors import ProblemsError
 from meltanodata.program import stack_config
 from tests.program import builders
@@ -34,7 +34,7 @@ def test_pulumis_config_is_read(monkeypatch: pytest.MonkeyPatch) -> None:
     config = {f"meltanodata:{name}": value for name, value in values.items()}
     set_all_config(config | {"other:domain": "x"})
     try:
-        assert stack_config.read(now) == settings.of(values, "prod", now)
+        assert stack_config.read(now) == settings_loading.from_values(values, "prod", now)
         set_all_config(config | {"meltanodata:domian": "x"})
         with pytest.raises(ProblemsError, match="domian is no setting"):
             stack_config.read(now)

@@ -12,7 +12,7 @@ import pytest
 
 from meltanodata.droplet import files
 from meltanodata.engine import deletions
-from meltanodata.engine.resource_types import CLUSTER, DROPLET, RECORD
+from meltanodata.engine.resource_types import Type
 from meltanodata.errors import UserError
 from meltanodata.inventory.names import Existing
 from meltanodata.program import cluster_name, deletion_hooks, remote
@@ -124,8 +124,8 @@ def test_the_component_says_what_a_preview_needs_for_its_reasons(acme: Recording
 
 def test_the_droplet(acme: Recording) -> None:
     droplet = acme["acme-droplet"]
-    assert droplet.type == DROPLET[0]
-    assert droplet.name == f"acme-{DROPLET[1]}"
+    assert droplet.type == Type.DROPLET
+    assert droplet.name == "acme-droplet"
     assert droplet.inputs == {
         "name": "acme.meltanodata.com",
         "image": "301",
@@ -155,8 +155,8 @@ def test_the_project(acme: Recording) -> None:
 
 def test_the_record(acme: Recording) -> None:
     record_ = acme["acme-record"]
-    assert record_.type == RECORD[0]
-    assert record_.name == f"acme-{RECORD[1]}"
+    assert record_.type == Type.RECORD
+    assert record_.name == "acme-record"
     assert record_.inputs == {
         "domain": "meltanodata.com",
         "type": "A",
@@ -171,8 +171,8 @@ def test_the_record(acme: Recording) -> None:
 
 def test_the_database(acme: Recording) -> None:
     cluster = acme["acme-database"]
-    assert cluster.type == CLUSTER[0]
-    assert cluster.name == f"acme-{CLUSTER[1]}"
+    assert cluster.type == Type.CLUSTER
+    assert cluster.name == "acme-database"
     assert cluster.inputs == {
         "name": "db-postgresql-nyc3-11799-acme",
         "engine": "pg",
@@ -568,9 +568,9 @@ def test_the_hook_lets_only_what_was_replaced_go(allowed: list[str]) -> None:
     plain[0]._judge(args("acme-wipe", "command:remote:Command", "7"))
     # Declared, and what the engine deletes is another object than the one it answered with: the predecessor.
     judge(args("acme-verify", command, "the old one's"))
-    judge(args("acme-record", RECORD[0], "the old one's"))
+    judge(args("acme-record", Type.RECORD, "the old one's"))
     # `pulumi destroy`: the very object that it answered with. A tenant without an entry: nothing was declared.
-    for name, type_ in (("acme-verify", command), ("acme-wipe", command), ("acme-record", RECORD[0])):
+    for name, type_ in (("acme-verify", command), ("acme-wipe", command), ("acme-record", Type.RECORD)):
         with pytest.raises(UserError, match="MELTANODATA_DELETE_DATABASES=acme"):
             judge(args(name, type_, f"{name}-id"))
         with pytest.raises(UserError, match="MELTANODATA_DELETE_DATABASES=core-2"):
@@ -578,31 +578,31 @@ def test_the_hook_lets_only_what_was_replaced_go(allowed: list[str]) -> None:
     # A database has no successor that would have its data.
     for id_ in ("the old one's", "acme-database-id"):
         with pytest.raises(UserError, match="acme: this run would delete its database"):
-            judge(args("acme-database", CLUSTER[0], id_))
+            judge(args("acme-database", Type.CLUSTER, id_))
 
 
 def test_the_hook_lets_a_named_tenant_go() -> None:
     keeper = record_keeper(["acme"])
-    for name, type_ in (("acme-verify", "command:remote:Command"), ("acme-database", CLUSTER[0])):
+    for name, type_ in (("acme-verify", "command:remote:Command"), ("acme-database", Type.CLUSTER)):
         keeper._judge(args(name, type_, "7"))
     with pytest.raises(UserError):
-        keeper._judge(args("acme-2-database", CLUSTER[0], "7"))
+        keeper._judge(args("acme-2-database", Type.CLUSTER, "7"))
 
 
 def test_what_is_left_of_a_tenant_without_a_database_may_go() -> None:
     keeper = record_keeper([])
-    for name, type_ in (("lost-verify", "command:remote:Command"), ("lost-record", RECORD[0])):
+    for name, type_ in (("lost-verify", "command:remote:Command"), ("lost-record", Type.RECORD)):
         keeper._judge(args(name, type_, "7"))
     with pytest.raises(UserError, match="lost: this run would delete its database"):
-        keeper._judge(args("lost-database", CLUSTER[0], "7"))
+        keeper._judge(args("lost-database", Type.CLUSTER, "7"))
 
 
 def test_a_database_that_the_state_has_is_not_made_once_more() -> None:
     keeper = record_keeper(["acme"])
     for tenant in ("acme", "a-new-one"):
-        keeper._judge_successor(args(f"{tenant}-database", CLUSTER[0], ""))
+        keeper._judge_successor(args(f"{tenant}-database", Type.CLUSTER, ""))
     with pytest.raises(UserError, match="core-2: this run would delete its database"):
-        keeper._judge_successor(args("core-2-database", CLUSTER[0], ""))
+        keeper._judge_successor(args("core-2-database", Type.CLUSTER, ""))
     # Before anything that has to do with making one.
     assert declared()["acme-database"].before_create[0] == f"{deletions.HOOK}-replaced"
 

@@ -8,8 +8,8 @@ from typing import TYPE_CHECKING, Any
 import pulumi
 import pytest
 
-from meltanodata.engine.resource_types import CLUSTER, DROPLET
-from meltanodata.engine.stack_state import Database, databases
+from meltanodata.engine.resource_types import Type, resource_name, tenant_of
+from meltanodata.engine.stack_state import Database, StackState
 from meltanodata.errors import UserError
 from meltanodata.inventory import accounts
 from meltanodata.inventory.accounts import NOBODY, Cluster, Droplet, Source
@@ -44,7 +44,6 @@ class World:
         monkeypatch.setattr(accounts, "clusters_now", self._clusters)
         monkeypatch.setattr(accounts, "let_in", self._let_in)
         monkeypatch.setattr(accounts, "trusted_sources", lambda *args: {it.id: self.trusted[it.id] for it in args[2]})
-        monkeypatch.setattr(trusted_sources, "_PAUSE", 0)
 
     def _clusters(self, *_: object) -> tuple[Cluster, ...]:
         self.looks += 1
@@ -73,16 +72,17 @@ def trusting(known: dict[str, Database] | None = None, existing: Existing | None
         existing=found.existing,
         clusters=found.accounts.clusters,
         known=known or {},
+        pause=0,
     )
 
 
-def hook_args(kind: tuple[str, str], id_: str = "", **more: Any) -> pulumi.ResourceHookArgs:
-    return pulumi.ResourceHookArgs("urn", id_, f"acme-{kind[1]}", kind[0], **more)
+def hook_args(type_: Type, id_: str = "", **more: Any) -> pulumi.ResourceHookArgs:
+    return pulumi.ResourceHookArgs("urn", id_, resource_name("acme", type_), type_, **more)
 
 
-CREATING = hook_args(CLUSTER, new_inputs={"name": NAME})
-CREATED = hook_args(CLUSTER, "new", new_inputs={"name": NAME})
-DROPLET_GOES = hook_args(DROPLET, "7")
+CREATING = hook_args(Type.CLUSTER, new_inputs={"name": NAME})
+CREATED = hook_args(Type.CLUSTER, "new", new_inputs={"name": NAME})
+DROPLET_GOES = hook_args(Type.DROPLET, "7")
 
 
 def run(work: Coroutine[Any, Any, Any]) -> None:
@@ -161,7 +161,7 @@ def test_what_a_failed_creation_made_and_cannot_be_closed_is_found_all_the_same(
 
 
 def test_the_clusters_of_a_team_are_looked_for_by_one_request(world: World) -> None:
-    other = hook_args(CLUSTER, new_inputs={"name": "db-postgresql-nyc3-1-acme"})
+    other = hook_args(Type.CLUSTER, new_inputs={"name": "db-postgresql-nyc3-1-acme"})
 
     async def life() -> None:
         subject = trusting()
@@ -181,7 +181,7 @@ def test_before_a_droplet_comes_or_goes_its_database_trusts_nobody(world: World)
     async def life() -> None:
         subject = trusting({"acme": KNOWN})
         await subject._trust_nobody(DROPLET_GOES)
-        await subject._trust_nobody(hook_args(DROPLET))  # of the same run, for the droplet that follows
+        await subject._trust_nobody(hook_args(Type.DROPLET))  # of the same run, for the droplet that follows
 
     run(life())
     assert world.asked == [(TEAM_1, "c0ffee", NOBODY)]
@@ -189,7 +189,7 @@ def test_before_a_droplet_comes_or_goes_its_database_trusts_nobody(world: World)
 
 def test_without_a_database_there_is_nothing_to_close(world: World) -> None:
     run(trusting()._trust_nobody(DROPLET_GOES))
-    run(trusting()._trust_droplet(hook_args(DROPLET, new_outputs={"ipv4Address": "203.0.113.7"})))
+    run(trusting()._trust_droplet(hook_args(Type.DROPLET, new_outputs={"ipv4Address": "203.0.113.7"})))
     assert world.asked == []
 
 
@@ -207,13 +207,13 @@ def test_a_droplet_stays_where_its_database_cannot_be_closed(world: World, team:
 def test_a_new_droplet_with_the_old_address_is_let_in_though_the_engine_sees_no_change(
     world: World, address: str, *, opened: bool
 ) -> None:
-    run(trusting({"acme": KNOWN})._trust_droplet(hook_args(DROPLET, "9", new_outputs={"ipv4Address": address})))
+    run(trusting({"acme": KNOWN})._trust_droplet(hook_args(Type.DROPLET, "9", new_outputs={"ipv4Address": address})))
     assert world.asked == ([(TEAM_1, "c0ffee", Source("ip_addr", address))] if opened else [])
 
 
 def failed(operation: str) -> pulumi.ErrorHookArgs:
     outputs = {"ipv4Address": "203.0.113.7"}
-    return pulumi.ErrorHookArgs("urn", "7", "acme-droplet", DROPLET[0], None, None, outputs, operation, ["no"])
+    return pulumi.ErrorHookArgs("urn", "7", "acme-droplet", Type.DROPLET, None, None, outputs, operation, ["no"])
 
 
 @pytest.mark.parametrize(
@@ -265,7 +265,7 @@ def test_what_a_killed_run_left_open_is_closed_for_all_but_its_droplet(world: Wo
 
 
 def test_what_a_killed_run_left_and_no_droplet_follows_is_known_to_the_hooks(world: World) -> None:
-    run(trusting(existing=Existing(cluster=NEW, import_cluster="new"))._trust_nobody(hook_args(DROPLET)))
+    run(trusting(existing=Existing(cluster=NEW, import_cluster="new"))._trust_nobody(hook_args(Type.DROPLET)))
     assert world.asked == [(TEAM_1, "new", NOBODY)]
 
 
@@ -274,7 +274,7 @@ def test_a_cluster_that_was_made_by_hand_is_left_alone_until_its_droplet_is_let_
     world.trusted = {"by-hand": frozenset(), "new": frozenset({Source("ip_addr", "198.51.100.1")})}
     left(by_hand)
     left(NEW)  # somebody in particular is let in
-    run(trusting(existing=Existing(cluster=by_hand, import_cluster="by-hand"))._trust_nobody(hook_args(DROPLET)))
+    run(trusting(existing=Existing(cluster=by_hand, import_cluster="by-hand"))._trust_nobody(hook_args(Type.DROPLET)))
     assert world.asked == []
 
 
@@ -289,11 +289,11 @@ def test_the_state_tells_whose_cluster_is_where_and_whom_it_trusts() -> None:
     urn = "urn:pulumi:prod::meltanodata::meltanodata:index:Tenant$"
     provider = f"urn:pulumi:prod::meltanodata::pulumi:providers:digitalocean::{TEAM_2}::1234"
     resources: list[dict[str, Any]] = [
-        {"urn": f"{urn}{CLUSTER[0]}::acme-database", "type": CLUSTER[0], "id": "a", "provider": provider},
-        {"urn": f"{urn}{CLUSTER[0]}::demo-database", "type": CLUSTER[0], "id": "d", "provider": provider},
+        {"urn": f"{urn}{Type.CLUSTER}::acme-database", "type": Type.CLUSTER, "id": "a", "provider": provider},
+        {"urn": f"{urn}{Type.CLUSTER}::demo-database", "type": Type.CLUSTER, "id": "d", "provider": provider},
         {
-            "urn": f"{urn}{CLUSTER[0]}::old-database",
-            "type": CLUSTER[0],
+            "urn": f"{urn}{Type.CLUSTER}::old-database",
+            "type": Type.CLUSTER,
             "id": "o",
             "provider": provider,
             "delete": True,
@@ -305,7 +305,9 @@ def test_the_state_tells_whose_cluster_is_where_and_whom_it_trusts() -> None:
             "inputs": {"rules": [{"type": "ip_addr", "value": "203.0.113.7"}]},
         },
     ]
-    assert databases({"deployment": {"resources": resources}}) == {
+    for resource in resources:
+        resource["parent"] = f"{urn.removesuffix('$')}::{tenant_of(resource['urn'].rpartition('::')[2])}"
+    assert StackState({"deployment": {"resources": resources}}).databases == {
         "acme": Database("a", TEAM_2, frozenset({"203.0.113.7"})),
         "demo": Database("d", TEAM_2, frozenset()),
     }

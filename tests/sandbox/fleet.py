@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import os
 import subprocess
 import sys
 import time
@@ -13,15 +12,17 @@ from typing import TYPE_CHECKING, Any
 import yaml
 
 from meltanodata.cli.exit_codes import STOPPED
-from meltanodata.engine import stack_state
+from meltanodata.engine import urns
 from meltanodata.rollout import plan
 from sandbox import pulumi
 from sandbox.engine.obtain import obtain
 from sandbox.home import PROJECT
+from sandbox.keys import Keys
 from sandbox.running import Running
-from tests.sandbox.conftest import eventually
-from tests.sandbox.programs import PLUGINS, SECONDS
-from tests.sandbox.world import World, kill
+from tests.sandbox.processes import kill
+from tests.sandbox.programs import SECONDS
+from tests.sandbox.world import World, started
+from tests.waiting import eventually
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
@@ -30,6 +31,8 @@ if TYPE_CHECKING:
     from sandbox.running import Kind
 
 
+DEMO = {"database_team": "MeltanoData DBs 1"}
+ACME = {"database_team": "MeltanoData DBs 2"}
 LOSES = ("--allow", "guard:data-loss")
 """What an operator adds who means an edit that cannot be had back: a wipe, a rebuild."""
 REMOVES = ("--allow", "guard:data-loss", "--allow", "guard:many-destroyed")
@@ -83,6 +86,10 @@ class Fleet:
         """What `meltanodata up` prints to who means it; where the guard shall stop it, to who allows nothing."""
         return _said(self.starting_up(*args, *(() if code == STOPPED else LOSES)), code)
 
+    def meltanodata(self, *args: str, code: int = 0) -> str:
+        """What a command of `meltanodata` prints."""
+        return _said(self.start(sys.executable, "-c", "from meltanodata.cli.main import main; main()", *args), code)
+
     def preview(self, *args: str, code: int = 0) -> str:
         """What a preview prints."""
         return self.pulumi("preview", *args, code=code)
@@ -93,7 +100,7 @@ class Fleet:
         `create`, `update`, `replace`, `delete` or `import`.
         """
         steps = json.loads(self.preview("--json"))["steps"]
-        return {stack_state.name(it["urn"]): plan.OPERATIONS[it["op"]] for it in steps if it["op"] in plan.OPERATIONS}
+        return {urns.name_of(it["urn"]): plan.OPERATIONS[it["op"]] for it in steps if it["op"] in plan.OPERATIONS}
 
     def unchanged(self) -> None:
         """A preview shows nothing to do, and no operation is left over in the state."""
@@ -136,11 +143,21 @@ def _said(process: subprocess.Popen[str], code: int, stdin: str | None = None) -
 
 @contextmanager
 def fleet_on(home: Home, kind: Kind) -> Iterator[Fleet]:
-    """An empty fleet on a sandbox of its own, started as a person would."""
-    environment = {**os.environ, "SANDBOX_HOME": str(home.path)}
-    modes = ["--droplets", kind, "--databases", kind, "--plugins", PLUGINS]
-    subprocess.run([sys.executable, "-m", "sandbox", "start", *modes], cwd=PROJECT, env=environment, check=True)
-    try:
+    """An empty fleet on a sandbox of its own."""
+    with started(home, kind):
         yield Fleet(home)
-    finally:
-        subprocess.run([sys.executable, "-m", "sandbox", "stop"], cwd=PROJECT, env=environment, check=True)
+
+
+def secrets_of(fleet: Fleet) -> dict[str, str]:
+    """All that nobody may see, by what it is."""
+    keys = Keys.ensure(fleet.home, fleet.world.running.domain)
+    found = {f"token of {name}": team.token for name, team in fleet.world.running.teams.items()}
+    for name, path in (("SSH key", keys.ssh_private_key), ("certificate's key", keys.wildcard_key)):
+        found[name] = path.read_text().splitlines()[1]
+    for resource in fleet.export("--show-secrets")["deployment"]["resources"]:
+        name = resource["urn"].rpartition("::")[2]
+        for output in ("result", "password", "bcryptHash"):
+            value = resource.get("outputs", {}).get(output)
+            if value:
+                found[f"{name} {output}"] = json.loads(value["plaintext"])
+    return found

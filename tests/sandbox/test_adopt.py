@@ -3,19 +3,16 @@
 from __future__ import annotations
 
 import json
-import sys
 import time
-from functools import cached_property
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 import pytest
 import yaml
 
 from sandbox.home import Home
 from tests.fakes import onepassword as connect
-from tests.sandbox.conftest import Client, eventually, new_database, new_droplet
 from tests.sandbox.fleet import REMOVES, Fleet, fleet_on
-from tests.sandbox.programs import SECONDS
+from tests.sandbox.team import Team
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -29,46 +26,6 @@ MADE = {
 """What there is nothing of yet; the firewall states the trusted sources."""
 
 
-class Team:
-    """A team's account, in which a person works."""
-
-    def __init__(self, fleet: Fleet, name: str) -> None:
-        running = fleet.world.running
-        self.client = Client(running.api_url, running.teams[name].token)
-        self.moments = fleet.control.database_moments
-
-    @cached_property
-    def keys(self) -> list[int]:
-        """The ids of its SSH keys, asked for once: only ten lists a minute are answered."""
-        return [key["id"] for key in self.client.get("/v2/account/keys")["ssh_keys"]]
-
-    def droplet(self, name: str, **more: Any) -> tuple[str, str]:
-        """A droplet's id and address, once it is active."""
-        body = new_droplet(self.client, name=name, ssh_keys=self.keys, **more)
-        id_ = self.client.post("/v2/droplets", body, 202)["droplet"]["id"]
-
-        def active() -> Any:
-            droplet = self.client.get(f"/v2/droplets/{id_}")["droplet"]
-            return droplet if droplet["status"] == "active" else None
-
-        networks = eventually(active, SECONDS)["networks"]["v4"]
-        return str(id_), next(it["ip_address"] for it in networks if it["type"] == "public")
-
-    def record(self, name: str, address: str, ttl: int = 3600) -> str:
-        """An A record's id."""
-        body = {"type": "A", "name": name, "data": address, "ttl": ttl}
-        return str(self.client.post("/v2/domains/meltanodata.com/records", body)["domain_record"]["id"])
-
-    def cluster(self, name: str, *trusted: str, **more: Any) -> str:
-        """A cluster's id, once it is online."""
-        id_ = self.client.post("/v2/databases", new_database(name=name, **more))["database"]["id"]
-        rules = [{"type": "ip_addr", "value": address} for address in trusted]
-        # Not of the API, which has so many answers a minute.
-        eventually(lambda: "online" in {it.status for it in self.moments() if it.id == id_}, SECONDS)
-        self.client.put(f"/v2/databases/{id_}/firewall", {"rules": rules}, 204)
-        return str(id_)
-
-
 @pytest.fixture
 def fleet(tmp_path: Path) -> Iterator[Fleet]:
     """An empty fleet."""
@@ -77,17 +34,9 @@ def fleet(tmp_path: Path) -> Iterator[Fleet]:
         yield fleet
 
 
-def say(fleet: Fleet, *arguments: str, code: int = 0) -> str:
-    """What a command of `meltanodata` prints."""
-    with fleet.start(sys.executable, "-c", "from meltanodata.cli.main import main; main()", *arguments) as process:
-        said, _ = process.communicate(timeout=SECONDS)
-    assert process.returncode == code, said
-    return said
-
-
 def effects(fleet: Fleet) -> dict[str, list[str]]:
     """What the plan says of a take-over or a new droplet, for people, by the tenant; without restarts."""
-    rows = json.loads(say(fleet, "plan", "--json", "--no-guard", *STACK))["plan"]["rows"]
+    rows = json.loads(fleet.meltanodata("plan", "--json", "--no-guard", *STACK))["plan"]["rows"]
     return {
         it["tenant"]: [effect["text"] for effect in it["effects"] if "restart" not in effect["text"]] for it in rows
     }
@@ -137,8 +86,8 @@ def test_instances_made_by_hand_are_taken_over_as_they_are(fleet: Fleet) -> None
     assert len(fleet.control.droplets()) == 3
     trusted = dbs_1.client.get(f"/v2/databases/{made['demo2-database']}/firewall")["rules"]
     assert [rule["value"] for rule in trusted] == [demo2]
-    assert "acme was adopted with its existing login" in say(fleet, "credentials", "acme", *STACK, code=1)
-    rest = say(fleet, "adopt", *STACK)
+    assert "acme was adopted with its existing login" in fleet.meltanodata("credentials", "acme", *STACK, code=1)
+    rest = fleet.meltanodata("adopt", *STACK)
     assert "database lonely" in rest
     assert yaml.safe_load(rest) is None
 
@@ -146,9 +95,9 @@ def test_instances_made_by_hand_are_taken_over_as_they_are(fleet: Fleet) -> None
     _, bolt = meltano.droplet("bolt.meltanodata.com", tags=["by-hand"])
     meltano.record("bolt", bolt, ttl=1800)
     dbs_2.cluster("db-postgresql-nyc3-11111-bolt", bolt)
-    shown = [line.split()[:7] for line in say(fleet, "capacity", "--accounts", *STACK).splitlines()]
+    shown = [line.split()[:7] for line in fleet.meltanodata("capacity", "--accounts", *STACK).splitlines()]
     assert ["MeltanoData", "DBs", "2", "1", "2", "2", "/"] in shown
-    say(fleet, "adopt", "--write", "--new-logins", *STACK)
+    fleet.meltanodata("adopt", "--write", "--new-logins", *STACK)
     assert yaml.safe_load(fleet.file.read_text())["bolt"] == {
         "database_team": "MeltanoData DBs 2",
         "adopt": {"login": "new"},
@@ -163,7 +112,7 @@ def test_instances_made_by_hand_are_taken_over_as_they_are(fleet: Fleet) -> None
 
 def _print_and_write(fleet: Fleet) -> None:
     """The entries, first on the terminal, then in the file."""
-    printed = say(fleet, "adopt", *STACK)
+    printed = fleet.meltanodata("adopt", *STACK)
     assert fleet.file.read_text() == "{}\n"
     assert yaml.safe_load(printed) == {
         "acme": {"database_team": "MeltanoData DBs 2"},
@@ -178,32 +127,34 @@ def _print_and_write(fleet: Fleet) -> None:
     assert "#   database lonely" in printed
     assert "controller" not in printed
     (fleet.home.path / "printed.yaml").write_text(printed)
-    assert "2 tenants in 2 teams, no problems" in say(fleet, "check", str(fleet.home.path / "printed.yaml"), *STACK)
+    assert "2 tenants in 2 teams, no problems" in fleet.meltanodata(
+        "check", str(fleet.home.path / "printed.yaml"), *STACK
+    )
 
     fleet.file.write_text("# ours\n{}\n")
-    assert "acme added, in MeltanoData DBs 2" in say(fleet, "adopt", "--write", *STACK)
+    assert "acme added, in MeltanoData DBs 2" in fleet.meltanodata("adopt", "--write", *STACK)
     assert fleet.file.read_text().startswith("# ours\n")
     assert yaml.safe_load(fleet.file.read_text()) == yaml.safe_load(printed)
-    say(fleet, "check", *STACK)
+    fleet.meltanodata("check", *STACK)
 
 
 def _keep_in_the_vault(fleet: Fleet) -> None:
     """An item is there when its tenant is, and goes with it: the guide's last step of deleting an instance."""
-    password = say(fleet, "credentials", "bolt", *STACK).split()[-1]
+    password = fleet.meltanodata("credentials", "bolt", *STACK).split()[-1]
     assert len(password) == 32
     keep = ("credentials", "--onepassword", "--yes", *STACK)
     with connect.serve() as server:
         vault = server.add_vault("meltanodata.com")
         fleet.environment |= {"OP_CONNECT_HOST": server.url, "OP_CONNECT_TOKEN": connect.TOKEN}
-        assert password not in say(fleet, *keep)
+        assert password not in fleet.meltanodata(*keep)
         (item,) = server.items(vault).values()
         assert item["title"] == "bolt.meltanodata.com"
         assert password in [field["value"] for field in item["fields"]]
-        assert "3 logins up to date" in say(fleet, *keep)
+        assert "3 logins up to date" in fleet.meltanodata(*keep)
         entries = yaml.safe_load(fleet.file.read_text())
         fleet.tenants(**{key: options for key, options in entries.items() if key != "bolt"})
         fleet.up(*REMOVES)
-        say(fleet, *keep)
+        fleet.meltanodata(*keep)
         assert server.items(vault) == {}
 
 
@@ -243,8 +194,8 @@ def test_a_login_is_kept_or_not_whatever_is_killed_on_the_way(fleet: Fleet) -> N
     assert bolts() == [made]
     assert set(told_of_login(fleet, hand)) == {(True, True)}
     assert set(told_of_login(fleet, made)) == {(False, False)}
-    assert len(say(fleet, "credentials", "bolt", *STACK).split()[-1]) == 32
-    assert "acme was adopted with its existing login" in say(fleet, "credentials", "acme", *STACK, code=1)
+    assert len(fleet.meltanodata("credentials", "bolt", *STACK).split()[-1]) == 32
+    assert "acme was adopted with its existing login" in fleet.meltanodata("credentials", "acme", *STACK, code=1)
 
     # A new password leaves the secrets that the other logins need.
     fleet.tenants(acme={"database_team": "MeltanoData DBs 2", "admin_password_generation": 2}, bolt=ours)
@@ -261,4 +212,4 @@ def test_a_login_is_kept_or_not_whatever_is_killed_on_the_way(fleet: Fleet) -> N
     (anew,) = [str(it.id) for it in fleet.control.droplets() if it.name == "acme.meltanodata.com"]
     assert anew != hand
     assert set(told_of_login(fleet, anew)) == {(False, False)}
-    assert len(say(fleet, "credentials", "acme", *STACK).split()[-1]) == 32
+    assert len(fleet.meltanodata("credentials", "acme", *STACK).split()[-1]) == 32

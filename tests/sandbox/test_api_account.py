@@ -10,7 +10,7 @@ from sandbox.api.messages import NewSnapshot
 
 if TYPE_CHECKING:
     from sandbox.control import Control
-    from tests.sandbox.conftest import Client
+    from tests.sandbox.api import Client
 
 # Made, and its fingerprint said, by ssh-keygen.
 KEY = "ssh-ed25519 AAAAC3NzaC1lZDI1NTE5AAAAINv08Lot7M5825Ko+DFDkKH3MaztHA+55UriHo6QdH6a"

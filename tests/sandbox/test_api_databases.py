@@ -14,7 +14,8 @@ from cryptography import x509
 from sandbox.api import databases
 from sandbox.api.faults import Fault
 from sandbox.databases.light import LightDatabases
-from tests.sandbox.conftest import PATIENCE, Client, eventually, new_database, new_droplet
+from tests.sandbox.api import Client, new_database, new_droplet
+from tests.waiting import PATIENCE, eventually
 
 if TYPE_CHECKING:
     from sandbox.backends import Cluster

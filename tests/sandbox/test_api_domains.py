@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any
 import dns.resolver
 import pytest
 
-from tests.sandbox.conftest import Client
+from tests.sandbox.api import Client
 
 if TYPE_CHECKING:
     from sandbox.running import Running

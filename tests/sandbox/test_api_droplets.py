@@ -14,7 +14,8 @@ import pytest
 
 from sandbox.api.faults import Fault
 from sandbox.droplets.light import LightDroplets
-from tests.sandbox.conftest import PATIENCE, Client, eventually, new_droplet
+from tests.sandbox.api import Client, new_droplet
+from tests.waiting import PATIENCE, eventually
 
 if TYPE_CHECKING:
     from collections.abc import Awaitable, Callable, Iterator

@@ -10,8 +10,9 @@ import requests
 
 from sandbox.api.faults import Fault
 from sandbox.control import Control, ControlError
-from tests.sandbox.conftest import PATIENCE, Client, eventually, new_database, new_droplet
+from tests.sandbox.api import Client, new_database, new_droplet
 from tests.sandbox.contract import violations
+from tests.waiting import PATIENCE, eventually
 
 if TYPE_CHECKING:
     from sandbox.running import Running

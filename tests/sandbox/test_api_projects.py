@@ -4,7 +4,8 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from tests.sandbox.conftest import Client, eventually, new_database, new_droplet
+from tests.sandbox.api import Client, new_database, new_droplet
+from tests.waiting import eventually
 
 if TYPE_CHECKING:
     from sandbox.running import Running

@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
     from sandbox.running import Running
-    from tests.sandbox.conftest import Client
+    from tests.sandbox.api import Client
 
 
 def test_each_team_sees_itself(running: Running, meltano: Client, dbs: Client) -> None:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
-from tests.sandbox.conftest import Client, new_database, new_droplet
+from tests.sandbox.api import Client, new_database, new_droplet
 
 if TYPE_CHECKING:
     from sandbox.running import Running

@@ -10,14 +10,35 @@ import pytest
 from meltanodata.droplet import files
 from meltanodata.engine import deployed_commit
 from meltanodata.rollout.guard import DATA_LOSS
-from tests.sandbox.test_story import STACK, Repository, home, repository, world
+from sandbox.home import Home
+from sandbox.running import Running
+from tests.sandbox.repository import STACK, Repository, repository_on
+from tests.sandbox.world import World, started
 
 if TYPE_CHECKING:
-    from tests.sandbox.world import World
-
-__all__ = ["home", "repository", "world"]  # fixtures, which pytest looks up in the module of the test
+    from collections.abc import Iterator
+    from pathlib import Path
 
 TEAM = "database_team: MeltanoData DBs 2"
+
+
+@pytest.fixture(scope="module")
+def home(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Home]:
+    """A light sandbox."""
+    home = Home(tmp_path_factory.mktemp("sandbox"))
+    with started(home, "light"):
+        yield home
+
+
+@pytest.fixture
+def world(home: Home) -> World:
+    return World(Running.load(home))
+
+
+@pytest.fixture
+def repository(home: Home, tmp_path: Path) -> Iterator[Repository]:
+    with repository_on(home, tmp_path / "repository") as repository:
+        yield repository
 
 
 def entries(repository: Repository, acme: str = "") -> None:
@@ -110,7 +131,8 @@ def a_customer_is_made_a_demo_and_wiped_at_once(repository: Repository, world: W
         "github.run_id": str(running),
     }
     said = repository.runner.run("preview", "Check", event, 1)
-    assert "acme: wipe_database is for who was a demo before; remove it and merge demo: true first" in said
+    refused = "wipe_database is only for a tenant that is a demo already; remove it and merge demo: true first"
+    assert f"acme: {refused}" in said
     repository.runner.run("preview", "Plan", event)
     plan = repository.folder / f"plan-{STACK}.json"
     repository.hub.upload(running, plan.stem, plan.read_bytes())

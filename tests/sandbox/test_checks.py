@@ -185,7 +185,7 @@ def test_signing_in_is_judged_by_what_meltano_says_of_who_one_is(droplet: Drople
         with pytest.raises(CheckError, match="refuses meltano"):
             checks.login(droplet.person, replace(droplet.instance, password="wrong"))
         droplet.everybody_is_signed_in = True
-        with pytest.raises(CheckError, match="takes a wrong password"):
+        with pytest.raises(CheckError, match="accepts a wrong password"):
             checks.wrong_password(droplet.person, droplet.instance)
 
 
@@ -202,14 +202,14 @@ def test_a_certificate_of_somebody_else_is_no_login(droplet: Droplet, tmp_path: 
 def test_a_name_that_is_missing_or_wrong_is_found(droplet: Droplet) -> None:
     here = replace(droplet.instance, address=ADDRESS)
     assert checks.ping_by_name(droplet.person, here).startswith(f"{HOST} is {ADDRESS} answers")
-    with pytest.raises(CheckError, match="in the stack's outputs"):
+    with pytest.raises(CheckError, match="but the stack's outputs have"):
         checks.ping_by_name(droplet.person, droplet.instance)
     with pytest.raises(CheckError, match="still resolves"):
         checks.gone_from_dns(droplet.person, droplet.instance)
     droplet.names.clear()
-    with pytest.raises(CheckError, match="no name in the DNS"):
+    with pytest.raises(CheckError, match="does not resolve"):
         checks.ping_by_name(droplet.person, here)
-    assert "no names any more" in checks.gone_from_dns(droplet.person, droplet.instance)
+    assert "no longer resolve" in checks.gone_from_dns(droplet.person, droplet.instance)
 
 
 def test_services_that_do_not_run_are_found(droplet: Droplet) -> None:
@@ -239,7 +239,7 @@ def test_a_database_that_answers_whom_it_should_not_is_found(droplet: Droplet) -
     assert "PostgreSQL 15.1" in checks.database_from_droplet(droplet.person, droplet.instance)
     for answer in (seen, "password authentication failed"):
         droplet.said[checks.PYTHON] = (0, answer)
-        with pytest.raises(CheckError, match="gets an answer"):
+        with pytest.raises(CheckError, match=r" answers \S+; look at the cluster's firewall"):
             checks.database_from_other(droplet.person, droplet.instance, droplet.instance)
     droplet.said[checks.PYTHON] = (0, "timed out")
     assert checks.database_from_other(droplet.person, droplet.instance, droplet.instance) == "no answer"
@@ -250,22 +250,21 @@ def test_a_database_that_answers_whom_it_should_not_is_found(droplet: Droplet) -
 def test_a_visit_to_a_droplet_is_noticed(droplet: Droplet) -> None:
     droplet.said = {"journalctl": (0, "8\n")}
     assert "none ran again" in checks.left_alone(droplet.person, droplet.instance, 7)
-    with pytest.raises(CheckError, match="2 times"):
+    with pytest.raises(CheckError, match="2 logins"):
         checks.left_alone(droplet.person, droplet.instance, 5)
 
 
 def test_a_server_with_another_host_key_is_nobody(droplet: Droplet) -> None:
     other = asyncssh.generate_private_key("ssh-ed25519").export_public_key().decode()
-    with pytest.raises(CheckError, match=r"no SSH to root@127\.0\.0\.1"):
+    with pytest.raises(CheckError, match=r"SSH to root@127\.0\.0\.1 failed"):
         checks.services(droplet.person, replace(droplet.instance, host_key=other))
 
 
-def test_what_is_left_on_the_disk_is_found(droplet: Droplet, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(checks, "DELETION_SECONDS", 0.2)
+def test_what_is_left_on_the_disk_is_found(droplet: Droplet) -> None:
     disk = droplet.person.home.path / "droplets" / "1"
     disk.mkdir(parents=True)
-    with pytest.raises(CheckError, match="still there"):
-        checks.gone_from_machine(droplet.person, droplet.instance)
+    with pytest.raises(CheckError, match="not deleted"):
+        checks.gone_from_machine(droplet.person, droplet.instance, seconds=0.2)
     disk.rmdir()
     with pytest.raises(CheckError, match="SSH still answers"):
         checks.gone_from_machine(droplet.person, droplet.instance)

@@ -8,7 +8,8 @@ import pydo
 import pytest
 from azure.core.exceptions import HttpResponseError
 
-from tests.sandbox.conftest import Client, eventually, new_database, new_droplet
+from tests.sandbox.api import Client, new_database, new_droplet
+from tests.waiting import eventually
 
 if TYPE_CHECKING:
     from sandbox.running import Running

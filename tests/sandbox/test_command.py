@@ -14,7 +14,8 @@ from sandbox.api.faults import Fault
 from sandbox.control import Control
 from sandbox.home import PROJECT, Home
 from sandbox.running import Running, lock_holder
-from tests.sandbox.conftest import PATIENCE, Client, eventually, new_database, new_droplet
+from tests.sandbox.api import Client, new_database, new_droplet
+from tests.waiting import PATIENCE, eventually
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -112,7 +113,7 @@ def test_wrong_usage(home: Home, arguments: list[str]) -> None:
 def test_what_cannot_be_had_is_refused_by_name(home: Home) -> None:
     done = command(home, "start", "--droplets", "light", "--databases", "light", "--plugins", "official")
     assert done.returncode == 1
-    assert "no official plugins here: pulumi-resource-digitalocean is neither on PATH nor" in done.stderr
+    assert "official plugins are not available here: pulumi-resource-digitalocean is neither on PATH nor" in done.stderr
     assert lock_holder(home) is None
 
 
@@ -120,7 +121,7 @@ def test_a_start_that_fails_says_why(home: Home) -> None:
     home.folder("api.sqlite")
     done = command(home, *LIGHT)
     assert done.returncode == 1
-    assert f"its log is {home.path / 'sandbox.log'}" in done.stderr
+    assert f"See its log: {home.path / 'sandbox.log'}" in done.stderr
     assert lock_holder(home) is None
 
 

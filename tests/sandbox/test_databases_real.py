@@ -10,65 +10,27 @@ import subprocess
 import sys
 import threading
 import time
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from ipaddress import IPv4Address
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, TypeVar
+from typing import TYPE_CHECKING
 
 import psycopg
 import pytest
 
-from sandbox.backends import Cluster
-from sandbox.databases.real import RealDatabases, install, why_not_real
+from sandbox.databases.real import RealDatabases, install
 from sandbox.home import Home
 from sandbox.network import BridgeNetwork
+from tests.sandbox.databases import PASSWORD, REASON, World, a_cluster
 
 if TYPE_CHECKING:
-    from collections.abc import Coroutine, Iterator
+    from collections.abc import Iterator
 
-REASON = why_not_real()
+    from sandbox.backends import Cluster
+
 pytestmark = pytest.mark.skipif(REASON is not None, reason=f"real databases: {REASON}")
-T = TypeVar("T")
-PASSWORD = "it's a 'secret\\word"
 ELSEWHERE = "198.51.100.7"
 """An address that no client of these tests has."""
-
-
-@dataclass
-class World:
-    """One sandbox's databases, run by an event loop in a thread of its own."""
-
-    home: Home
-    network: BridgeNetwork
-    databases: RealDatabases
-    loop: asyncio.AbstractEventLoop
-
-    def run(self, work: Coroutine[Any, Any, T]) -> T:
-        return asyncio.run_coroutine_threadsafe(work, self.loop).result(120)
-
-    def trust(self, cluster: Cluster, *addresses: str) -> None:
-        self.run(self.databases.set_trusted_sources(cluster, frozenset(addresses)))
-
-    def trust_everybody(self, cluster: Cluster) -> None:
-        self.run(self.databases.set_trusted_sources(cluster, None))
-
-    def connect(self, cluster: Cluster, **options: Any) -> psycopg.Connection[tuple[Any, ...]]:
-        """As the host of the sandbox, whose address on the bridge is the gateway's."""
-        ca = self.home.path / "ca.pem"
-        ca.write_text(self.databases.ca_pem())
-        defaults = {
-            "host": cluster.host,
-            "hostaddr": cluster.address,
-            "port": cluster.port,
-            "user": cluster.user,
-            "password": cluster.password,
-            "dbname": cluster.database,
-            "sslmode": "verify-full",
-            "sslrootcert": str(ca),
-            "connect_timeout": 20,
-            "autocommit": True,
-        }
-        return psycopg.connect(**{**defaults, **options})
 
 
 @pytest.fixture(scope="module")
@@ -91,20 +53,6 @@ def world(tmp_path_factory: pytest.TempPathFactory) -> Iterator[World]:
     loop.call_soon_threadsafe(loop.stop)
     thread.join(5)
     loop.close()
-
-
-def a_cluster(world: World, index: int) -> Cluster:
-    return Cluster(
-        id=f"00000000-0000-4000-8000-{index:012d}",
-        name=f"db-postgresql-nyc3-52483-tenant{index}",
-        version=world.databases.versions[-1],
-        address=world.network.database_address(index),
-        host=f"db-postgresql-nyc3-52483-tenant{index}-do-user-1234-0.b.db.ondigitalocean.com",
-        port=25060,
-        user="doadmin",
-        password=PASSWORD,
-        database="defaultdb",
-    )
 
 
 @pytest.fixture(scope="module")
@@ -252,7 +200,7 @@ import asyncio, os, pathlib, signal, sys
 from sandbox.databases.real import RealDatabases
 from sandbox.home import Home
 from sandbox.network import BridgeNetwork
-from tests.sandbox.test_databases_real import World, a_cluster
+from tests.sandbox.databases import World, a_cluster
 
 async def main():
     home = Home(pathlib.Path(sys.argv[1]))

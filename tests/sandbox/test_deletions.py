@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any
 import pytest
 
 from meltanodata.engine import deletions
+from meltanodata.engine.stack_state import StackState
 from sandbox.home import Home
 from tests.sandbox.fleet import REMOVES, Fleet, fleet_on
 
@@ -169,7 +170,7 @@ def test_a_state_of_an_older_version_shows_no_change_and_is_guarded_from_the_fir
     assert guarded == {*(f"acme-{it}" for it in ("database", "record", "verify"))} | {
         f"demo-{it}" for it in ("database", "record", "verify", "wipe")
     }
-    assert deletions.unguarded(kept.fleet.export(), []) == []
+    assert deletions.unguarded(StackState(kept.fleet.export()), []) == []
 
 
 def test_who_is_named_goes_and_nobody_else(kept: Kept) -> None:

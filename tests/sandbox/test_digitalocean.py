@@ -13,15 +13,15 @@ import pytest
 
 from sandbox.api.faults import Fault
 from sandbox.api.messages import NewSnapshot
-from tests.sandbox.conftest import eventually
 from tests.sandbox.programs import SECONDS
+from tests.waiting import eventually
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
     from sandbox.control import Control
     from sandbox.running import Running
-    from tests.sandbox.conftest import Client
+    from tests.sandbox.api import Client
     from tests.sandbox.programs import Program
 
 NO_CHANGES_EXPECTED = 7

@@ -18,13 +18,14 @@ from meltanodata.doctor.probes import Limits, Way, examine
 from meltanodata.engine.instances import Instance
 from sandbox.api.messages import DropletFault
 from tests.program.builders import settings
-from tests.sandbox.conftest import PATIENCE, eventually, new_database, new_droplet
+from tests.sandbox.api import new_database, new_droplet
+from tests.waiting import PATIENCE, eventually
 
 if TYPE_CHECKING:
     from meltanodata.inventory.accounts import Source
     from sandbox.control import Control
     from sandbox.running import Running
-    from tests.sandbox.conftest import Client
+    from tests.sandbox.api import Client
 
 KEY = asyncssh.generate_private_key("ssh-ed25519")
 SILENT = ("t0", "t1", "t2")

@@ -17,21 +17,27 @@ from typing import TYPE_CHECKING, Any
 import pytest
 
 from sandbox.demo import Sandbox
-from sandbox.home import PROJECT
-from tests.sandbox.conftest import Client, eventually
-from tests.sandbox.test_tenants_real import REASON, world
+from sandbox.home import PROJECT, Home
+from tests.sandbox.api import Client
+from tests.sandbox.real import REASON, World, real_tenants
+from tests.waiting import eventually
 
 if TYPE_CHECKING:
+    from collections.abc import Iterator
     from pathlib import Path
 
-    from tests.sandbox.test_tenants_real import World
 
-__all__ = ["world"]
 pytestmark = [
     pytest.mark.skipif(REASON is not None, reason=f"real droplets and databases: {REASON}"),
     pytest.mark.timeout(1800),
 ]
 MELTANODATA = [sys.executable, "-c", "from meltanodata.cli.main import main; main()"]
+
+
+@pytest.fixture(scope="module")
+def world(tmp_path_factory: pytest.TempPathFactory) -> Iterator[World]:
+    with real_tenants(Home(tmp_path_factory.mktemp("home"))) as world:
+        yield world
 
 
 @dataclass
@@ -234,6 +240,17 @@ def test_logs(operator: Operator) -> None:
     assert "meltano-ui.log <==" in said
     assert "Started meltano.service" in said
     assert "Serving HTTPS on port 443" in said
+
+
+def test_a_log_that_is_a_pipe_or_has_control_characters_in_it_harms_no_operator(
+    operator: Operator,
+) -> None:
+    log = f"{PROJECT_THERE}/.meltano/run/meltano-ui.log"
+    operator.ssh(TENANT, f"runuser -u meltano -- sh -c 'mv {log} {log}.save && mkfifo {log}'")
+    assert "Started meltano.service" in operator.run("logs", TENANT).stdout
+    operator.ssh(TENANT, f"runuser -u meltano -- sh -c 'rm {log} && printf \"\\033]0;title\\007 Zürich\\n\" > {log}'")
+    assert "\n\\x1b]0;title\\x07 Zürich\n" in operator.run("logs", TENANT).stdout
+    operator.ssh(TENANT, f"runuser -u meltano -- mv {log}.save {log}")
 
 
 def test_logs_are_followed_until_somebody_has_seen_enough(operator: Operator) -> None:

@@ -19,7 +19,8 @@ from sandbox.home import Home
 from sandbox.keys import Keys
 from sandbox.network import tag
 from sandbox.server import Modes
-from tests.sandbox.conftest import Background, Client, eventually, new_droplet
+from tests.sandbox.api import Background, Client, new_droplet
+from tests.waiting import eventually
 
 if TYPE_CHECKING:
     from collections.abc import Iterator

@@ -11,9 +11,9 @@ import asyncssh
 import pytest
 from asyncssh.channel import SSHServerChannel
 
-from tests.sandbox.conftest import eventually
+from tests.fakes.ssh_server import SshServer, refuse_variables
 from tests.sandbox.programs import OFFICIAL, SECONDS
-from tests.sandbox.ssh_server import SshServer, refuse_variables
+from tests.waiting import eventually
 
 if TYPE_CHECKING:
     from collections.abc import Iterator

@@ -10,8 +10,8 @@ from typing import TYPE_CHECKING
 import pytest
 from pulumi import automation as auto
 
-from tests.sandbox.conftest import eventually
 from tests.sandbox.programs import OFFICIAL_HOST, SECONDS
+from tests.waiting import eventually
 
 if TYPE_CHECKING:
     from tests.sandbox.programs import Program

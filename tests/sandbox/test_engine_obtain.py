@@ -14,7 +14,7 @@ from sandbox.engine.obtain import Engine, EngineError, obtain
 from sandbox.engine.official import PACKAGES, why_not_official
 from sandbox.engine.versions import SDK
 from sandbox.home import PROJECT, Home
-from tests.sandbox.conftest import eventually
+from tests.waiting import eventually
 
 if TYPE_CHECKING:
     from collections.abc import Callable

@@ -22,7 +22,7 @@ def test_a_stack_costs_in_proportion_to_its_tenants(tmp_path: Path) -> None:
     """Processor time within one run on one machine; what every run costs, whatever its tenants, is the leeway.
 
     That is most of what few tenants take: many take about half of what they may, so that a machine which is busy with
-    other tests at the wrong moment fails nobody. Of our own program's work, test_program.py asks for more: there it is
+    other tests at the wrong moment fails nobody. Of our own program's work, test_run.py asks for more: there it is
     counted, not timed.
 
     The engine's checkpoints are left out. There are two an operation, of the whole state, and so they cost the square

@@ -24,13 +24,14 @@ from sandbox.choice import obstacle
 from sandbox.home import Home
 from sandbox.keys import Keys
 from sandbox.server import Modes
-from tests.sandbox.conftest import Background, Client, eventually, new_droplet
-from tests.unit.droplet.scripts.test_env_lines import PIECES
+from tests.sandbox.api import Background, Client, new_droplet
+from tests.unit.droplet.scripts.samples import PIECES
+from tests.waiting import eventually
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
 
-    from meltanodata.droplet.files import Tls
+    from meltanodata.config.options import Tls
 
 REASON = obstacle("droplets")
 pytestmark = [

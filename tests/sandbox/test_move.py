@@ -18,9 +18,9 @@ import pytest
 from meltanodata.cli.states import move
 from meltanodata.config import edit
 from sandbox.home import Home
-from tests.sandbox.fleet import fleet_on
+from tests.sandbox.fleet import ACME, DEMO, fleet_on, secrets_of
+from tests.sandbox.processes import KILLER, process_list
 from tests.sandbox.programs import SECONDS
-from tests.sandbox.test_tenants import ACME, DEMO, _process_list, _secrets
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -29,17 +29,6 @@ if TYPE_CHECKING:
 
 TEAM = "MeltanoData DBs 2"
 TO = "other"
-
-KILLER = """\
-#!/bin/bash
-n=$(( $(cat "{count}") + 1 ))
-echo $n > "{count}"
-"{real}" "$@"
-code=$?
-[ $n = "$KILL_AFTER" ] && kill -9 $PPID
-exit $code
-"""
-"""A `pulumi` that ends whoever calls it after so many calls."""
 
 
 class Two:
@@ -171,9 +160,9 @@ def fresh(two: Two) -> Iterator[Two]:
 
 def test_a_team_moves_and_the_world_stays_as_it_is(fresh: Two) -> None:
     fleet, before = fresh.fleet, fresh.fleet.ids("acme")
-    secrets, writes, told = _secrets(fleet), fleet.world.writes(), fleet.told("acme")
+    secrets, writes, told = secrets_of(fleet), fleet.world.writes(), fleet.told("acme")
     outputs = json.loads(fresh.pulumi("sandbox", "stack", "output", "--json", "--show-secrets"))["tenants"]
-    with _process_list() as processes:
+    with process_list() as processes:
         said = fresh.move()
     assert f"{TEAM}: moving 1 tenant from sandbox to other (acme)" in said
     assert (fresh.holding("acme"), fresh.holding("demo"), fresh.listing()) == ([TO], ["sandbox"], [TO])

@@ -15,7 +15,7 @@ import pytest
 from meltanodata.config.placement import Use
 from meltanodata.render.page import Page, State, Team, render
 from sandbox.checks import browser_program
-from tests.unit.render.test_page import entry
+from tests.unit.render.samples import entry
 
 if TYPE_CHECKING:
     from collections.abc import Iterator

@@ -28,9 +28,10 @@ from sandbox.demo import Stack
 from sandbox.droplets import snapshot
 from sandbox.home import Home
 from sandbox.keys import Keys, issue_wildcard, load_ca
-from tests.sandbox.conftest import eventually, new_database, new_droplet
+from tests.sandbox.api import new_database, new_droplet
 from tests.sandbox.fleet import REMOVES, Fleet, fleet_on
 from tests.sandbox.programs import SECONDS
+from tests.waiting import eventually
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -600,7 +601,7 @@ def test_a_droplet_without_a_login_is_not_taken_over_as_if_it_had_one(world: Wor
     said = world.on(
         acme, f"cd {PROJECT} && runuser -u meltano -- {checks.PYTHON} {script} 2>&1 || true", json.dumps(told)
     )
-    assert "there is no user nobody whose login could be kept; write adopt: {login: new}" in said
+    assert "there is no user nobody whose login could be kept; write login: new into its adopt" in said
     assert "of nobody's" not in said
 
 

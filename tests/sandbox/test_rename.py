@@ -18,11 +18,10 @@ import yaml
 
 from sandbox.home import Home
 from tests.fakes import onepassword as connect
-from tests.sandbox.fleet import fleet_on
+from tests.sandbox.fleet import ACME, DEMO, fleet_on
+from tests.sandbox.processes import KILLER
 from tests.sandbox.programs import SECONDS
-from tests.sandbox.test_adopt import Team, say
-from tests.sandbox.test_move import KILLER
-from tests.sandbox.test_tenants import ACME, DEMO
+from tests.sandbox.team import Team
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -130,38 +129,38 @@ def test_a_tenant_that_is_renamed_in_the_file_alone_is_neither_taken_over_nor_de
 def test_a_tenant_gets_another_name_and_the_world_stays_as_it_is(fleet: Fleet) -> None:
     before, told, database = held(fleet), fleet.told("acme"), cluster_of(fleet, "acme")
     outputs = json.loads(fleet.pulumi("stack", "output", "--json", "--show-secrets"))["tenants"]
-    password = say(fleet, "credentials", "acme", *STACK)
+    password = fleet.meltanodata("credentials", "acme", *STACK)
     keep = ("credentials", "--onepassword", "--yes", *STACK)
     with connect.serve() as server:
         vault = server.add_vault("meltanodata.com")
         fleet.environment |= {"OP_CONNECT_HOST": server.url, "OP_CONNECT_TOKEN": connect.TOKEN}
-        say(fleet, *keep)
+        fleet.meltanodata(*keep)
         items = server.items(vault)
 
-        said = say(fleet, "rename", "acme", "acme2", *STACK)
+        said = fleet.meltanodata("rename", "acme", "acme2", *STACK)
         assert "Renaming acme to acme2, in sandbox" in said
         assert "The instance stays at https://acme.meltanodata.com" in said
         assert fleet.file.read_text() == FILE.replace("acme:  #", "acme2:  #").replace(
             "# for ever\n", f"# for ever\n  adopt: {{record: acme, database: {database}}}\n"
         )
         fleet.unchanged()
-        assert "sandbox: no changes" in say(fleet, "plan", *STACK)
+        assert "sandbox: no changes" in fleet.meltanodata("plan", *STACK)
         assert held(fleet) == {"demo": before["demo"], "acme2": before["acme"]}
         now = json.loads(fleet.pulumi("stack", "output", "--json", "--show-secrets"))["tenants"]
         assert now == {"demo": outputs["demo"], "acme2": outputs["acme"]}
-        assert say(fleet, "check", str(fleet.file), *STACK)
+        assert fleet.meltanodata("check", str(fleet.file), *STACK)
         # Its login goes by the new name, and its item in the vault by its host name still.
-        assert say(fleet, "credentials", "acme2", *STACK) == password
-        assert "there is no tenant acme" in say(fleet, "credentials", "acme", *STACK, code=1)
-        assert "2 logins up to date" in say(fleet, *keep)
+        assert fleet.meltanodata("credentials", "acme2", *STACK) == password
+        assert "there is no tenant acme" in fleet.meltanodata("credentials", "acme", *STACK, code=1)
+        assert "2 logins up to date" in fleet.meltanodata(*keep)
         assert server.items(vault) == items
         assert "https://acme.meltanodata.com" in _page(fleet)
     fleet.up()
     fleet.unchanged()
     assert fleet.told("acme") == told
     # Nothing is left to do, and it goes back.
-    assert "acme is already called acme2" in say(fleet, "rename", "acme", "acme2", *STACK)
-    say(fleet, "rename", "acme2", "acme", *STACK)
+    assert "acme is already called acme2" in fleet.meltanodata("rename", "acme", "acme2", *STACK)
+    fleet.meltanodata("rename", "acme2", "acme", *STACK)
     assert held(fleet) == before
     fleet.unchanged()
     # The names that it states now are its own, and need not stay.
@@ -171,18 +170,18 @@ def test_a_tenant_gets_another_name_and_the_world_stays_as_it_is(fleet: Fleet) -
 
 def _page(fleet: Fleet) -> str:
     file = fleet.home.path / "page.html"
-    say(fleet, "page", str(file), *STACK)
+    fleet.meltanodata("page", str(file), *STACK)
     return file.read_text()
 
 
 def test_an_entry_that_was_renamed_by_hand_first_is_followed_by_the_state(fleet: Fleet) -> None:
     names = {"record": "acme", "database": cluster_of(fleet, "acme")}
     fleet.tenants(demo=DEMO, acme2={**ACME, "adopt": {"record": "acme"}})
-    said = say(fleet, "rename", "acme", "acme2", *STACK, code=1)
+    said = fleet.meltanodata("rename", "acme", "acme2", *STACK, code=1)
     assert f"add to its adopt: database: {names['database']}" in said
     fleet.tenants(demo=DEMO, acme2={**ACME, "adopt": names})
     text = fleet.file.read_text()
-    say(fleet, "rename", "acme", "acme2", *STACK)
+    fleet.meltanodata("rename", "acme", "acme2", *STACK)
     assert fleet.file.read_text() == text
     fleet.unchanged()
     # The names are not needed in the entry for the objects to stay: they are known by their ids. A host name is another
@@ -199,7 +198,7 @@ def test_what_cannot_be_renamed_is_refused_and_left_as_it_is(fleet: Fleet) -> No
     state, text = fleet.export(), fleet.file.read_text()
 
     def refuses(old: str, new: str, words: str) -> None:
-        assert words in say(fleet, "rename", old, new, *STACK, code=1)
+        assert words in fleet.meltanodata("rename", old, new, *STACK, code=1)
         assert (fleet.export(), fleet.file.read_text()) == (state, text)
 
     refuses("acme", "Acme 2", "'Acme 2': a tenant's name is 1 to 63 of a-z")
@@ -218,11 +217,11 @@ def test_what_cannot_be_renamed_is_refused_and_left_as_it_is(fleet: Fleet) -> No
     droplet = next(it for it in state["deployment"]["resources"] if it["urn"].endswith("::acme-droplet"))
     checkpoint["checkpoint"]["latest"]["pending_operations"] = [{"resource": droplet, "type": "updating"}]
     file.write_text(json.dumps(checkpoint))
-    said = say(fleet, "rename", "acme", "acme2", *STACK, code=1)
+    said = fleet.meltanodata("rename", "acme", "acme2", *STACK, code=1)
     assert "a run of the stack sandbox was interrupted (updating acme-droplet)" in said
     file.write_text(kept)
     fleet.tenants(demo=DEMO, acme=ACME, bolt=dict(ACME))
-    said = say(fleet, "rename", "bolt", "bolt2", *STACK, code=1)
+    said = fleet.meltanodata("rename", "bolt", "bolt2", *STACK, code=1)
     assert "the state of sandbox does not have bolt: it is not deployed or adopted yet" in said
 
 
@@ -266,7 +265,7 @@ def test_killed_after_any_step_it_harms_nobody_and_is_finished_by_the_next(made:
                     )
                 else:
                     made.unchanged()
-                say(made, "rename", "acme", "acme2", *STACK)
+                made.meltanodata("rename", "acme", "acme2", *STACK)
                 assert sorted(held(made)) == ["acme2", "demo"]
                 made.unchanged()
     assert between == [["acme", "demo"], ["acme2", "demo"]]
@@ -279,10 +278,10 @@ def test_another_host_name_is_a_change_of_its_own_and_keeps_database_and_login(m
     with connect.serve() as server:
         vault = server.add_vault("meltanodata.com")
         fleet.environment |= {"OP_CONNECT_HOST": server.url, "OP_CONNECT_TOKEN": connect.TOKEN}
-        say(fleet, *keep)
+        fleet.meltanodata(*keep)
         item = server.items(vault)["acme.meltanodata.com"]["id"]
-        password = say(fleet, "credentials", "acme", *STACK).split()[-1]
-        say(fleet, "rename", "acme", "acme2", *STACK)
+        password = fleet.meltanodata("credentials", "acme", *STACK).split()[-1]
+        fleet.meltanodata("rename", "acme", "acme2", *STACK)
         fleet.tenants(demo=DEMO, acme2={**ACME, "adopt": {"database": database}})
         commands = dict.fromkeys(("acme2-files", "acme2-meltano", "acme2-verify"), "replace")
         assert fleet.steps() == {**dict.fromkeys(("acme2", "acme2-droplet", "acme2-record"), "update"), **commands}
@@ -296,10 +295,10 @@ def test_another_host_name_is_a_change_of_its_own_and_keeps_database_and_login(m
         droplet = meltano.client.get(f"/v2/droplets/{now['droplet']}")["droplet"]
         assert droplet["name"] == "acme2.meltanodata.com"
         # The item is the same one, so that whatever people noted in it stays.
-        assert "update" in say(fleet, *keep)
+        assert "update" in fleet.meltanodata(*keep)
         renamed: dict[str, Any] = server.items(vault)["acme2.meltanodata.com"]
         assert renamed["id"] == item
         assert password in [field["value"] for field in renamed["fields"]]
         assert len(server.items(vault)) == 2
-        assert "2 logins up to date" in say(fleet, *keep)
+        assert "2 logins up to date" in fleet.meltanodata(*keep)
     assert yaml.safe_load(fleet.file.read_text())["acme2"]["adopt"] == {"database": database}

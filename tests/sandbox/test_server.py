@@ -20,7 +20,8 @@ from sandbox.control import Control
 from sandbox.droplets.light import LightDroplets
 from sandbox.home import PROJECT, Home
 from sandbox.running import NotRunningError, Running, lock_holder
-from tests.sandbox.conftest import PATIENCE, Background, Client, eventually, new_database, new_droplet
+from tests.sandbox.api import Background, Client, new_database, new_droplet
+from tests.waiting import PATIENCE, eventually
 
 if TYPE_CHECKING:
     from collections.abc import Iterator

@@ -9,10 +9,10 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 
-from meltanodata.config import settings
+from meltanodata.config import settings_loading
 from meltanodata.errors import ProblemsError
 from sandbox.engine.obtain import obtain
-from tests.unit.config.test_settings import NOW, certificate, pem
+from tests.certificates import NOW, certificate, pem
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -56,7 +56,7 @@ def config(folder: Path) -> dict[str, str]:
 def mend(folder: Path) -> None:
     """Run what the messages propose, once."""
     with pytest.raises(ProblemsError) as caught:
-        settings.of(config(folder), "prod", NOW)
+        settings_loading.from_values(config(folder), "prod", NOW)
     for problem in caught.value.problems:
         shell(str(problem).rsplit(" it: ", 1)[1], folder)
 
@@ -73,10 +73,10 @@ def test_from_next_to_nothing_to_a_stack_that_works(project: Path) -> None:
         shell(f"pulumi config set {wrong}", project)
     mend(project)
     mend(project)  # the tokens of the teams, which are known now
-    made, secrets = settings.of(config(project), "prod", NOW)
+    made, secrets = settings_loading.from_values(config(project), "prod", NOW)
     assert made.teams == ("Meltano", "MeltanoData DBs 1")
     assert (made.caddy_version, made.database_teams[0].limit) == (1, 60)
     assert {token.get_secret_value() for token in secrets.tokens.values()} == {"dop_v1_secret"}
     assert secrets.certificate_key.get_secret_value() == pem()
     # What the CLI has written is what the commands read, and no secret in it is in plain text.
-    assert settings.read(project / "Pulumi.prod.yaml") == made
+    assert settings_loading.read(project / "Pulumi.prod.yaml") == made

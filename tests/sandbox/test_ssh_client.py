@@ -10,8 +10,8 @@ import pytest
 from pydantic import SecretStr
 
 from meltanodata.droplet import openssh
-from tests.sandbox.ssh_server import SshServer
-from tests.unit.doctor.test_diagnosis import ACME
+from tests.fakes.ssh_server import SshServer
+from tests.unit.doctor.samples import ACME
 
 if TYPE_CHECKING:
     from collections.abc import Iterator

@@ -4,10 +4,8 @@ from __future__ import annotations
 
 import json
 import signal
-import threading
 import time
 from contextlib import contextmanager
-from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import asyncssh
@@ -18,15 +16,15 @@ from sandbox.api.faults import Fault
 from sandbox.api.messages import DropletFault, NewSnapshot
 from sandbox.home import Home
 from sandbox.keys import Keys
-from tests.sandbox.conftest import eventually
-from tests.sandbox.fleet import REMOVES, Fleet, fleet_on
+from tests.sandbox.fleet import ACME, DEMO, REMOVES, Fleet, fleet_on, secrets_of
+from tests.sandbox.processes import process_list
 from tests.sandbox.programs import SECONDS
+from tests.waiting import eventually
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator
+    from pathlib import Path
 
-DEMO = {"database_team": "MeltanoData DBs 1"}
-ACME = {"database_team": "MeltanoData DBs 2"}
 KEY = "ssh-ed25519 AAAAC3NzaC1lZDI1NTE5AAAAIGVzdCBrZXkgZm9yIHRlc3RzIG9ubHkgMTIzNDU2Nzg5 test"
 NOTHING: tuple[dict[str, int], set[str], dict[str, str]] = ({}, set(), {})
 
@@ -47,51 +45,13 @@ def settled(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Fleet]:
         yield fleet
 
 
-@contextmanager
-def _process_list() -> Iterator[set[str]]:
-    """Every command line that this machine shows meanwhile."""
-    seen: set[str] = set()
-    done = threading.Event()
-
-    def watch() -> None:
-        while not done.is_set():
-            for path in Path("/proc").glob("[0-9]*/cmdline"):
-                try:
-                    seen.add(path.read_text(errors="replace"))
-                except OSError:  # it ended
-                    continue
-
-    watcher = threading.Thread(target=watch)
-    watcher.start()
-    try:
-        yield seen
-    finally:
-        done.set()
-        watcher.join()
-
-
-def _secrets(fleet: Fleet) -> dict[str, str]:
-    """All that nobody may see, by what it is."""
-    keys = Keys.ensure(fleet.home, fleet.world.running.domain)
-    found = {f"token of {name}": team.token for name, team in fleet.world.running.teams.items()}
-    for name, path in (("SSH key", keys.ssh_private_key), ("certificate's key", keys.wildcard_key)):
-        found[name] = path.read_text().splitlines()[1]
-    for resource in fleet.export("--show-secrets")["deployment"]["resources"]:
-        name = resource["urn"].rpartition("::")[2]
-        for output in ("result", "password", "bcryptHash"):
-            value = resource.get("outputs", {}).get(output)
-            if value:
-                found[f"{name} {output}"] = json.loads(value["plaintext"])
-    return found
-
-
 def _text(files: Iterable[Path]) -> str:
     return "".join(file.read_text(errors="replace") for file in files if file.is_file())
 
 
 def test_two_tenants_live_side_by_side(fleet: Fleet) -> None:
     fleet.tenants(demo=DEMO, acme=ACME)
-    with _process_list() as processes:
+    with process_list() as processes:
         said = fleet.preview("--diff")
         made = fleet.up()
     said += made
@@ -116,7 +76,7 @@ def test_two_tenants_live_side_by_side(fleet: Fleet) -> None:
     }
 
     # No secret is to be seen anywhere.
-    secrets = _secrets(fleet)
+    secrets = secrets_of(fleet)
     assert len(secrets) > 15
     state = "".join(
         path.read_text(errors="replace") for path in fleet.home.folder("state").rglob("*") if path.is_file()
@@ -251,7 +211,8 @@ def test_an_api_in_trouble_only_takes_longer(fleet: Fleet) -> None:
 
 
 @pytest.mark.parametrize(
-    ("effect", "words"), [("reset", "cannot be reached"), ("status", "Meltano: GET /v2/account is answered with 500")]
+    ("effect", "words"),
+    [("reset", "cannot be reached"), ("status", "Meltano: DigitalOcean answered GET /v2/account with 500")],
 )
 def test_an_api_that_is_down_is_said_and_harms_nobody(settled: Fleet, effect: Any, words: str) -> None:
     before, told = settled.world.everything(), settled.told("acme")
@@ -348,7 +309,7 @@ def test_a_droplet_that_fails_is_said_and_finished_by_the_next_run(
         settled.control.set_droplet_fault(droplets["acme"], fault)
         said = settled.up(code=1)
         assert words in said
-        assert not [name for name, secret in _secrets(settled).items() if secret in said]
+        assert not [name for name, secret in secrets_of(settled).items() if secret in said]
         settled.control.set_droplet_fault(droplets["acme"], None)
         settled.up()
         settled.unchanged()

@@ -2,85 +2,33 @@
 
 from __future__ import annotations
 
-import io
 import json
 import subprocess
-import threading
-from dataclasses import dataclass
-from pathlib import Path
 from typing import TYPE_CHECKING
 
 import pytest
-from rich.console import Console
 
+from meltanodata.engine.stack_state import opened
 from sandbox import checks, demo
-from sandbox.choice import obstacle
-from sandbox.demo import Sandbox, Stack
 from sandbox.home import Home
-from tests.sandbox.conftest import eventually
+from tests.sandbox.real import REASON, World, real_tenants
+from tests.waiting import eventually
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
-    from sandbox.checks import Check, Instance, Person
+    from sandbox.checks import Check
 
-REASON = obstacle("droplets") or obstacle("databases")
 pytestmark = [
     pytest.mark.skipif(REASON is not None, reason=f"real droplets and databases: {REASON}"),
     pytest.mark.timeout(1500),  # the first time on a machine the engine and the snapshot are made
 ]
 
 
-@dataclass
-class World:
-    sandbox: Sandbox
-    person: Person
-    stack: Stack
-    said: str
-    """What preview and up printed."""
-    arguments: set[str]
-    """Every argument of every process that was seen while they ran."""
-
-    @property
-    def instances(self) -> list[Instance]:
-        return self.stack.instances()
-
-
 @pytest.fixture(scope="module")
 def world(tmp_path_factory: pytest.TempPathFactory) -> Iterator[World]:
-    home = Home(tmp_path_factory.mktemp("home"))
-    sandbox = Sandbox(home, Console(file=io.StringIO()))
-    sandbox.run("start", "--droplets=real", "--databases=real")
-    try:
-        with watched_arguments() as arguments:
-            said = sandbox.pulumi("preview", "--diff") + sandbox.pulumi("up", "--yes", "--skip-preview")
-        yield World(sandbox, sandbox.person(), sandbox.stack(), said, arguments)
-    finally:
-        sandbox.run("stop")
-        eventually(lambda: demo._leftovers(home) == [])
-
-
-class watched_arguments:  # noqa: N801 (reads as what it is in a with statement)
-    """Looks at the machine's processes again and again, as anybody on it may."""
-
-    def __enter__(self) -> set[str]:
-        self._seen: set[str] = set()
-        self._end = threading.Event()
-        self._thread = threading.Thread(target=self._watch)
-        self._thread.start()
-        return self._seen
-
-    def __exit__(self, *_: object) -> None:
-        self._end.set()
-        self._thread.join()
-
-    def _watch(self) -> None:
-        while not self._end.wait(0.05):
-            for process in Path("/proc").glob("[0-9]*"):
-                try:
-                    self._seen.add((process / "cmdline").read_bytes().decode(errors="replace"))
-                except OSError:
-                    continue
+    with real_tenants(Home(tmp_path_factory.mktemp("home"))) as world:
+        yield world
 
 
 def findings(found: list[Check]) -> list[str]:
@@ -109,10 +57,10 @@ def secrets(world: World) -> set[str]:
     """What nobody may see who was not given it."""
     found = {world.person.running.control_token}
     found |= {token for team in world.person.running.teams.values() for token in (team.token, team.read_token)}
-    for resource in world.stack.resources:
-        opened = demo._open(resource.get("outputs", {}))
+    for resource in world.stack.state.resources:
+        outputs = opened(resource.outputs)
         names = ("result", "password", "bcryptHash")
-        found |= {opened[name] for name in names if isinstance(opened.get(name), str) and opened[name]}
+        found |= {outputs[name] for name in names if isinstance(outputs.get(name), str) and outputs[name]}
     keys = world.person.keys
     for path in (keys.ssh_private_key, keys.wildcard_key):
         found |= set(path.read_text().splitlines()[1:-1])

@@ -12,7 +12,7 @@ from meltanodata.engine import deletions
 from meltanodata.inventory.accounts import NOBODY
 from sandbox.api.faults import Fault
 from sandbox.home import Home
-from tests.sandbox.fleet import Fleet, fleet_on
+from tests.sandbox.fleet import REMOVES, Fleet, fleet_on
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -153,4 +153,48 @@ def test_a_database_that_a_killed_run_left_open_is_closed_as_the_first_thing(fle
     first, *_ = (it for it in fleet.control.requests(started) if it.method != "GET")
     assert (first.method, first.path) == ("PUT", f"/v2/databases/{cluster}/firewall")
     assert _rules(fleet)[-1] == (f"ip_addr:{_address(fleet)}",)
+    fleet.unchanged()
+
+
+def test_what_a_killed_run_was_making_is_closed_and_not_forgotten_when_its_entry_is_gone(fleet: Fleet) -> None:
+    fleet.tenants(acme=ACME)
+    stays_open = Fault(effect="hang", method="PUT", path="/v2/databases/*/firewall", times=None)
+    number = fleet.control.add_fault(stays_open)
+    fleet.killed_when(lambda: any(moment.open for moment in fleet.control.database_moments()))
+    fleet.control.remove_fault(number)
+    (cluster,) = fleet.world.clusters().values()
+    pending = fleet.export()["deployment"]["pending_operations"]
+    fleet.tenants()
+    said = fleet.up(*REMOVES, code=1)
+    assert f"acme: a run that was killed made the database db-postgresql-nyc3-11799-acme ({cluster}, " in said
+    assert "Put the entry of acme back" in said
+    assert _rules(fleet)[-1] == CLOSED
+    assert fleet.export()["deployment"]["pending_operations"] == pending
+    # A region that it is not in, so that there is no plan: it is closed all the same.
+    writes = fleet.world.writes()
+    fleet.tenants(acme={**ACME, "region": "sfo3"})
+    assert "which is to be taken over, has nyc3" in fleet.up(code=1)
+    assert fleet.world.writes() == writes
+    # By the message: the entry back, then removed as ever.
+    fleet.tenants(acme=ACME)
+    fleet.up()
+    fleet.unchanged()
+    fleet.tenants()
+    fleet.up(*REMOVES)
+    assert fleet.world.everything() == ({}, set(), {})
+
+
+def test_a_droplet_whose_rebuild_was_broken_off_and_taken_back_gets_into_its_database_again(fleet: Fleet) -> None:
+    fleet.tenants(acme=ACME)
+    fleet.up()
+    before = _address(fleet)
+    stays = Fault(effect="delay", delay=60, method="DELETE", path="/v2/droplets/*")
+    number = fleet.control.add_fault(stays)
+    fleet.tenants(acme={**ACME, "rebuild": 1})
+    fleet.killed_when(lambda: _rules(fleet)[-1] == CLOSED)
+    fleet.control.remove_fault(number)
+    fleet.tenants(acme=ACME)
+    fleet.up()
+    assert _address(fleet) == before
+    assert _rules(fleet)[-1] == (f"ip_addr:{before}",)
     fleet.unchanged()

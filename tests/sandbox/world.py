@@ -2,17 +2,21 @@
 
 from __future__ import annotations
 
-import contextlib
 import os
-import signal
 import subprocess
+import sys
+from contextlib import contextmanager
 from typing import TYPE_CHECKING, Any
 
 from sandbox.control import Control
-from tests.sandbox.conftest import Client
+from sandbox.home import PROJECT, Home
+from tests.sandbox.api import Client
+from tests.sandbox.programs import PLUGINS
 
 if TYPE_CHECKING:
-    from sandbox.running import Running
+    from collections.abc import Iterator
+
+    from sandbox.running import Kind, Running
 
 
 class World:
@@ -54,13 +58,13 @@ class World:
         return sum(seen.method != "GET" for seen in self.control.requests())
 
 
-def kill(process: subprocess.Popen[str]) -> None:
-    """End a runner as a machine that goes away does: everything at once, and nothing has its say."""
-    listing = subprocess.run(["ps", "-eo", "pid=,ppid="], capture_output=True, text=True, check=True).stdout
-    parents = {int(pid): int(parent) for pid, parent in (line.split() for line in listing.splitlines())}
-    doomed = {process.pid}
-    while more := {pid for pid, parent in parents.items() if parent in doomed} - doomed:
-        doomed |= more
-    for pid in sorted(doomed):
-        with contextlib.suppress(ProcessLookupError):  # it ended by itself just now
-            os.kill(pid, signal.SIGKILL)
+@contextmanager
+def started(home: Home, kind: Kind) -> Iterator[None]:
+    """A sandbox in a folder, with droplets and databases of this kind, started as a person would."""
+    environment = {**os.environ, "SANDBOX_HOME": str(home.path)}
+    modes = ["--droplets", kind, "--databases", kind, "--plugins", PLUGINS]
+    subprocess.run([sys.executable, "-m", "sandbox", "start", *modes], cwd=PROJECT, env=environment, check=True)
+    try:
+        yield
+    finally:
+        subprocess.run([sys.executable, "-m", "sandbox", "stop"], cwd=PROJECT, env=environment, check=True)

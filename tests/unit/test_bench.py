@@ -3,18 +3,16 @@
 from __future__ import annotations
 
 from dataclasses import replace
-from typing import TYPE_CHECKING
+from pathlib import Path
 
 import pytest
 
-from bench import fleets
+from bench import fleets, report
 from bench.results import Run, Runs, exponent, line, summarize
 from bench.world import count
 from sandbox.api.traffic import Seen
 
-if TYPE_CHECKING:
-    from pathlib import Path
-
+PROJECT = Path(__file__).parents[2]
 RUN = Run(10, "create", "ours", seconds=20.0, cpu_seconds=5.0, peak_mib=300.0, bytes_written=1000, requests=90)
 
 
@@ -56,6 +54,18 @@ def test_runs_are_kept_and_single_cells_forgotten(tmp_path: Path) -> None:
     runs.add(replace(RUN, operation="refresh"))
     runs.forget([RUN.cell])
     assert [run.operation for run in runs.all()] == ["refresh"]
+
+
+def test_the_tables_are_written_after_each_fleet() -> None:
+    runs = [
+        replace(RUN, operation=operation, requests_per_token={"Meltano": 40}) for operation in ("create", "refresh")
+    ]
+    document = {"machine": report.machine(), "peer_missing": "no terraform", "results": summarize(runs)}
+    tables = report.pages(document)
+    readme, decision = tables[PROJECT / "README.md"], tables[PROJECT / "docs/decisions/where-the-time-goes.md"]
+    assert "| 10 tenants, one stack | ours: seconds | MiB | requests |" in readme
+    assert "| create: the least seconds, at 4 requests a second | 10 |" in decision
+    assert "The comparison is left out: no terraform." in tables[PROJECT / "bench/README.md"]
 
 
 @pytest.mark.parametrize("power", [0.5, 1.0, 2.0])

@@ -341,8 +341,8 @@ def test_an_answer_that_is_none_is_said_without_a_traceback(
     assert told in str(error.value)
 
 
-def test_an_answer_without_end_is_cut_off(server: Server, client: GitHub, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("meltanodata.github._LARGEST", 100_000)
+def test_an_answer_without_end_is_cut_off(server: Server) -> None:
+    client = GitHub(REPOSITORY, TOKEN, server.url, largest=100_000)
     server.faults = [("GET commits", Fault(200, body=b"[" + b" " * 100_000))]
     with pytest.raises(UserError, match="has more than 100000 bytes"):
         client.requests_with("abc")
@@ -372,3 +372,13 @@ def test_outside_of_a_workflow_the_message_says_what_is_missing(monkeypatch: pyt
     monkeypatch.delenv("GITHUB_TOKEN", raising=False)
     with pytest.raises(UserError, match="GITHUB_REPOSITORY and GITHUB_TOKEN must be set"):
         GitHub.from_environment()
+
+
+@pytest.mark.parametrize("token", ["one\ntwo", "tokén€", "a b", "a\x01b"])
+def test_a_token_that_is_none_is_told_and_not_shown(monkeypatch: pytest.MonkeyPatch, token: str) -> None:
+    """Put into a request, it would stand in the library's error."""
+    monkeypatch.setenv("GITHUB_REPOSITORY", REPOSITORY)
+    monkeypatch.setenv("GITHUB_TOKEN", token)
+    with pytest.raises(UserError, match="GITHUB_TOKEN is not a token: a token is one word") as caught:
+        GitHub.from_environment()
+    assert token not in str(caught.value)

@@ -51,7 +51,7 @@ def ensure(username: str, password: str, *, keep: bool) -> str:
         if user is not None and role in user.roles and (keep or verify_password(password, user.password)):
             return f"{username} is as it should be"
         if user is None and keep:
-            raise LookupError(f"there is no user {username} whose login could be kept; write adopt: {{login: new}}")
+            raise LookupError(f"there is no user {username} whose login could be kept; write login: new into its adopt")
         if user is None:
             user = users.create_user(username=username)
         if not keep:

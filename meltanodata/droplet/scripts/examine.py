@@ -35,6 +35,8 @@ KEPT_CHARACTERS = 300
 """Of each line."""
 LONGEST_LINE = 2000
 """Characters of a line that are read."""
+MOST_LOGS = 50
+"""Files of Meltano's logs that are looked at; whose pipelines run there can make any number of them."""
 LOG_BYTES = 1 << 18
 """Read of each file, from its end."""
 SAID_BYTES = 1 << 18
@@ -92,7 +94,10 @@ def main(
         "errors": {redact(name, known): shown(lines) for name, lines in errors},
         "env": entry(PROJECT / ".env", root, files),
         "project": entry(PROJECT, root, files),
-        "database": {**reached, "error": reached["error"] and shown([" ".join(reached["error"].split())])[0]},
+        "database": {
+            "address": reached["address"] and printable(reached["address"]),
+            "error": reached["error"] and shown([" ".join(reached["error"].split())])[0],
+        },
     }
     print(json.dumps(facts))
 
@@ -157,7 +162,7 @@ def recent_errors(folder: Path, root: Path, files: Any) -> Iterator[tuple[str, l
         with files.folder(Path("/", folder), root) as at:
             there = os.listdir(at)  # noqa: PTH208 - of a descriptor
             names = sorted(name for name in there if name.endswith(".log") and not name.startswith("."))
-            texts = {name: end_of_log(folder / name, at, files) for name in names}
+            texts = {name: end_of_log(folder / name, at, files) for name in names[:MOST_LOGS]}
     except (files.Refused, OSError):
         return
     now = time.time()
@@ -271,7 +276,7 @@ def redact(text: str, known: Collection[str], public: Collection[str] = ()) -> s
     for value in sorted(variants, key=len, reverse=True):
         text = text.replace(value, HIDDEN)
     # Only now, so that no half of a known one is left; and before what takes longer the longer the line is.
-    text = "".join(character if character.isprintable() else " " for character in text[:LONGEST_LINE])
+    text = printable(text)
     for pattern in PATTERNS:
         text = re.sub(pattern, rf"\1{HIDDEN}", text)
 
@@ -279,6 +284,11 @@ def redact(text: str, known: Collection[str], public: Collection[str] = ()) -> s
         return word[0] if any(word[0] in it for it in public) or not looks_random(word[0]) else HIDDEN
 
     return WORD.sub(hidden, text)[:KEPT_CHARACTERS]
+
+
+def printable(text: str) -> str:
+    """One line that moves nobody's terminal."""
+    return "".join(character if character.isprintable() else " " for character in text[:LONGEST_LINE])
 
 
 def looks_random(word: str) -> bool:

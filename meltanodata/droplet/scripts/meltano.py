@@ -19,8 +19,9 @@ import sqlite3
 import subprocess
 import tempfile
 import time
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import IO, TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -31,6 +32,11 @@ PATIENCE = 120
 """Seconds until the page has to be there after a restart."""
 ENDINGS = 3
 """How often the service may end by itself until nobody waits for the page any more: the instance is down meanwhile."""
+
+KEPT_BYTES = 1 << 16
+"""Of what a program prints, at its end."""
+KEPT_CHARACTERS = 300
+"""Of a line of it."""
 
 
 class Failed(Exception):  # noqa: N818 - a step of ours, caught here
@@ -187,7 +193,7 @@ def restart(host_name: str) -> None:
         try:
             status = page(host_name)
         except (OSError, http.client.HTTPException) as error:
-            reason = f"it does not answer ({error})"
+            reason = f"it does not answer ({shown(str(error))})"
         else:
             if status in {http.HTTPStatus.OK, http.HTTPStatus.UNAUTHORIZED}:
                 return
@@ -224,14 +230,44 @@ def python(*arguments: str, told: str = "") -> str:
 def run(*command: str | Path, told: str = "") -> str:
     """What a command prints.
 
+    Only the last line, and not a long one: most of what is run is in the user's environment, and what it prints goes to
+    the stack's state and to the operator's terminal.
+
     Raises:
         Failed: the last line of what it said; before it libraries may have said anything.
     """
-    done = subprocess.run(command, check=False, capture_output=True, text=True, input=told, cwd="/")
-    if done.returncode != 0:
-        *_, last = [f"exit code {done.returncode}", *done.stderr.splitlines()]
-        raise Failed(last)
-    return done.stdout.strip()
+    pipe = subprocess.PIPE
+    with subprocess.Popen(command, stdin=pipe, stdout=pipe, stderr=pipe, cwd="/") as process:
+        assert process.stdin and process.stdout and process.stderr  # noqa: S101, PT018 - pipes
+        with ThreadPoolExecutor(2) as readers:
+            printed, said = readers.submit(end_of, process.stdout), readers.submit(end_of, process.stderr)
+            with contextlib.suppress(BrokenPipeError):  # it ended without being told
+                process.stdin.write(told.encode())
+                process.stdin.flush()
+            with contextlib.suppress(BrokenPipeError):
+                process.stdin.close()
+    if process.returncode != 0:
+        raise Failed(last_line(said.result()) or f"exit code {process.returncode}")
+    return last_line(printed.result())
+
+
+def end_of(stream: IO[bytes]) -> bytes:
+    """The last bytes of a stream, however many it has."""
+    kept = b""
+    while chunk := stream.read(KEPT_BYTES):
+        kept = (kept + chunk)[-KEPT_BYTES:]
+    return kept
+
+
+def last_line(output: bytes) -> str:
+    """The last line that says something, for a person; empty if there is none."""
+    lines = [line.strip() for line in output.decode(errors="replace").splitlines() if line.strip()]
+    return shown(lines[-1]) if lines else ""
+
+
+def shown(text: str) -> str:
+    """What others have written, on one line and not too long."""
+    return "".join(character if character.isprintable() else " " for character in text)[:KEPT_CHARACTERS].strip()
 
 
 def as_meltano() -> list[str]:
@@ -263,7 +299,7 @@ def as_user(step: Callable[[], str]) -> str:
     with os.fdopen(reading, errors="replace") as stream:
         answer = stream.read()
     if os.waitpid(child, 0)[1] != 0:
-        raise Failed(" ".join(answer.split()) or "what was done as the user meltano was ended")
+        raise Failed(shown(" ".join(answer.split())) or "what was done as the user meltano was ended")
     return answer
 
 

@@ -13,16 +13,16 @@ from typer.testing import CliRunner
 from meltanodata.cli import droplets
 from meltanodata.cli.main import app
 from meltanodata.cli.options import tenant_names
-from meltanodata.config import settings
+from meltanodata.config import settings_loading
 from meltanodata.config.checks import Check
-from meltanodata.config.settings import read
+from meltanodata.config.settings_loading import read
 from meltanodata.config.stacks import Project
 from meltanodata.doctor import probes
 from meltanodata.doctor.diagnosis import Finding, Level
 from meltanodata.droplet import openssh
 from meltanodata.engine import pulumi_cli
-from tests.unit.cli.test_deployment_commands import SETTINGS
-from tests.unit.engine.test_instances import component, part, state
+from tests.unit.cli.project import SETTINGS
+from tests.unit.engine.parts import component, part, state
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Sequence
@@ -104,10 +104,9 @@ def world(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> World:
     monkeypatch.setenv("PATH", str(tmp_path / "programs"), prepend=os.pathsep)
     monkeypatch.setattr(pulumi_cli, "export", made.export)
     monkeypatch.setattr(pulumi_cli, "config", lambda *_: {})
-    monkeypatch.setattr(settings, "ssh_private_key", lambda *_: SecretStr("key"))
+    monkeypatch.setattr(settings_loading, "ssh_private_key", lambda *_: SecretStr("key"))
     monkeypatch.setattr(probes, "examine", made.examine)
     monkeypatch.setattr(openssh, "run", made.run)
-    monkeypatch.setattr(droplets, "_SECOND_LOOK", 0)
     return made
 
 
@@ -230,7 +229,7 @@ def test_a_log_is_text(world: World, monkeypatch: pytest.MonkeyPatch) -> None:
 def test_a_deployment_believes_what_it_sees_twice(world: World) -> None:
     world.sick = {"acme": [0, 1], "gone": [0]}
     own = read(world.folder / "Pulumi.prod.yaml")
-    assert droplets.unwell(own, Project(world.folder), ["acme", "gone"]) == {"acme": "ping: seen. mend."}
+    assert droplets.unwell(own, Project(world.folder), ["acme", "gone"], pause=0) == {"acme": "ping: seen. mend."}
     assert world.looks == [["acme", "gone"], ["acme", "gone"]]
 
 

@@ -2,18 +2,17 @@
 
 from __future__ import annotations
 
-import json
 import os
 import subprocess
 import sys
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, NamedTuple
+from typing import TYPE_CHECKING, NamedTuple
 
 import pytest
 
 from meltanodata.cli import main
 from meltanodata.config import schema
-from tests.fleets import SETTINGS, team
+from tests.fleets import team, write_stack
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -40,13 +39,6 @@ def project(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     (tmp_path / "tenants.yaml").write_text(FLEET)
     monkeypatch.chdir(tmp_path)
     return tmp_path
-
-
-def write_stack(root: Path, name: str, **changes: Any) -> None:
-    """A stack's file with valid settings, some of them changed."""
-    values = {key: value for key, value in {**SETTINGS, **changes}.items() if key != "stack"}
-    lines = [f"  meltanodata:{key}: {json.dumps(value)}\n" for key, value in values.items()]
-    (root / f"Pulumi.{name}.yaml").write_text("config:\n" + "".join(lines))
 
 
 @pytest.fixture
@@ -130,7 +122,7 @@ def test_check_against_an_older_file(project: Path, run: Run) -> None:
     ended = run("check", "--base", "old.yaml")
     assert ended.code == 1
     assert ended.err == (
-        "tenants.yaml:3:3: acme: 'DBs 1' is marked full and takes no new tenant; the first that has room is 'DBs 2'\n"
+        "tenants.yaml:3:3: acme: 'DBs 1' is marked full and takes no new tenant; the first team with room is 'DBs 2'\n"
         "tenants.yaml:5:3: bolt: its database is in 'DBs 1' and cannot move to 'DBs 2'; write database_team: DBs 1\n"
     )
     assert run("check").code == 0
@@ -141,8 +133,8 @@ def test_check_says_that_a_full_team_has_room_again(project: Path, run: Run) -> 
     (project / "old.yaml").write_text(f"{FLEET}core:\n  database_team: DBs 1\n")
     assert run("check", "--base", "old.yaml").out == (
         "tenants.yaml: 2 tenants in 2 teams\n"
-        "core goes: to apply this deletes its droplet core.meltanodata.com, its record core, its database in DBs 1 with"
-        " all data and backups, and its login.\n"
+        "core is removed: applying this deletes its droplet core.meltanodata.com, its record core, its database"
+        " in DBs 1 with all data and backups, and its login.\n"
         "DBs 1 is marked full and has 1 of 2. To let it take tenants again:\n"
         "  pulumi config set --stack prod --path 'meltanodata:database_teams[0].full' false\n"
     )
@@ -157,9 +149,9 @@ def test_check_against_an_older_file_says_who_goes_and_what_that_deletes(project
     first, acme, bolt = ended.out.splitlines()
     assert first == "tenants.yaml: no tenant at all ({}): applying it removes every existing tenant"
     assert acme.startswith(
-        "acme goes: to apply this deletes its droplet acme.meltanodata.com, its record acme, its data"
+        "acme is removed: applying this deletes its droplet acme.meltanodata.com, its record acme, its data"
     )
-    assert bolt.startswith("bolt goes: ")
+    assert bolt.startswith("bolt is removed: ")
     assert "its database in DBs 2 with all data and backups" in bolt
     assert "no problems" not in run("check").out
     (project / "tenants.yaml").write_text("")
@@ -173,7 +165,7 @@ def test_check_against_an_older_file_points_out_a_new_name(project: Path, run: R
     (project / "tenants.yaml").write_text(FLEET.replace("acme", "acme2"))
     ended = run("check", "--base", "old.yaml")
     assert (ended.code, ended.err) == (0, "")
-    assert "acme goes: " in ended.out
+    assert "acme is removed: " in ended.out
     assert "  acme2 is new, with the same options. If it is acme under a new name, its data would be lost" in ended.out
     assert "put the entry of acme back, and run: meltanodata rename acme acme2\n" in ended.out
     assert "bolt" not in ended.out
@@ -195,7 +187,7 @@ def test_check_says_that_a_new_name_takes_over_a_part_of_what_goes(
     )
     ended = run("check", "--base", "old.yaml")
     assert (ended.code, ended.err) == (0, "")
-    assert "acme goes: to apply this deletes" in ended.out
+    assert "acme is removed: applying this deletes" in ended.out
     assert (
         f"  acme2 names its {kinds}: the plan is refused. If it is acme under a new name, put the entry of acme back,"
         " and run: meltanodata rename acme acme2\n"
@@ -225,7 +217,7 @@ def test_check_lets_a_rename_pass_and_says_what_has_to_come_first(
     ended = run("check", "--base", "old.yaml")
     assert (ended.code, ended.err) == (0, "")
     assert f"{said}, whose entry names its database. The state has to be renamed before this is applied" in ended.out
-    assert "goes: " not in ended.out
+    assert "is removed: " not in ended.out
 
 
 def git(folder: Path, *arguments: str) -> None:
@@ -268,7 +260,7 @@ def test_assign_writes_what_is_missing_and_check_is_content(project: Path, run: 
         ("cora:\ndora:", "tenants.yaml:2: the file ends in the middle of a line"),
         ("", "tenants.yaml:1: there is no tenant in it"),
         ("{cora, dora: }\n", "tenants.yaml:1:2: cora: cannot be written into a file of this form"),
-        ("a:\nb:\nc:\n", "tenants.yaml:3:1: c: none of the 1 database teams has room. meltanodata capacity says"),
+        ("a:\nb:\nc:\n", "tenants.yaml:3:1: c: none of the 1 database teams has room. meltanodata capacity shows"),
     ],
 )
 def test_assign_leaves_a_file_with_problems_as_it_is(project: Path, run: Run, content: str, message: str) -> None:
@@ -342,7 +334,7 @@ def test_new_refuses_what_check_would_refuse(project: Path, run: Run, name: str,
 
 def test_new_where_no_team_has_room(project: Path, run: Run) -> None:
     write_stack(project, "prod", database_teams=[team("DBs 1", 1), team("DBs 2", full=True)])
-    assert run("new", "cora").err == "none of the 2 database teams has room. meltanodata capacity says what to do\n"
+    assert run("new", "cora").err == "none of the 2 database teams has room. meltanodata capacity shows what to do\n"
 
 
 @pytest.mark.usefixtures("project")
@@ -356,7 +348,7 @@ def test_capacity(run: Run) -> None:
 
 def test_schema(project: Path, run: Run) -> None:
     assert run("schema", "--check").err == (
-        "tenants.schema.json differs from what meltanodata/config/fleet.py declares. Run: meltanodata schema\n"
+        "tenants.schema.json differs from what meltanodata/config/options.py declares. Run: meltanodata schema\n"
     )
     assert not (project / schema.FILE).exists()
     assert run("schema").code == 0

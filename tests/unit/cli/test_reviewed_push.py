@@ -2,22 +2,22 @@
 
 from __future__ import annotations
 
+from functools import partialmethod
 from typing import TYPE_CHECKING
 
 import pytest
 import typer
 
-from meltanodata import github as client
 from meltanodata.cli.context import StackContext
 from meltanodata.cli.reviewed_push import Request, of_push
 from meltanodata.errors import NotReviewedError, UserError
+from meltanodata.github import GitHub
 from meltanodata.rollout import plan as plans
 from meltanodata.rollout import pushes
 from meltanodata.rollout.guard import Review
 from tests.fakes import github
 from tests.previews import Step, created, destroyed, preview, renewed
-from tests.unit.cli.test_deployment_commands import SETTINGS, Project, run
-from tests.unit.rollout.test_changes import rev
+from tests.unit.cli.project import SETTINGS, Project, rev, run
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -70,7 +70,7 @@ def waits(monkeypatch: pytest.MonkeyPatch) -> list[float]:
     """How long was waited."""
     waited: list[float] = []
     monkeypatch.setattr("meltanodata.cli.reviewed_push.time.sleep", waited.append)
-    monkeypatch.setattr(client, "_PAUSES", ())
+    monkeypatch.setattr(GitHub, "__init__", partialmethod(GitHub.__init__, pauses=()))
     return waited
 
 

@@ -126,7 +126,7 @@ def test_a_form_that_caddy_reads_stays_as_it_is(form: str) -> None:
 
 
 @pytest.mark.parametrize("form", ONLY_FORM)
-def test_what_is_only_form_is_put_right(form: str) -> None:
+def test_a_wrong_layout_is_corrected(form: str) -> None:
     text, key = ONLY_FORM[form](CHAIN), ONLY_FORM[form](KEY)
     assert found(text, key) == []
     assert certificates.normal(text) == CHAIN
@@ -135,19 +135,19 @@ def test_what_is_only_form_is_put_right(form: str) -> None:
     assert certificates.last_day(text) == certificates.last_day(CHAIN)
 
 
-def test_two_without_a_line_break_between_them() -> None:
+def test_two_blocks_without_a_line_break_between_them() -> None:
     text = LEAF.rstrip() + INTERMEDIATE
     assert [it.der for it in pem.as_go_has_it(text)] != [it.der for it in pem.blocks(CHAIN)]
     assert found(text) == []
     assert certificates.normal(text) == CHAIN
 
 
-def test_a_private_key_beside_the_certificate_does_not_go_to_where_everybody_reads() -> None:
+def test_a_private_key_beside_the_certificate_is_left_out() -> None:
     assert certificates.normal(KEY + CHAIN) == certificates.normal(CHAIN + KEY) == CHAIN
     assert found(CHAIN + KEY) == []
 
 
-def test_the_first_private_key_of_a_file_counts_as_for_go() -> None:
+def test_the_first_private_key_of_a_file_is_used_as_in_go() -> None:
     parameters = "-----BEGIN EC PARAMETERS-----\nBggqhkjOPQMBBw==\n-----END EC PARAMETERS-----\n"
     old = key_pem(LEAF_KEY, serialization.PrivateFormat.TraditionalOpenSSL)
     for key in (parameters + old, CHAIN + KEY, KEY + key_pem(OTHER_KEY), old.replace("EC PRIVATE", "RSA PRIVATE")):
@@ -180,7 +180,7 @@ def test_kinds_of_keys_that_caddy_serves(kind: str) -> None:
     ],
     ids=["secp256k1", "Brainpool", "DSA", "Ed448", "X25519"],
 )
-def test_a_key_of_a_kind_that_caddy_does_not_have(key: Any) -> None:
+def test_a_kind_of_key_that_caddy_does_not_serve_is_refused(key: Any) -> None:
     assert ("certificate_key", "is of a kind that Caddy cannot use; it wants RSA, ECDSA or Ed25519") in found(
         CHAIN, key_pem(key)
     )
@@ -228,11 +228,11 @@ def test_a_key_that_go_does_not_read_is_refused(key: str) -> None:
         (LEAF.replace("CERTIFICATE", "TRUSTED CERTIFICATE"), ""),
     ],
 )
-def test_what_is_no_certificate_is_refused_and_not_quoted(certificate: str, said: str) -> None:
+def test_a_text_that_is_no_certificate_is_refused_and_not_quoted(certificate: str, said: str) -> None:
     assert found(certificate) == [("certificate", f"is no certificate that can be read (PEM){said}")]
 
 
-def test_an_old_label_is_only_form() -> None:
+def test_an_old_label_is_corrected() -> None:
     assert certificates.normal(CHAIN.replace("CERTIFICATE", "X509 CERTIFICATE")) == CHAIN
 
 
@@ -264,7 +264,7 @@ V1_ROOT = issue("Root", ROOT_KEY, "Root", ROOT_KEY, ca=None)
         issue(f"*.{DOMAIN}", LEAF_KEY, f"*.{DOMAIN}", LEAF_KEY, ca=None),
     ],
 )
-def test_a_chain_that_leads_up(chain: str) -> None:
+def test_a_complete_chain_has_no_problems(chain: str) -> None:
     assert found(chain) == []
     assert certificates.normal(chain) == chain
 
@@ -281,7 +281,7 @@ REFUSED = "a chain that browsers refuse: the certificate of its issuer"
         (BY_ROOT, f"no chain, and browsers refuse it: the certificate of its issuer 'Root' is missing{ADVICE}"),
         (
             LEAF + STRANGER + ROOT,
-            f"{MISSING}, and what stands behind it ('Stranger' and 'Root') did not issue it{ADVICE}",
+            f"{MISSING}, and what follows it ('Stranger' and 'Root') did not issue it{ADVICE}",
         ),
         (LEAF + SAME_NAME, MISSING),
         (LEAF + NO_CA, MISSING),
@@ -297,7 +297,7 @@ REFUSED = "a chain that browsers refuse: the certificate of its issuer"
         (CHAIN + OLD_CROSS_SIGNED, f"{REFUSED} 'Root' has expired"),
     ],
 )
-def test_a_chain_that_browsers_refuse(chain: str, said: str) -> None:
+def test_a_chain_that_browsers_refuse_is_reported(chain: str, said: str) -> None:
     ((setting, problem),) = found(chain)
     assert setting == "certificate"
     assert problem.startswith(f"has {said}")
@@ -318,7 +318,7 @@ PIECES = [
 
 
 @given(text=st.lists(st.sampled_from(PIECES), max_size=14).map("".join) | st.text())
-def test_any_text_is_judged_and_what_passes_is_what_go_reads(text: str) -> None:
+def test_a_text_without_problems_is_read_by_go(text: str) -> None:
     for name, _ in certificates.problems(text, text, DOMAIN, NOW):
         assert name in {"certificate", "certificate_key"}
     for certificate in (text, CHAIN + text):

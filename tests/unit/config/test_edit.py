@@ -63,7 +63,7 @@ def test_a_team_is_inserted(before: str, after: str) -> None:
 
 
 @pytest.mark.parametrize("text", ["{a, b: {}}\n", "? a\n: demo: true\n", "? a\n"])
-def test_a_form_that_takes_no_insertion_is_left_to_the_operator(text: str) -> None:
+def test_a_layout_without_room_for_a_team_is_refused(text: str) -> None:
     with pytest.raises(ProblemsError) as caught:
         assigned(text)
     assert "a: cannot be written into a file of this form; write by hand: database_team: NEW" in str(caught.value)
@@ -92,12 +92,12 @@ def test_an_entry_is_added_at_the_end(before: str, after: str) -> None:
     assert added(before) == after
 
 
-def test_a_name_that_others_would_take_for_a_number_is_quoted() -> None:
+def test_a_name_that_other_readers_take_for_a_number_is_quoted() -> None:
     assert added("{}\n", "123") == '"123":\n  database_team: NEW\n'
 
 
 @pytest.mark.parametrize("text", ["{a: {}}\n", "a: {}\n...\n", "  a: {}\n"])
-def test_a_form_that_takes_no_entry_is_left_to_the_operator(text: str) -> None:
+def test_a_layout_without_room_for_an_entry_is_refused(text: str) -> None:
     with pytest.raises(ProblemsError, match="zeta: cannot be written into a file of this form"):
         added(text)
 
@@ -140,7 +140,7 @@ def files(draw: st.DrawFn) -> str:
 
 
 @given(files())
-def test_all_but_the_teams_stays_as_it_is(text: str) -> None:
+def test_assign_changes_nothing_but_the_teams(text: str) -> None:
     changed = assigned(text)
     without = changed.replace("{database_team: NEW}", "{}").replace("{database_team: NEW, ", "{")
     without = re.sub(r"^ +database_team: NEW\r?\n", "", without, flags=re.MULTILINE)
@@ -246,7 +246,7 @@ def test_a_name_that_needs_quotes_gets_them() -> None:
     assert renamed("acme:\n  database_team: T\n", new="123").startswith('"123":\n')
 
 
-def test_an_entry_that_cannot_be_renamed_is_said_how_to() -> None:
+def test_an_entry_that_cannot_be_renamed_is_refused_with_instructions() -> None:
     source = document.parse(b"acme:\n  database_team: T\n", "tenants.yaml")
     with pytest.raises(ProblemsError) as caught:
         edit.rename(source, "acme", "acme2", {"database": "Not a name"})
@@ -259,7 +259,7 @@ def test_an_entry_that_cannot_be_renamed_is_said_how_to() -> None:
 @given(
     st.sampled_from(["", "  demo: true\n", "  adopt: {login: new}\n", "  # a comment\n  rebuild: 1\n"]), st.booleans()
 )
-def test_renamed_there_and_back_an_entry_says_the_same_but_for_its_names(more: str, last: bool) -> None:
+def test_renaming_there_and_back_changes_nothing_but_adopted_names(more: str, last: bool) -> None:
     text = f"acme:\n  database_team: T\n{more}" + ("" if last else "z:\n  database_team: T\n")
     back = renamed(renamed(text), "acme2", "acme")
     before, after = (parsed(it)[0].rows for it in (text, back))

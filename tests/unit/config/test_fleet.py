@@ -13,7 +13,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from meltanodata.config import fleet
-from meltanodata.config.fleet import Adopt, Options
+from meltanodata.config.options import LABEL, Adopt, Options
+from meltanodata.config.tenants import tenants_of
 from tests.fleets import fleet_of, parsed, problems_in, settings, tenant, text
 
 PROJECT = Path(__file__).resolve().parents[3]
@@ -27,7 +28,7 @@ def wrong(option: str) -> str:
     return message
 
 
-def test_the_repositorys_own_fleet_is_right() -> None:
+def test_the_repositorys_own_fleet_has_no_problems() -> None:
     loaded, problems = fleet.load(PROJECT / "tenants.yaml")
     assert problems == []
     assert len({row.options.database_team for row in loaded.rows}) == 2
@@ -38,7 +39,7 @@ def test_the_repositorys_own_fleet_names_its_schema_first() -> None:
     assert first == "# yaml-language-server: $schema=tenants.schema.json"
 
 
-def test_an_entry_may_be_as_short_as_its_team() -> None:
+def test_the_team_alone_is_a_valid_entry() -> None:
     assert tenant().model_dump() == {
         "key": "acme",
         "database_team": "DBs 1",
@@ -79,17 +80,17 @@ def test_every_option_is_read() -> None:
 
 def test_defaults_come_from_the_stack() -> None:
     loaded = fleet_of({"acme": {"database_team": "DBs 1"}})
-    (acme,) = loaded.tenants(settings(region="ams3", database_version="15"))
+    (acme,) = tenants_of(loaded, settings(region="ams3", database_version="15"))
     assert (acme.region, acme.database_version, acme.states_database_version) == ("ams3", "15", False)
 
 
-def test_a_version_of_its_own_is_known_as_such() -> None:
+def test_a_stated_version_is_told_from_the_default() -> None:
     assert tenant(database_version="16").states_database_version
 
 
 def test_a_stack_gets_the_tenants_of_its_teams_in_the_files_order() -> None:
     loaded = fleet_of({key: {"database_team": team} for key, team in [("b", "DBs 2"), ("x", "DBs 9"), ("a", "DBs 1")]})
-    assert [row.key for row in loaded.tenants(settings())] == ["b", "a"]
+    assert [row.key for row in tenants_of(loaded, settings())] == ["b", "a"]
 
 
 def test_a_tenant_cannot_be_changed() -> None:
@@ -98,7 +99,7 @@ def test_a_tenant_cannot_be_changed() -> None:
 
 
 @pytest.mark.parametrize("name", ["no", "123", "null", "true", "1e5", "2026-11-20", "0x1f", "a" * 63, "a-1"])
-def test_a_name_is_what_stands_there(name: str) -> None:
+def test_a_tenants_name_is_its_key_as_written(name: str) -> None:
     loaded, problems = parsed(f'"{name}":\n  database_team: DBs 1\n')
     assert problems == []
     assert loaded.rows[0].key == name
@@ -151,14 +152,14 @@ def test_a_date_needs_no_quotes() -> None:
         ('"a\\u2028b"', "U+2028 (line separator)"),
     ],
 )
-def test_a_character_that_nobody_can_see_is_named(written: str, named: str) -> None:
+def test_an_invisible_character_is_named(written: str, named: str) -> None:
     (problem,) = problems_in(f"acme:\n  database_team: DBs 1\n  snapshot: {written}\n")
-    assert problem == f"tenants.yaml:3:13: {named} stands in this text and cannot be seen; remove it"
+    assert problem == f"tenants.yaml:3:13: {named} is invisible in this text; remove it"
 
 
-def test_a_character_that_nobody_can_see_in_a_name_is_named() -> None:
+def test_an_invisible_character_in_a_name_is_named() -> None:
     assert problems_in("ac\u200bme: {database_team: DBs 1}\n") == [
-        "tenants.yaml:1:1: U+200B (zero width space) stands in this text and cannot be seen; remove it"
+        "tenants.yaml:1:1: U+200B (zero width space) is invisible in this text; remove it"
     ]
 
 
@@ -179,13 +180,13 @@ def test_a_merge_conflict_has_a_message_of_its_own() -> None:
 
 
 @pytest.mark.parametrize("name", ["-a", "a-", "a.b", "a_b", "Acme", "a" * 64, "ümlaut", '""', '"a b"', '"a\\n"'])
-def test_a_bad_name(name: str) -> None:
+def test_an_invalid_name_is_refused(name: str) -> None:
     (problem,) = problems_in(f"{name}:\n  database_team: DBs 1\n")
     assert problem.startswith("tenants.yaml:1:1: ")
     assert "a tenant's name is 1 to 63 of a-z, 0-9 and -, and neither begins nor ends with -" in problem
 
 
-def test_a_bad_name_comes_with_a_good_one() -> None:
+def test_an_invalid_name_is_refused_with_a_suggestion() -> None:
     assert problems_in("Acme_Inc:\n  database_team: DBs 1\n")[0].endswith("Did you mean 'acme-inc'?")
 
 
@@ -229,11 +230,11 @@ def test_a_bad_name_comes_with_a_good_one() -> None:
         ("key: b", "there is no option 'key'. There are: database_team, "),
     ],
 )
-def test_a_wrong_option(option: str, message: str) -> None:
+def test_an_invalid_option_is_refused(option: str, message: str) -> None:
     assert wrong(option).startswith(message)
 
 
-def test_problems_stand_where_the_mistakes_are() -> None:
+def test_problems_have_the_place_of_the_mistake() -> None:
     problems = problems_in("acme:\n  tls:   none\n  rebuid: 1\n  adopt:\n    record: 5\n    x: 1\n")
     assert [problem.split(": ")[0] for problem in problems] == [
         "tenants.yaml:2:10",
@@ -243,7 +244,7 @@ def test_problems_stand_where_the_mistakes_are() -> None:
     ]
 
 
-def test_what_is_right_in_an_entry_is_kept_beside_what_is_wrong() -> None:
+def test_valid_options_of_an_entry_are_kept_beside_an_invalid_one() -> None:
     loaded, problems = parsed("acme:\n  database_team: DBs 1\n  demo: maybe\n")
     (row,) = loaded.rows
     assert len(problems) == 1
@@ -258,19 +259,22 @@ def test_what_is_right_in_an_entry_is_kept_beside_what_is_wrong() -> None:
         ("acme: DBs 1", "tenants.yaml:1:7: acme: 'DBs 1' is no mapping of options; write an entry so: `acme:`, and in"),
         ("acme: [a]", "tenants.yaml:1:7: acme: a list is no mapping of options"),
         ("acme: 5", "tenants.yaml:1:7: acme: '5' is no mapping of options"),
-        ("acme:\n  database_team: a\nacme:\n  x: 1", "tenants.yaml:3:1: 'acme' stands here again; it is in line 1"),
-        ("acme: {demo: true, demo: false}", "tenants.yaml:1:20: 'demo' stands here again; it is in line 1 already"),
+        ("acme:\n  database_team: a\nacme:\n  x: 1", "tenants.yaml:3:1: 'acme' is repeated; it is in line 1"),
+        ("acme: {demo: true, demo: false}", "tenants.yaml:1:20: 'demo' is repeated; it is in line 1 already"),
         ("- acme", "tenants.yaml:1:1: a list is no mapping of tenants"),
         ("acme", "tenants.yaml:1:1: 'acme' is no mapping of tenants"),
         ("? [a]\n: {}", "tenants.yaml:1:3: a list cannot be a name here"),
-        ("acme: &x {demo: true}", "tenants.yaml:1:7: the anchor &x has no use here"),
-        ("acme: *x", "tenants.yaml:1:7: the alias *x stands for something else; write out what it stands for"),
-        ("acme: {demo: *x}", "tenants.yaml:1:14: the alias *x stands for something else"),
-        ("acme: {adopt: {droplet: *x}}", "tenants.yaml:1:25: the alias *x stands for something else"),
-        ("acme: {adopt: [*x]}", "tenants.yaml:1:16: the alias *x stands for something else"),
-        ("*x", "tenants.yaml:1:1: the alias *x stands for something else"),
-        ("acme: {<<: {demo: true}}", "tenants.yaml:1:8: merge keys (<<) have no use here; write out"),
-        ("acme: {demo: !!bool true}", "tenants.yaml:1:14: the tag tag:yaml.org,2002:bool has no use here; remove it"),
+        ("acme: &x {demo: true}", "tenants.yaml:1:7: the anchor &x is not allowed here"),
+        ("acme: *x", "tenants.yaml:1:7: the alias *x is not allowed here; write out the value that it refers to"),
+        ("acme: {demo: *x}", "tenants.yaml:1:14: the alias *x is not allowed here"),
+        ("acme: {adopt: {droplet: *x}}", "tenants.yaml:1:25: the alias *x is not allowed here"),
+        ("acme: {adopt: [*x]}", "tenants.yaml:1:16: the alias *x is not allowed here"),
+        ("*x", "tenants.yaml:1:1: the alias *x is not allowed here"),
+        ("acme: {<<: {demo: true}}", "tenants.yaml:1:8: merge keys (<<) are not allowed here; write out"),
+        (
+            "acme: {demo: !!bool true}",
+            "tenants.yaml:1:14: the tag tag:yaml.org,2002:bool is not allowed here; remove it",
+        ),
         ("acme: {}\n---\nb: {}", "tenants.yaml:2:1: a second YAML document begins here"),
         ("acme: {", "tenants.yaml:2:1: not YAML: while parsing a flow node: expected the node content"),
         ("acme:\n\tdemo: true", "tenants.yaml:2:1: not YAML: while scanning for the next token: found character '\\t'"),
@@ -281,17 +285,17 @@ def test_what_is_right_in_an_entry_is_kept_beside_what_is_wrong() -> None:
         ("[" * 50 + "]" * 50, "tenants.yaml:1:22: not YAML: more than 20 levels deep"),
     ],
 )
-def test_a_file_of_the_wrong_form(entry: str, message: str) -> None:
+def test_a_file_of_another_form_is_refused(entry: str, message: str) -> None:
     (problem,) = problems_in(f"{entry}\n")
     assert problem.startswith(message)
 
 
 @pytest.mark.parametrize("content", ["", "\n", "# only a comment\n", "---\n", "null\n", "~\n", "\ufeff\n"])
-def test_an_empty_file_is_no_order_to_remove_everybody(content: str) -> None:
+def test_an_empty_file_does_not_mean_to_remove_all_tenants(content: str) -> None:
     assert problems_in(content) == [f"tenants.yaml:1: {fleet.EMPTY}"]
 
 
-def test_no_tenant_can_be_said() -> None:
+def test_a_file_can_state_that_there_are_no_tenants() -> None:
     loaded, problems = parsed("{}\n")
     assert (loaded.rows, problems) == ((), [])
 
@@ -323,7 +327,7 @@ def test_a_directory(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     assert [str(problem) for problem in problems] == [f"{tmp_path.name}: cannot be read: Is a directory"]
 
 
-LABELS = st.from_regex(fleet.LABEL, fullmatch=True)
+LABELS = st.from_regex(LABEL, fullmatch=True)
 SLUGS = st.from_regex(r"[a-z0-9]{1,5}(-[a-z0-9]{1,5}){0,2}", fullmatch=True)
 _VISIBLE = st.characters(codec="utf-8", exclude_categories=["Cc", "Cs", "Cf", "Zl", "Zp", "Zs"], include_characters=" ")
 NAMES = st.text(_VISIBLE, min_size=1)
@@ -345,13 +349,13 @@ OPTIONS: dict[str, st.SearchStrategy[Any]] = {
 
 
 @given(st.dictionaries(LABELS, st.fixed_dictionaries({}, optional=OPTIONS), max_size=5))
-def test_what_is_written_is_what_is_read(tenants: dict[str, dict[str, Any] | None]) -> None:
+def test_a_written_fleet_is_read_unchanged(tenants: dict[str, dict[str, Any] | None]) -> None:
     loaded = fleet_of(tenants)
     read = {row.key: row.options.model_dump(mode="json", exclude_unset=True) for row in loaded.rows}
     assert read == {key: options or {} for key, options in tenants.items()}
 
 
-def test_the_options_that_the_property_tries_are_all_there_are() -> None:
+def test_the_property_tries_every_option() -> None:
     assert OPTIONS.keys() == Options.model_fields.keys()
 
 
@@ -360,14 +364,14 @@ YAML_ISH = st.lists(st.sampled_from(PIECES)).map("".join)
 
 
 @given(st.one_of(st.binary(), st.text().map(str.encode), YAML_ISH.map(str.encode)))
-def test_no_content_does_anything_but_report_problems(content: bytes) -> None:
+def test_any_content_is_read_or_reported(content: bytes) -> None:
     loaded, problems = parsed(content)
     lines = content.decode(errors="replace").splitlines()
     for problem in problems:
         assert problem.line <= len(lines) + 1
         str(problem).encode()
     if not problems:
-        assert all(re.fullmatch(fleet.LABEL, row.key) for row in loaded.rows)
+        assert all(re.fullmatch(LABEL, row.key) for row in loaded.rows)
 
 
 JSON = st.recursive(
@@ -378,7 +382,7 @@ JSON = st.recursive(
 
 
 @given(JSON)
-def test_no_value_does_anything_but_report_problems(value: object) -> None:
+def test_any_value_is_read_or_reported(value: object) -> None:
     for content in (
         value,
         {"acme": value},

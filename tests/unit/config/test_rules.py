@@ -9,7 +9,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from meltanodata.config import document, fleet, placement, rules
+from meltanodata.config import document, fleet, placement, removals, rules
 from meltanodata.config.placement import Use
 from tests.fleets import fleet_of, parsed, placed, settings, team
 
@@ -25,12 +25,12 @@ def broken(fleet: Fleet, *stacks: Settings, **known: Any) -> list[str]:
     return [str(problem) for problem in rules.problems(fleet, stacks or [settings()], **known)]
 
 
-def test_a_fleet_that_keeps_to_every_rule() -> None:
+def test_a_valid_fleet_has_no_problems() -> None:
     fleet = fleet_of({"acme": {"database_team": "DBs 1"}, "demo": {"database_team": "DBs 2", "demo": True}})
-    assert broken(fleet, held={"acme": "DBs 1"}, before=fleet_of({"acme": {"database_team": "DBs 1"}})) == []
+    assert broken(fleet, placement={"acme": "DBs 1"}, before=fleet_of({"acme": {"database_team": "DBs 1"}})) == []
 
 
-def test_a_missing_team_says_which_one_it_would_get() -> None:
+def test_a_missing_team_is_reported_with_the_one_that_assign_would_write() -> None:
     fleet = fleet_of({"t1": {"database_team": "DBs 1"}, "t2": {"demo": True}, "t3": None})
     stack = settings(database_teams=[team("DBs 1", 2), team("DBs 2")])
     assert broken(fleet, stack) == [
@@ -40,9 +40,9 @@ def test_a_missing_team_says_which_one_it_would_get() -> None:
     ]
 
 
-def test_a_team_that_was_lost_is_the_one_that_has_the_database() -> None:
+def test_a_removed_team_is_reported_with_the_one_that_has_the_database() -> None:
     fleet = fleet_of({"t1": {"database_team": "DBs 1"}, "t2": None, "t3": {"demo": True}})
-    lost, new = broken(fleet, held={"t1": "DBs 1", "t2": "DBs 2"})
+    lost, new = broken(fleet, placement={"t1": "DBs 1", "t2": "DBs 2"})
     assert lost == (
         "tenants.yaml:3:1: t2: database_team is missing, and its database is in 'DBs 2'; write database_team: DBs 2"
     )
@@ -50,22 +50,22 @@ def test_a_team_that_was_lost_is_the_one_that_has_the_database() -> None:
 
 
 @pytest.mark.parametrize("held", [{}, {"acme": "DBs 2"}])
-def test_a_team_whose_key_is_misspelt_is_a_matter_of_spelling_alone(held: dict[str, str]) -> None:
+def test_a_misspelt_option_is_not_also_a_missing_team(held: dict[str, str]) -> None:
     misspelt, problems = fleet.parse(document.parse(b"acme:\n  databse_team: DBs 2\n", "tenants.yaml"))
     assert "Did you mean 'database_team'?" in str(problems)
-    assert broken(misspelt, held=held) == []
+    assert broken(misspelt, placement=held) == []
 
 
-def test_a_missing_team_where_none_has_room() -> None:
+def test_a_missing_team_is_reported_where_no_team_has_room() -> None:
     stack = settings(database_teams=[team("DBs 1", 1), team("DBs 2", full=True)])
     (problem,) = broken(fleet_of({"t1": {"database_team": "DBs 1"}, "t2": None}), stack)
     assert problem == (
         "tenants.yaml:3:1: t2: database_team is missing. If the tenant has a database already, write the team that it"
-        " is in (git log -p tenants.yaml); none of the 2 database teams has room. meltanodata capacity says what to do"
+        " is in (git log -p tenants.yaml); none of the 2 database teams has room. meltanodata capacity shows what to do"
     )
 
 
-def test_a_team_that_is_written_wrongly_is_not_missing() -> None:
+def test_an_invalid_team_is_not_also_a_missing_one() -> None:
     fleet, problems = parsed("acme:\n  database_team: 5\n")
     assert len(problems) == 1
     assert broken(fleet) == []
@@ -84,7 +84,7 @@ def test_the_team_of_another_stack_of_the_fleet_is_known() -> None:
     assert broken(placed("DBs 3"), settings(), other) == []
 
 
-def test_a_team_over_its_limit_names_those_beyond_it() -> None:
+def test_tenants_above_a_teams_limit_are_named() -> None:
     stack = settings(database_teams=[team("DBs 1", 2), team("DBs 2")])
     assert broken(placed("DBs 1", "DBs 2", "DBs 1", "DBs 1", "DBs 1"), stack) == [
         "tenants.yaml:8:3: t4: 'DBs 1' has 4 tenants here and a limit of 2; place it in another team",
@@ -118,7 +118,7 @@ def test_a_name_too_long_for_its_database_cluster() -> None:
 
 
 @pytest.mark.parametrize(("region", "count"), [("nyc3", 0), ("frankfurt1", 1)])
-def test_a_names_room_depends_on_the_region(region: str, count: int) -> None:
+def test_the_longest_name_depends_on_the_region(region: str, count: int) -> None:
     assert len(broken(fleet_of({"a" * 38: {"database_team": "DBs 1", "region": region}}))) == count
     assert len(broken(fleet_of({"a" * 38: {"database_team": "DBs 1"}}), settings(region=region))) == count
 
@@ -138,7 +138,7 @@ def test_only_a_demo_is_wiped() -> None:
     ]
 
 
-def test_a_demo_that_is_written_wrongly_is_one_mistake() -> None:
+def test_an_invalid_demo_is_one_problem() -> None:
     fleet, problems = parsed("acme:\n  database_team: DBs 1\n  demo: yes\n  wipe_database: 2026-11-20\n")
     assert len(problems) == 1
     assert broken(fleet) == []
@@ -147,27 +147,27 @@ def test_a_demo_that_is_written_wrongly_is_one_mistake() -> None:
 @pytest.mark.parametrize(
     ("adopt", "message"),
     [
-        ({"droplet": "b.meltanodata.com"}, "the droplet 'b.meltanodata.com' is that of a; two tenants cannot share it"),
-        ({"record": "b"}, "the record 'b' is that of a; two tenants cannot share it"),
+        ({"droplet": "b.meltanodata.com"}, "the droplet 'b.meltanodata.com' belongs to a; two tenants cannot share it"),
+        ({"record": "b"}, "the record 'b' belongs to a; two tenants cannot share it"),
     ],
 )
-def test_what_one_tenant_takes_over_another_cannot_have(adopt: dict[str, str], message: str) -> None:
+def test_an_object_that_one_tenant_adopts_cannot_be_anothers(adopt: dict[str, str], message: str) -> None:
     fleet = fleet_of({"a": {"database_team": "DBs 1", "adopt": adopt}, "b": {"database_team": "DBs 1"}})
     assert f"tenants.yaml:4:1: b: {message}" in broken(fleet)
 
 
-def test_a_cluster_that_bears_another_tenants_name() -> None:
+def test_a_cluster_with_another_tenants_name_cannot_be_adopted() -> None:
     adopt = {"database": "db-postgresql-nyc3-11111-b"}
     fleet = fleet_of({"a": {"database_team": "DBs 1", "adopt": adopt}, "b": {"database_team": "DBs 1"}})
     assert broken(fleet) == [
-        "tenants.yaml:3:3: a: the database 'db-postgresql-nyc3-11111-b' is that of b; two tenants cannot share it"
+        "tenants.yaml:3:3: a: the database 'db-postgresql-nyc3-11111-b' belongs to b; two tenants cannot share it"
     ]
 
 
-def test_a_cluster_that_two_tenants_adopt() -> None:
+def test_two_tenants_cannot_adopt_one_cluster() -> None:
     options = {"database_team": "DBs 1", "adopt": {"database": "shared"}}
     (problem,) = broken(fleet_of({"a": options, "b": options}))
-    assert problem == "tenants.yaml:6:3: b: the database 'shared' is that of a; two tenants cannot share it"
+    assert problem == "tenants.yaml:6:3: b: the database 'shared' belongs to a; two tenants cannot share it"
 
 
 def test_a_tenant_may_adopt_a_cluster_of_its_own_name() -> None:
@@ -175,31 +175,31 @@ def test_a_tenant_may_adopt_a_cluster_of_its_own_name() -> None:
     assert broken(fleet_of({"a": {"database_team": "DBs 1", "adopt": adopt}})) == []
 
 
-def test_a_full_team_gains_nobody() -> None:
-    assert broken(placed("DBs 1", "DBs 1"), settings(database_teams=FULL), held={"t1": "DBs 1"}) == [
-        "tenants.yaml:4:3: t2: 'DBs 1' is marked full and takes no new tenant; the first that has room is 'DBs 2'"
+def test_a_full_team_takes_no_new_tenant() -> None:
+    assert broken(placed("DBs 1", "DBs 1"), settings(database_teams=FULL), placement={"t1": "DBs 1"}) == [
+        "tenants.yaml:4:3: t2: 'DBs 1' is marked full and takes no new tenant; the first team with room is 'DBs 2'"
     ]
 
 
-def test_a_full_team_where_no_other_has_room() -> None:
-    (problem,) = broken(placed("DBs 1"), settings(database_teams=[team("DBs 1", full=True)]), held={})
+def test_a_full_team_is_reported_where_no_other_has_room() -> None:
+    (problem,) = broken(placed("DBs 1"), settings(database_teams=[team("DBs 1", full=True)]), placement={})
     assert problem.endswith(
-        "takes no new tenant; none of the 1 database teams has room. meltanodata capacity says what to do"
+        "takes no new tenant; none of the 1 database teams has room. meltanodata capacity shows what to do"
     )
 
 
-def test_nobody_knows_who_is_new_without_a_comparison() -> None:
+def test_without_a_placement_no_tenant_counts_as_new() -> None:
     assert broken(placed("DBs 1"), settings(database_teams=FULL)) == []
 
 
-def test_nobody_changes_team() -> None:
-    assert broken(placed("DBs 2", "DBs 2"), held={"t1": "DBs 1", "t2": "DBs 2", "gone": "DBs 1"}) == [
+def test_a_tenant_stays_in_its_team() -> None:
+    assert broken(placed("DBs 2", "DBs 2"), placement={"t1": "DBs 1", "t2": "DBs 2", "gone": "DBs 1"}) == [
         "tenants.yaml:2:3: t1: its database is in 'DBs 1' and cannot move to 'DBs 2'; write database_team: DBs 1"
     ]
 
 
 def test_a_move_into_a_full_team_is_a_change_of_team() -> None:
-    (problem,) = broken(placed("DBs 1"), settings(database_teams=FULL), held={"t1": "DBs 2"})
+    (problem,) = broken(placed("DBs 1"), settings(database_teams=FULL), placement={"t1": "DBs 2"})
     assert "cannot move to 'DBs 1'" in problem
 
 
@@ -214,15 +214,18 @@ DEMO = {"database_team": "DBs 1", "demo": True}
         {},
     ],
 )
-def test_nobody_becomes_a_demo_and_is_wiped_in_one_edit(before: dict[str, Any]) -> None:
+def test_one_edit_cannot_make_a_demo_and_wipe_it(before: dict[str, Any]) -> None:
     fleet = fleet_of({"acme": {**DEMO, "wipe_database": "2026-11-20"}})
     assert broken(fleet, before=fleet_of(before)) == [
-        "tenants.yaml:4:3: acme: wipe_database is for who was a demo before; remove it and merge demo: true first"
+        (
+            "tenants.yaml:4:3: acme: wipe_database is only for a tenant that is a demo already; remove it and merge"
+            " demo: true first"
+        )
     ]
     assert broken(fleet) == []
 
 
-def test_who_was_a_demo_may_be_wiped() -> None:
+def test_a_tenant_that_was_a_demo_may_be_wiped() -> None:
     for date in ("2026-11-20", "2026-11-23"):
         fleet = fleet_of({"acme": {**DEMO, "wipe_database": date}})
         assert broken(fleet, before=fleet_of({"acme": DEMO})) == []
@@ -247,7 +250,7 @@ def test_who_was_a_demo_may_be_wiped() -> None:
         ("database_version", "16", "15", "database_version goes down from 16 to 15; a cluster cannot go back"),
     ],
 )
-def test_what_goes_up_only(option: str, before: Any, after: Any, message: str) -> None:
+def test_counts_and_versions_only_go_up(option: str, before: Any, after: Any, message: str) -> None:
     old = fleet_of({"acme": {"database_team": "DBs 1", option: before}})
     new = fleet_of({"acme": {"database_team": "DBs 1"} | ({} if after is None else {option: after})})
     (problem,) = broken(new, before=old)
@@ -265,7 +268,7 @@ def test_two_stacks_with_one_team() -> None:
     ("setting", "value"),
     [("domain", "example.com"), ("droplet_team", {"name": "Other", "limit": 5}), ("tenants_file", "other.yaml")],
 )
-def test_what_the_stacks_of_a_fleet_share(setting: str, value: Any) -> None:
+def test_stacks_of_a_fleet_share_some_settings(setting: str, value: Any) -> None:
     other = settings(stack="prod-2", database_teams=[team("DBs 3")], **{setting: value})
     (problem,) = broken(placed(), settings(), other)
     assert problem.startswith(f"Pulumi.prod-2.yaml: {setting} differs from that of the stack prod (here ")
@@ -283,16 +286,16 @@ def test_all_problems_come_at_once_in_the_files_order() -> None:
     assert [problem.split(":")[1] for problem in broken(fleet)] == ["3", "4", "6", "7"]
 
 
-def test_placement_is_the_first_team_that_is_not_full() -> None:
+def test_assignments_use_the_first_team_that_is_not_full() -> None:
     stack = settings(database_teams=[team("A", 9, full=True), team("B", 1), team("C", 2), team("D", 9)])
     fleet = fleet_of({"t1": {"database_team": "B"}, "t2": None, "t3": {"database_team": "C"}, "t4": None, "t5": None})
-    assert placement.placement(fleet, [stack]) == {"t2": "C", "t4": "D", "t5": "D"}
+    assert placement.assignments(fleet, [stack]) == {"t2": "C", "t4": "D", "t5": "D"}
     assert placement.first_free(fleet, [stack]) == "C"
 
 
 def test_teams_fill_up_in_the_order_of_the_stacks() -> None:
     stacks = [settings(database_teams=[team("A", 1)]), settings(stack="prod-2", database_teams=[team("B", 1)])]
-    assert placement.placement(fleet_of({"t1": None, "t2": None, "t3": None}), stacks) == {
+    assert placement.assignments(fleet_of({"t1": None, "t2": None, "t3": None}), stacks) == {
         "t1": "A",
         "t2": "B",
         "t3": None,
@@ -305,12 +308,12 @@ TEAMS = st.lists(st.tuples(st.integers(1, 4), st.booleans()), min_size=1, max_si
 
 
 @given(TEAMS, st.lists(st.integers(0, 5), max_size=12))
-def test_placement_exceeds_no_limit_and_moves_nobody(teams: list[dict[str, Any]], chosen: list[int]) -> None:
+def test_assignments_exceed_no_limit_and_move_no_tenant(teams: list[dict[str, Any]], chosen: list[int]) -> None:
     names = [str(it["name"]) for it in teams]
     stated = {f"t{n}": names[index] if index < len(names) else None for n, index in enumerate(chosen)}
     fleet = fleet_of({key: {"database_team": home} if home else None for key, home in stated.items()})
     stack = settings(database_teams=teams)
-    placed = placement.placement(fleet, [stack])
+    placed = placement.assignments(fleet, [stack])
     assert placed.keys() == {key for key, home in stated.items() if home is None}
     before = Counter(home for home in stated.values() if home)
     after = before + Counter(home for home in placed.values() if home)
@@ -321,7 +324,7 @@ def test_placement_exceeds_no_limit_and_moves_nobody(teams: list[dict[str, Any]]
         assert all(it["full"] or after[it["name"]] >= it["limit"] for it in teams)
 
 
-def test_uses_count_what_the_file_places() -> None:
+def test_uses_count_the_tenants_of_the_file() -> None:
     stack = settings(database_teams=[team("A", 2), team("B", 4, full=True), team("C", 1)])
     fleet = placed("A", "B", "C", "C")
     assert placement.database_uses(fleet, [stack]) == [Use("A", 1, 2), Use("B", 1, 4, full=True), Use("C", 2, 1)]
@@ -330,8 +333,8 @@ def test_uses_count_what_the_file_places() -> None:
     assert placement.droplet_use(fleet, [stack]) == Use("Meltano", 4, 500)
 
 
-def test_homes_are_the_teams_of_an_older_file() -> None:
-    assert placement.homes(fleet_of({"a": {"database_team": "DBs 1"}, "b": None})) == {"a": "DBs 1"}
+def test_stated_teams_leave_out_tenants_without_a_team() -> None:
+    assert placement.stated_teams(fleet_of({"a": {"database_team": "DBs 1"}, "b": None})) == {"a": "DBs 1"}
 
 
 BEFORE = fleet_of(
@@ -350,23 +353,23 @@ def test_a_renamed_tenant_is_known_by_its_database() -> None:
             "old2": {"database_team": "DBs 1", "adopt": {"database": "reporting"}},
         }
     )
-    assert rules.renamed(now, BEFORE) == {"acme2": "acme", "old2": "old"}
+    assert removals.renamed(now, BEFORE, settings().domain) == {"acme2": "acme", "old2": "old"}
     # It is not new to a team that is marked full.
     stack = settings(database_teams=FULL)
-    assert broken(now, stack, held=rules.homes_before(now, BEFORE), before=BEFORE) == []
+    assert broken(now, stack, placement=rules.placement_before(now, BEFORE, settings().domain), before=BEFORE) == []
 
 
-def test_a_rename_is_no_way_to_another_team_or_to_smaller_counts() -> None:
+def test_a_renamed_tenant_keeps_its_team_and_its_counts() -> None:
     now = fleet_of(
         {"acme2": {"database_team": "DBs 2", "rebuild": 1, "adopt": {"record": "acme", "database": CLUSTER}}}
     )
-    said = broken(now, held=rules.homes_before(now, BEFORE), before=BEFORE)
+    said = broken(now, placement=rules.placement_before(now, BEFORE, settings().domain), before=BEFORE)
     assert ["its database is in 'DBs 1' and cannot move" in it or "rebuild goes down" in it for it in said] == [
         True
     ] * 2
 
 
-def test_who_is_there_still_was_not_renamed() -> None:
+def test_a_tenant_that_still_has_an_entry_was_not_renamed() -> None:
     both = fleet_of(
         {
             "acme": {"database_team": "DBs 1"},
@@ -374,4 +377,12 @@ def test_who_is_there_still_was_not_renamed() -> None:
             "new": {"database_team": "DBs 2"},
         }
     )
-    assert rules.renamed(both, BEFORE) == {}
+    assert removals.renamed(both, BEFORE, settings().domain) == {}
+
+
+def test_a_tenant_that_takes_the_name_in_an_adopted_cluster_is_known_too() -> None:
+    before = fleet_of({"old": {"database_team": "DBs 1", "rebuild": 2, "adopt": {"database": CLUSTER}}})
+    now = fleet_of({"acme": {"database_team": "DBs 1", "rebuild": 1}})
+    assert removals.renamed(now, before, settings().domain) == {"acme": "old"}
+    (said,) = broken(now, placement=rules.placement_before(now, before, settings().domain), before=before)
+    assert "rebuild goes down from 2 to 1" in said

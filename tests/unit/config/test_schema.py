@@ -13,7 +13,7 @@ from hypothesis import assume, given
 from hypothesis import strategies as st
 
 from meltanodata.config import schema
-from meltanodata.config.fleet import Adopt, Options
+from meltanodata.config.options import Adopt, Options
 from tests.fleets import parsed, text
 
 PROJECT = Path(__file__).resolve().parents[3]
@@ -30,12 +30,12 @@ def test_the_repositorys_schema_is_fresh() -> None:
     assert (PROJECT / schema.FILE).read_text() == schema.text(), "run: meltanodata schema"
 
 
-def test_it_is_a_schema_of_the_draft_that_it_names() -> None:
+def test_the_schema_is_valid_for_the_draft_that_it_names() -> None:
     assert SCHEMA["$schema"] == "https://json-schema.org/draft/2020-12/schema"
     jsonschema.Draft202012Validator.check_schema(SCHEMA)
 
 
-def test_the_repositorys_fleet_keeps_to_it() -> None:
+def test_the_repositorys_fleet_is_valid_by_the_schema() -> None:
     # As editors read it: YAML 1.2, where a date is text.
     fleet = yaml.load((PROJECT / "tenants.yaml").read_text(), Loader=yaml.BaseLoader)
     fleet["demo"]["demo"] = True

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from meltanodata.config import document, settings, stack_file
+from meltanodata.config import document, settings_loading, stack_file
 from meltanodata.errors import ProblemsError
 
 if TYPE_CHECKING:
@@ -62,7 +62,7 @@ def parsed(text: str, file: str = "Pulumi.prod.yaml") -> Document:
 
 
 def teams(text: str) -> list[str]:
-    return [team.name for team in settings.parse(parsed(text), "prod").database_teams]
+    return [team.name for team in settings_loading.parse(parsed(text), "prod").database_teams]
 
 
 def test_a_teams_entry_with_its_comments() -> None:
@@ -71,7 +71,7 @@ def test_a_teams_entry_with_its_comments() -> None:
     assert stack_file.team_entry(parsed(PROD), "DBs 3") == "- limit: 60\n  name: DBs 3\n"
 
 
-def test_without_a_team_the_rest_is_as_it_was() -> None:
+def test_removing_a_team_changes_nothing_else() -> None:
     left = stack_file.without_team(parsed(PROD), "DBs 2")
     gone = [line for line in PROD.splitlines() if line not in left.splitlines()]
     assert [line.strip() for line in gone] == [
@@ -104,21 +104,21 @@ def _outdented(text: str) -> str:
     return f"{before}database_teams:\n{listed.replace(chr(10) + '  ', chr(10))[2:]}  meltanodata:tokens:\n{after}"
 
 
-def test_back_and_forth_is_what_it_was() -> None:
+def test_moving_a_team_there_and_back_changes_nothing() -> None:
     entry = stack_file.team_entry(parsed(PROD), "DBs 3")
     left = stack_file.without_team(parsed(PROD), "DBs 3")
     back = stack_file.with_team(parsed(left), entry)
     assert back == PROD.replace("    DBs 3:\n      secure: v1:c\n", "")
 
 
-def test_a_new_stack_gets_the_settings_in_the_open_and_one_team() -> None:
+def test_a_new_stack_gets_the_non_secret_settings_and_one_team() -> None:
     made = stack_file.new_stack(parsed(PROD), parsed("encryptionsalt: v1:other\n"), ENTRY)
     assert made.startswith(
         "encryptionsalt: v1:other\nconfig:\n  meltanodata:domain: meltanodata.com  # bought in 2018\n"
     )
     assert "  # What DigitalOcean offers.\n" in made
     assert "secure" not in made
-    old, new = settings.parse(parsed(PROD), "prod"), settings.parse(parsed(made), "prod")
+    old, new = settings_loading.parse(parsed(PROD), "prod"), settings_loading.parse(parsed(made), "prod")
     assert new == old.model_copy(update={"database_teams": old.database_teams[1:2]})
 
 
@@ -152,7 +152,7 @@ def test_a_form_without_lines_of_its_own_is_refused(old: str, new: str) -> None:
 def test_the_real_file_can_be_split() -> None:
     path = Path(__file__).parents[3] / "Pulumi.prod.yaml"
     source = document.read(path)
-    whole = settings.read(path)
+    whole = settings_loading.read(path)
     for team in whole.database_teams:
-        left = settings.parse(parsed(stack_file.without_team(source, team.name)), "prod")
+        left = settings_loading.parse(parsed(stack_file.without_team(source, team.name)), "prod")
         assert left.database_teams == tuple(it for it in whole.database_teams if it != team)

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 from typing import TYPE_CHECKING, Any
 
 import pytest
@@ -10,20 +9,12 @@ import pytest
 from meltanodata.config import stacks
 from meltanodata.config.stacks import Project
 from meltanodata.errors import ProblemsError, UserError
-from tests.fleets import SETTINGS, settings, team
+from tests.fleets import settings, team, write_stack
 
 if TYPE_CHECKING:
     from pathlib import Path
 
 SANDBOX = "http://127.0.0.1:8000"
-
-
-def write_stack(root: Path, name: str, **changes: Any) -> None:
-    """A stack's file with valid settings, some of them changed."""
-    values = {**SETTINGS, **changes}
-    del values["stack"]
-    lines = [f"  meltanodata:{key}: {json.dumps(value)}\n" for key, value in values.items()]
-    (root / f"Pulumi.{name}.yaml").write_text("config:\n" + "".join(lines))
 
 
 @pytest.fixture
@@ -85,10 +76,10 @@ def test_the_only_fleet_there_is_needs_no_name(tmp_path: Path) -> None:
     assert names(Project(tmp_path).fleet(None)) == ["sandbox"]
 
 
-def test_which_fleet_has_to_be_said_where_none_is_digitaloceans(tmp_path: Path) -> None:
+def test_the_fleet_has_to_be_named_where_none_is_digitaloceans(tmp_path: Path) -> None:
     write_stack(tmp_path, "a", api_url=SANDBOX)
     write_stack(tmp_path, "b", api_url="http://127.0.0.1:9000")
-    with pytest.raises(UserError, match="say which stack is meant: --stack a or b"):
+    with pytest.raises(UserError, match="name the stack: --stack a or b"):
         Project(tmp_path).fleet(None)
 
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import replace
-from datetime import UTC, datetime, timedelta
+from datetime import timedelta
 from typing import TYPE_CHECKING, Any
 
 import pytest
@@ -12,51 +12,13 @@ from meltanodata.config.checks import Check
 from meltanodata.doctor import diagnosis
 from meltanodata.doctor.diagnosis import Certificate, Finding, Level, Names, Seen, Visit
 from meltanodata.droplet.ssh import Contact
-from meltanodata.engine.instances import Instance
 from meltanodata.inventory.accounts import NOBODY, Source
+from tests.unit.doctor.samples import ACME, FACTS, NOW, OTHER, OWN, SERVED, WELL
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
-NOW = datetime(2026, 11, 25, 12, tzinfo=UTC)
-KEY = "ssh-ed25519 AAAAC3NzaC1lZDI1NTE5AAAAIPoPCGPxQeddVQd8pgKx5i+D3shPukzo1LdWvSjqg5lS"
-ACME = Instance(
-    tenant="acme",
-    stack="prod",
-    host="acme.meltanodata.com",
-    droplet="4711",
-    address="203.0.113.7",
-    host_key=KEY,
-    database_host="db-acme.db.ondigitalocean.com",
-    database_port=25060,
-    tls="wildcard",
-    certificate="05df8d4e70e8e7cd",
-    database="c0ffee",
-    database_team="MeltanoData DBs 1",
-)
-OWN = Source("ip_addr", "203.0.113.7")
-OTHER = Source("ip_addr", "198.51.100.9")
-SERVED = Certificate("05df8d4e70e8e7cd" + "0" * 48, "Sectigo", NOW - timedelta(days=30), NOW + timedelta(days=60))
-FACTS: Mapping[str, Any] = {
-    "system": None,
-    "services": {"caddy": None, "meltano": None, "vsftpd": None},
-    "journal": {},
-    "page": None,
-    "page_log": [],
-    "errors": {},
-    "env": {"owner": "meltano:meltano", "mode": "620"},
-    "project": {"owner": "meltano:meltano", "mode": "755"},
-    "database": {"address": "db-acme.db.ondigitalocean.com", "error": None},
-}
-WELL = Seen(
-    ping=True,
-    names=Names(("203.0.113.7",), 3600, ("203.0.113.7",)),
-    contact=Contact(),
-    facts=FACTS,
-    visit=Visit(None, None, SERVED),
-    database="closed",
-    trusted=frozenset({OWN}),
-)
+    from meltanodata.engine.instances import Instance
 
 
 def findings(instance: Instance = ACME, **seen: Any) -> list[Finding]:

@@ -16,8 +16,8 @@ from meltanodata.doctor.diagnosis import Level, Seen, Visit
 from meltanodata.doctor.droplet_facts import NotFacts
 from meltanodata.droplet.scripts import examine as script
 from meltanodata.render import diagnosis_table
-from tests.unit.doctor.test_diagnosis import ACME, FACTS, NOW
-from tests.unit.render.test_diagnosis_table import text
+from tests.unit.doctor.samples import ACME, FACTS, NOW
+from tests.unit.render.samples import text
 
 if TYPE_CHECKING:
     from collections.abc import Iterator

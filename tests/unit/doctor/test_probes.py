@@ -20,9 +20,9 @@ from meltanodata.doctor import droplet_facts, probes
 from meltanodata.doctor.diagnosis import Level
 from meltanodata.doctor.probes import Limits, Way
 from meltanodata.droplet.scripts import verify
-from tests.sandbox.ssh_server import SshServer
-from tests.unit.doctor.test_diagnosis import ACME, FACTS
-from tests.unit.droplet.scripts.test_verify import HOST, certificate
+from tests.fakes.caddy import HOST, certificate
+from tests.fakes.ssh_server import SshServer
+from tests.unit.doctor.samples import ACME, FACTS
 
 if TYPE_CHECKING:
     from collections.abc import Iterator

@@ -3,10 +3,8 @@
 from __future__ import annotations
 
 import ast
-import grp
 import json
 import os
-import pwd
 import re
 import subprocess
 import sys
@@ -20,35 +18,10 @@ from hypothesis import strategies as st
 
 from meltanodata.droplet import files
 from meltanodata.droplet.scripts import write_files
+from tests.unit.droplet.samples import COMMON, document, droplet_files, everything, run, values
 
 if TYPE_CHECKING:
     from pathlib import Path
-
-ME, MY_GROUP = pwd.getpwuid(os.getuid()).pw_name, grp.getgrgid(os.getgid()).gr_name
-COMMON: dict[str, Any] = {
-    "domain": "meltanodata.com",
-    "caddy_version": 1,
-    "tls": "wildcard",
-    "certificate": files.Certificate("CERTIFICATE\n", "KEY\n"),
-}
-DATABASE = files.Database("db.example.com", 25060, "defaultdb", "doadmin", "AVNS_x")
-
-
-def values(**overrides: Any) -> dict[str, str]:
-    """Those of the tenant acme."""
-    own: dict[str, Any] = {
-        "host_name": "acme.meltanodata.com",
-        "login": files.Login("s3cret", "s4lt"),
-        "database": DATABASE,
-    }
-    return files.tenant_values(**{**own, **overrides})
-
-
-def droplet_files(**overrides: Any) -> dict[str, dict[str, Any]]:
-    """Those of acme's droplet, by path, as the script there writes them."""
-    common = {name: overrides.pop(name, value) for name, value in COMMON.items()}
-    told = json.loads(json.dumps(files.files_document(files.droplet_files(**common))))["files"]
-    return {file["path"]: write_files.filled(file, values(**overrides)) for file in told}
 
 
 # What goes to the droplet
@@ -234,44 +207,6 @@ def test_the_state_of_a_tenant_has_the_documents_path_and_nothing_of_it() -> Non
 
 
 # What the script does there
-
-
-@pytest.fixture
-def droplet(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
-    """A root folder with the folders of the snapshot, and a systemctl that keeps what it is told in `calls`."""
-    monkeypatch.setattr(write_files.Service, "_listens", lambda service: (tmp_path / "active" / service.name).exists())
-    for folder in ("etc/caddy", "var/meltano/project", "var/meltano/.venv", "active"):
-        (tmp_path / folder).mkdir(parents=True)
-    systemctl = tmp_path / "systemctl"
-    systemctl.write_text(
-        f"""#!/bin/sh
-cd {tmp_path}
-echo "$@" >> calls
-case $1 in
-is-active) test -e active/$2 ;;
-restart) test ! -e broken-$2 && touch active/$2 || {{ echo no way >&2; exit 1; }} ;;
-esac
-"""
-    )
-    systemctl.chmod(0o755)
-    return tmp_path
-
-
-def document(*given_: dict[str, Any]) -> dict[str, Any]:
-    """The document for these files, all of whoever runs the tests."""
-    return {"files": [{**file, "owner": ME, "group": MY_GROUP} for file in given_]}
-
-
-def run(droplet: Path, told: dict[str, Any]) -> list[str]:
-    """Run the script; what systemctl was told to restart."""
-    (droplet / "calls").unlink(missing_ok=True)
-    write_files.main(told, droplet, str(droplet / "systemctl"))
-    calls = (droplet / "calls").read_text().splitlines() if (droplet / "calls").exists() else []
-    return [call.split()[1] for call in calls if call.startswith("restart")]
-
-
-def everything(**overrides: Any) -> dict[str, Any]:
-    return document(*droplet_files(**overrides).values())
 
 
 def test_files_come_from_the_document_on_the_disk_and_values_from_the_tenants(droplet: Path) -> None:

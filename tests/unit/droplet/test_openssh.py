@@ -14,8 +14,8 @@ from pydantic import SecretStr
 
 from meltanodata.droplet import openssh
 from meltanodata.errors import UserError
-from tests.sandbox.conftest import eventually
-from tests.unit.doctor.test_diagnosis import ACME, KEY
+from tests.unit.doctor.samples import ACME, KEY
+from tests.waiting import eventually
 
 PRIVATE = SecretStr("-----BEGIN OPENSSH PRIVATE KEY-----\nhunter2\n-----END OPENSSH PRIVATE KEY-----\n")
 
@@ -64,7 +64,7 @@ def test_whoever_ends_it_leaves_no_key_behind(client: Path, tmp_path: Path, numb
     (client / "wait").touch()
     code = (
         "import sys; from pydantic import SecretStr; from meltanodata.droplet import openssh;"
-        " from tests.unit.doctor.test_diagnosis import ACME; sys.exit(openssh.run(ACME, 22, SecretStr('hunter2'), []))"
+        " from tests.unit.doctor.samples import ACME; sys.exit(openssh.run(ACME, 22, SecretStr('hunter2'), []))"
     )
     with subprocess.Popen([sys.executable, "-c", code]) as process:
         eventually((client / "waits").exists)

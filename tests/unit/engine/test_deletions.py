@@ -7,16 +7,16 @@ from typing import Any
 import pytest
 
 from meltanodata.engine import deletions
-from meltanodata.engine.resource_types import CLUSTER, RECORD
+from meltanodata.engine.resource_types import Type
+from meltanodata.engine.stack_state import StackState
 from meltanodata.rollout import plan
 from tests.previews import child, created, destroyed, inputs, preview, renewed, replaced
 
-COMMAND = "command:remote:Command"
 GUARDED = {"BeforeDelete": [deletions.HOOK]}
 
 
-def state(*resources: dict[str, Any]) -> dict[str, Any]:
-    return {"version": 3, "deployment": {"resources": list(resources)}}
+def state(*resources: dict[str, Any]) -> StackState:
+    return StackState({"version": 3, "deployment": {"resources": list(resources)}})
 
 
 def resource(name: str, type_: str, **more: Any) -> dict[str, Any]:
@@ -25,7 +25,7 @@ def resource(name: str, type_: str, **more: Any) -> dict[str, Any]:
 
 
 def tenant(key: str, hooks: dict[str, list[str]] | None = None, **more: Any) -> list[dict[str, Any]]:
-    kinds = {"database": CLUSTER[0], "record": RECORD[0], "verify": COMMAND}
+    kinds = {"database": Type.CLUSTER, "record": Type.RECORD, "verify": Type.COMMAND}
     given = {"resourceHooks": hooks} if hooks else {}
     return [resource(f"{key}-{role}", type_, **given, **more) for role, type_ in kinds.items()]
 
@@ -56,7 +56,10 @@ def test_a_plan_names_those_whose_databases_it_deletes_or_replaces() -> None:
 def test_the_databases_that_a_state_has() -> None:
     deleted, *_ = tenant("core", delete=True)
     gone, *_ = tenant("dax", pendingReplacement=True)
-    assert deletions.held(state(*tenant("acme"), *tenant("bolt-2", GUARDED), deleted, gone)) == {"acme", "bolt-2"}
+    assert deletions.with_database(state(*tenant("acme"), *tenant("bolt-2", GUARDED), deleted, gone)) == {
+        "acme",
+        "bolt-2",
+    }
 
 
 def test_a_state_of_an_older_version_has_nobody_asked() -> None:

@@ -1,38 +1,9 @@
 from __future__ import annotations
 
-import json
-from typing import Any
-
 from meltanodata.engine.instances import Instance, instances
 from meltanodata.engine.resource_types import Type
-
-ROOT = "urn:pulumi:prod::meltanodata::"
-SECRET = "1b47061264138c4ac30d75fd1eb44270"
-
-
-def secret(value: object) -> dict[str, str]:
-    """As `pulumi stack export --show-secrets` has it."""
-    return {"4dabf18193072939515e22adb298388d": SECRET, "plaintext": json.dumps(value)}
-
-
-def part(tenant: str, type_: str, role: str, /, **outputs: Any) -> dict[str, Any]:
-    return {
-        "urn": f"{ROOT}meltanodata:index:Tenant${type_}::{tenant}-{role}",
-        "type": type_,
-        "parent": f"{ROOT}meltanodata:index:Tenant::{tenant}",
-        "outputs": outputs,
-    }
-
-
-def component(tenant: str, **inputs: Any) -> dict[str, Any]:
-    urn = f"{ROOT}meltanodata:index:Tenant::{tenant}"
-    # What an up for some of the tenant's resources leaves as it was.
-    return {"urn": urn, "type": "meltanodata:index:Tenant", "inputs": inputs, "outputs": {"address": "192.0.2.1"}}
-
-
-def state(*resources: dict[str, Any]) -> dict[str, Any]:
-    return {"deployment": {"resources": list(resources)}}
-
+from meltanodata.engine.stack_state import StackState
+from tests.unit.engine.parts import component, part, secret, state
 
 ACME = [
     component("acme", tls="self_signed", certificate="05df"),
@@ -45,7 +16,7 @@ ACME = [
 
 
 def test_an_instance_is_what_its_resources_are() -> None:
-    assert list(instances("prod", state(*ACME))) == [
+    assert list(instances("prod", StackState(state(*ACME)))) == [
         Instance(
             tenant="acme",
             stack="prod",
@@ -63,12 +34,12 @@ def test_an_instance_is_what_its_resources_are() -> None:
 
 
 def test_secrets_are_not_shown() -> None:
-    (acme,) = instances("prod", state(*ACME))
+    (acme,) = instances("prod", StackState(state(*ACME)))
     assert "hunter2" not in repr(acme)
 
 
 def test_what_is_not_made_yet_is_none() -> None:
     gone = {**ACME[1], "delete": True}
-    (acme,) = instances("prod", state(ACME[0], gone))
+    (acme,) = instances("prod", StackState(state(ACME[0], gone)))
     assert (acme.host, acme.droplet, acme.address, acme.host_key, acme.database_host) == ("acme", *[None] * 4)
-    assert list(instances("prod", {"deployment": {"resources": None}})) == []
+    assert list(instances("prod", StackState({"deployment": {"resources": None}}))) == []

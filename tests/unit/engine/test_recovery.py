@@ -6,7 +6,9 @@ from typing import Any
 
 import pytest
 
-from meltanodata.engine.recovery import Lock, Pending, awaiting_replacement, mended, pending, uncertain, why_kept
+from meltanodata.engine.recovery import Lock, mended, uncertain, why_kept
+from meltanodata.engine.resource_types import Type
+from meltanodata.engine.stack_state import Pending, StackState
 
 PREFIX = "urn:pulumi:prod::meltanodata::meltanodata:index:Tenant$"
 DROPLET = f"{PREFIX}digitalocean:index/droplet:Droplet::acme-droplet"
@@ -14,14 +16,14 @@ RECORD = f"{PREFIX}digitalocean:index/dnsRecord:DnsRecord::acme-record"
 FILES = f"{PREFIX}command:remote:Command::acme-files"
 
 
-def exported(resources: list[dict[str, Any]] | None = None, *noted: tuple[str, str]) -> dict[str, Any]:
+def state_of(resources: list[dict[str, Any]] | None = None, *noted: tuple[str, str]) -> StackState:
     """A state as `pulumi stack export` prints it."""
     deployment: dict[str, Any] = {"manifest": {"version": "3.259.0"}, "metadata": {}}
     if resources is not None:
         deployment["resources"] = resources
     if noted:
         deployment["pending_operations"] = [{"type": kind, "resource": {"urn": urn}} for kind, urn in noted]
-    return {"version": 3, "deployment": deployment}
+    return StackState({"version": 3, "deployment": deployment})
 
 
 def droplet(**more: Any) -> dict[str, Any]:
@@ -33,23 +35,23 @@ def record(**more: Any) -> dict[str, Any]:
 
 
 def test_a_state_without_notes_is_left_alone() -> None:
-    for state in (exported(), exported([droplet()])):
-        assert pending(state) == []
-        assert awaiting_replacement(state) == []
-        assert mended(state) == state
+    for state in (state_of(), state_of([droplet()])):
+        assert state.pending == ()
+        assert state.awaiting_replacement == ()
+        assert mended(state) == state.exported
 
 
 def test_notes_are_read_and_dropped() -> None:
-    state = exported([record()], ("creating", DROPLET), ("deleting", RECORD))
-    assert pending(state) == [Pending("creating", DROPLET), Pending("deleting", RECORD)]
-    assert [str(it) for it in pending(state)] == ["creating acme-droplet", "deleting acme-record"]
-    assert mended(state) == exported([record()])
+    state = state_of([record()], ("creating", DROPLET), ("deleting", RECORD))
+    assert state.pending == (Pending("creating", DROPLET), Pending("deleting", RECORD))
+    assert [str(it) for it in state.pending] == ["creating acme-droplet", "deleting acme-record"]
+    assert mended(state) == state_of([record()]).exported
 
 
 def test_the_given_state_is_not_changed() -> None:
-    state = exported([droplet(pendingReplacement=True), record(dependencies=[DROPLET])], ("creating", DROPLET))
+    state = state_of([droplet(pendingReplacement=True), record(dependencies=[DROPLET])], ("creating", DROPLET))
     mended(state)
-    assert state == exported([droplet(pendingReplacement=True), record(dependencies=[DROPLET])], ("creating", DROPLET))
+    assert state == state_of([droplet(pendingReplacement=True), record(dependencies=[DROPLET])], ("creating", DROPLET))
 
 
 def test_what_was_deleted_to_be_replaced_is_forgotten_with_every_reference_to_it() -> None:
@@ -60,10 +62,10 @@ def test_what_was_deleted_to_be_replaced_is_forgotten_with_every_reference_to_it
         propertyDependencies={"value": [DROPLET], "name": None, "ttl": [other]},
         deletedWith=DROPLET,
     )
-    state = exported([{"urn": other}, droplet(pendingReplacement=True), referring])
-    assert awaiting_replacement(state) == [DROPLET]
+    state = state_of([{"urn": other, "type": Type.PASSWORD}, droplet(pendingReplacement=True), referring])
+    assert [it.urn for it in state.awaiting_replacement] == [DROPLET]
     assert mended(state)["deployment"]["resources"] == [
-        {"urn": other},
+        {"urn": other, "type": Type.PASSWORD},
         record(
             parent="urn:pulumi:prod::meltanodata::meltanodata:index:Tenant::acme",
             dependencies=[other],
@@ -73,19 +75,19 @@ def test_what_was_deleted_to_be_replaced_is_forgotten_with_every_reference_to_it
 
 
 def test_references_to_a_successor_stay() -> None:
-    state = exported([droplet(id="9"), droplet(pendingReplacement=True), record(dependencies=[DROPLET])])
+    state = state_of([droplet(id="9"), droplet(pendingReplacement=True), record(dependencies=[DROPLET])])
     assert mended(state)["deployment"]["resources"] == [droplet(id="9"), record(dependencies=[DROPLET])]
 
 
 def test_deletedwith_another_one_stays() -> None:
-    state = exported([droplet(pendingReplacement=True), record(deletedWith=FILES)])
+    state = state_of([droplet(pendingReplacement=True), record(deletedWith=FILES)])
     assert mended(state)["deployment"]["resources"] == [record(deletedWith=FILES)]
 
 
 def test_only_begun_deletions_of_what_the_state_still_has_are_uncertain() -> None:
-    state = exported([droplet(), record()], ("deleting", RECORD), ("creating", FILES), ("updating", DROPLET))
+    state = state_of([droplet(), record()], ("deleting", RECORD), ("creating", FILES), ("updating", DROPLET))
     assert uncertain(state) == [RECORD]
-    assert uncertain(exported([], ("deleting", RECORD))) == []
+    assert uncertain(state_of([], ("deleting", RECORD))) == []
 
 
 LOCK = Lock("ci", "runner-1", 4711, "2026-11-23T00:44:22.5Z")

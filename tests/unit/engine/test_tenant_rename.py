@@ -4,41 +4,17 @@ from __future__ import annotations
 
 import copy
 import json
-from typing import Any
 
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from meltanodata.config.fleet import Options
+from meltanodata.config.options import Options
 from meltanodata.engine import tenant_rename
-from meltanodata.engine.resource_types import CLUSTER, DROPLET, RECORD
+from meltanodata.engine.stack_state import StackState
 from meltanodata.errors import UserError
-from tests.unit.engine.test_team_move import by_urn, resources, urn, whole
-from tests.unit.engine.test_team_move import state as with_tenants
-
-TENANT = "meltanodata:index:Tenant"
-
-
-def state(*keys: str, **adopt: dict[str, str]) -> dict[str, Any]:
-    """A stack with tenants, their types and names as the program has them."""
-    made = with_tenants("a", dict.fromkeys(keys, "DBs 1"), "DBs 1")
-    for key in keys:
-        own = [it for it in resources(made) if it.get("parent", "").endswith(f"::{key}") or _is(it, key)]
-        found = {it["urn"].rpartition("::")[2]: it for it in own}
-        found[key]["inputs"] |= {"adopt": adopt[key]} if key in adopt else {}
-        found[f"{key}-droplet"]["type"] = DROPLET[0]
-        found[f"{key}-database"] |= {"type": CLUSTER[0], "inputs": {"name": f"db-postgresql-nyc3-12345-{key}"}}
-        record = {**found[f"{key}-droplet"], "urn": urn("a", f"{TENANT}${RECORD[0]}", f"{key}-record")}
-        made["deployment"]["resources"].append(
-            {**record, "type": RECORD[0], "dependencies": [found[f"{key}-droplet"]["urn"]]}
-        )
-    return made
-
-
-def _is(resource: dict[str, Any], key: str) -> bool:
-    """Whether it is a tenant's component."""
-    return bool(resource["urn"] == urn("a", TENANT, key))
+from tests.unit.engine.renaming import is_component, state
+from tests.unit.engine.stacks import TENANT, by_urn, resources, urn, whole
 
 
 def test_everything_of_the_tenant_is_called_after_its_new_name() -> None:
@@ -67,7 +43,7 @@ def test_everything_of_the_tenant_is_called_after_its_new_name() -> None:
 def test_names_that_the_entry_has_already_stay() -> None:
     adopt = {"droplet": "old.example", "record": "old", "login": "keep"}
     before = state("acme", acme=adopt)
-    assert tenant_rename.adopted(before, "acme") == {
+    assert tenant_rename.adopted(StackState(before).tenants["acme"]) == {
         "droplet": "old.example",
         "record": "old",
         "database": "db-postgresql-nyc3-12345-acme",
@@ -87,12 +63,9 @@ def test_nobody_else_is_touched_and_there_and_back_is_where_it_began(keys: set[s
     before = state(*sorted(keys))
     now = tenant_rename.renamed(before, old, new)
     assert whole(now)
-    assert (tenant_rename.holds(now, old), tenant_rename.holds(now, new), tenant_rename.unmade(now, new)) == (
-        False,
-        True,
-        [],
-    )
-    mine = {it["urn"] for it in resources(before) if it.get("parent", "").endswith(f"::{old}") or _is(it, old)}
+    tenants = StackState(now).tenants
+    assert (old in tenants, new in tenants, tenant_rename.missing(tenants[new])) == (False, True, [])
+    mine = {it["urn"] for it in resources(before) if it.get("parent", "").endswith(f"::{old}") or is_component(it, old)}
     root = urn("a", "pulumi:pulumi:Stack", "meltanodata-a")
     unmoved = {key: it for key, it in by_urn(before).items() if key not in mine | {root}}
     assert {key: it for key, it in by_urn(now).items() if key in unmoved} == unmoved
@@ -123,7 +96,7 @@ def test_what_is_not_called_after_its_tenant_stops_it() -> None:
 def test_what_is_not_made_yet() -> None:
     before = state("acme")
     before["deployment"]["resources"] = [it for it in resources(before) if not it["urn"].endswith("-record")]
-    assert tenant_rename.unmade(before, "acme") == ["record"]
+    assert tenant_rename.missing(StackState(before).tenants["acme"]) == ["record"]
 
 
 @pytest.mark.parametrize(
@@ -148,4 +121,4 @@ def test_an_entry_that_names_others_is_not_the_tenants(
     exported, known = (
         (state("acme"), "acme") if key != "acme" else (tenant_rename.renamed(state("acme"), "acme", "x"), "x")
     )
-    assert tenant_rename.misnamed(exported, known, key, options, "meltanodata.com") == wrong
+    assert tenant_rename.misnamed(StackState(exported).tenants[known], key, options, "meltanodata.com") == wrong

@@ -4,13 +4,9 @@ from __future__ import annotations
 
 import contextlib
 import json
-import threading
 from collections import Counter
-from dataclasses import dataclass, field
 from datetime import UTC
-from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from typing import TYPE_CHECKING, Any
-from urllib.parse import parse_qsl, urlsplit
 
 import pytest
 from hypothesis import HealthCheck, given
@@ -21,127 +17,34 @@ from pydantic import SecretStr
 from meltanodata.errors import UserError
 from meltanodata.inventory import accounts
 from meltanodata.inventory.accounts import (
-    Accounts,
     Cluster,
     DatabaseOffer,
     Droplet,
     DropletSize,
+    Inventory,
     Record,
     Snapshot,
     Source,
 )
+from tests.fakes.digitalocean import HOME, LAYOUTS, PG, TOKENS, DigitalOcean, database, droplet, serve
 from tests.program.builders import DAY, TEAM_1, TEAM_2, cluster, settings
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
-HOME = "Meltano"
-TOKENS = {HOME: "dop_v1_home", TEAM_1: "dop_v1_one", TEAM_2: "dop_v1_two"}
-
-
-LAYOUTS = [{"num_nodes": 1, "sizes": ["db-s-1vcpu-1gb"]}, {"num_nodes": 2, "sizes": ["db-s-2vcpu-4gb"]}]
-PG = {"versions": ["15", "16"], "regions": ["nyc3", "fra1"], "layouts": LAYOUTS}
-
-
-def droplet(id_: int = 7, **more: Any) -> dict[str, Any]:
-    made = {"id": id_, "name": "acme.meltanodata.com", "status": "active", "region": {"slug": "nyc3"}}
-    networks: dict[str, list[dict[str, str]]] = {
-        "v4": [{"ip_address": "10.0.0.7", "type": "private"}, {"ip_address": "203.0.113.7", "type": "public"}]
-    }
-    return {**made, "size_slug": "s-2vcpu-2gb", "disk": 60, "networks": networks, **more}
-
-
-def database(id_: str = "c0ffee", **more: Any) -> dict[str, Any]:
-    made = {"id": id_, "name": "db-postgresql-nyc3-1-acme", "engine": "pg", "version": "16", "status": "online"}
-    return {**made, "region": "nyc3", "size": "db-s-1vcpu-1gb", **more}
-
-
-@dataclass
-class DigitalOcean:
-    """Lists by token and path; one page each unless `per_page` is made smaller."""
-
-    lists: dict[tuple[str, str], list[Any]] = field(default_factory=dict)
-    faults: dict[tuple[str, str], list[tuple[int, dict[str, str], bytes]]] = field(default_factory=dict)
-    """Answers to give first."""
-    asked: Counter[tuple[str, str]] = field(default_factory=Counter)
-    queries: dict[str, dict[str, str]] = field(default_factory=dict)
-    names: dict[str, str] = field(default_factory=dict)
-    """What teams are called that are called otherwise than in the settings."""
-    per_page: int = 200
-    shifts: dict[str, list[int]] = field(default_factory=dict)
-    """By path: for each page asked for in turn, how many objects come in front of the list before it."""
-    url: str = ""
-
-    def answer(self, method: str, target: str, token: str) -> tuple[int, dict[str, str], bytes]:
-        path, query = urlsplit(target).path, dict(parse_qsl(urlsplit(target).query))
-        team = next((team for team, known in TOKENS.items() if token == f"Bearer {known}"), "?")
-        self.asked[team, path] += 1
-        self.queries[path] = query
-        assert method == "GET"
-        if faults := self.faults.get((team, path)):
-            return faults.pop(0)
-        if path == "/v2/account":
-            return (
-                200,
-                {},
-                json.dumps({"account": {"team": {"name": self.names.get(team, team), "uuid": "u"}}}).encode(),
-            )
-        if path == "/v2/databases/options":
-            return 200, {}, json.dumps({"options": {"pg": PG, "redis": {}}}).encode()
-        keys = {"/v2/account/keys": "ssh_keys", "/v2/domains/meltanodata.com/records": "domain_records"}
-        if self.shifts.get(path):
-            self._shift(team, path, self.shifts[path].pop(0))
-        items = self.lists.get((team, path), [])
-        page = int(query["page"])
-        key = keys.get(path, path.rsplit("/", 1)[1])
-        body: dict[str, Any] = {key: items[(page - 1) * self.per_page :][: self.per_page]}
-        if key != "databases":
-            body["meta"] = {"total": len(items)}
-        if page * self.per_page < len(items):
-            body["links"] = {"pages": {"next": f"http://elsewhere.invalid/v2?page={page + 1}"}}
-        return 200, {}, json.dumps(body).encode()
-
-    def _shift(self, team: str, path: str, by: int) -> None:
-        items = self.lists[team, path]
-        new = [droplet(100 + len(items) + number, name=f"new-{number}") for number in range(by)]
-        self.lists[team, path] = [*new, *items] if by >= 0 else items[-by:]
-
 
 @pytest.fixture
 def digitalocean() -> Iterator[DigitalOcean]:
-    it = DigitalOcean()
-
-    class Handler(BaseHTTPRequestHandler):
-        def do_GET(self) -> None:
-            status, headers, body = it.answer(self.command, self.path, self.headers.get("Authorization", ""))
-            self.send_response(status)
-            for name, value in {**headers, "Content-Length": str(len(body))}.items():
-                self.send_header(name, value)
-            self.end_headers()
-            self.wfile.write(body)
-
-        def log_message(self, *_: object) -> None:
-            pass
-
-    with ThreadingHTTPServer(("127.0.0.1", 0), Handler) as server:
-        it.url = f"http://127.0.0.1:{server.server_address[1]}"
-        thread = threading.Thread(target=server.serve_forever, kwargs={"poll_interval": 0.01})
-        thread.start()
-        yield it
-        server.shutdown()
-        thread.join()
+    with serve() as fake:
+        yield fake
 
 
-@pytest.fixture(autouse=True)
-def impatient(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Without the pauses between attempts."""
-    monkeypatch.setattr(accounts, "BACKOFF", 0)
-    monkeypatch.setattr(accounts, "LONGEST_WAIT", 0)
+AT_ONCE = accounts.Waits(0, 0)
 
 
-def read(digitalocean: DigitalOcean, url: str | None = None) -> Accounts:
+def read(digitalocean: DigitalOcean, url: str | None = None) -> Inventory:
     tokens = {team: SecretStr(token) for team, token in TOKENS.items()}
-    return accounts.read(settings(api_url=url or digitalocean.url), tokens)
+    return accounts.read(settings(api_url=url or digitalocean.url), tokens, AT_ONCE)
 
 
 def refused(digitalocean: DigitalOcean, url: str | None = None) -> str:
@@ -177,7 +80,7 @@ def test_everything_is_asked_of_the_team_that_has_it(digitalocean: DigitalOcean)
         (TEAM_2, "/v2/databases"): [database("f00d", status="creating")],
     }
     name, size = "db-postgresql-nyc3-1-acme", "db-s-1vcpu-1gb"
-    assert read(digitalocean) == Accounts(
+    assert read(digitalocean) == Inventory(
         droplets=(
             Droplet(7, "acme.meltanodata.com", "active", "nyc3", "s-2vcpu-2gb", 60, "203.0.113.7"),
             Droplet(8, "acme.meltanodata.com", "new", "nyc3", "s-2vcpu-2gb", 60),
@@ -254,9 +157,7 @@ def test_a_list_that_never_stands_still_is_not_half_read(digitalocean: DigitalOc
     digitalocean.per_page = 2
     digitalocean.lists = {(HOME, "/v2/droplets"): [droplet(number) for number in range(1, 40)]}
     digitalocean.shifts = {"/v2/droplets": [shift] * 999}
-    assert refused(digitalocean) == (
-        f"{HOME}: the list /v2/droplets changes while it is read, 3 times over. Run it again"
-    )
+    assert refused(digitalocean) == (f"{HOME}: the list /v2/droplets changed during each of 3 readings. Run it again")
 
 
 def test_a_total_of_more_than_was_asked_for_is_believed_once_the_list_stands_still(digitalocean: DigitalOcean) -> None:
@@ -270,7 +171,7 @@ def test_a_total_of_more_than_was_asked_for_is_believed_once_the_list_stands_sti
 def test_pages_without_end_have_one(digitalocean: DigitalOcean, items: list[Any]) -> None:
     body = {"droplets": items, "links": {"pages": {"next": "x"}}, "meta": {"total": 7}}
     digitalocean.faults[HOME, "/v2/droplets"] = [(200, {}, json.dumps(body).encode())] * 99
-    assert "changes while it is read" in refused(digitalocean)
+    assert "changed during each of" in refused(digitalocean)
     assert digitalocean.asked[HOME, "/v2/droplets"] <= 6
 
 
@@ -279,10 +180,10 @@ def test_what_a_network_before_digitalocean_answers_passes(digitalocean: Digital
     digitalocean.faults[HOME, "/v2/droplets"] = [(status, {}, b"<html>")] * 2
     read(digitalocean)
     digitalocean.faults[HOME, "/v2/droplets"] = [(status, {}, b"<html>")] * 9
-    assert f"GET /v2/droplets is answered with {status}. Run it again" in refused(digitalocean)
+    assert f"DigitalOcean answered GET /v2/droplets with {status}. Run it again" in refused(digitalocean)
 
 
-def answered(digitalocean: DigitalOcean, team: str, path: str, body: object) -> Accounts:
+def answered(digitalocean: DigitalOcean, team: str, path: str, body: object) -> Inventory:
     digitalocean.faults[team, path] = [(200, {}, json.dumps(body).encode())]
     return read(digitalocean)
 
@@ -383,9 +284,8 @@ def test_every_refused_token_is_named_with_its_remedy(digitalocean: DigitalOcean
     for team, path in ((HOME, "/v2/droplets"), (HOME, "/v2/projects"), (TEAM_2, "/v2/databases")):
         digitalocean.faults[team, path] = [(401, {}, b'{"id":"Unauthorized"}')]
     assert refused(digitalocean).splitlines() == [
-        f"{team}: the token is refused (401). Set it: pulumi config set --stack test --secret --path"
-        f" 'meltanodata:tokens[\"{team}\"]' < token.txt"
-        for team in (HOME, TEAM_2)
+        f"{team}: the token is refused (401). Set it: pulumi config set --stack test --secret --path {path} < token.txt"
+        for team, path in ((HOME, f"meltanodata:tokens.{HOME}"), (TEAM_2, f"'meltanodata:tokens[\"{TEAM_2}\"]'"))
     ]
 
 
@@ -427,12 +327,12 @@ def test_a_team_may_be_called_otherwise_at_digitalocean(digitalocean: DigitalOce
     named = settings(
         api_url=digitalocean.url, droplet_team={"name": HOME, "account": "Meltano Inc."}, database_teams=teams
     )
-    accounts.read(named, tokens)
+    accounts.read(named, tokens, AT_ONCE)
     digitalocean.names[TEAM_2] = "Number three"
     with pytest.raises(
         UserError, match=r"take a token of Number two\..*--path 'meltanodata:database_teams\[1\].account'"
     ):
-        accounts.read(named, tokens)
+        accounts.read(named, tokens, AT_ONCE)
 
 
 @pytest.mark.parametrize("account", [{}, {"team": None}, {"team": {}}, {"team": {"name": ""}}, {"team": {"name": 7}}])
@@ -481,7 +381,7 @@ def test_requests_used_up(digitalocean: DigitalOcean) -> None:
 
 def test_a_lasting_trouble(digitalocean: DigitalOcean) -> None:
     digitalocean.faults[HOME, "/v2/droplets"] = [(503, {}, b"{}")] * 9
-    assert f"{HOME}: GET /v2/droplets is answered with 503" in refused(digitalocean)
+    assert f"{HOME}: DigitalOcean answered GET /v2/droplets with 503" in refused(digitalocean)
 
 
 @pytest.mark.parametrize("body", [b"<html>", b"[]", b"{}", b'{"droplets": [{"id": 1}]}', b'{"droplets": null}'])
@@ -495,7 +395,7 @@ def test_something_else_than_digitalocean(digitalocean: DigitalOcean, body: byte
 
 def test_a_redirect_is_not_followed(digitalocean: DigitalOcean) -> None:
     digitalocean.faults[HOME, "/v2/droplets"] = [(302, {"Location": "/v2/projects"}, b"")]
-    assert f"{HOME}: GET /v2/droplets is answered with 302" in refused(digitalocean)
+    assert f"{HOME}: DigitalOcean answered GET /v2/droplets with 302" in refused(digitalocean)
 
 
 def test_an_unreachable_api_is_said_once_a_team(digitalocean: DigitalOcean) -> None:

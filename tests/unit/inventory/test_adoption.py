@@ -7,13 +7,14 @@ from typing import TYPE_CHECKING, Any
 import pytest
 
 from meltanodata.config import edit
+from meltanodata.config.tenants import tenants_of
 from meltanodata.inventory import adoption, names
 from meltanodata.inventory.accounts import Cluster, Droplet, Record, Source
 from tests.fleets import fleet_of, parsed, settings, text
 from tests.program import builders
 
 if TYPE_CHECKING:
-    from meltanodata.inventory.adoption import Instance
+    from meltanodata.inventory.adoption import NewEntry
 
 STACKS = [settings(no_tenants=["controller", "www"]), settings(stack="prod-2", database_teams=[{"name": "DBs 3"}])]
 DOMAIN = "meltanodata.com"
@@ -50,19 +51,19 @@ class Accounts:
 
     def found(
         self, file: dict[str, Any] | None = None, known: tuple[str, ...] = (), *, keep: bool = True
-    ) -> tuple[dict[str, Instance], dict[str, str]]:
+    ) -> tuple[dict[str, NewEntry], dict[str, str]]:
         """The instances by name, and the reasons by what they are about. Each instance is found by its entry."""
         held = builders.accounts(
             droplets=tuple(self.droplets), records=tuple(self.records), clusters=tuple(self.clusters)
         )
         fleet = fleet_of(file or {})
         there = adoption.free(fleet, STACKS, held)
-        instances, left = adoption.instances(there, STACKS, self.trusted, known, keep_login=keep)
+        instances, left = adoption.match(there, STACKS, self.trusted, known, keep_login=keep)
         written = "".join(edit.entry(it.key, it.options) for it in instances)
         grown, problems = parsed(text(file or {}).removeprefix("{}\n") + written or "{}\n")
         assert problems == []
         for stack in STACKS:
-            tenants = [it for it in grown.tenants(stack) if it.key in {instance.key for instance in instances}]
+            tenants = [it for it in tenants_of(grown, stack) if it.key in {instance.key for instance in instances}]
             existing, unclear = names.identify(tenants, held, DOMAIN, {})
             assert unclear == []
             assert all(it.droplet and it.record and it.cluster for it in existing.values())
@@ -193,10 +194,10 @@ def _break(made: Accounts, what: str) -> None:  # noqa: C901 - a case for each
         ("two records", "there are two A records acme"),
         ("aliases", "more than one A record points to it: acme (100) and alias (102)"),
         ("bad name", "its record is called a.b, and a tenant's name is"),
-        ("no database", "no database has its name, or lets in its address 203.0.113.7"),
-        ("closed database", "no database has its name, or lets in its address 203.0.113.7"),
+        ("no database", "no database has its name, and none trusts its address 203.0.113.7"),
+        ("closed database", "no database has its name, and none trusts its address 203.0.113.7"),
         ("two databases", "it is not clear which database is its own: db-postgresql-nyc3-72483-acme (DBs 1) and"),
-        ("far database", "it stands in nyc3 and its database db-postgresql-nyc3-52483-acme in fra1"),
+        ("far database", "it is in nyc3 and its database db-postgresql-nyc3-52483-acme in fra1"),
     ],
 )
 def test_what_is_not_clear_is_left_with_its_reason(made: Accounts, what: str, words: str) -> None:
@@ -224,7 +225,7 @@ def test_what_a_stack_is_about_to_destroy_is_not_brought_back(made: Accounts) ->
     found, left = made.found(known=("7", "c-0"))
     assert found == {}
     assert {why for what, why in left.items() if not what.startswith("record")} == {
-        "a stack made it, and it has no entry any more: the next up destroys it"
+        "a stack's state has it, and no entry names it any more: the next up destroys it"
     }
 
 
@@ -236,6 +237,6 @@ def test_what_belongs_to_no_instance_is_listed(made: Accounts) -> None:
     assert left == {
         "record blog (100)": "it points to 203.0.113.50, where no droplet without an entry is",
         "database db-postgresql-nyc3-1-gone (c-0, DBs 1)": (
-            "it has no droplet's name, and lets in none that is without a database"
+            "its name is no droplet's, and it trusts no droplet without a database"
         ),
     }

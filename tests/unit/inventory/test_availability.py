@@ -44,9 +44,9 @@ def problems(
     existing: Existing | None = None, held: dict[str, Any] | None = None, made_with: int | None = 0, **options: Any
 ) -> list[str]:
     one = tenant(**options)
-    triggers = {} if made_with is None else {"acme-droplet": made_with}
+    rebuilds = {} if made_with is None else {"acme": made_with}
     return list(
-        availability.problems([one], {one.key: existing or Existing()}, accounts(**(held or {})), settings(), triggers)
+        availability.problems([one], {one.key: existing or Existing()}, accounts(**(held or {})), settings(), rebuilds)
     )
 
 
@@ -71,14 +71,17 @@ def test_what_the_accounts_lack(held: dict[str, Any], said: str) -> None:
 @pytest.mark.parametrize(
     ("options", "said"),
     [
-        ({"database_version": "17"}, "acme: PostgreSQL 17 cannot be had; DigitalOcean has 15 or 16"),
-        ({"droplet_size": "s-2vcpu-3gb"}, "cannot be had in nyc3. Did you mean 's-2vcpu-2gb'?"),
-        ({"droplet_size": "c-32"}, "droplet_size c-32 cannot be had in nyc3. There are: s-2vcpu-2gb and s-4vcpu-8gb"),
-        ({"database_size": "db-s-1vcpu-9gb"}, "cannot be had. Did you mean 'db-s-1vcpu-"),
-        ({"region": "ams3"}, "droplets cannot be had in region ams3; they can in fra1 or nyc3"),
-        ({"region": "ams3"}, "databases cannot be had in region ams3; they can in fra1 or nyc3"),
+        ({"database_version": "17"}, "acme: PostgreSQL 17 is not available; DigitalOcean has 15 or 16"),
+        ({"droplet_size": "s-2vcpu-3gb"}, "is not available in nyc3. Did you mean 's-2vcpu-2gb'?"),
+        (
+            {"droplet_size": "c-32"},
+            "droplet_size c-32 is not available in nyc3. There are: s-2vcpu-2gb and s-4vcpu-8gb",
+        ),
+        ({"database_size": "db-s-1vcpu-9gb"}, "is not available. Did you mean 'db-s-1vcpu-"),
+        ({"region": "ams3"}, "droplets are not available in region ams3; they are available in fra1 or nyc3"),
+        ({"region": "ams3"}, "databases are not available in region ams3; they are available in fra1 or nyc3"),
         ({"region": "ams3"}, "there is no snapshot that matches"),
-        ({"region": "fra1", "droplet_size": "s-4vcpu-8gb"}, "droplet_size s-4vcpu-8gb cannot be had in fra1."),
+        ({"region": "fra1", "droplet_size": "s-4vcpu-8gb"}, "droplet_size s-4vcpu-8gb is not available in fra1."),
     ],
 )
 def test_what_a_tenant_asks_for_and_cannot_get(options: dict[str, Any], said: str) -> None:
@@ -112,7 +115,7 @@ def test_without_what_digitalocean_should_say_nobody_is_told_to_rebuild(existing
 def test_what_nobody_offers_is_said_as_that() -> None:
     nothing = {"droplet_sizes": {}, "database": DatabaseOffer((), frozenset(), frozenset())}
     said = problems(None, nothing)
-    assert "acme: droplets cannot be had in region nyc3; they can in none" in said
+    assert "acme: droplets are not available in region nyc3; they are available in none" in said
     assert any("DigitalOcean has none" in problem for problem in said)
 
 
@@ -137,7 +140,7 @@ def test_only_a_version_that_the_entry_states_upgrades(
 
 def test_a_version_that_a_cluster_is_upgraded_to_has_to_be_offered() -> None:
     (problem,) = problems(KNOWN, database_version="17")
-    assert "PostgreSQL 17 cannot be had" in problem
+    assert "PostgreSQL 17 is not available" in problem
 
 
 def test_a_database_does_not_go_back() -> None:
@@ -221,7 +224,7 @@ def test_a_droplet_is_not_destroyed_for_one_that_cannot_be_had(made_with: int | 
     sold_out = {**HELD, "droplet_sizes": {"s-2vcpu-4gb": DropletSize(EVERYWHERE, 80)}}
     assert problems(KNOWN, sold_out, made_with) == []
     (problem,) = problems(KNOWN, sold_out, 0, rebuild=1)
-    assert "droplet_size s-2vcpu-2gb cannot be had in nyc3. Did you mean 's-2vcpu-4gb'?" in problem
+    assert "droplet_size s-2vcpu-2gb is not available in nyc3. Did you mean 's-2vcpu-4gb'?" in problem
     (problem,) = problems(KNOWN, HELD, 0, rebuild=1, droplet_size="s-1vcpu-1gb")
     assert problem == (
         "acme: droplet_size s-1vcpu-1gb has a disk of 25 GB, and the snapshot 'Ubuntu meltano-123456789' needs 50 GB"

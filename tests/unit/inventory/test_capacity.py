@@ -33,9 +33,9 @@ def test_what_was_made_by_hand_takes_a_place_too() -> None:
         fleet, placement.droplet_use(fleet, stacks), databases, {"DBs 1": held, "DBs 2": held}, "meltanodata.com"
     )
     assert uses == [
-        Use("Meltano", 3, 500, held=3, beside=1),
-        Use("DBs 1", 2, 60, held=4, beside=2),  # one of another engine
-        Use("DBs 2", 1, 60, held=1, beside=1),  # core's is not made yet, and needs a place beside
+        Use("Meltano", 3, 500, in_account=3, beside=1),
+        Use("DBs 1", 2, 60, in_account=4, beside=2),  # one of another engine
+        Use("DBs 2", 1, 60, in_account=1, beside=1),  # core's is not made yet, and needs a place beside
     ]
     assert [use.taken for use in uses] == [4, 4, 2]
     assert [use.free for use in uses] == [496, 56, 58]

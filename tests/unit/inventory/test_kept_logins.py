@@ -6,15 +6,28 @@ from typing import Any
 
 import pytest
 
-from meltanodata.config.fleet import Adopt
+from meltanodata.config.options import Adopt
+from meltanodata.engine.resource_types import TENANT, Type
+from meltanodata.engine.stack_state import StackState, TenantState
 from meltanodata.inventory import kept_logins
 from meltanodata.inventory.names import Existing
+from tests import previews
 from tests.program import builders
 
 TAKEN = Existing(droplet=builders.droplet(), import_droplet="7")
 OURS = Existing(droplet=builders.droplet())
 NOTE = {kept_logins.DROPLET: "7"}
 KEEP: dict[str, Any] = {"adopt": {"login": "keep"}}
+
+
+def recorded_state(inputs: dict[str, Any], droplet: str | None, made_with: object) -> TenantState:
+    """What the state has of the tenant: its component's inputs, and the droplet with the `rebuild` it was made with."""
+    resources: list[dict[str, Any]] = [{"urn": previews.urn("acme"), "type": TENANT, "inputs": inputs}]
+    if droplet is not None:
+        urn = previews.urn("acme", "droplet")
+        made = {"urn": urn, "type": Type.DROPLET, "parent": previews.urn("acme"), "id": droplet}
+        resources.append(made if made_with is None else {**made, "replacementTrigger": made_with})
+    return StackState({"deployment": {"resources": resources}}).tenants["acme"]
 
 
 def outcome(
@@ -25,7 +38,8 @@ def outcome(
     **options: Any,
 ) -> tuple[bool, bool, str | None]:
     """Whether the secrets stay, whether the password does, and what the component notes."""
-    tenant, noted = kept_logins.settled(builders.tenant(**options), existing, recorded, known, made_with)
+    state = None if recorded is None else recorded_state(recorded, known, made_with)
+    tenant, noted = kept_logins.settled(builders.tenant(**options), existing, state)
     inputs = tenant.model_dump(exclude_none=True)
     assert (kept_logins.keeps_secrets(inputs), kept_logins.keeps_login(inputs)) == (
         tenant.keeps_secrets,
@@ -81,7 +95,9 @@ def test_a_tenant_of_ours_has_the_states_login() -> None:
 def test_states_from_before_the_note_stay_as_they_are() -> None:
     assert outcome(OURS, KEEP, "7", 0, **KEEP) == (True, True, None)
     assert outcome(OURS, KEEP, "7", None, **KEEP) == (True, True, None)
-    tenant, _ = kept_logins.settled(builders.tenant(adopt={"record": "x"}), OURS, {"adopt": {"login": "new"}}, "7", 0)
+    tenant, _ = kept_logins.settled(
+        builders.tenant(adopt={"record": "x"}), OURS, recorded_state({"adopt": {"login": "new"}}, "7", 0)
+    )
     assert tenant.adopt == Adopt(record="x", login="new")
     # A rebuild notes whose login it was.
     assert outcome(OURS, KEEP, "7", 0, rebuild=1, **KEEP) == (False, False, "7")

@@ -10,17 +10,18 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from meltanodata.config.document import Place
-from meltanodata.config.fleet import LABEL, Fleet, Options, Row
+from meltanodata.config.fleet import Fleet, Row
 from meltanodata.config.object_names import names_of, tenant_of_cluster
-from meltanodata.engine.resource_types import CLUSTER, DROPLET, RECORD
-from meltanodata.inventory.names import Existing, being_made, homes, identify
+from meltanodata.config.options import LABEL, Options
+from meltanodata.engine.resource_types import OBJECTS, ROLES, Type
+from meltanodata.inventory.names import Existing, being_made, identify, placements
 from tests.program.builders import TEAM_1, TEAM_2, accounts, cluster, droplet, record, settings, tenant
 
 DOMAIN = "meltanodata.com"
 
 
-def identified(state: dict[tuple[str, str], str] | None = None, tenants: Any = None, **held: Any) -> Any:
-    return identify(tenants or [tenant()], accounts(**held), DOMAIN, state or {})
+def identified(ids: dict[tuple[str, Type], str] | None = None, tenants: Any = None, **held: Any) -> Any:
+    return identify(tenants or [tenant()], accounts(**held), DOMAIN, ids or {})
 
 
 def test_the_guides_names() -> None:
@@ -46,7 +47,7 @@ def test_what_the_state_does_not_know_is_imported() -> None:
     assert existing["acme"] == Existing(droplet(), record(), cluster(), "7", "meltanodata.com,8", "c0ffee")
 
 
-KNOWN = {(DROPLET[0], "acme-droplet"): "7", (RECORD[0], "acme-record"): "8", (CLUSTER[0], "acme-database"): "c0ffee"}
+KNOWN = {("acme", Type.DROPLET): "7", ("acme", Type.RECORD): "8", ("acme", Type.CLUSTER): "c0ffee"}
 
 
 def test_what_the_state_knows_is_not_imported() -> None:
@@ -55,12 +56,16 @@ def test_what_the_state_knows_is_not_imported() -> None:
     assert existing["acme"] == Existing(droplet(), record(), cluster())
 
 
-@pytest.mark.parametrize("missing", [DROPLET, RECORD, CLUSTER])
-def test_each_is_looked_up_by_itself(missing: tuple[str, str]) -> None:
-    state = {key: id_ for key, id_ in KNOWN.items() if key[0] != missing[0]}
-    existing, _ = identified(state, droplets=(droplet(),), records=(record(),), clusters=(cluster(),))
+@pytest.mark.parametrize("missing", OBJECTS)
+def test_each_is_looked_up_by_itself(missing: Type) -> None:
+    ids = {key: id_ for key, id_ in KNOWN.items() if key[1] != missing}
+    existing, _ = identified(ids, droplets=(droplet(),), records=(record(),), clusters=(cluster(),))
     mine = existing["acme"]
-    imports = {DROPLET: mine.import_droplet, RECORD: mine.import_record, CLUSTER: mine.import_cluster}
+    imports = {
+        Type.DROPLET: mine.import_droplet,
+        Type.RECORD: mine.import_record,
+        Type.CLUSTER: mine.import_cluster,
+    }
     assert [kind for kind, id_ in imports.items() if id_] == [missing]
 
 
@@ -127,26 +132,26 @@ def test_no_command_deletes_what_the_state_has() -> None:
     assert "delete 7" not in problem
 
 
-@pytest.mark.parametrize("kind", [DROPLET, RECORD, CLUSTER])
-def test_another_one_than_the_state_knows_stops_everything(kind: tuple[str, str]) -> None:
-    state = {**KNOWN, (kind[0], f"acme-{kind[1]}"): "4"}
-    existing, problems = identified(state, droplets=(droplet(),), records=(record(),), clusters=(cluster(),))
+@pytest.mark.parametrize("kind", OBJECTS)
+def test_another_one_than_the_state_knows_stops_everything(kind: Type) -> None:
+    ids = {**KNOWN, ("acme", kind): "4"}
+    existing, problems = identified(ids, droplets=(droplet(),), records=(record(),), clusters=(cluster(),))
     (problem,) = problems
-    assert problem.startswith(f"acme: the {kind[1]} in the account is ")
+    assert problem.startswith(f"acme: the {ROLES[kind]} in the account is ")
     assert "the one in the stack's state is 4." in problem
     assert "meltanodata up" in problem
     assert existing["acme"] == Existing(droplet(), record(), cluster())
 
 
-@pytest.mark.parametrize("kind", [DROPLET, RECORD, CLUSTER])
-def test_an_object_of_another_tenant_is_said_to_be_that_tenants(kind: tuple[str, str]) -> None:
+@pytest.mark.parametrize("kind", OBJECTS)
+def test_an_object_of_another_tenant_is_said_to_be_that_tenants(kind: Type) -> None:
     """Two tenants that swap names in the file."""
-    there = {DROPLET: "7", RECORD: "8", CLUSTER: "c0ffee"}[kind]
-    state = {**KNOWN, (kind[0], f"acme-{kind[1]}"): "4", (kind[0], f"bolt-{kind[1]}"): there}
-    _, (problem,) = identified(state, droplets=(droplet(),), records=(record(),), clusters=(cluster(),))
+    there = KNOWN["acme", kind]
+    ids = {**KNOWN, ("acme", kind): "4", ("bolt", kind): there}
+    _, (problem,) = identified(ids, droplets=(droplet(),), records=(record(),), clusters=(cluster(),))
     assert problem == (
-        f"acme: the {kind[1]} {there}, which its entry names, is that of bolt in the stack's state, and its own is 4."
-        " Put the names in its entry back as they were; to give tenants other names: meltanodata rename"
+        f"acme: the {ROLES[kind]} {there}, which its entry names, is that of bolt in the stack's state, and its own is"
+        " 4. Put the names in its entry back as they were; to give tenants other names: meltanodata rename"
     )
 
 
@@ -159,7 +164,7 @@ def test_what_the_state_knows_is_found_by_its_id_whatever_it_is_called() -> None
     }
     existing, problems = identified(KNOWN, **held)
     assert (existing["acme"], problems) == (Existing(held["droplets"][0], held["records"][0], held["clusters"][0]), [])
-    assert homes(fleet(acme=TEAM_2), settings(), accounts(**held), KNOWN) == {"acme": TEAM_1}
+    assert placements(fleet(acme=TEAM_2), settings(), accounts(**held), KNOWN) == {"acme": TEAM_1}
 
 
 def test_a_database_is_not_given_up_for_another_that_the_entry_names() -> None:
@@ -216,14 +221,14 @@ def fleet(**teams: str | None) -> Fleet:
     return Fleet("tenants.yaml", tuple(rows))
 
 
-def test_homes_are_where_the_accounts_say() -> None:
+def test_placements_are_where_the_accounts_say() -> None:
     held = accounts(clusters=(cluster(team=TEAM_2),))
-    assert homes(fleet(acme=TEAM_1, new=TEAM_1, teamless=None), settings(), held, {}) == {"acme": TEAM_2}
+    assert placements(fleet(acme=TEAM_1, new=TEAM_1, teamless=None), settings(), held, {}) == {"acme": TEAM_2}
 
 
-def test_homes_in_another_stacks_teams_are_where_the_file_says() -> None:
+def test_placements_in_another_stacks_teams_are_where_the_file_says() -> None:
     held = accounts(clusters=(cluster(),))
-    assert homes(fleet(acme=TEAM_1, far="MeltanoData DBs 9"), settings(), held, {}) == {
+    assert placements(fleet(acme=TEAM_1, far="MeltanoData DBs 9"), settings(), held, {}) == {
         "acme": TEAM_1,
         "far": "MeltanoData DBs 9",
     }

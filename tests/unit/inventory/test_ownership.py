@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 import pytest
 
 from meltanodata.engine import resource_types
-from meltanodata.engine.resource_types import CLUSTER, DROPLET, RECORD
+from meltanodata.engine.resource_types import OBJECTS, Type, resource_name
+from meltanodata.engine.stack_state import StackState
 from meltanodata.inventory import ownership
 from meltanodata.inventory.accounts import Cluster, Droplet, Record
 from meltanodata.inventory.names import Existing
@@ -26,37 +27,36 @@ ALL = Existing(
 )
 
 
-def strangers(stack: Settings, *held: tuple[tuple[str, str], str]) -> list[str]:
-    state = {(type_, f"{key}-{kind}"): "1" for (type_, kind), key in held}
-    return list(ownership.strangers(FLEET, stack, [ONE, TWO], state))
+def strangers(stack: Settings, *held: tuple[str, Type]) -> list[str]:
+    return list(ownership.strangers(FLEET, stack, [ONE, TWO], dict.fromkeys(held, "1")))
 
 
 def test_each_stack_holds_its_own() -> None:
-    assert strangers(ONE, (DROPLET, "bolt"), (CLUSTER, "bolt")) == []
-    assert strangers(TWO, (DROPLET, "acme")) == []
+    assert strangers(ONE, ("bolt", Type.DROPLET), ("bolt", Type.CLUSTER)) == []
+    assert strangers(TWO, ("acme", Type.DROPLET)) == []
 
 
-@pytest.mark.parametrize("kind", [DROPLET, RECORD, CLUSTER])
-def test_a_tenant_of_another_stack_in_the_state(kind: tuple[str, str]) -> None:
-    (said,) = strangers(ONE, (kind, "acme"), (kind, "bolt"))
+@pytest.mark.parametrize("kind", OBJECTS)
+def test_a_tenant_of_another_stack_in_the_state(kind: Type) -> None:
+    (said,) = strangers(ONE, ("acme", kind), ("bolt", kind))
     assert said.startswith("acme: it is in the state of prod, and its team DBs 2 belongs to prod-2.")
     assert "meltanodata move 'DBs 2' --to STACK" in said
 
 
 def test_a_tenant_whose_entry_is_gone_may_be_destroyed() -> None:
-    assert strangers(ONE, (DROPLET, "core")) == []
+    assert strangers(ONE, ("core", Type.DROPLET)) == []
 
 
-def state(type_: str, id_: str) -> dict[str, Any]:
-    return {"deployment": {"resources": [{"type": type_, "id": id_, "urn": "urn::x::y::z"}]}}
+def state(type_: str, id_: str) -> StackState:
+    return StackState({"deployment": {"resources": [{"type": type_, "id": id_, "urn": "urn::x::y::z"}]}})
 
 
 @pytest.mark.parametrize(
     ("imported", "type_", "id_"),
     [
-        ({"import_droplet": "7"}, DROPLET[0], "7"),
-        ({"import_record": "meltanodata.com,8"}, RECORD[0], "8"),
-        ({"import_cluster": "c-9"}, CLUSTER[0], "c-9"),
+        ({"import_droplet": "7"}, Type.DROPLET, "7"),
+        ({"import_record": "meltanodata.com,8"}, Type.RECORD, "8"),
+        ({"import_cluster": "c-9"}, Type.CLUSTER, "c-9"),
     ],
 )
 def test_what_another_stacks_state_holds_is_not_taken_over(imported: dict[str, str], type_: str, id_: str) -> None:
@@ -72,16 +72,15 @@ def test_nobody_is_asked_where_nothing_is_taken_over() -> None:
     assert not ownership.take_over({"acme": ALL})
 
 
-def of(key: str, *, delete: bool = False) -> dict[str, Any]:
+def of(key: str, *, delete: bool = False) -> StackState:
     """A state in which a tenant has all three, each to be destroyed still if asked for."""
     component = f"urn:pulumi:prod::meltanodata::meltanodata:index:Tenant::{key}"
-    objects = ((DROPLET, "7"), (RECORD, "8"), (CLUSTER, "c-9"))
     found = [
-        {"type": type_, "id": id_, "urn": f"urn::x::y::{key}-{kind}", "parent": component}
+        {"type": type_, "id": id_, "urn": f"urn::x::y::{resource_name(key, type_)}", "parent": component}
         | ({"delete": True} if delete else {})
-        for (type_, kind), id_ in objects
+        for type_, id_ in zip(OBJECTS, ("7", "8", "c-9"), strict=True)
     ]
-    return {"deployment": {"resources": found}}
+    return StackState({"deployment": {"resources": found}})
 
 
 TAKING = Existing(
@@ -114,14 +113,13 @@ def test_what_an_unfinished_run_has_still_to_destroy_is_not_taken_over() -> None
     assert "pulumi state delete" in said
 
 
-def connected(url: str | None) -> dict[str, Any]:
+def connected(url: str | None) -> StackState:
     inputs = {} if url is None else {"apiEndpoint": url}
-    return {
-        "deployment": {"resources": [{"type": resource_types.TEAM_PROVIDER, "urn": "urn::x::y::z", "inputs": inputs}]}
-    }
+    provider = {"type": resource_types.TEAM_PROVIDER, "urn": "urn::x::y::z", "inputs": inputs}
+    return StackState({"deployment": {"resources": [provider]}})
 
 
 @pytest.mark.parametrize(("url", "shares"), [("https://a", True), ("https://b", False), (None, True)])
 def test_ids_of_another_api_mean_other_objects(url: str | None, shares: bool) -> None:
     assert ownership.shares_account(connected(url), "https://a") is shares
-    assert not ownership.shares_account({"deployment": {}}, "https://a")
+    assert not ownership.shares_account(StackState({"deployment": {}}), "https://a")

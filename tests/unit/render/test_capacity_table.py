@@ -27,13 +27,13 @@ def test_plenty_of_room() -> None:
 
 
 def test_a_team_that_is_marked_full_and_has_room_again() -> None:
-    uses = [Use("DBs 1", 60, 60, full=True), Use("DBs 2", 58, 60, full=True, held=59, beside=1)]
+    uses = [Use("DBs 1", 60, 60, full=True), Use("DBs 2", 58, 60, full=True, in_account=59, beside=1)]
     (*_, note) = capacity_table.summary(Use("Meltano", 10, 500), [*uses, Use("DBs 3", 1, 60)], STACKS)
     assert note == (
         "DBs 2 is marked full and has 59 of 60. To let it take tenants again:\n"
         "  pulumi config set --stack prod --path 'meltanodata:database_teams[1].full' false"
     )
-    full = Use("DBs 2", 58, 60, full=True, held=60, beside=2)
+    full = Use("DBs 2", 58, 60, full=True, in_account=60, beside=2)
     assert not [
         line for line in capacity_table.summary(Use("Meltano", 10, 500), [full], STACKS) if "marked full" in line
     ]
@@ -58,8 +58,8 @@ def test_databases_run_out_first() -> None:
         "The database teams are 88 % taken. Create a batch of teams from the Meltano account at DigitalOcean and ask"
         " the contact there by e-mail to raise their limit of database clusters from 10 to 60; then add each team with"
         " its token:\n"
-        "  pulumi config set --stack prod-2 --path 'meltanodata:database_teams[1].name' NAME\n"
-        "  pulumi config set --stack prod-2 --secret --path 'meltanodata:tokens[\"NAME\"]' < token.txt"
+        "  pulumi config set --stack prod-2 --path 'meltanodata:database_teams[1].name' 'NEW TEAM'\n"
+        "  pulumi config set --stack prod-2 --secret --path 'meltanodata:tokens[\"NEW TEAM\"]' < token.txt"
     )
 
 
@@ -90,7 +90,10 @@ def test_the_table(capsys: pytest.CaptureFixture[str]) -> None:
 
 
 def test_the_table_of_file_and_accounts(capsys: pytest.CaptureFixture[str]) -> None:
-    droplets, databases = Use("Meltano", 2, 500, held=3, beside=1), Use("DBs 1", 40, 60, full=True, held=50, beside=20)
+    droplets, databases = (
+        Use("Meltano", 2, 500, in_account=3, beside=1),
+        Use("DBs 1", 40, 60, full=True, in_account=50, beside=20),
+    )
     terminal.console().print(capacity_table.table(droplets, [databases]), soft_wrap=True)
     rows = [line.rstrip() for line in capsys.readouterr().out.splitlines()]
     assert rows[:3] == [

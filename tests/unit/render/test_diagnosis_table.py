@@ -1,24 +1,15 @@
 from __future__ import annotations
 
-import contextlib
-import io
 import json
 
-from meltanodata import terminal
 from meltanodata.config.checks import Check
 from meltanodata.doctor.diagnosis import Finding, Level
 from meltanodata.render import diagnosis_table
+from tests.unit.render.samples import text
 
 OK = Finding(Check.PING, Level.OK, "203.0.113.7 answers")
 SOON = Finding(Check.CERTIFICATE, Level.WARNING, "it ends soon", "Renew it")
 WRONG = Finding(Check.SYSTEM, Level.WRONG, "caddy.service is failed", "Start it: " + "x" * 200, ("[red] line", "2"))
-
-
-def text(*args: object) -> str:
-    with contextlib.redirect_stdout(io.StringIO()) as file:
-        for part in diagnosis_table.shown(*args):  # type: ignore[arg-type]  # handed on
-            terminal.console().print(part, soft_wrap=True)
-    return file.getvalue()
 
 
 def test_who_is_well() -> None:

@@ -3,74 +3,26 @@ from __future__ import annotations
 import datetime as dt
 import re
 from html.parser import HTMLParser
-from typing import Any
 
 import pytest
 
 from meltanodata.config.placement import Use
-from meltanodata.engine.resource_types import NAMES, Type
+from meltanodata.engine.resource_types import ROLES, Type
+from meltanodata.engine.stack_state import StackState
 from meltanodata.render.page import Entry, Page, State, Team, entries, in_order, render
 from tests import previews
+from tests.states import exported
+from tests.unit.render.samples import entry
 
 NOW = dt.datetime(2026, 11, 23, 2, 0, tzinfo=dt.UTC)
-
-
-def entry(tenant: str = "acme", **overrides: Any) -> Entry:
-    values: dict[str, Any] = {
-        "tenant": tenant,
-        "url": f"https://{tenant}.meltanodata.com",
-        "state": State.VERIFIED,
-        "note": "2026-11-20",
-        "meltano": "2.20.0",
-        "postgres": "16",
-        "certificate": dt.date(2027, 1, 31),
-        "droplet_size": "s-2vcpu-2gb",
-        "region": "nyc3",
-        "address": "198.51.100.7",
-        "team": "MeltanoData DBs 1",
-        "demo": False,
-        "links": [("droplet", "https://cloud.digitalocean.com/droplets/1")],
-    }
-    return Entry(**{**values, **overrides})
 
 
 def page(*found: Entry, teams: tuple[Team, ...] = ()) -> str:
     return render(Page("meltanodata.com", NOW, "abc1234", found, teams))
 
 
-def exported(*keys: str, **inputs: Any) -> dict[str, Any]:
-    """A stack's state with finished tenants."""
-    resources: list[dict[str, Any]] = [{"urn": previews.ROOT, "type": "pulumi:pulumi:Stack"}]
-    for key in keys:
-        resources.append(
-            {
-                "urn": previews.urn(key),
-                "type": previews.COMPONENT,
-                "parent": previews.ROOT,
-                "inputs": previews.options(**inputs),
-                "outputs": {"url": f"https://{key}.meltanodata.com"},
-            }
-        )
-        outputs: dict[str, dict[str, Any]] = {
-            "droplet": {"size": "s-2vcpu-2gb", "region": "nyc3", "ipv4Address": "198.51.100.7"},
-            "database": {"version": "16"},
-        }
-        resources += [
-            {
-                "urn": previews.urn(key, role),
-                "type": str(kind),
-                "parent": previews.urn(key),
-                "id": f"{key}-{role}-id",
-                "modified": "2026-11-20T01:02:03.000000004Z",
-                "outputs": outputs.get(role, {}),
-            }
-            for role, kind in previews.CHILDREN.items()
-        ]
-    return {"version": 3, "deployment": {"resources": resources}}
-
-
 def test_a_tenant_is_read_from_the_state() -> None:
-    (found,) = entries(exported("acme"))
+    (found,) = entries(StackState(exported("acme")))
     assert found == entry(
         meltano=None,
         links=[
@@ -81,7 +33,7 @@ def test_a_tenant_is_read_from_the_state() -> None:
 
 
 def test_what_its_entry_states_is_shown() -> None:
-    (found,) = entries(exported("acme", meltano_version="2.20.0", tls="self_signed", demo=True))
+    (found,) = entries(StackState(exported("acme", meltano_version="2.20.0", tls="self_signed", demo=True)))
     assert (found.meltano, found.certificate, found.demo) == ("2.20.0", None, True)
 
 
@@ -89,15 +41,15 @@ def test_what_its_entry_states_is_shown() -> None:
 def test_a_tenant_without_one_of_its_parts_is_unfinished(part: Type) -> None:
     state = exported("acme")
     state["deployment"]["resources"] = [it for it in state["deployment"]["resources"] if it["type"] != part]
-    (found,) = entries(state)
-    assert (found.state, found.note) == (State.UNFINISHED, f"without {NAMES[part]}")
+    (found,) = entries(StackState(state))
+    assert (found.state, found.note) == (State.UNFINISHED, f"without {ROLES[part]}")
 
 
 def test_a_tenant_that_was_never_verified_is_unfinished() -> None:
     state = exported("acme")
     verify = previews.urn("acme", "verify")
     state["deployment"]["resources"] = [it for it in state["deployment"]["resources"] if it["urn"] != verify]
-    (found,) = entries(state)
+    (found,) = entries(StackState(state))
     assert (found.state, found.note) == (State.UNFINISHED, "not verified yet")
 
 
@@ -106,19 +58,19 @@ def test_a_tenant_on_which_a_run_broke_off_is_unfinished() -> None:
     state["deployment"]["pending_operations"] = [
         {"resource": {"urn": previews.urn("acme", "droplet")}, "type": "update"}
     ]
-    assert [found.state for found in entries(state)] == [State.UNFINISHED, State.VERIFIED]
+    assert [found.state for found in entries(StackState(state))] == [State.UNFINISHED, State.VERIFIED]
 
 
 def test_what_is_only_to_be_deleted_is_not_the_tenants() -> None:
     state = exported("acme")
     old = {**state["deployment"]["resources"][2], "delete": True, "id": "old"}
     state["deployment"]["resources"].append(old)
-    (found,) = entries(state)
+    (found,) = entries(StackState(state))
     assert found.links[0] == ("droplet", "https://cloud.digitalocean.com/droplets/acme-droplet-id")
 
 
 def test_a_stack_that_was_never_applied_has_nobody() -> None:
-    assert list(entries({"version": 3, "deployment": {}})) == []
+    assert list(entries(StackState({"version": 3, "deployment": {}}))) == []
 
 
 def test_those_that_are_unfinished_come_first() -> None:

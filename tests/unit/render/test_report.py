@@ -188,7 +188,7 @@ HOSTILE = st.one_of(
             "www.evil.example",
             "mail@evil.example",
             "&commat;mallory &#64;mallory",
-            "fixes #1, meltano/meltanodata#2",
+            "fixes #1, meltano/meltanodata#2, GH-1",
             "$\\color{green}{reviewed}$",
             "__reviewed__ ~~not~~ *by* _me_",
             "\u202edeweiver\u202c \u200b \x1b[2J \x00",
@@ -201,7 +201,7 @@ HOSTILE = st.one_of(
     st.text("|`\\@<>[]()!*_~&#$:/.w \n-", max_size=80),
 )
 OUR_HTML = re.compile(r"<!-- meltanodata plan -->\n?|</?(br|b|sub|details|summary)>")
-REFERENCES = re.compile(r"@\w|(?<!\w)#\w|://|www\.", re.IGNORECASE)
+REFERENCES = re.compile(r"@\w|(?<!\w)#\w|://|www\.|gh-\d", re.IGNORECASE)
 
 
 def rendered(text: str) -> tuple[list[Token], list[Token]]:

@@ -7,11 +7,13 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from meltanodata.config.settings import Rollout
+from meltanodata.engine.resource_types import Type
+from meltanodata.engine.stack_state import StackState
 from meltanodata.errors import UserError
 from meltanodata.rollout import apply, plan
 from meltanodata.rollout.apply import Result, stages
 from tests import previews
-from tests.previews import Step, created, destroyed, preview, renewed, replaced, updated
+from tests.previews import Step, child, created, destroyed, preview, renewed, replaced, updated
 
 if TYPE_CHECKING:
     from collections.abc import Collection, Iterator, Mapping, Sequence
@@ -34,6 +36,13 @@ class World:
         self.said: list[str] = []
         self.between: list[Step] = []
         """What somebody changes in the world while it is applied."""
+        self.databases: dict[str, str] = {}
+        """The ids of clusters that the state has, by the tenant's key."""
+
+    def state(self) -> StackState:
+        urns = {previews.urn(key, "database"): id_ for key, id_ in self.databases.items()}
+        resources = [{"urn": urn, "type": Type.CLUSTER, "id": id_} for urn, id_ in urns.items()]
+        return StackState({"deployment": {"resources": resources}})
 
     def preview(self) -> Mapping[str, Any]:
         return preview(*self.left, *self.between)
@@ -70,7 +79,7 @@ class World:
         yield {"diagnosticEvent": {"urn": metadata["urn"], "severity": "error", "message": f"{message}\n"}}
 
     def deploy(self, **rollout: Any) -> list[Result]:
-        found = plan.read(self.preview())
+        found = plan.read(self.preview(), self.state())
         return list(
             apply.run(
                 found, Rollout(**rollout), self, examine=self.examine, wait=self.waits.append, say=self.said.append
@@ -242,6 +251,25 @@ def test_it_ends_when_the_plan_becomes_another_one() -> None:
     )
     assert next(results).tenant == "t1"
     with pytest.raises(UserError, match=r"stages were not begun. What is new:\n- t1: destroyed instead of changed"):
+        next(results)
+    assert len(world.ups) == 1
+
+
+def test_a_tenant_that_was_made_anew_while_others_were_applied_is_not_wiped_for_the_old_one() -> None:
+    """What is done on a droplet names no object."""
+    wipes = [child("create", key, "wipe", None, {"triggers": ["2026-11-23"]}) for key in ("t1", "t2")]
+    world = World(*wipes)
+    world.databases = {"t1": "1", "t2": "2"}
+    results = apply.run(
+        plan.read(world.preview(), world.state()),
+        Rollout(batch=1),
+        world,
+        examine=world.examine,
+        wait=lambda _: world.databases.update(t2="9"),
+        say=world.said.append,
+    )
+    assert next(results).tenant == "t1"
+    with pytest.raises(UserError, match="- t2: another tenant was reviewed: its database is 9, but 2 was reviewed"):
         next(results)
     assert len(world.ups) == 1
 

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import subprocess
 from typing import TYPE_CHECKING
 
 import pytest
@@ -15,7 +14,7 @@ from meltanodata.rollout import plan as plans
 from meltanodata.rollout.guard import Review
 from tests.fakes import github
 from tests.previews import Step, created, destroyed, preview, renewed
-from tests.unit.cli.test_deployment_commands import SETTINGS, TWO_STACKS, Project, run
+from tests.unit.cli.project import SETTINGS, TWO_STACKS, Project, rev, run
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -62,11 +61,6 @@ class Request:
     def comment(self) -> str:
         (body,) = (it["body"] for it in self.hub.comments)
         return str(body)
-
-
-def rev(project: Project, name: str) -> str:
-    done = subprocess.run(["git", "rev-parse", name], cwd=project.folder, check=True, capture_output=True, text=True)
-    return done.stdout.strip()
 
 
 @pytest.fixture
@@ -210,7 +204,7 @@ def test_a_stack_that_the_request_touches_has_a_plan_or_the_check_fails(request_
     request_.project.fleet("acme")
     result = request_.judged(DATA_LOSS)
     assert "### ❌ `prod`: there is no plan. The preview failed or did not run" in request_.comment
-    assert "No tenant is touched" not in request_.comment
+    assert "No tenant changes" not in request_.comment
     assert "prod: there is no plan" in str(result.exception)
 
 
@@ -296,6 +290,100 @@ def test_what_happened_on_the_base_since_is_not_the_requests_doing(request_: Req
     project.git("switch", "--quiet", "change")
     request_.plan(*created("core"))
     assert request_.judged().exit_code == 0
+
+
+def test_what_the_merge_takes_back_is_told_although_the_branch_had_it_never(request_: Request) -> None:
+    """Main has merged the branch, and the branch an older main, without a change of it: it begins at two points."""
+    project = request_.project
+    git = project.git
+    project.write("README.md", "A change that is reviewed.")
+    with pytest.MonkeyPatch.context() as clock:
+        clock.setenv("GIT_COMMITTER_DATE", "2040-01-01T00:00:00Z")  # git takes the newest beginning for the one
+        project.commit()
+    git("switch", "--quiet", "main")
+    project.write("meltanodata/guard.py", "# mended")
+    project.fleet("acme", "bolt", "core")
+    project.commit()
+    mended = rev(project, "HEAD")
+    git("merge", "--quiet", "--no-ff", "--message", "The first request", "change")
+    git("switch", "--quiet", "change")
+    git("merge", "--quiet", "--no-ff", "--no-commit", mended)
+    (project.folder / "meltanodata/guard.py").unlink()
+    project.fleet("acme", "bolt")
+    result = request_.judged()
+    assert "program (meltanodata/guard.py)" in request_.comment
+    assert "`prod`: there is no plan" in request_.comment
+    assert result.exit_code == 1
+
+
+def test_an_edit_of_a_file_that_has_become_the_programs_is_one_of_the_program(request_: Request) -> None:
+    project = request_.project
+    lines = "".join(f"line {number}\n" for number in range(30))
+    project.git("switch", "--quiet", "main")
+    project.write("bench/prices.py", lines)
+    project.commit()
+    project.git("branch", "--force", "change")
+    project.git("mv", "bench/prices.py", "prices.py")
+    project.commit()
+    project.git("switch", "--quiet", "change")
+    project.write("bench/prices.py", lines + "evil\n")
+    request_.plan()  # whatever the changed program says
+    assert request_.judged().exit_code == 3
+    assert "program (prices.py)" in request_.comment
+
+
+def test_a_request_that_conflicts_with_its_base_is_told_to_merge_that(request_: Request) -> None:
+    project = request_.project
+    project.git("switch", "--quiet", "main")
+    project.fleet("acme", "bolt", "core")
+    project.commit()
+    project.git("switch", "--quiet", "change")
+    project.fleet("acme", "bolt", "dune")
+    result = request_.judged()
+    assert isinstance(result.exception, UserError)
+    assert "resolve the conflicts, and push" in request_.comment
+
+
+def test_a_fleet_file_that_goes_to_a_folder_of_its_own_is_read_there(request_: Request) -> None:
+    """The folder is on the branch alone: the base is checked out."""
+    (request_.project.folder / "tenants.yaml").unlink()
+    keys = ("acme", "bolt", "core")
+    request_.project.write(
+        "fleet/tenants.yaml", "".join(f"{key}:\n  database_team: MeltanoData DBs 1\n" for key in keys)
+    )
+    request_.project.write("Pulumi.prod.yaml", SETTINGS + "  meltanodata:tenants_file: fleet/tenants.yaml\n")
+    request_.plan(*created("core"))
+    assert request_.judged(PROGRAM, UNNAMED).exit_code == 0
+    assert "https://core.meltanodata.com" in request_.comment
+
+
+def test_an_edit_of_what_a_link_of_the_program_leads_to_is_one_of_the_program(request_: Request) -> None:
+    project = request_.project
+    project.git("switch", "--quiet", "main")
+    project.write("docs/prices.py", "")
+    project.write("meltanodata/__init__.py", "")
+    (project.folder / "meltanodata/prices.py").symlink_to("../docs/prices.py")
+    project.commit()
+    project.git("branch", "--force", "change")
+    project.git("switch", "--quiet", "change")
+    project.write("docs/prices.py", "# evil")
+    request_.plan()  # whatever the changed program says
+    assert request_.judged().exit_code == 3
+    assert "program (docs/prices.py)" in request_.comment
+
+
+@pytest.mark.parametrize("file", ["tenants.yaml", "Pulumi.prod.yaml"])
+def test_what_is_judged_is_a_file_and_no_link(request_: Request, file: str) -> None:
+    """Later edits of where it leads would be edits of the documentation."""
+    folder = request_.project.folder
+    (folder / "docs").mkdir()
+    (folder / file).rename(folder / "docs/file")
+    (folder / file).symlink_to("docs/file")
+    request_.plan()
+    result = request_.judged(PROGRAM)
+    assert isinstance(result.exception, UserError)
+    assert "it is a symbolic link" in request_.comment
+    assert "Keep the file itself here" in request_.comment
 
 
 def test_a_project_in_a_larger_repository_is_judged_by_its_own_files_and_the_workflows(

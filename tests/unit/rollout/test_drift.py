@@ -8,19 +8,19 @@ import pytest
 from typer.testing import CliRunner
 
 from meltanodata.cli.main import app
-from meltanodata.config import settings
+from meltanodata.config import settings_loading
 from meltanodata.engine import pulumi_cli
+from meltanodata.engine.stack_state import StackState
 from meltanodata.errors import UserError
 from meltanodata.inventory import accounts as account_reader
-from meltanodata.inventory.accounts import Accounts, Cluster, Droplet, Record
+from meltanodata.inventory.accounts import Cluster, Droplet, Inventory, Record
 from meltanodata.render import report
 from meltanodata.rollout import drift, plan
 from meltanodata.rollout.drift import Drift, Expiring, Orphan, Unseen
-from tests.fleets import team
+from tests.fleets import team, write_stack
 from tests.previews import child, preview
 from tests.program import builders
-from tests.unit.config.test_stacks import write_stack
-from tests.unit.render.test_page import exported
+from tests.states import exported
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -31,7 +31,7 @@ if TYPE_CHECKING:
 TODAY = dt.date(2026, 11, 23)
 
 
-def accounts(**held: Any) -> Accounts:
+def accounts(**held: Any) -> Inventory:
     """What the tenant acme of `exported` is made of, and more."""
     droplets = [Droplet(1, "acme.meltanodata.com", "active", "nyc3", "s-2vcpu-2gb", 60), *held.get("droplets", [])]
     records = [Record(2, "acme", "198.51.100.7"), *held.get("records", [])]
@@ -51,8 +51,8 @@ def state() -> dict[str, Any]:
     return found
 
 
-def orphans(held: Accounts, *others: str) -> list[Orphan]:
-    return list(drift.orphans(held, drift.known([state()]), "Meltano", others))
+def orphans(held: Inventory, *others: str) -> list[Orphan]:
+    return list(drift.orphans(held, drift.known([StackState(state())]), "Meltano", others))
 
 
 def test_what_a_stack_knows_is_no_orphan() -> None:
@@ -73,26 +73,26 @@ def test_what_no_stack_knows_is_one() -> None:
 
 
 @pytest.fixture
-def held(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> dict[str, Accounts | UserError]:
+def held(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> dict[str, Inventory | UserError]:
     """A project with two stacks; the answers of the accounts by the first token, which says whose it is."""
     (tmp_path / "Pulumi.yaml").write_text("name: meltanodata\nruntime: python\n")
     write_stack(tmp_path, "prod", database_teams=[team("DBs 1")], no_tenants=["controller.meltanodata.com"])
     write_stack(tmp_path, "prod-2", database_teams=[team("DBs 2")])
-    answers: dict[str, Accounts | UserError] = {}
+    answers: dict[str, Inventory | UserError] = {}
     monkeypatch.setattr(pulumi_cli, "export", lambda *_: state())
     monkeypatch.setattr(pulumi_cli, "config", lambda *_: {})
     monkeypatch.setattr(pulumi_cli, "preview", lambda *_, **__: preview())
 
     def from_config(_: object, stack: str, __: object) -> tuple[Settings, SimpleNamespace]:
-        return settings.read(tmp_path / f"Pulumi.{stack}.yaml"), SimpleNamespace(tokens={"of": stack})
+        return settings_loading.read(tmp_path / f"Pulumi.{stack}.yaml"), SimpleNamespace(tokens={"of": stack})
 
-    def read(*asked: Any) -> Accounts:
+    def read(*asked: Any) -> Inventory:
         (answer,) = (answers[it["of"]] for it in asked if isinstance(it, dict) and "of" in it)
         if isinstance(answer, UserError):
             raise answer
         return answer
 
-    monkeypatch.setattr(settings, "from_config", from_config)
+    monkeypatch.setattr(settings_loading, "from_config", from_config)
     monkeypatch.setattr(account_reader, "read", read)
     monkeypatch.chdir(tmp_path)
     return answers
@@ -102,13 +102,13 @@ CONTROLLER = Droplet(11, "controller.meltanodata.com", "active", "nyc3", "s-1vcp
 STRAY = Droplet(12, "stray.meltanodata.com", "active", "nyc3", "s-1vcpu-1gb", 25)
 
 
-def test_what_one_stack_leaves_alone_is_no_orphan_of_another(held: dict[str, Accounts | UserError]) -> None:
+def test_what_one_stack_leaves_alone_is_no_orphan_of_another(held: dict[str, Inventory | UserError]) -> None:
     held["prod"] = held["prod-2"] = accounts(droplets=[CONTROLLER])
     result = CliRunner().invoke(app, ["drift"])
     assert (result.exit_code, "controller" in result.stdout) == (0, False), result.output
 
 
-def test_a_stack_that_cannot_be_looked_at_hides_nothing_of_the_others(held: dict[str, Accounts | UserError]) -> None:
+def test_a_stack_that_cannot_be_looked_at_hides_nothing_of_the_others(held: dict[str, Inventory | UserError]) -> None:
     held["prod"] = UserError("the token of DBs 1 is refused\nset another one")
     held["prod-2"] = accounts(droplets=[CONTROLLER, STRAY])
     result = CliRunner().invoke(app, ["drift"])
@@ -142,7 +142,7 @@ def test_certificates_expire_within_a_month() -> None:
         exported("d", certificate_expires="2026-12-23"),
         exported("e", certificate_expires="2026-11-24", tls="self_signed"),
     ]
-    assert drift.expiring(states, TODAY) == [
+    assert drift.expiring(map(StackState, states), TODAY) == [
         Expiring(dt.date(2026, 11, 1), ("c",)),
         Expiring(dt.date(2026, 12, 22), ("a", "b")),
     ]

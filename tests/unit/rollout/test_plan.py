@@ -1,13 +1,14 @@
 from __future__ import annotations
 
 from decimal import Decimal
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
 from meltanodata.engine.resource_types import Type
+from meltanodata.engine.stack_state import StackState
 from meltanodata.errors import UserError
 from meltanodata.rollout import plan
 from meltanodata.rollout.impact import Severity
@@ -486,17 +487,36 @@ def test_a_records_value_is_the_one_that_was_seen() -> None:
     assert unreviewed(read(record_to(plan.UNKNOWN)), read(record_to("198.51.100.8")), begun=True) == []
 
 
+def changed_in(**values: str) -> Step:
+    """An update of the record that sets these properties."""
+    before = dict.fromkeys(values, "before")
+    return child("update", "acme", "record", before, dict(values), diffReasons=list(values))
+
+
+def test_of_two_reviewed_plans_each_ones_values_are_those_that_were_seen() -> None:
+    both = plan.union([read(changed_in(value="198.51.100.7")), read(changed_in(ttl="60"))])
+    assert unreviewed(both, read(changed_in(value="198.51.100.7", ttl="60")), begun=False) == []
+    assert unreviewed(both, read(changed_in(value="198.51.100.7", ttl="61")), begun=False) != []
+    assert unreviewed(both, read(changed_in(value="198.51.100.8", ttl="60")), begun=False) != []
+    # Of the same property the one that was merged last.
+    later = plan.union([read(changed_in(value="198.51.100.7")), read(changed_in(value="198.51.100.8"))])
+    assert unreviewed(later, read(changed_in(value="198.51.100.8")), begun=False) == []
+    assert unreviewed(later, read(changed_in(value="198.51.100.7")), begun=False) != []
+    unknown = plan.union([read(changed_in(value="198.51.100.7")), read(changed_in(value=plan.UNKNOWN))])
+    assert unreviewed(unknown, read(changed_in(value="198.51.100.9")), begun=False) == []
+
+
 def test_a_secret_value_is_not_kept() -> None:
     (operation,) = row(updated("acme", "firewall", "rules")).operations
     assert operation.values == ()
 
 
-def state(**objects: str) -> dict[str, Any]:
+def state(**objects: str) -> StackState:
     """A stack's state with acme's objects, by role."""
     resources = [
         {"urn": previews.urn("acme", role), "type": previews.CHILDREN[role], "id": id_} for role, id_ in objects.items()
     ]
-    return {"version": 3, "deployment": {"resources": resources}}
+    return StackState({"version": 3, "deployment": {"resources": resources}})
 
 
 def test_what_was_approved_for_a_tenant_is_not_done_to_another_one_of_its_name() -> None:
@@ -595,6 +615,11 @@ def test_a_login_that_is_asked_for_later_is_said_too() -> None:
         replaced("acme", "files", "stdin"),
     )
     assert words(found) == [PASSWORD, OTHERS, "services whose files differ restart (seconds)"]
+
+
+def test_another_host_name_is_said_in_words_for_people() -> None:
+    found = row(updated("acme", "record", "name"))
+    assert words(found) == ["another host name: the old one stops working, and everybody has to log in again"]
 
 
 def test_what_is_changed_on_the_way_is_one_operation_with_the_import() -> None:

@@ -12,6 +12,7 @@ import pytest
 import yaml
 from rich.console import Console
 
+from meltanodata.engine.stack_state import StackState
 from sandbox import demo
 from sandbox.checks import Check, CheckError
 from sandbox.demo import DemoError, Report, Stack
@@ -48,7 +49,7 @@ def a_stack(tenants: list[str]) -> Stack:
             "admin_password": {"4dabf18193072939515e22adb298388d": "1b47061264138c4a", "plaintext": '"secret"'},
         }
     stack = {"type": "pulumi:pulumi:Stack", "urn": f"{PARENT}::stack", "outputs": {"tenants": outputs}}
-    return Stack([stack, *resources])
+    return Stack(StackState({"deployment": {"resources": [stack, *resources]}}))
 
 
 def a_report() -> tuple[Report, io.StringIO]:

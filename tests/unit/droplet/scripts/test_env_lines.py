@@ -14,18 +14,13 @@ from hypothesis import settings as hypothesis
 from hypothesis import strategies as st
 
 from meltanodata.droplet.scripts import write_files
+from tests.unit.droplet.scripts.samples import PIECES
 
 OLD, RECENT = write_files.READERS
 PATH = Path("/var/meltano/project/.env")
 LINES = {"PG_USERNAME": "PG_USERNAME=doadmin", "PG_PASSWORD": "PG_PASSWORD='AVNS x'", "PG_PORT": "PG_PORT=25060"}
 SET = {"PG_USERNAME": "doadmin", "PG_PASSWORD": "AVNS x", "PG_PORT": "25060"}
 
-PIECES = [
-    *("PG_PASSWORD", "PG_PORT", "PG_USERNAME", "TAP", "export", "'PG_PORT'", "=", " = ", "= #", "#", " # ", "'", '"'),
-    *("\\", "\\'", '\\"', "\\\\", "\\n", "$", "${PG_PORT}", "x", "25060", "doadmin", "AVNS x", " ", "\t", "\n", "\r\n"),
-    *("\r", "\x0b", "\x0c", "\x1c", "\x1e", "\x85", "\u2028", "\u2029", "\xa0", "\ufeff", "é"),
-    *("PG_PASSWORD=old\n", "PG_PORT=25060\n", "A='b\nPG_PASSWORD=inside\nc'\n", "\nPG_USERNAME=doadmin # default\n"),
-]
 TEXTS = st.lists(st.sampled_from(PIECES), max_size=25).map("".join) | st.text(st.characters(exclude_categories=["Cs"]))
 
 

@@ -7,7 +7,7 @@ import os
 import sys
 import time
 from datetime import UTC, datetime, timedelta
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 import pytest
 from hypothesis import assume, given
@@ -15,60 +15,13 @@ from hypothesis import strategies as st
 
 from meltanodata.droplet import files
 from meltanodata.droplet.scripts import examine, write_files
-from tests.unit.droplet.scripts.test_verify import HOST, caddy, certificate
+from tests.fakes.caddy import HOST
+from tests.unit.droplet.scripts.samples import DATABASE, PASSWORD, SALT, facts
 
 if TYPE_CHECKING:
     from pathlib import Path
 
-DATABASE = "db-postgresql-nyc3-52483-acme-do-user-1.db.ondigitalocean.com"
-PASSWORD = "AVNS_tiger"
-SALT = "f33df00d"
 NOW = datetime.now(UTC)
-
-
-@pytest.fixture
-def root(tmp_path: Path) -> Path:
-    """A droplet on which all is well."""
-    project = tmp_path / "root" / examine.PROJECT
-    (project / ".meltano/run").mkdir(parents=True)
-    (project / ".env").write_text(f"PG_ADDRESS={DATABASE}\nPG_PASSWORD='{PASSWORD}'\nTAP_PIN=4711\nTAP_KEY=roses # x\n")
-    (project / ".env").chmod(0o620)
-    (project / "ui.cfg").write_text(f'SERVER_NAME = "{HOST}"\nSECURITY_PASSWORD_SALT = "{SALT}"\n')
-    (project / "meltano.yml").write_text("config:\n  api_token: tulips\n  start_date: 2026-01-01\n")
-    return tmp_path / "root"
-
-
-@pytest.fixture
-def programs(tmp_path: Path) -> Path:
-    """systemctl says what `failed` has; the journal of a unit is the file of its name."""
-    folder = tmp_path / "programs"
-    folder.mkdir()
-    for name, text in {
-        "systemctl": """case $1 in
-is-system-running) test -e failed && echo degraded || echo running ;;
-list-units) test -e failed && cat failed ;;
-is-active) grep -qs "^$2.service" failed && echo failed || echo active ;;
-esac""",
-        "journalctl": 'test -e "$2" && cat "$2"',
-        "python": f'echo \'{{"address": "{DATABASE}", "error": null}}\'',
-    }.items():
-        (folder / name).write_text(f"#!/bin/sh\ncd {folder}\n{text}\n")
-        (folder / name).chmod(0o755)
-    return folder
-
-
-def facts(root: Path, programs: Path, capsys: pytest.CaptureFixture[str], status: int = 401) -> dict[str, Any]:
-    document = {
-        "host_name": HOST,
-        "database_host": DATABASE,
-        "verify_script": files.script("verify"),
-        "write_files_script": files.script("write_files"),
-        "reach_script": files.script("reach"),
-    }
-    with caddy(certificate(root)[0], [status]) as address:
-        examine.main(document, root, programs, address)
-    found: dict[str, Any] = json.loads(capsys.readouterr().out)
-    return found
 
 
 def test_all_is_well(root: Path, programs: Path, capsys: pytest.CaptureFixture[str]) -> None:
@@ -210,6 +163,27 @@ def test_of_a_caddy_that_is_down_its_own_lines_are_told(
     found = json.loads(capsys.readouterr().out)
     assert "does not answer" in found["page"]
     assert found["page_log"] == ["Caddyfile:1 - Error during parsing"]
+
+
+@pytest.mark.parametrize("address", [f"\x1b]0;{'x' * 100_000}", ["a list"], {"an": "object"}])
+def test_whatever_the_users_interpreter_says_of_the_database_is_a_short_plain_text(
+    root: Path, programs: Path, capsys: pytest.CaptureFixture[str], address: object
+) -> None:
+    answer = json.dumps({"address": address, "error": None})
+    (programs / "answer").write_text(answer)
+    (programs / "python").write_text(f"#!/bin/sh\ncat {programs}/answer\n")
+    found = facts(root, programs, capsys)["database"]
+    said = found["address"] or found["error"]
+    assert said.isprintable()
+    assert len(said) <= examine.LONGEST_LINE
+
+
+def test_of_any_number_of_logs_only_some_are_told(
+    root: Path, programs: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    for number in range(500):
+        (root / examine.PROJECT / f".meltano/run/{number}.log").write_text("ERROR\n")
+    assert len(facts(root, programs, capsys)["errors"]) == examine.KEPT_PARTS
 
 
 def test_secrets_are_what_the_instances_files_hide(root: Path) -> None:

@@ -15,14 +15,12 @@ from typing import TYPE_CHECKING, Any
 import pytest
 
 from meltanodata.droplet.scripts import examine, write_files
-from tests.unit.droplet.scripts.test_examine import facts, programs, root
-from tests.unit.droplet.test_files import document, droplet, droplet_files, everything, run
+from tests.unit.droplet.samples import document, droplet_files, everything, run
+from tests.unit.droplet.scripts.samples import facts
 
 if TYPE_CHECKING:
     from collections.abc import Callable
     from pathlib import Path
-
-__all__ = ["droplet", "programs", "root"]
 
 SECRET = "PG_PASSWORD=tell-tale\nKEY=tell-tale too\n"
 ENV = "var/meltano/project/.env"

@@ -125,6 +125,24 @@ def test_a_failure_is_said_by_its_last_line(world: World) -> None:
     assert refusal() == "the admin user is not set: database is locked"
 
 
+@pytest.mark.parametrize("code", [0, 1])
+def test_however_much_the_users_python_prints_one_short_plain_line_is_passed_on(
+    world: World, capsys: pytest.CaptureFixture[str], code: int
+) -> None:
+    """It is the user's file: what it prints would be in the stack's state, and on the operator's terminal."""
+    much = "head -c 5000000 /dev/zero | tr '\\0' x"
+    (world.home / ".venv/bin/python").write_text(
+        f"#!/bin/sh\n{much}; {much} >&2\nprintf '\\n\\033]0;title\\007%01000d\\n' 1 | tee /dev/stderr\nexit {code}\n"
+    )
+    said = refusal() if code else ""
+    if not code:
+        run()
+        said = capsys.readouterr().out
+    assert "]0;title" in said
+    assert len(said) < 400
+    assert said.strip().isprintable()
+
+
 def test_the_admins_script_says_nothing_of_a_traceback(world: World, tmp_path: Path) -> None:
     """The script itself, where there is no Meltano."""
     script = tmp_path / "admin.py"

@@ -14,12 +14,10 @@ import pytest
 
 from meltanodata.droplet import files
 from meltanodata.droplet.scripts import write_files
-from tests.unit.droplet.test_files import document, droplet, droplet_files, run
+from tests.unit.droplet.samples import document, droplet_files, run
 
 if TYPE_CHECKING:
     from collections.abc import Callable
-
-__all__ = ["droplet"]
 
 CRT = "etc/caddy/com.meltanodata.crt"
 FOLDER = "etc/caddy"

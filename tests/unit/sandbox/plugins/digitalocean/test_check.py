@@ -2,15 +2,13 @@
 
 from __future__ import annotations
 
-from typing import Any
-
 import pytest
 from hypothesis import given
-from hypothesis import strategies as st
 
 from sandbox.plugins.digitalocean.check import imported, refreshed
 from sandbox.plugins.values import UNKNOWN, Properties
-from tests.unit.sandbox.digitalocean import RESOURCES
+from tests.unit.sandbox.plugins.digitalocean.harness import RESOURCES
+from tests.unit.sandbox.plugins.digitalocean.samples import droplets
 
 DROPLET = {"image": "777", "name": "a.example.com", "region": "nyc3", "size": "s-2vcpu-2gb"}
 CLUSTER = {"engine": "pg", "name": "db", "nodeCount": 1, "region": "nyc3", "size": "db-s-1vcpu-1gb", "version": "16"}
@@ -239,21 +237,6 @@ def test_a_refresh_changes_the_inputs_that_there_are(
     kind: str, inputs: Properties, now: Properties, expected: Properties
 ) -> None:
     assert refreshed(RESOURCES[kind].attributes, inputs, now) == expected
-
-
-texts = st.text("abcXYZ-.9", min_size=1, max_size=8)
-optional: dict[str, st.SearchStrategy[Any]] = {
-    "region": st.sampled_from(["nyc3", "ams3"]),
-    "backups": st.booleans(),
-    "ipv6": st.booleans(),
-    "monitoring": st.booleans(),
-    "resizeDisk": st.booleans(),
-    "gracefulShutdown": st.booleans(),
-    "tags": st.lists(texts.filter(lambda text: "." not in text), unique_by=str.lower, max_size=4),
-    "sshKeys": st.lists(texts, unique=True, max_size=4),
-    "vpcUuid": texts,
-}
-droplets = st.fixed_dictionaries({"image": texts, "size": texts, "name": texts}, optional=optional)
 
 
 @given(droplets)

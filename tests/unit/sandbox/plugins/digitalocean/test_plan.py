@@ -10,8 +10,8 @@ from hypothesis import given
 from sandbox.plugins.digitalocean.check import imported
 from sandbox.plugins.package import Plan, ProviderError, State
 from sandbox.plugins.values import UNKNOWN, Properties, Secret, plain
-from tests.unit.sandbox.digitalocean import RESOURCES
-from tests.unit.sandbox.test_standin_digitalocean_check import droplets
+from tests.unit.sandbox.plugins.digitalocean.harness import RESOURCES
+from tests.unit.sandbox.plugins.digitalocean.samples import droplets
 
 DROPLET: Properties = {
     "image": "777",

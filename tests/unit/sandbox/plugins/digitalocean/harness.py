@@ -28,6 +28,8 @@ if TYPE_CHECKING:
     from sandbox.backends import Machine
     from sandbox.plugins.values import Properties
 
+from typing import TYPE_CHECKING
+
 SETTINGS = Settings("token", "http://127.0.0.1", 4, 1.0, 30.0, 0.0)
 TEAM = "Meltano"
 RESOURCES = {
@@ -205,3 +207,7 @@ class Thing:
 def kept(error: PartiallyDone) -> Kept:
     """What the engine keeps of an object that is not ready."""
     return Kept({}, error.outputs)
+
+
+DOWN = httpx.ConnectError("All connection attempts failed")
+DOWN.__cause__ = ConnectionRefusedError(111, "Connection refused")

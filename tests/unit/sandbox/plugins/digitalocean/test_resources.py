@@ -13,9 +13,8 @@ from sandbox.api.domains import add_domain
 from sandbox.api.images import add_snapshot
 from sandbox.plugins.digitalocean import PACKAGE
 from sandbox.plugins.package import Call, Crashed, PartiallyDone, ProviderError
-from tests.unit.sandbox.digitalocean import TEAM, Kind, World
-from tests.unit.sandbox.test_standin_digitalocean_client import DOWN
-from tests.unit.sandbox.virtual import run
+from tests.fakes.clock import run
+from tests.unit.sandbox.plugins.digitalocean.harness import DOWN, TEAM, Kind, World
 
 if TYPE_CHECKING:
     from collections.abc import Awaitable, Callable

@@ -8,7 +8,7 @@ import pytest
 
 from sandbox.plugins.digitalocean.waits import Wait, retried, wait_for
 from sandbox.plugins.package import ProviderError
-from tests.unit.sandbox.virtual import run
+from tests.fakes.clock import run
 
 ACTIVE = Wait("active", frozenset({"new"}), 3600, 120)
 

@@ -11,8 +11,8 @@ from meltanodata.cli import recovery
 from meltanodata.cli.main import app
 from meltanodata.engine import pulumi_cli
 from meltanodata.errors import UserError
-from tests.unit.engine.test_team_move import resources
-from tests.unit.engine.test_tenant_rename import state
+from tests.unit.engine.renaming import state
+from tests.unit.engine.stacks import resources
 
 if TYPE_CHECKING:
     from pathlib import Path

@@ -14,7 +14,6 @@ from typing import Any
 
 import pytest
 
-from meltanodata.cli.pulumi_options import for_preview, switches
 from meltanodata.engine import deletions, deployed_commit, pulumi_cli
 from meltanodata.rollout.guard import DATA_LOSS, DROPLET_REPLACED, MANY_DESTROYED
 from tests.previews import Step, created, destroyed, preview, replaced
@@ -289,28 +288,6 @@ def at_a_terminal_with_edit(world: World) -> tuple[int, str]:
     return at_a_terminal(world, "details\nyes\n")
 
 
-@pytest.mark.parametrize(
-    ("given", "planned"),
-    [
-        ("--refresh --run-program -t a::b --replace c", "--refresh --run-program -t a::b --replace c"),
-        ("-r -p 4 -p8 --parallel=2", "-r -p 4 -p8 --parallel=2"),
-        ("-yrf --yes --skip-preview=true --continue-on-error", "-r"),
-        ("-yp4", "-p4"),
-        ("--json --diff --debug -d -j --expect-no-changes", ""),
-        ("--plan x --secrets-provider y --event-log=z --target a", "--target a"),
-        ("--exclude a --new-option b", "--exclude a --new-option b"),
-    ],
-)
-def test_the_plan_is_that_of_the_same_options(given: str, planned: str) -> None:
-    """An option that nobody here knows reaches the preview, which says so if it does not have it."""
-    assert for_preview(given.split()) == planned.split()
-
-
-def test_the_switches_among_options() -> None:
-    assert switches(["-yf", "--json=true", "--strict=false", "--target", "x", "-pf"]) >= {"yes", "skip-preview", "json"}
-    assert not switches(["--strict=false", "-pf", "-p", "y"]) & {"strict", "skip-preview", "yes"}
-
-
 def test_with_strict_the_engine_keeps_to_a_plan_of_its_own(world: World) -> None:
     world.up("--yes", "--strict")
     assert world.calls() == ["up --stack prod --yes --suppress-outputs --yes --strict"]
@@ -352,6 +329,25 @@ def test_the_stack_can_be_named(world: World) -> None:
     assert world.calls()[1] == world.calls()[0]
 
 
+@pytest.mark.parametrize(
+    ("arguments", "told"),
+    [
+        ("-- --stack dev", "name the stack once"),
+        ("-- --stack=dev", "name the stack once"),
+        ("-- -s dev", "name the stack once"),
+        ("--cwd /tmp", "change into the project's folder"),
+        ("-C /tmp", "change into the project's folder"),
+        ("-yC/tmp", "change into the project's folder"),
+    ],
+)
+def test_what_is_applied_is_what_was_looked_at(world: World, arguments: str, told: str) -> None:
+    """Else another stack would be applied than the one whose last deployment and whose thresholds were looked at."""
+    done = world.up("--yes", *arguments.split())
+    assert done.returncode == 2
+    assert told in " ".join(done.stderr.replace("│", " ").split())
+    assert not (world.folder / "calls").exists()
+
+
 def test_without_a_stack_nothing_is_done(world: World) -> None:
     assert world.up("--yes", stack=None).returncode == 2
     assert not (world.folder / "calls").exists()
@@ -360,6 +356,18 @@ def test_without_a_stack_nothing_is_done(world: World) -> None:
 def test_without_pulumi(world: World) -> None:
     done = world.up("--yes", path="/nowhere")
     assert (done.returncode, done.stderr) == (1, "pulumi is not on the PATH; put its folder there\n")
+
+
+def test_an_older_commit_does_not_touch_the_state_either(world: World) -> None:
+    for command in (["init", "--quiet"], ["add", "Pulumi.yaml"], ["commit", "--quiet", "--message", "Older"]):
+        who = ["-c", "user.name=x", "-c", "user.email=x@x", "-c", "commit.gpgsign=false"]
+        subprocess.run(["git", *who, *command], cwd=world.project, check=True)
+    (world.folder / "tags.json").write_text(json.dumps({deployed_commit.TAG: "a" * 40}))
+    world.has_state([{"urn": DROPLET, "type": "droplet", "id": "7"}], ("creating", DROPLET))
+    done = world.up("--yes")
+    assert done.returncode == 1
+    assert "is not deployed" in done.stderr
+    assert world.calls() == ["stack tag ls --json --stack prod"]
 
 
 def test_what_a_killed_run_left_is_put_in_order_first(world: World) -> None:
@@ -392,7 +400,7 @@ def test_nothing_is_refreshed_without_need(world: World) -> None:
 
 
 def test_a_refresh_that_fails_stops_it(world: World) -> None:
-    world.has_state([{"urn": RECORD, "id": "8"}], ("deleting", RECORD))
+    world.has_state([{"urn": RECORD, "type": "record", "id": "8"}], ("deleting", RECORD))
     (world.folder / "broken").touch()
     done = world.up("--yes")
     assert done.returncode == 1

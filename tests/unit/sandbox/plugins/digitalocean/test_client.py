@@ -15,14 +15,11 @@ from hypothesis import strategies as st
 
 from sandbox.plugins.digitalocean.client import ApiError, Client, NotFound, Settings, Unreachable, explained
 from sandbox.plugins.package import ProviderError
-from tests.unit.sandbox.digitalocean import SETTINGS
-from tests.unit.sandbox.virtual import run
+from tests.fakes.clock import run
+from tests.unit.sandbox.plugins.digitalocean.harness import DOWN, SETTINGS
 
 if TYPE_CHECKING:
     from collections.abc import Callable
-
-DOWN = httpx.ConnectError("All connection attempts failed")
-DOWN.__cause__ = ConnectionRefusedError(111, "Connection refused")
 
 
 class Api(httpx.AsyncBaseTransport):

@@ -7,6 +7,7 @@ import gc
 import json
 import runpy
 import time
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -14,9 +15,10 @@ import pulumi
 import pytest
 
 from meltanodata.engine import deletions, pulumi_cli
-from meltanodata.engine.resource_types import CLUSTER, DROPLET, TEAM_PROVIDER
+from meltanodata.engine.resource_types import TEAM_PROVIDER, Type
 from meltanodata.errors import UserError
 from meltanodata.inventory import accounts
+from meltanodata.program import run as run_module
 from meltanodata.program import survey
 from meltanodata.program.isolation import LEFT_OUT
 from tests.program import builders
@@ -26,7 +28,7 @@ from tests.program.recording import HOST_KEY, Recording, record
 if TYPE_CHECKING:
     from collections.abc import Callable
 
-    from meltanodata.inventory.accounts import Accounts
+    from meltanodata.inventory.accounts import Inventory
 
 MAIN = Path(__file__).parents[2] / "__main__.py"
 TENANTS = f"acme:\n  database_team: {TEAM_1}\ndemo:\n  database_team: {TEAM_2}\n  demo: true\n"
@@ -57,7 +59,7 @@ def run(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Callable[..., Record
     def run_(
         *,
         tenants: str = TENANTS,
-        held: list[Accounts | UserError] | None = None,
+        held: list[Inventory | UserError] | None = None,
         resources: list[dict[str, Any]] | None = None,
         settings: dict[str, str] | None = None,
         failing: tuple[str, ...] = (),
@@ -69,7 +71,7 @@ def run(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Callable[..., Record
         monkeypatch.setattr(pulumi, "get_root_directory", lambda: str(tmp_path))
         answers = held or [builders.accounts()]
 
-        def read(*_: object) -> Accounts:
+        def read(*_: object) -> Inventory:
             answer = answers.pop(0) if len(answers) > 1 else answers[0]
             if isinstance(answer, UserError):
                 raise answer
@@ -142,7 +144,7 @@ def test_what_exists_is_imported_unless_the_state_has_it(run: Callable[..., Reco
     demo = {"id": 9, "name": "demo.meltanodata.com"}
     held = builders.accounts(droplets=(builders.droplet(), builders.droplet(**demo)))
     urn = "urn:pulumi:test::meltanodata::meltanodata:index:Tenant$digitalocean:index/droplet:Droplet::demo-droplet"
-    recording = run(held=[held], resources=[{"urn": urn, "type": DROPLET[0], "id": "9"}])
+    recording = run(held=[held], resources=[{"urn": urn, "type": Type.DROPLET, "id": "9"}])
     assert recording["acme-droplet"].import_id == "7"
     assert recording["demo-droplet"].import_id == ""
 
@@ -167,10 +169,10 @@ def test_a_take_over_keeps_the_login_and_what_a_killed_run_made_gets_the_states(
 
 
 def test_what_a_tenant_without_an_entry_has_in_the_state_is_not_taken_over(run: Callable[..., Recording]) -> None:
-    urn = f"urn:pulumi:test::meltanodata::{TENANT}${DROPLET[0]}::old-droplet"
+    urn = f"urn:pulumi:test::meltanodata::{TENANT}${Type.DROPLET}::old-droplet"
     parent = f"urn:pulumi:test::meltanodata::{TENANT}::old"
     held = builders.accounts(droplets=(builders.droplet(),))
-    (said,) = refusal(run, held=[held], resources=[{"urn": urn, "type": DROPLET[0], "id": "7", "parent": parent}])
+    (said,) = refusal(run, held=[held], resources=[{"urn": urn, "type": Type.DROPLET, "id": "7", "parent": parent}])
     assert said.startswith("acme: the droplet 7 is in the state of the stack test, and is not taken over from there.")
     assert "meltanodata rename old acme" in said
 
@@ -178,13 +180,13 @@ def test_what_a_tenant_without_an_entry_has_in_the_state_is_not_taken_over(run: 
 def test_a_stack_whose_file_is_not_at_hand_is_asked_as_well(
     run: Callable[..., Recording],
 ) -> None:
-    urn = f"urn:pulumi:newer::meltanodata::{TENANT}${DROPLET[0]}::acme-droplet"
+    urn = f"urn:pulumi:newer::meltanodata::{TENANT}${Type.DROPLET}::acme-droplet"
     connection = {
         "urn": "urn::x::y::Meltano",
         "type": TEAM_PROVIDER,
         "inputs": {"apiEndpoint": builders.settings().api_url},
     }
-    found = [connection, {"urn": urn, "type": DROPLET[0], "id": "7", "parent": "urn::x::y::acme"}]
+    found = [connection, {"urn": urn, "type": Type.DROPLET, "id": "7", "parent": "urn::x::y::acme"}]
     held = builders.accounts(droplets=(builders.droplet(),))
     newer = {"organization/meltanodata/newer": {"deployment": {"resources": found}}}
     (said,) = refusal(run, held=[held], others=newer)
@@ -204,7 +206,7 @@ def test_what_is_to_be_imported_is_waited_for(run: Callable[..., Recording], mon
 
 
 def test_what_is_never_made_is_said(run: Callable[..., Recording], monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(survey, "LIMIT", -1)
+    monkeypatch.setattr(run_module, "survey", partial(survey.survey, limit=-1))
     creating = builders.accounts(clusters=(builders.cluster(status="creating"),))
     assert refusal(run, held=[creating]) == [
         "not made within an hour: the database of acme. Look at it in DigitalOcean's control panel"
@@ -214,9 +216,9 @@ def test_what_is_never_made_is_said(run: Callable[..., Recording], monkeypatch: 
 def test_a_database_that_an_older_state_has_and_the_file_has_not_is_not_deleted(
     run: Callable[..., Recording], monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    urn = f"urn:pulumi:test::meltanodata::meltanodata:index:Tenant${CLUSTER[0]}::gone-database"
+    urn = f"urn:pulumi:test::meltanodata::meltanodata:index:Tenant${Type.CLUSTER}::gone-database"
     provider = f"urn:pulumi:test::meltanodata::pulumi:providers:digitalocean::{TEAM_1}::7"
-    resources = [{"urn": urn, "type": CLUSTER[0], "id": "9", "provider": provider}]
+    resources = [{"urn": urn, "type": Type.CLUSTER, "id": "9", "provider": provider}]
     said = refusal(run, resources=resources)
     assert said[0].startswith("gone: this run would delete its database")
     assert said[-1].endswith("MELTANODATA_DELETE_DATABASES=gone")
@@ -239,7 +241,10 @@ def test_a_tenant_is_ready_once_and_a_wipe_is_told_once(
     lines.clear()
     command = "command:remote:Command"
     names = ("acme-verify", "demo-verify", "demo-wipe")
-    known = [{"urn": f"urn::x::{name}", "type": command, "id": f"{name}-id"} for name in names]
+    known = [
+        {"urn": f"urn::x::y::{name}", "type": command, "id": f"{name}-id", "parent": f"urn::x::{TENANT}::{name[:4]}"}
+        for name in names
+    ]
     run(tenants=tenants, resources=known)
     assert lines == []
     run(tenants=tenants, resources=known, failing=("acme-meltano",))
@@ -278,8 +283,8 @@ def test_everything_that_the_accounts_lack_is_named_at_once(run: Callable[..., R
         "there is no project 'Meltano'",
         "the team has no SSH key",
         "demo: there is no snapshot",
-        "acme: PostgreSQL 16 cannot be had",
-        "demo: PostgreSQL 16 cannot be had",
+        "acme: PostgreSQL 16 is not available",
+        "demo: PostgreSQL 16 is not available",
     ):
         assert expected in said
 
