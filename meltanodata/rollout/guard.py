@@ -9,12 +9,10 @@ from __future__ import annotations
 import json
 from typing import TYPE_CHECKING
 
-from pydantic import BaseModel, ConfigDict
-
 from meltanodata.engine.resource_types import Type
 from meltanodata.errors import UserError
 from meltanodata.rollout import impact
-from meltanodata.rollout.impact import Severity
+from meltanodata.rollout.impact import Frozen, Severity
 from meltanodata.rollout.plan import Change, Plan, change_of
 from meltanodata.text import count, first_of, listing, show
 
@@ -37,10 +35,8 @@ _SHOWN = 10
 """The most tenants that a message names."""
 
 
-class Stop(BaseModel):
+class Stop(Frozen):
     """One thing that a plan must not do unless its label is given."""
-
-    model_config = ConfigDict(frozen=True, extra="forbid", defer_build=True)
 
     label: str | None
     """The label that allows it; None if none does."""
@@ -62,10 +58,8 @@ class Stop(BaseModel):
         return f"{self.message} {self.advice}".rstrip()
 
 
-class Review(BaseModel):
+class Review(Frozen):
     """A plan with the guard's verdict, which `meltanodata plan --json` writes and other commands read."""
-
-    model_config = ConfigDict(frozen=True, extra="forbid", defer_build=True)
 
     plan: Plan
     stops: tuple[Stop, ...] = ()

@@ -28,11 +28,13 @@ class Severity(IntEnum):
     """Data of the tenant is lost for good."""
 
 
-class _Frozen(BaseModel):
+class Frozen(BaseModel):
+    """A part of a plan, which a plan's file has too."""
+
     model_config = ConfigDict(frozen=True, extra="forbid", defer_build=True)
 
 
-class Operation(_Frozen):
+class Operation(Frozen):
     """What the engine would do with one resource."""
 
     op: str
@@ -67,7 +69,7 @@ class Operation(_Frozen):
         )
 
 
-class Effect(_Frozen):
+class Effect(Frozen):
     """One consequence, in words for people who run no servers."""
 
     text: str
@@ -119,23 +121,32 @@ def _effects(change: str, operation: Operation, options: frozenset[str]) -> Iter
         case Type.CLUSTER:
             yield from _cluster(change, operation)
         case Type.FIREWALL if change != "destroyed" and op in ("delete", "replace"):
-            yield Effect(
-                text="the cluster accepts connections from everybody while it has no firewall", severity=Severity.LOSS
-            )
+            yield _lost("the cluster accepts connections from everybody while it has no firewall")
         case Type.RECORD:
             yield from _record(change, operation)
         case Type.PASSWORD if op == "replace":
-            yield Effect(text=_PASSWORDS.get(operation.role, "a new password"), severity=Severity.INTERRUPTION)
+            yield _interrupted(_PASSWORDS.get(operation.role, "a new password"))
         case Type.COMMAND if op in ("create", "update", "replace") and change != "created":
             yield from _command(operation, options)
         case Type.FIREWALL | Type.MEMBERSHIP:
             return
         case unknown if op in ("delete", "replace") and unknown.startswith("digitalocean:"):
             # Nothing here says yet what such a resource holds.
-            about = operation.object_name or operation.id or ""
-            yield Effect(text=f"data loss: the {_kind(unknown)} is deleted", severity=Severity.LOSS, about=about)
+            yield _lost(f"data loss: the {_kind(unknown)} is deleted", operation.object_name or operation.id or "")
         case _:
             return
+
+
+def _harmless(text: str, about: str = "") -> Effect:
+    return Effect(text=text, severity=Severity.NONE, about=about)
+
+
+def _interrupted(text: str, about: str = "") -> Effect:
+    return Effect(text=text, severity=Severity.INTERRUPTION, about=about)
+
+
+def _lost(text: str, about: str = "") -> Effect:
+    return Effect(text=text, severity=Severity.LOSS, about=about)
 
 
 def _kind(type_: str) -> str:
@@ -148,18 +159,13 @@ _PASSWORDS = {
     "secret-key": "all users are signed out",
     "password-salt": "every login password stops working",
 }
-_NEW_PASSWORD = Effect(text=_PASSWORDS["admin-password"], severity=Severity.INTERRUPTION)
+_NEW_PASSWORD = _interrupted(_PASSWORDS["admin-password"])
 _LOGINS = {
-    LoginOutcome.KEPT: (Effect(text="keeps its login", severity=Severity.NONE),),
+    LoginOutcome.KEPT: (_harmless("keeps its login"),),
     LoginOutcome.PASSWORD: (_NEW_PASSWORD,),
-    LoginOutcome.ALL_NEW: (
-        _NEW_PASSWORD,
-        Effect(text="every other login of the instance stops working", severity=Severity.INTERRUPTION),
-    ),
-    LoginOutcome.OURS: (Effect(text="its login is the one in the stack's state", severity=Severity.NONE),),
-    LoginOutcome.BEGUN: (
-        Effect(text="an interrupted adoption continues; its login is as that run's plan said", severity=Severity.NONE),
-    ),
+    LoginOutcome.ALL_NEW: (_NEW_PASSWORD, _interrupted("every other login of the instance stops working")),
+    LoginOutcome.OURS: (_harmless("its login is the one in the stack's state"),),
+    LoginOutcome.BEGUN: (_harmless("an interrupted adoption continues; its login is as that run's plan said"),),
 }
 
 _CADDY = frozenset({"tls", "certificate", "certificate_expires", "caddy_version"})
@@ -173,63 +179,51 @@ def _droplet(change: str, operation: Operation) -> Iterator[Effect]:
     url = f"https://{operation.object_name}" if operation.object_name else ""
     match change, operation.op:
         case "created", "create":
-            yield Effect(text="new URL", severity=Severity.NONE, about=url)
+            yield _harmless("new URL", url)
         case "destroyed", _:
-            yield Effect(text=f"data loss: the droplet is deleted with {_DISK}", severity=Severity.LOSS)
-            yield Effect(text="the URL stops working", severity=Severity.INTERRUPTION, about=url)
+            yield _lost(f"data loss: the droplet is deleted with {_DISK}")
+            yield _interrupted("the URL stops working", url)
         case _, "replace":
-            text = f"data loss: the droplet is replaced, and {_DISK} starts anew from the snapshot"
-            yield Effect(text=text, severity=Severity.LOSS)
-            text = "some minutes of downtime until the new droplet answers, at a new address"
-            yield Effect(text=text, severity=Severity.INTERRUPTION)
+            yield _lost(f"data loss: the droplet is replaced, and {_DISK} starts anew from the snapshot")
+            yield _interrupted("some minutes of downtime until the new droplet answers, at a new address")
         case _, "create":
-            text = "a new droplet from the snapshot, at a new address"
-            yield Effect(text=text, severity=Severity.INTERRUPTION)
+            yield _interrupted("a new droplet from the snapshot, at a new address")
         case _, "delete":
-            text = f"data loss: the droplet is deleted with {_DISK}, and its URL stops working"
-            yield Effect(text=text, severity=Severity.LOSS, about=url)
+            yield _lost(f"data loss: the droplet is deleted with {_DISK}, and its URL stops working", url)
         case _, ("update" | "import") if "size" in operation.properties:
-            text = "some minutes of downtime: the droplet is powered off, resized and powered on"
-            yield Effect(text=text, severity=Severity.INTERRUPTION)
+            yield _interrupted("some minutes of downtime: the droplet is powered off, resized and powered on")
 
 
 def _record(change: str, operation: Operation) -> Iterator[Effect]:
     if operation.op == "delete" and change != "destroyed":
-        yield Effect(text="the host name stops working", severity=Severity.INTERRUPTION)
+        yield _interrupted("the host name stops working")
     elif operation.op in {"update", "replace", "import"}:
         if "value" in operation.properties:
-            text = "the host name moves to another address; resolvers cache the old one for up to an hour"
-            yield Effect(text=text, severity=Severity.INTERRUPTION)
+            yield _interrupted("the host name moves to another address; resolvers cache the old one for up to an hour")
         if "name" in operation.properties:
-            text = "another host name: the old one stops working, and everybody has to log in again"
-            yield Effect(text=text, severity=Severity.INTERRUPTION)
+            yield _interrupted("another host name: the old one stops working, and everybody has to log in again")
 
 
 def _cluster(change: str, operation: Operation) -> Iterator[Effect]:
     name = operation.object_name or operation.id or ""
     match change, operation.op:
         case _, "delete":
-            text = "data loss: the database is deleted with its backups"
-            yield Effect(text=text, severity=Severity.LOSS, about=name)
+            yield _lost("data loss: the database is deleted with its backups", name)
         case _, "replace":
-            text = "data loss: the database is deleted with its backups, and an empty one replaces it"
-            yield Effect(text=text, severity=Severity.LOSS, about=name)
+            yield _lost("data loss: the database is deleted with its backups, and an empty one replaces it", name)
         case (("changed" | "replaced"), "create"):
-            yield Effect(text="a new, empty database", severity=Severity.INTERRUPTION)
+            yield _interrupted("a new, empty database")
         case _, ("update" | "import") if {"size", "version", "region", "nodeCount"} & set(operation.properties):
-            text = "database connections are interrupted while the cluster moves to new machines"
-            yield Effect(text=text, severity=Severity.INTERRUPTION)
+            yield _interrupted("database connections are interrupted while the cluster moves to new machines")
 
 
 def _command(operation: Operation, options: frozenset[str]) -> Iterator[Effect]:
     match operation.role:
         case "files" if options and options <= _CADDY:
-            yield Effect(text="the web server restarts (seconds)", severity=Severity.INTERRUPTION)
+            yield _interrupted("the web server restarts (seconds)")
         case "files":
-            text = "services whose files differ restart (seconds)"
-            yield Effect(text=text, severity=Severity.INTERRUPTION)
+            yield _interrupted("services whose files differ restart (seconds)")
         case "meltano" if "meltano_version" in options:
-            yield Effect(text="Meltano is upgraded and restarts (a minute)", severity=Severity.INTERRUPTION)
+            yield _interrupted("Meltano is upgraded and restarts (a minute)")
         case "wipe" if operation.wipes:
-            text = "data loss: the demo's database is wiped, except for the schema public"
-            yield Effect(text=text, severity=Severity.LOSS)
+            yield _lost("data loss: the demo's database is wiped, except for the schema public")

@@ -14,17 +14,17 @@ from decimal import Decimal
 from enum import StrEnum
 from typing import TYPE_CHECKING, Any
 
-from pydantic import BaseModel, ConfigDict, JsonValue
-
 from meltanodata.engine import urns
 from meltanodata.engine.resource_types import OBJECTS, PROVIDER, ROLES, STACK, TENANT, Type, tenant_of
 from meltanodata.errors import UserError
 from meltanodata.inventory import kept_logins
 from meltanodata.rollout import impact, prices
-from meltanodata.rollout.impact import Effect, LoginOutcome, Operation, Severity
+from meltanodata.rollout.impact import Effect, Frozen, LoginOutcome, Operation, Severity
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator, Mapping, Sequence
+
+    from pydantic import JsonValue
 
     from meltanodata.config.placement import Use
     from meltanodata.engine.stack_state import Ids, StackState
@@ -60,11 +60,7 @@ class Change(StrEnum):
     DESTROYED = "destroyed"
 
 
-class _Frozen(BaseModel):
-    model_config = ConfigDict(frozen=True, extra="forbid", defer_build=True)
-
-
-class Reason(_Frozen):
+class Reason(Frozen):
     """Something of the tenant that differs, as a reason for its row."""
 
     what: str
@@ -75,14 +71,14 @@ class Reason(_Frozen):
     """Whether it is an option of the tenant's entry or a setting, not a property of a resource."""
 
 
-class Cost(_Frozen):
+class Cost(Frozen):
     """US dollars a month; None where a size's price is unknown."""
 
     before: Decimal | None
     after: Decimal | None
 
 
-class Row(_Frozen):
+class Row(Frozen):
     """What happens to one tenant."""
 
     tenant: str
@@ -108,7 +104,7 @@ class Row(_Frozen):
         return any(reason.option and reason.what == name for reason in self.reasons)
 
 
-class Team(_Frozen):
+class Team(Frozen):
     """A team that the plan fills or empties: droplets in the droplet team, clusters in a database team."""
 
     name: str
@@ -120,7 +116,7 @@ class Team(_Frozen):
     full: bool = False
 
 
-class Plan(_Frozen):
+class Plan(Frozen):
     """Everything that an `up` would do in one stack."""
 
     stack: str
