@@ -200,9 +200,7 @@ class GitHub:
         self._viewer: list[_User] | None = None
         self._session = requests.Session()
         self._session.auth = _Bearer(token)
-        self._session.headers.update(
-            {"Accept": "application/vnd.github+json", "X-GitHub-Api-Version": "2022-11-28"},
-        )
+        self._session.headers.update({"Accept": "application/vnd.github+json", "X-GitHub-Api-Version": "2022-11-28"})
 
     @classmethod
     def from_environment(cls) -> GitHub:
@@ -258,8 +256,7 @@ class GitHub:
         Raises:
             UserError: it holds anything else, or is too large.
         """
-        kept = [it for it in self._artifacts(run, name) if not it.expired]
-        return self._unpacked(max(kept, key=lambda it: (it.created_at, it.id))) if kept else None
+        return self._newest(self._artifacts(run, name))
 
     def reviewed_artifact(self, request: PullRequest, name: str) -> bytes | None:
         """The artifact that a merged pull request showed last, see `artifact_of_run`; None if there is none.
@@ -277,14 +274,8 @@ class GitHub:
         runs = [run for run in self._runs(request.head) if self._is_preview_of(run, request)]
         if not runs or since is None or request.merged_at is None:
             return None
-        found = [
-            it
-            for run in runs
-            if run.created_at >= since
-            for it in self._artifacts(run.id, name)
-            if not it.expired and it.created_at <= request.merged_at
-        ]
-        return self._unpacked(max(found, key=lambda it: (it.created_at, it.id))) if found else None
+        artifacts = [it for run in runs if run.created_at >= since for it in self._artifacts(run.id, name)]
+        return self._newest([it for it in artifacts if it.created_at <= request.merged_at])
 
     def _runs(self, commit: str) -> Iterator[_Run]:
         query = {"head_sha": commit, "event": "pull_request", "status": "success"}
@@ -315,14 +306,17 @@ class GitHub:
         return max(changes, default=datetime.min.replace(tzinfo=UTC))
 
     def _artifacts(self, run: int, name: str) -> list[_Artifact]:
-        found = self._all(f"/actions/runs/{run}/artifacts", _Artifact, "artifacts", name=name)
-        return [it for it in found if it.name == name]
+        artifacts = self._all(f"/actions/runs/{run}/artifacts", _Artifact, "artifacts", name=name)
+        return [artifact for artifact in artifacts if artifact.name == name and not artifact.expired]
 
-    def _unpacked(self, found: _Artifact) -> bytes:
-        if found.size_in_bytes > LARGEST_ARTIFACT:
-            raise UserError(f"the artifact {found.name} has more than {LARGEST_ARTIFACT} bytes")
-        packed = self._ask("GET", f"/actions/artifacts/{found.id}/zip").content
-        return unpacked(packed, f"{found.name}.json")
+    def _newest(self, artifacts: Sequence[_Artifact]) -> bytes | None:
+        newest = max(artifacts, key=lambda artifact: (artifact.created_at, artifact.id), default=None)
+        if newest is None:
+            return None
+        if newest.size_in_bytes > LARGEST_ARTIFACT:
+            raise UserError(f"the artifact {newest.name} has more than {LARGEST_ARTIFACT} bytes")
+        packed = self._ask("GET", f"/actions/artifacts/{newest.id}/zip").content
+        return unpacked(packed, f"{newest.name}.json")
 
     def _write(
         self,
@@ -389,9 +383,8 @@ class GitHub:
         try:
             content = answer.json()
         except ValueError:
-            raise UserError(
-                f"GitHub's answer to GET {path} is not JSON, although its status is {answer.status_code}"
-            ) from None
+            status = answer.status_code
+            raise UserError(f"GitHub's answer to GET {path} is not JSON, although its status is {status}") from None
         return self._valid(content, path, adapter)
 
     @staticmethod
@@ -404,11 +397,7 @@ class GitHub:
             raise UserError(f"GitHub's answer to GET {path} differs from its API: {where}: {first['msg']}") from None
 
     def _ask(self, method: str, path: str, **options: Any) -> requests.Response:
-        """A successful answer.
-
-        Raises:
-            UserError: the request failed.
-        """
+        """A successful answer; an error for any other."""
         answer = self._answer(method, f"{self._root}{path}", path, **options)
         status = answer.status_code
         if status >= HTTPStatus.BAD_REQUEST:
@@ -419,11 +408,7 @@ class GitHub:
         return answer
 
     def _answer(self, method: str, url: str, path: str, **options: Any) -> requests.Response:
-        """Any answer. If GitHub is out of order, an idempotent request is repeated.
-
-        Raises:
-            UserError: GitHub cannot be reached, or its rate limit lasts too long.
-        """
+        """Any answer. If GitHub is out of order, an idempotent request is repeated."""
         import requests
 
         pauses = iter(self._pauses if method != "POST" else ())
@@ -458,11 +443,7 @@ class GitHub:
             return answer
 
     def _sit_out(self, seconds: float, method: str, path: str) -> None:
-        """Wait for the end of a rate limit.
-
-        Raises:
-            UserError: it would take too long.
-        """
+        """Wait for the end of a rate limit. Stop if it would take too long."""
         if seconds > self._patience:
             until = datetime.fromtimestamp(time.time() + seconds, UTC)
             raise UserError(

@@ -67,11 +67,7 @@ def credentials(
 
 
 def _show(tenant: str, stack: str | None) -> None:
-    """Print a tenant's login.
-
-    Raises:
-        UserError: there is no such tenant, or the stack does not have its password.
-    """
+    """Print a tenant's login. Stop if there is no such tenant, or the stack does not have its password."""
     known: list[str] = []
     for settings in project().selected(stack):
         for login in _logins(settings):
@@ -83,36 +79,27 @@ def _show(tenant: str, stack: str | None) -> None:
 
 
 def _keep(tenants: Sequence[str], stack: str | None, *, yes: bool) -> None:
-    """Make a vault match the logins of the selected stacks.
-
-    Raises:
-        UserError: see `pulumi_cli` and `onepassword`.
-        typer.Exit: 1 an item was left as it is, because something needs to be fixed first.
-        typer.BadParameter: there is no terminal to ask on.
-    """
+    """Make a vault match the logins of the selected stacks; exit code 1 if an item needs to be fixed first."""
     from meltanodata.credentials.onepassword import Vault
 
     selected = project().selected(stack)
-    logins_of = {settings.stack: _logins(settings) for settings in selected}
-    steps_of: dict[str, list[Step]] = {}
-    vaults: dict[str, Vault] = {}
-    for settings in selected:
-        own, tag = logins_of[settings.stack], _tag(settings)
+    logins_of = [(settings, _tag(settings), _logins(settings)) for settings in selected]
+    work: list[tuple[Vault, list[Step], str]] = []
+    for settings, tag, own in logins_of:
         vault = Vault.from_environment(settings.onepassword_vault or settings.domain)
         skipped = {login.host for login in own if not login.password or (tenants and login.tenant not in tenants)}
         with terminal.progress(f"reading the vault {vault.name}", len(own)) as advance:
             items = vault.items(tag, skipped, advance)
-        steps_of[settings.stack] = logins.steps(own, items, tag, tenants, settings.domain)
-        vaults[settings.stack] = vault
-    every_login = [login for own in logins_of.values() for login in own]
-    steps = [step for own in steps_of.values() for step in own]
+        work.append((vault, logins.steps(own, items, tag, tenants, settings.domain), tag))
+    every_login = [login for _, _, own in logins_of for login in own]
+    steps = [step for _, own, _ in work for step in own]
     if missing := logins.unknown(tenants, every_login, steps, selected[0].domain):
         raise UserError(_unknown(missing, [login.tenant for login in every_login]))
     changes = sum(step.action in _DONE for step in steps)
     _print(steps)
     if changes and _confirmed(changes, yes=yes):
-        for settings in selected:
-            _apply(vaults[settings.stack], steps_of[settings.stack], _tag(settings))
+        for vault, own_steps, tag in work:
+            _apply(vault, own_steps, tag)
     if any(step.action is Action.REFUSED for step in steps):
         raise typer.Exit(WRONG)
 

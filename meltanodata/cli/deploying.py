@@ -99,11 +99,7 @@ def up(
 
 
 def _is_interactive(arguments: Sequence[str]) -> bool:
-    """Whether somebody has to confirm.
-
-    Raises:
-        typer.BadParameter: somebody has to, and nobody can.
-    """
+    """Whether somebody has to confirm; wrong usage if nobody can."""
     given = switches(arguments)
     # https://www.pulumi.com/docs/iac/cli/environment-variables/: without a preview there is nothing to confirm.
     if given & {"yes", "skip-preview"} or os.environ.get("PULUMI_SKIP_CONFIRMATIONS", "").lower() in {"1", "true"}:

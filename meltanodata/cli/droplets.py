@@ -170,11 +170,7 @@ def unwell(own: Settings, root: Project, tenants: Collection[str], *, pause: flo
 
 
 def _one(tenant: str, stack: str | None) -> tuple[Settings, Instance]:
-    """A tenant's stack and instance.
-
-    Raises:
-        UserError: the tenant is not deployed, or there is none.
-    """
+    """A tenant's stack and instance. Stop if the tenant is not deployed, or there is none."""
     by_stack = _instances([tenant], stack)
     for own, made in by_stack:
         if tenant in made:
@@ -197,11 +193,7 @@ def _made(own: Settings) -> list[Instance]:
 
 
 def _refuse_unknown(tenants: Sequence[str], by_stack: ByStack, others: Sequence[str] = ()) -> None:
-    """Stop unless each of these tenants is in a stack or among the others.
-
-    Raises:
-        UserError: which tenants do not exist.
-    """
+    """Stop unless each of these tenants is in a stack or among the others."""
     known = [*(tenant for _, made in by_stack for tenant in made), *others]
     if missing := [tenant for tenant in tenants if tenant not in known]:
         names = listing([own.stack for own, _ in by_stack], "and")

@@ -391,12 +391,7 @@ def _counted(plan: Plan, since: Changes) -> Plan:
 
 
 def _end(findings: _Findings) -> None:
-    """End the command with the result of the pull request's check.
-
-    Raises:
-        typer.Exit: 3 the guard stops something.
-        UserError: something cannot be judged.
-    """
+    """End the command if something cannot be judged, or, with exit code 3, if the guard stops something."""
     stops = [stop for review in findings.reviews for stop in review.stopped]
     if findings.request is not None and not findings.request.allowed:
         stops.insert(0, findings.request)
@@ -411,11 +406,7 @@ def _end(findings: _Findings) -> None:
 
 
 def _stack_of(file: Path) -> str:
-    """The stack whose plan a file is.
-
-    Raises:
-        UserError: the file's name does not say so.
-    """
+    """The stack whose plan a file is, from the file's name."""
     if not file.name.startswith("plan-") or file.suffix != ".json":
         raise UserError(f"{file}: rename it to plan-STACK.json, which says whose plan it is")
     return file.stem.removeprefix("plan-")

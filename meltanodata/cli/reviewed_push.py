@@ -103,11 +103,7 @@ def _refuse_partial_skip(merged: Sequence[Merged]) -> None:
 def _labels_of_several(
     merged: Sequence[Merged], plan_of: dict[int, Plan], context: StackContext, base: str
 ) -> tuple[str, ...]:
-    """The labels that allow what several pull requests do together: the labels of each allow its own plan alone.
-
-    Raises:
-        typer.Exit: 3 a pull request's own labels do not allow its plan.
-    """
+    """The labels that allow what several pull requests do together. Stop unless each one's own allow its own plan."""
     refused = []
     stack, root = context.stack, context.root
     for each in merged:

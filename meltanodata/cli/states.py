@@ -76,11 +76,7 @@ def move(
 
 
 def _refuse_unknown_team(team: str, root: Project, stacks: Sequence[Settings]) -> None:
-    """Stop unless there is such a team.
-
-    Raises:
-        UserError: there is none, or it is a tenant.
-    """
+    """Stop unless there is such a team."""
     names = [name for stack in stacks for name in _teams(stack)]
     if team in names:
         return

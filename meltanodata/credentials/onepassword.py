@@ -190,10 +190,8 @@ class Vault:
             case HTTPStatus.NOT_FOUND:
                 message = "an item was removed meanwhile (404). Run this again"
             case status:
-                message = (
-                    f"{answer.request.method} failed with status {status}. Run this again. If it fails again, see the"
-                )
-                message += " server's log"
+                message = f"{answer.request.method} failed with status {status}. Run this again. If it fails again, see"
+                message += " the server's log"
         raise AnswerError(answer.status_code, f"1Password, vault {show(self.name)}: {message}")
 
 

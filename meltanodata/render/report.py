@@ -94,22 +94,27 @@ def comment(
         unreadable: why nothing can be judged.
         limit: the longest text.
     """
+    head = []
+    if unreadable is not None:
+        head.append(f"### ❌ The pull request's changes cannot be judged\n\nReason: {_cell(unreadable, _STOP)}")
+    if request is not None:
+        head.append(_of_request(request))
+    head += _without_plan(failed or {})
+    head += [f"> [!WARNING]\n> {_cell(note, _STOP)}" for note in notes[:_SECTIONS]]
+    if not head and not reviews:
+        head = ["No tenant changes."]
+    text = _shortest([MARKER, *head], lambda level: (_section(review, level) for review in reviews), limit)
+    return text if len(text) <= limit else f"{text[: limit - len(_CUT)]}{_CUT}"
+
+
+def _shortest(head: Sequence[str], sections: Callable[[_Level], Iterable[str]], limit: int) -> str:
+    """The sections at the first level at which they fit, else at the last."""
     text = ""
     for level in _LEVELS:
-        sections = []
-        if unreadable is not None:
-            sections.append(f"### ❌ The pull request's changes cannot be judged\n\nReason: {_cell(unreadable, _STOP)}")
-        if request is not None:
-            sections.append(_of_request(request))
-        sections += _without_plan(failed or {})
-        sections += [f"> [!WARNING]\n> {_cell(note, _STOP)}" for note in notes[:_SECTIONS]]
-        sections += [_section(review, level) for review in reviews]
-        if not sections:
-            sections = ["No tenant changes."]
-        text = "\n\n".join([MARKER, *sections]) + "\n"
+        text = "\n\n".join([*head, *sections(level)]) + "\n"
         if len(text) <= limit:
             break
-    return text if len(text) <= limit else f"{text[: limit - len(_CUT)]}{_CUT}"
+    return text
 
 
 _SECTIONS, _STOP = 30, 4000
@@ -168,12 +173,7 @@ _UNSEEN_LINES, _UNSEEN_WIDTH = 10, 300
 
 def drift(found: Drift, limit: int = LIMIT) -> str:
     """The sticky issue about drift, in GitHub's Markdown."""
-    text = ""
-    for level in _LEVELS:
-        text = "\n\n".join([DRIFT_MARKER, *_drift(found, level)]) + "\n"
-        if len(text) <= limit:
-            break
-    return text
+    return _shortest([DRIFT_MARKER], lambda level: _drift(found, level), limit)
 
 
 def _drift(found: Drift, level: _Level) -> Iterator[str]:
@@ -234,11 +234,11 @@ class _Level:
 
 
 _LEVELS = (
-    _Level(fold=4, same=lambda row: (row.change, _why(row), _effects(row), _money(row)), details=True, names=10_000),
-    _Level(fold=2, same=lambda row: (row.change, _why(row), _effects(row), _money(row)), details=True, names=10_000),
-    _Level(fold=1, same=lambda row: (row.change, row.severity), details=False, names=10_000),
-    _Level(fold=1, same=lambda row: (row.change, row.severity), details=False, names=20),
-    _Level(fold=1, same=lambda row: (row.change, row.severity), details=False, names=0),
+    *(
+        _Level(fold, lambda row: (row.change, _why(row), _effects(row), _money(row)), details=True, names=10_000)
+        for fold in (4, 2)
+    ),
+    *(_Level(1, lambda row: (row.change, row.severity), details=False, names=names) for names in (10_000, 20, 0)),
 )
 
 
@@ -265,13 +265,8 @@ def _section(review: Review, level: _Level) -> str:
 
 
 def _alert(kind: str, title: str, stops: Iterable[Stop]) -> str:
-    return "\n".join(
-        [
-            f"> [!{kind}]",
-            f"> **{title}**",
-            *(f"> - {_cell(stop.message, _STOP)} {_cell(stop.advice)}" for stop in stops),
-        ]
-    )
+    lines = [f"> - {_cell(stop.message, _STOP)} {_cell(stop.advice)}" for stop in stops]
+    return "\n".join([f"> [!{kind}]", f"> **{title}**", *lines])
 
 
 def _groups(rows: Iterable[Row], level: _Level) -> list[list[Row]]:
@@ -294,16 +289,9 @@ def _line(rows: list[Row], level: _Level) -> str:
         names = first_of((_cell(row.tenant) for row in rows), level.names)
         who = f"<details><summary><b>{len(rows)} tenants</b></summary>{names}</details>"
         people = [_strong(text, severity) for severity, text in _effects(first)]
-    cells = [
-        who,
-        first.change,
-        _lines(list(map(_reason, first.reasons))) + _cell(_where(first)),
-        _lines(people),
-        _money(first),
-    ]
-    if not level.details:
-        cells = [who, first.change, "", "", ""]
-    return f"| {' | '.join([ICONS[first.severity], *cells])} |"
+    why = _lines(list(map(_reason, first.reasons))) + _cell(_where(first))
+    details = [why, _lines(people), _money(first)] if level.details else ["", "", ""]
+    return f"| {' | '.join([ICONS[first.severity], who, first.change, *details])} |"
 
 
 def _effects(row: Row) -> tuple[tuple[Severity, str], ...]:

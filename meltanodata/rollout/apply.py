@@ -209,11 +209,7 @@ def _left(engine: Engine) -> Plan:
 
 
 def _still_reviewed(plan: Plan, now: Plan) -> Plan:
-    """What is left of a plan between two stages.
-
-    Raises:
-        UserError: the plan now does something that was not reviewed.
-    """
+    """What is left of a plan between two stages. Stop if it does something that was not reviewed."""
     if news := plans.unreviewed(plan, now, begun=True):
         lines = "\n".join(f"- {line}" for line in news)
         raise UserError(

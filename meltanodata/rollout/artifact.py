@@ -88,13 +88,8 @@ def _derived(row: Row) -> Row:
     operations = tuple(_typed(operation, row.tenant) for operation in row.operations)
     change = plans.change_of(operations)
     options = frozenset(reason.what for reason in row.reasons if reason.option)
-    return row.model_copy(
-        update={
-            "operations": operations,
-            "change": change,
-            "effects": impact.effects(change, operations, options),
-        }
-    )
+    effects = impact.effects(change, operations, options)
+    return row.model_copy(update={"operations": operations, "change": change, "effects": effects})
 
 
 def _typed(operation: Operation, tenant: str) -> Operation:

@@ -12,7 +12,7 @@ import json
 from collections import Counter, defaultdict
 from decimal import Decimal
 from enum import StrEnum
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, TypeVar
 
 from meltanodata.engine import urns
 from meltanodata.engine.resource_types import OBJECTS, PROVIDER, ROLES, STACK, TENANT, Type, tenant_of
@@ -29,6 +29,8 @@ if TYPE_CHECKING:
     from meltanodata.config.placement import Use
     from meltanodata.engine.stack_state import Ids, StackState
 
+
+_Value = TypeVar("_Value")
 
 UNKNOWN = "04da6b54-80e4-46f7-96ec-b56ff0331ba9"
 """How the engine writes a value that is known only after the apply (plugin.UnknownStringValue)."""
@@ -134,9 +136,7 @@ class Plan(Frozen):
     def digest(self) -> str:
         """Sixteen hexadecimal digits that change whenever the planned operations or their reasons do."""
         facts = [
-            [
-                *([row.tenant, row.change, [reason.model_dump() for reason in row.reasons]] for row in self.rows),
-            ],
+            [[row.tenant, row.change, [reason.model_dump() for reason in row.reasons]] for row in self.rows],
             [_fact(operation) for row in self.rows for operation in row.operations],
             [_fact(operation) for operation in self.others],
         ]
@@ -282,12 +282,7 @@ def union(plans: Sequence[Plan]) -> Plan:
         for row in plan.rows:
             rows[row.tenant] = _both(rows[row.tenant], row) if row.tenant in rows else row
         others = _more(others, plan.others)
-    return first.model_copy(
-        update={
-            "rows": tuple(rows[tenant] for tenant in sorted(rows)),
-            "others": tuple(others[urn] for urn in sorted(others)),
-        }
-    )
+    return first.model_copy(update={"rows": _in_order(rows), "others": _in_order(others)})
 
 
 _DOES_MORE = ("update", "import", "create", "replace", "delete")
@@ -296,12 +291,13 @@ _DOES_MORE = ("update", "import", "create", "replace", "delete")
 def _both(one: Row, other: Row) -> Row:
     operations = _more({operation.urn: operation for operation in one.operations}, other.operations)
     changes = list(Change)
-    return max(one, other, key=lambda row: changes.index(row.change)).model_copy(
-        update={
-            "operations": tuple(operations[urn] for urn in sorted(operations)),
-            "reasons": tuple(dict.fromkeys([*one.reasons, *other.reasons])),
-        }
-    )
+    reasons = tuple(dict.fromkeys([*one.reasons, *other.reasons]))
+    most = max(one, other, key=lambda row: changes.index(row.change))
+    return most.model_copy(update={"operations": _in_order(operations), "reasons": reasons})
+
+
+def _in_order(by_key: Mapping[str, _Value]) -> tuple[_Value, ...]:
+    return tuple(by_key[key] for key in sorted(by_key))
 
 
 def _more(known: Mapping[str, Operation], others: Iterable[Operation]) -> dict[str, Operation]:
@@ -434,7 +430,7 @@ def _operations(steps: Iterable[Mapping[str, Any]], tenant: str) -> tuple[Operat
             imported = old if old.op == "import" else operation
             operation = _joined(old, operation).model_copy(update={"op": "import", "id": imported.id})
         found[operation.urn] = operation
-    return tuple(found[urn] for urn in sorted(found))
+    return _in_order(found)
 
 
 def _joined(first: Operation, second: Operation) -> Operation:
