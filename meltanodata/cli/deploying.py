@@ -71,9 +71,7 @@ def up(
     refuse_elsewhere(passed_on)
     context = StackContext(stack)
     interactive = _is_interactive(passed_on)
-    recovery.unlock(stack, context.project)
-    deployed_commit.refuse_older(stack, context.root)
-    recovery.recover(stack, context.project)
+    _prepare(context)
     print(f"{stack}: planning …", file=sys.stderr, flush=True)
     previewed = for_preview(passed_on)
     review = review_preview(context, pulumi_cli.preview(stack, context.root, arguments=previewed), None, labels)
@@ -96,6 +94,13 @@ def up(
     # The outputs are long, and after an interruption the engine shows them as if every tenant were gone.
     command = ["--yes", *skip, "--suppress-outputs", *passed_on]
     pulumi_cli.become_up(stack, context.root, command, review.plan.deleted_databases)
+
+
+def _prepare(context: StackContext, back_from: str | None = None) -> None:
+    """Finish what a killed run left behind. A commit that may not be deployed does not touch the state."""
+    recovery.unlock(context.stack, context.project)
+    deployed_commit.refuse_older(context.stack, context.root, back_from)
+    recovery.recover(context.stack, context.project)
 
 
 def _is_interactive(arguments: Sequence[str]) -> bool:
@@ -185,9 +190,7 @@ def deploy(
     if SKIP in request.labels:
         print(f"{stack}: nothing is deployed, because the pull request has the label {SKIP}")
         return
-    recovery.unlock(stack, context.project)
-    deployed_commit.refuse_older(stack, root, go_back_from)
-    recovery.recover(stack, context.project)
+    _prepare(context, go_back_from)
     engine = _Engine(stack, root, refresh, go_back_from)
     state = engine.state()
     review = review_preview(context, engine.preview(), request.base, request.labels, state)

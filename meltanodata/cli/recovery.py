@@ -23,7 +23,9 @@ if TYPE_CHECKING:
 
 
 def recover(stack: str, project: Project) -> None:
-    """Clear what a killed run was doing, and say so; nothing otherwise. Only after `unlock`, which tells if one runs.
+    """Clear a killed run's pending operations, and say so; nothing otherwise.
+
+    Call `unlock` first, which makes sure that no run is at work.
 
     Raises:
         UserError: see `settle_creations` and `forget_vanished`.
@@ -73,7 +75,8 @@ def settle_creations(stack: str, project: Project, state: StackState) -> None:
     if problems := [*problems, *rules.problems(loaded, project.fleet(stack))]:
         raise ProblemsError(problems)
     if left := list(unfinished.abandoned(created, tenants_of(loaded, own.settings), own.settings.domain)):
-        raise UserError("\n".join([*left, "The databases among these let in nobody now."] if clusters else left))
+        closed = ["The clusters among these are closed: nobody can connect to them."] if clusters else []
+        raise UserError("\n".join([*left, *closed]))
 
 
 def forget_vanished(stack: str, project: Project, state: StackState) -> None:

@@ -30,18 +30,12 @@ CONSOLE = "https://cloud.digitalocean.com"
 class State(Enum):
     """A tenant's condition, according to the stack's state."""
 
-    UNFINISHED = "unfinished"
-    VERIFIED = "verified"
+    UNFINISHED = "unfinished", "…", "warn"
+    VERIFIED = "verified", "✓", "good"
 
-    @property
-    def icon(self) -> str:
-        """An icon beside the word, so that colour is not the only difference."""
-        return {State.VERIFIED: "✓", State.UNFINISHED: "…"}[self]
-
-    @property
-    def colour(self) -> str:
-        """Its class in the style sheet."""
-        return {State.VERIFIED: "good", State.UNFINISHED: "warn"}[self]
+    def __init__(self, word: str, icon: str, colour: str) -> None:
+        """The icon stands beside the word, so that colour, a class in the style sheet, is not the only difference."""
+        self.word, self.icon, self.colour = word, icon, colour
 
 
 @dataclass(frozen=True)

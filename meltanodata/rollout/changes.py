@@ -7,6 +7,7 @@ the other. In a workflow that is the base branch's code.
 from __future__ import annotations
 
 import os
+from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -70,14 +71,11 @@ class Side:
 
     def stacks_then(self) -> tuple[Settings, ...]:
         """The stacks whose settings today's program can read: an older program may have had other settings."""
-        found = []
+        readable = []
         for file in self.tree.stack_files(self.root):
-            try:
-                own = self.settings(settings.stack_of(Path(file)))
-            except ProblemsError:
-                continue
-            found += [own] if own is not None else []
-        return in_order(found)
+            with suppress(ProblemsError):
+                readable.append(self.settings(settings.stack_of(Path(file))))
+        return in_order(own for own in readable if own is not None)
 
     def stack_document(self, stack: str) -> Document | None:
         """A stack's file; None if there is none."""
