@@ -21,6 +21,7 @@ import asyncssh
 import pytest
 from cryptography import x509
 
+from meltanodata.engine.stack_state import StackState
 from sandbox import checks
 from sandbox.api.messages import NewSnapshot
 from sandbox.choice import obstacle
@@ -139,7 +140,7 @@ class World:
         assert self.fleet.steps() == {key: "update", **{f"{key}-{role}": step for role, step in steps.items()}}
 
     def instance(self, key: str) -> Instance:
-        return Stack(self.fleet.export("--show-secrets")["deployment"]["resources"]).instance(key)
+        return Stack(StackState(self.fleet.export("--show-secrets"))).instance(key)
 
     def works(self, key: str) -> Instance:
         """All that a person looks at is as it should be."""
