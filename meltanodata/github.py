@@ -1,6 +1,7 @@
-"""GitHub as the workflows need it: one comment on a pull request, one issue, and what was reviewed before a merge.
+"""GitHub's API as the workflows need it: a comment on a pull request, an issue, and the plans reviewed before a merge.
 
-https://docs.github.com/en/rest, version 2022-11-28. Another CI does without: every command also prints what it posts.
+https://docs.github.com/en/rest, version 2022-11-28. Another CI does without it: every command also prints what it
+posts.
 """
 
 from __future__ import annotations
@@ -16,7 +17,6 @@ from datetime import UTC, datetime
 from http import HTTPStatus
 from typing import TYPE_CHECKING, Any, TypeVar
 
-import requests
 from pydantic import AwareDatetime, BaseModel, ConfigDict, TypeAdapter, ValidationError
 
 from meltanodata.errors import UserError
@@ -25,55 +25,57 @@ from meltanodata.text import is_token
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Mapping, Sequence
 
+    import requests
+
 TIMEOUT = (10, 30)
 """Seconds for a connection, and for silence on it."""
 PER_PAGE = 100
-"""GitHub's most."""
+"""The most that GitHub allows."""
 _PAGES = 100
-"""Of one list: more than any that we ask for has."""
+"""The most pages of a list."""
 PREVIEW = ".github/workflows/preview.yml"
 """The workflow whose plans count as reviewed."""
 
 _PAUSES = (0.5, 1, 2, 4)
-"""Seconds before each further attempt, where GitHub is out of order."""
+"""Seconds before each further attempt while GitHub is out of order."""
 _PATIENCE = 300
-"""Seconds altogether that are waited for GitHub's limits of requests."""
+"""Seconds to wait altogether for GitHub's rate limits."""
 _UNSAID = 60
-"""Seconds to wait for such a limit where GitHub says none, as it asks for."""
+"""Seconds to wait for a rate limit without a stated time, as GitHub's documentation asks."""
 _OUT_OF_ORDER = 500
-"""From this status on it is GitHub's trouble, also where the status is none of HTTP's own (520)."""
+"""From this status on GitHub itself has failed, including statuses that HTTP does not define (520)."""
 _HINTS: dict[int, str] = {
     401: ": the token is refused",
     403: ": the workflow's `permissions` do not allow it",
-    404: ": there is none, or the workflow's `permissions` do not allow it",
+    404: ": it does not exist, or the workflow's `permissions` do not allow it",
 }
 _LARGEST = 32 * 1024 * 1024
-"""Bytes of an answer."""
+"""The most bytes of an answer."""
 LARGEST_ARTIFACT = 16 * 1024 * 1024
-"""Bytes of a plan, packed or not; one that makes 500 tenants at once has 4 million."""
+"""The most bytes of a plan, packed or not; a plan that creates 500 tenants has 4 million."""
 
 
 @dataclass(frozen=True)
 class PullRequest:
-    """A pull request as far as a review and a deployment ask."""
+    """What reviews and deployments need of a pull request."""
 
     number: int
     labels: tuple[str, ...]
     head: str
-    """The commit that was reviewed last."""
+    """Its last commit."""
     branch: str
-    """The one that the commit is on."""
+    """The branch of that commit."""
     base: str
-    """The branch that it goes to."""
+    """The base branch."""
     merged_at: datetime | None = None
     merge: str | None = None
-    """The commit on the base branch that its merge ended with."""
+    """The last commit of its merge on the base branch."""
 
 
 class _Answer(BaseModel):
-    """What we read of an answer; it has more."""
+    """The fields of an answer that are used."""
 
-    model_config = ConfigDict(frozen=True, extra="ignore")
+    model_config = ConfigDict(frozen=True, extra="ignore", defer_build=True)
 
 
 class _User(_Answer):
@@ -155,8 +157,8 @@ class _Event(_Answer):
 _Model = TypeVar("_Model", bound=_Answer)
 
 
-class _Bearer(requests.auth.AuthBase):
-    """The token, and only this one: without an `auth` of its own requests sends what ~/.netrc says instead."""
+class _Bearer:
+    """The token. Without an `auth` of its own requests would send the login from ~/.netrc instead."""
 
     def __init__(self, token: str) -> None:
         self._token = token
@@ -167,7 +169,7 @@ class _Bearer(requests.auth.AuthBase):
 
 
 class _UnclearError(UserError):
-    """A request that may have taken effect, and nobody knows."""
+    """A request of which it is unknown whether it took effect."""
 
 
 class GitHub:
@@ -188,6 +190,8 @@ class GitHub:
         `wait` sleeps for so many seconds; an answer of more than `largest` bytes is refused; `pauses` are those between
         attempts, in seconds.
         """
+        import requests
+
         self._repository = repository
         self._api_url = api_url
         self._root = f"{api_url}/repos/{repository}"
@@ -196,34 +200,32 @@ class GitHub:
         self._viewer: list[_User] | None = None
         self._session = requests.Session()
         self._session.auth = _Bearer(token)
-        self._session.headers.update(
-            {"Accept": "application/vnd.github+json", "X-GitHub-Api-Version": "2022-11-28"},
-        )
+        self._session.headers.update({"Accept": "application/vnd.github+json", "X-GitHub-Api-Version": "2022-11-28"})
 
     @classmethod
     def from_environment(cls) -> GitHub:
-        """The repository of the workflow that runs.
+        """The repository of the running workflow.
 
         Raises:
-            UserError: GITHUB_REPOSITORY or GITHUB_TOKEN is missing, or none.
+            UserError: GITHUB_REPOSITORY or GITHUB_TOKEN is missing, or is not a token.
         """
         missing = [name for name in ("GITHUB_REPOSITORY", "GITHUB_TOKEN") if not os.environ.get(name)]
         if missing:
             raise UserError(f"{' and '.join(missing)} must be set to talk to GitHub, as in a workflow")
         token = os.environ["GITHUB_TOKEN"].strip()
         if not is_token(token):
-            raise UserError("GITHUB_TOKEN is no token: one word is wanted, of letters, digits and signs of ASCII")
+            raise UserError("GITHUB_TOKEN is not a token: a token is one word of ASCII letters, digits and signs")
         url = os.environ.get("GITHUB_API_URL", "https://api.github.com")
         return cls(os.environ["GITHUB_REPOSITORY"], token, url)
 
     def comment(self, number: int, marker: str, body: str, *, new: bool = True) -> None:
-        """Write our one comment of a pull request, over the old one or, if told so, new.
+        """Write our comment of a pull request, in place of the old one or, if there is none, as a new one.
 
         Args:
             number: the pull request's.
-            marker: what the comment begins with. Somebody else's that begins so is left alone.
+            marker: the comment's first characters. Other users' comments that begin so are left alone.
             body: its text.
-            new: whether to write one where there is none.
+            new: whether to write a new one.
         """
         path = f"/issues/{number}/comments"
         self._write(path, {}, marker, new={"body": body} if new else None, over=({"body": body}, "/issues/comments"))
@@ -245,50 +247,42 @@ class GitHub:
         return self._one(f"/pulls/{number}", _Pull).request()
 
     def requests_with(self, commit: str) -> list[PullRequest]:
-        """The pull requests that GitHub associates with a commit: merged ones, and others that have it too."""
+        """The pull requests that GitHub associates with a commit, merged or not."""
         return [pull.request() for pull in self._all(f"/commits/{commit}/pulls", _Pull)]
 
     def artifact_of_run(self, run: int, name: str) -> bytes | None:
-        """The artifact NAME, with the one file NAME.json, of a workflow's run; the newest where it has several.
+        """The artifact NAME, with the one file NAME.json, of a workflow run; the newest if there are several.
 
         Raises:
             UserError: it holds anything else, or is too large.
         """
-        kept = [it for it in self._artifacts(run, name) if not it.expired]
-        return self._unpacked(max(kept, key=lambda it: (it.created_at, it.id))) if kept else None
+        return self._newest(self._artifacts(run, name))
 
     def reviewed_artifact(self, request: PullRequest, name: str) -> bytes | None:
-        """The artifact that a merged pull request showed last, see `artifact_of_run`; None where it cannot be had.
+        """The artifact that a merged pull request showed last, see `artifact_of_run`; None if there is none.
 
-        It has to be of a run that ended well, of this repository's own preview workflow, for the request's last commit
-        on the request's branch, and older than the merge: what came later, nobody has reviewed.
+        It must be from a successful run of this repository's own preview workflow, for the pull request's last commit
+        and branch, and older than the merge, since nobody reviewed later ones.
 
-        GitHub does not tell which pull request a run was for once that is closed (`pull_requests` is empty then). So
-        no run counts that may have been for another one: of the same commit to another branch, or of this one while it
-        went to another branch.
+        Once a pull request is closed, GitHub does not say for which one a run was (`pull_requests` is empty then). So
+        no run counts that may have been for another pull request of the same commit, or for another base branch.
 
         Raises:
-            UserError: it is none of ours, or too large.
+            UserError: it holds anything else, or is too large.
         """
         since = self._base_changed(request)
         runs = [run for run in self._runs(request.head) if self._is_preview_of(run, request)]
         if not runs or since is None or request.merged_at is None:
             return None
-        found = [
-            it
-            for run in runs
-            if run.created_at >= since
-            for it in self._artifacts(run.id, name)
-            if not it.expired and it.created_at <= request.merged_at
-        ]
-        return self._unpacked(max(found, key=lambda it: (it.created_at, it.id))) if found else None
+        artifacts = [it for run in runs if run.created_at >= since for it in self._artifacts(run.id, name)]
+        return self._newest([it for it in artifacts if it.created_at <= request.merged_at])
 
     def _runs(self, commit: str) -> Iterator[_Run]:
         query = {"head_sha": commit, "event": "pull_request", "status": "success"}
         return self._all("/actions/runs", _Run, "workflow_runs", **query)
 
     def _is_preview_of(self, run: _Run, request: PullRequest) -> bool:
-        """Whether a run is a preview of a pull request that ended well; what the query asks for is looked at again."""
+        """Whether a run is a successful preview of a pull request; this repeats the query's conditions."""
         numbers = [pull.number for pull in run.pull_requests or ()]
         return (
             run.path.partition("@")[0] == PREVIEW
@@ -301,7 +295,7 @@ class GitHub:
         )
 
     def _base_changed(self, request: PullRequest) -> datetime | None:
-        """Since when runs of the request's commit are about its own base; None where they may be about another one."""
+        """Since when runs of the pull request's commit are about its base; None if they may be about another."""
         owner = self._repository.partition("/")[0]
         query = {"state": "all", "head": f"{owner}:{request.branch}"}
         same = [pull for pull in self._all("/pulls", _Pull, **query) if pull.head.sha == request.head]
@@ -312,14 +306,17 @@ class GitHub:
         return max(changes, default=datetime.min.replace(tzinfo=UTC))
 
     def _artifacts(self, run: int, name: str) -> list[_Artifact]:
-        found = self._all(f"/actions/runs/{run}/artifacts", _Artifact, "artifacts", name=name)
-        return [it for it in found if it.name == name]
+        artifacts = self._all(f"/actions/runs/{run}/artifacts", _Artifact, "artifacts", name=name)
+        return [artifact for artifact in artifacts if artifact.name == name and not artifact.expired]
 
-    def _unpacked(self, found: _Artifact) -> bytes:
-        if found.size_in_bytes > LARGEST_ARTIFACT:
-            raise UserError(f"the artifact {found.name} has more than {LARGEST_ARTIFACT} bytes")
-        packed = self._ask("GET", f"/actions/artifacts/{found.id}/zip").content
-        return unpacked(packed, f"{found.name}.json")
+    def _newest(self, artifacts: Sequence[_Artifact]) -> bytes | None:
+        newest = max(artifacts, key=lambda artifact: (artifact.created_at, artifact.id), default=None)
+        if newest is None:
+            return None
+        if newest.size_in_bytes > LARGEST_ARTIFACT:
+            raise UserError(f"the artifact {newest.name} has more than {LARGEST_ARTIFACT} bytes")
+        packed = self._ask("GET", f"/actions/artifacts/{newest.id}/zip").content
+        return unpacked(packed, f"{newest.name}.json")
 
     def _write(
         self,
@@ -332,7 +329,7 @@ class GitHub:
     ) -> None:
         """Write over our own text that begins with the marker, or a new one.
 
-        A new one whose answer is lost may be there all the same: it is looked for before another one is written.
+        A new text whose answer is lost may exist nevertheless, so this looks for it before it writes another one.
         """
         change, root = over
         for pause in (*self._pauses, None):
@@ -358,7 +355,7 @@ class GitHub:
         return text.user.login == who[0].login if who else text.user.type == "Bot"
 
     def _who_we_are(self) -> list[_User]:
-        """Whose the token is; nobody for a workflow's own, which may not ask and writes as a bot."""
+        """The token's user; none for a workflow's own token, which may not ask and writes as a bot."""
         if self._viewer is None:
             answer = self._answer("GET", f"{self._api_url}/user", "/user")
             known = answer.status_code == HTTPStatus.OK
@@ -386,9 +383,8 @@ class GitHub:
         try:
             content = answer.json()
         except ValueError:
-            raise UserError(
-                f"GitHub's answer to GET {path} is no JSON, although it says {answer.status_code}"
-            ) from None
+            status = answer.status_code
+            raise UserError(f"GitHub's answer to GET {path} is not JSON, although its status is {status}") from None
         return self._valid(content, path, adapter)
 
     @staticmethod
@@ -398,29 +394,23 @@ class GitHub:
         except ValidationError as error:
             first = error.errors(include_url=False, include_input=False, include_context=False)[0]
             where = ".".join(map(str, first["loc"])) or "the answer"
-            raise UserError(f"GitHub's answer to GET {path} is not as its API says: {where}: {first['msg']}") from None
+            raise UserError(f"GitHub's answer to GET {path} differs from its API: {where}: {first['msg']}") from None
 
     def _ask(self, method: str, path: str, **options: Any) -> requests.Response:
-        """An answer that says that it went well.
-
-        Raises:
-            UserError: it did not.
-        """
+        """A successful answer; an error for any other."""
         answer = self._answer(method, f"{self._root}{path}", path, **options)
         status = answer.status_code
         if status >= HTTPStatus.BAD_REQUEST:
-            out_of_order = ": GitHub is out of order; try again later" if status >= _OUT_OF_ORDER else ""
+            out_of_order = ": GitHub is out of order. Try again later" if status >= _OUT_OF_ORDER else ""
             unclear = method == "POST" and status >= _OUT_OF_ORDER
             message = f"GitHub answers {method} {path} with {status}{_HINTS.get(status, out_of_order)}"
             raise (_UnclearError if unclear else UserError)(message)
         return answer
 
     def _answer(self, method: str, url: str, path: str, **options: Any) -> requests.Response:
-        """An answer, whatever it says. Where GitHub is out of order, what is the same when done twice is tried again.
+        """Any answer. If GitHub is out of order, an idempotent request is repeated."""
+        import requests
 
-        Raises:
-            UserError: GitHub cannot be reached, or its limit of requests lasts too long.
-        """
         pauses = iter(self._pauses if method != "POST" else ())
         while True:
             try:
@@ -433,7 +423,7 @@ class GitHub:
                 self._wait(pause)
                 continue
             if (limit := _limit(answer, time.time())) is not None:
-                # Such a request was refused and had no effect: any may be sent again.
+                # Such a request had no effect, so any may be repeated.
                 self._sit_out(limit, method, path)
             elif answer.status_code >= _OUT_OF_ORDER and (pause := next(pauses, None)) is not None:
                 self._wait(pause)
@@ -441,36 +431,32 @@ class GitHub:
                 return answer
 
     def _within(self, method: str, url: str, **options: Any) -> requests.Response:
-        """An answer that is not endless."""
+        """An answer of bounded size."""
         with self._session.request(method, url, timeout=TIMEOUT, stream=True, **options) as answer:
             content = bytearray()
             for part in answer.iter_content(64 * 1024):
                 content += part
                 if len(content) > self._largest:
                     raise UserError(f"GitHub's answer to {method} {url} has more than {self._largest} bytes")
-            # What `iter_content` has used up, `content` and `json` would look for in vain.
+            # `iter_content` has consumed what `content` and `json` would read.
             answer._content = bytes(content)  # noqa: SLF001
             return answer
 
     def _sit_out(self, seconds: float, method: str, path: str) -> None:
-        """Wait for the end of a limit of requests.
-
-        Raises:
-            UserError: it would take too long.
-        """
+        """Wait for the end of a rate limit. Stop if it would take too long."""
         if seconds > self._patience:
             until = datetime.fromtimestamp(time.time() + seconds, UTC)
             raise UserError(
-                f"GitHub's limit of requests is used up until {until:%H:%M:%S} UTC ({method} {path}). Nothing is wrong"
-                " with the token or the workflow's permissions: run this again then"
+                f"GitHub's rate limit is used up until {until:%H:%M:%S} UTC ({method} {path}). Token and permissions"
+                " are in order. Run this again after that time"
             )
-        print(f"GitHub's limit of requests is used up: waiting {seconds:.0f} s", file=sys.stderr, flush=True)
+        print(f"GitHub's rate limit is used up: waiting {seconds:.0f} s", file=sys.stderr, flush=True)
         self._patience -= seconds
         self._wait(seconds)
 
 
 def _limit(answer: requests.Response, now: float) -> float | None:
-    """How many seconds to wait for a limit of requests; None for an answer that is about something else.
+    """The seconds to wait for a rate limit; None for any other answer.
 
     https://docs.github.com/en/rest/using-the-rest-api/rate-limits-for-the-rest-api
     """
@@ -491,10 +477,10 @@ def unpacked(archive: bytes, name: str) -> bytes:
 
     Args:
         archive: a zip file.
-        name: what its file has to be called.
+        name: the name that its file must have.
 
     Raises:
-        UserError: it is too large, no zip file, or holds anything else.
+        UserError: it is too large, not a zip file, or holds anything else.
     """
     if len(archive) > LARGEST_ARTIFACT:
         raise UserError(f"the artifact of {name} has more than {LARGEST_ARTIFACT} bytes")
@@ -503,7 +489,7 @@ def unpacked(archive: bytes, name: str) -> bytes:
             if packed.namelist() != [name]:
                 raise UserError(f"the artifact holds other files than {name}")
             with packed.open(name) as file:
-                # What the archive says of the size is its maker's word: count.
+                # The size in the archive is not trustworthy, so this counts.
                 content = file.read(LARGEST_ARTIFACT + 1)
     except (zipfile.BadZipFile, zlib.error, EOFError, NotImplementedError, RuntimeError, ValueError, OSError) as error:
         raise UserError(f"the artifact of {name} cannot be unpacked: {type(error).__name__}") from None

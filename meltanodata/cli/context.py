@@ -1,4 +1,4 @@
-"""What every command starts from: the project of the working directory, a stack of it, and how it was before."""
+"""What commands start from: the project of the working directory, its stacks, and the fleet file."""
 
 from __future__ import annotations
 
@@ -7,44 +7,58 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from meltanodata.config import document, fleet, settings_loading
+from meltanodata.config import document, fleet, rules, settings_loading
 from meltanodata.config.stacks import Project
+from meltanodata.engine import pulumi_cli
 from meltanodata.errors import ProblemsError
 
 if TYPE_CHECKING:
+    from collections.abc import Sequence
+
     from meltanodata.config.document import Document
     from meltanodata.config.fleet import Fleet
     from meltanodata.config.settings import Secrets, Settings
     from meltanodata.inventory.accounts import Inventory
 
 
-class Here:
-    """The project of the working directory, and a stack of it."""
+def project() -> Project:
+    """The project that the working directory is in.
+
+    Raises:
+        UserError: it is in none.
+    """
+    return Project.around(Path.cwd())
+
+
+class StackContext:
+    """One stack of the project, with the fleet that it belongs to."""
 
     def __init__(self, stack: str) -> None:
-        self.project = Project.around(Path.cwd())
+        self.stack = stack
+        self.project = project()
+        self.root = self.project.root
         self.stacks = self.project.fleet(stack)
-        self.settings = next(found for found in self.stacks if found.stack == stack)
+        self.settings = next(settings for settings in self.stacks if settings.stack == stack)
         self.file = self.project.tenants_file(self.settings)
 
 
-def located(stack: str | None, file: Path | None) -> tuple[tuple[Settings, ...], Path]:
-    """The stacks of the fleet that is meant, and its file.
+def located(stack: str | None, file: Path | None = None) -> tuple[tuple[Settings, ...], Path]:
+    """The stacks of the selected fleet, and its file.
 
     Raises:
-        ProblemsError: what is wrong in the stacks' settings, and in the file as far as it can be known without them.
+        ProblemsError: what is wrong in the stacks' settings, and what is wrong in the file regardless of them.
     """
-    project = Project.around(Path.cwd())
+    root = project()
     try:
-        stacks = project.fleet(stack)
+        stacks = root.fleet(stack)
     except ProblemsError as error:
-        _, problems = fleet.load(file or project.program / "tenants.yaml")
+        _, problems = fleet.load(file or root.program / "tenants.yaml")
         raise ProblemsError([*error.problems, *problems]) from None
-    return stacks, file or project.tenants_file(stacks[0])
+    return stacks, file or root.tenants_file(stacks[0])
 
 
 def read(path: Path) -> tuple[Document, Fleet]:
-    """A fleet file that is well formed, for commands that edit or count; what its rules say does not matter.
+    """A well-formed fleet file, whether or not it keeps the rules.
 
     Raises:
         ProblemsError: it is not well formed.
@@ -56,32 +70,41 @@ def read(path: Path) -> tuple[Document, Fleet]:
     return source, loaded
 
 
+def edited(source: Document, loaded: Fleet, text: str, stacks: Sequence[Settings]) -> Fleet:
+    """A fleet file after an edit.
+
+    Args:
+        source: the file before.
+        loaded: the fleet before.
+        text: the file after.
+        stacks: the fleet's.
+
+    Raises:
+        ProblemsError: the edit brings problems that the file did not have before.
+    """
+    after, _ = fleet.parse(document.parse(text.encode(), source.file))
+    before = {problem.message for problem in rules.problems(loaded, stacks)}  # the edit moves lines
+    if problems := [problem for problem in rules.problems(after, stacks) if problem.message not in before]:
+        raise ProblemsError(problems)
+    return after
+
+
 @dataclass(frozen=True)
 class Account:
-    """A stack's teams, as they are at DigitalOcean."""
+    """A stack's settings and secrets, and the inventory of its teams."""
 
     settings: Settings
     secrets: Secrets
-    held: Inventory
+    inventory: Inventory
 
 
-def account(stack: str, project: Project) -> Account:
-    """Ask the accounts of a stack's teams, with the tokens of its config.
+def account(stack: str) -> Account:
+    """Read the inventory of a stack's teams, with the tokens of its config.
 
     Raises:
         UserError: see `pulumi_cli.config`, `settings_loading.from_config` and `accounts.read`.
     """
-    from meltanodata.engine import pulumi_cli  # noqa: PLC0415 - requests, which most commands need not load
-    from meltanodata.inventory import accounts  # noqa: PLC0415 - requests, which most commands need not load
+    from meltanodata.inventory import accounts
 
-    own, secrets = settings_loading.from_config(pulumi_cli.config(stack, project.root), stack, datetime.now(UTC))
-    return Account(own, secrets, accounts.read(own, secrets.tokens))
-
-
-def tenants(file: Path) -> Fleet:
-    """A fleet file.
-
-    Raises:
-        ProblemsError: it is not well formed.
-    """
-    return read(file)[1]
+    parsed, secrets = settings_loading.from_config(pulumi_cli.config(stack, project().root), stack, datetime.now(UTC))
+    return Account(parsed, secrets, accounts.read(parsed, secrets.tokens))

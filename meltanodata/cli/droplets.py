@@ -1,174 +1,201 @@
-"""`doctor`, `ssh`, `logs`: what is done with the instances that a stack has made."""
+"""`doctor`, `ssh`, `logs`: the instances that a stack has made."""
 
 from __future__ import annotations
 
 import shutil
 import subprocess
 import time
-from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Annotated
 
 import typer
-from rich.progress import MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn
 
 from meltanodata import terminal
+from meltanodata.cli.context import project
+from meltanodata.cli.exit_codes import WRONG
+from meltanodata.cli.options import SomeStacks, Tenant, Tenants  # noqa: TC001 - typer looks at them
 from meltanodata.config import config_commands, fleet, settings_loading
 from meltanodata.config.checks import Check
-from meltanodata.config.stacks import Project
-from meltanodata.doctor.diagnosis import Finding, Level
-from meltanodata.droplet import openssh
+from meltanodata.droplet import layout, openssh
 from meltanodata.engine import pulumi_cli
 from meltanodata.engine.instances import instances
 from meltanodata.errors import UserError
-from meltanodata.render import diagnosis_table
 from meltanodata.text import did_you_mean, listing, show
 
 if TYPE_CHECKING:
     from collections.abc import Collection, Mapping, Sequence
+    from typing import TypeAlias
 
     from pydantic import SecretStr
 
     from meltanodata.config.fleet import Row
     from meltanodata.config.settings import Settings
+    from meltanodata.config.stacks import Project
+    from meltanodata.doctor.diagnosis import Finding
     from meltanodata.engine.instances import Instance
+
+    ByStack: TypeAlias = Sequence[tuple[Settings, Mapping[str, Instance]]]
+
+app = typer.Typer()
 
 LOG_LINES = 100
 _LOG_SECONDS = 10
-"""That the read of a log may take."""
-_LOGS = "/var/meltano/project/.meltano/run/meltano-ui.log"
+"""The time limit for reading a log."""
+_SECOND_LOOK = 10
+"""Seconds after which a check that failed is repeated: a lost packet must not stop a deployment."""
 
 
-def doctor(tenants: Sequence[str], stack: str | None, *, as_json: bool) -> None:
-    """See `tenants.doctor`."""
-    project = Project.around(Path.cwd())
-    meant = _of_stacks(project, tenants, stack)
-    stacks = {own.stack: own for own, _ in meant}
-    missing = [row for row in _missing(project, meant) if not tenants or row.key in tenants]
-    _refuse_unknown(tenants, meant, [row.key for row in missing])
-    found: dict[str, list[Finding]] = {}
-    for own, there in meant:
-        if patients := [it for it in there.values() if not tenants or it.tenant in tenants]:
-            found |= look(own, project, patients)
-    found |= {row.key: [_not_deployed(row, [own for own, _ in meant])] for row in missing}
+@app.command()
+def doctor(
+    tenants: Tenants = None,
+    stack: SomeStacks = None,
+    as_json: Annotated[bool, typer.Option("--json", help="Print every finding as JSON.")] = False,
+) -> None:
+    """Examine instances, and say what is wrong and what to do.
+
+    Checks ping, DNS, SSH and its host key, systemd, Meltano's logs, .env, FTP, the database (from the droplet and from
+    here), the certificate and the page. Changes nothing. Exit code 1: something is wrong; warnings do not count.
+
+    \b
+    meltanodata doctor
+    meltanodata doctor acme
+    meltanodata doctor --stack prod --json | jq 'map_values(.well)'
+    """
+    from meltanodata.render import diagnosis_table
+
+    names = tenants or []
+    by_stack = _instances(names, stack)
+    missing = [row for row in _without_instance(by_stack) if not names or row.key in names]
+    _refuse_unknown(names, by_stack, [row.key for row in missing])
+    findings: dict[str, list[Finding]] = {}
+    for own, made in by_stack:
+        if selected := [instance for instance in made.values() if not names or instance.tenant in names]:
+            findings |= examine(own, project(), selected)
+    findings |= {row.key: [_not_deployed(row, by_stack)] for row in missing}
     if as_json:
-        print(terminal.as_json(diagnosis_table.plain(found), indent=2))
+        print(terminal.as_json(diagnosis_table.plain(findings), indent=2))
     else:
         console = terminal.console()
-        for part in diagnosis_table.shown(found, {check for own in stacks.values() for check in own.unchecked}):
+        for part in diagnosis_table.shown(findings, {check for own, _ in by_stack for check in own.unchecked}):
             console.print(part, soft_wrap=True)
-    if not all(map(diagnosis_table.well, found.values())):
-        raise typer.Exit(1)
+    if not all(map(diagnosis_table.well, findings.values())):
+        raise typer.Exit(WRONG)
 
 
-def look(own: Settings, project: Project, patients: Sequence[Instance]) -> dict[str, list[Finding]]:
-    """Look at instances of a stack, with progress on the standard error stream."""
-    from meltanodata.doctor import probes  # noqa: PLC0415 - asyncssh, which the other commands need not wait for
+@app.command()
+def ssh(
+    tenant: Tenant,
+    command: Annotated[
+        list[str] | None,
+        typer.Argument(metavar="COMMAND", help="What to run, after `--`. Default: a shell."),
+    ] = None,
+    stack: SomeStacks = None,
+) -> None:
+    """Sign in to a tenant's droplet as root.
 
-    config = pulumi_cli.config(own.stack, project.root)
-    way = probes.Way.of(own, settings_loading.ssh_private_key(config, own.stack), settings_loading.tokens(config))
-    if Check.PING in way.checks and shutil.which("ping") is None:
-        raise UserError(
-            "ping is not on the PATH; install it, or leave that check out:"
-            f" {config_commands.set_plain(own.stack, ('unchecked', 0), Check.PING)}"
-        )
-    columns = (TextColumn("looking at {task.description}", markup=False), MofNCompleteColumn(), TimeElapsedColumn())
-    with Progress(*columns, console=terminal.console(err=True), transient=True) as progress:
-        task = progress.add_task(own.stack, total=len(patients))
-        return probes.examine([(instance, way) for instance in patients], lambda *_: progress.advance(task))
+    Runs OpenSSH's client with the pinned host key and the stack's own key. Like ssh it exits with the command's exit
+    code.
 
-
-_SECOND_LOOK = 10
-"""Seconds after which what seems wrong is looked at again: a lost packet must not stop a deployment."""
-
-
-def unwell(own: Settings, project: Project, tenants: Collection[str], *, pause: float = _SECOND_LOOK) -> dict[str, str]:
-    """What is wrong with these tenants of a stack, and what to do; only of those that are not well twice."""
-    state = pulumi_cli.state(own.stack, project.root, show_secrets=True)
-    patients = [it for it in instances(own.stack, state) if it.tenant in tenants]
-    found = look(own, project, patients)
-    if suspects := [it for it in patients if not diagnosis_table.well(found[it.tenant])]:
-        time.sleep(pause)
-        found |= look(own, project, suspects)
-    return {tenant: diagnosis_table.sentence(it) for tenant, it in found.items() if not diagnosis_table.well(it)}
-
-
-def ssh(tenant: str, stack: str | None, command: Sequence[str]) -> None:
-    """See `tenants.ssh`."""
+    \b
+    meltanodata ssh acme
+    meltanodata ssh acme -- systemctl status
+    meltanodata ssh acme -- cat /etc/caddy/Caddyfile > Caddyfile
+    """
     own, instance = _one(tenant, stack)
-    key = _key(own, Project.around(Path.cwd()))
-    raise typer.Exit(openssh.run(instance, own.ssh_port, key, command))
+    raise typer.Exit(openssh.run(instance, own.ssh_port, _key(own), command or []))
 
 
-def logs(tenant: str, stack: str | None, *, follow: bool) -> None:
-    """See `tenants.logs`."""
+@app.command()
+def logs(
+    tenant: Tenant,
+    follow: Annotated[bool, typer.Option("--follow", "-f", help="Print new lines as they come, until Ctrl-C.")] = False,
+    stack: SomeStacks = None,
+) -> None:
+    """Show the last lines of an instance's logs.
+
+    Prints Meltano's UI log, and the journal of Meltano and Caddy. Unlike the excerpts of `doctor` they may contain
+    secrets.
+
+    \b
+    meltanodata logs acme
+    meltanodata logs acme -f
+    """
     own, instance = _one(tenant, stack)
-    key = _key(own, Project.around(Path.cwd()))
+    key = _key(own)
     journal = f"journalctl --unit meltano --unit caddy --no-pager --lines {LOG_LINES}"
-    # As the user whose file it is: where that user may write, root could be led elsewhere by a link.
-    page = f"setpriv --reuid=meltano --regid=meltano --init-groups tail -v -n {LOG_LINES}"
+    # As the file's owner: the owner can put a link there, which root must not follow.
+    tail = f"setpriv --reuid=meltano --regid=meltano --init-groups tail -v -n {LOG_LINES}"
     if not follow:
-        # That user may have put a pipe there that nobody writes to.
-        command = f"timeout {_LOG_SECONDS} {page} {_LOGS}; echo; {journal}"
+        # The owner can put a pipe there that nobody writes to.
+        command = f"timeout {_LOG_SECONDS} {tail} {layout.UI_LOG}; echo; {journal}"
         raise typer.Exit(openssh.run(instance, own.ssh_port, key, [command], stdin=subprocess.DEVNULL, take=_print))
-    # What follows on the droplet ends when its standard input does, which is when we end, however that happens.
-    command = f"{page} -F {_LOGS} & {journal} --follow & cat >/dev/null; kill $(jobs -p)"
+    # The processes on the droplet end when their standard input closes, which it does however this one ends.
+    command = f"{tail} -F {layout.UI_LOG} & {journal} --follow & cat >/dev/null; kill $(jobs -p)"
     openssh.run(instance, own.ssh_port, key, [command], stdin=subprocess.PIPE, take=_print)
 
 
 def _print(text: str) -> None:
-    """Of a log: as text, since whoever writes to it decides what is in it."""
+    """Print a part of a log as plain text, since whoever writes to the log decides what is in it."""
     print(terminal.plain(terminal.uncoloured(text)), end="", flush=True)
 
 
-def _one(tenant: str, stack: str | None) -> tuple[Settings, Instance]:
-    for own, found in _by_stack([tenant], stack):
-        if tenant in found:
-            return own, found[tenant]
-    raise AssertionError  # _by_stack has found it
+def examine(own: Settings, root: Project, selected: Sequence[Instance]) -> dict[str, list[Finding]]:
+    """Examine instances of a stack, with progress on the standard error stream."""
+    from meltanodata.doctor import probes
 
-
-def _by_stack(tenants: Sequence[str], stack: str | None) -> list[tuple[Settings, Mapping[str, Instance]]]:
-    """The instances of the stacks that have these tenants, or of all stacks of the fleet.
-
-    Raises:
-        UserError: no stack has one of them.
-    """
-    project = Project.around(Path.cwd())
-    found = _of_stacks(project, tenants, stack)
-    missing = {row.key: _not_deployed(row, [own for own, _ in found]) for row in _missing(project, found)}
-    if waiting := [tenant for tenant in tenants if tenant in missing]:
-        raise UserError("\n".join(f"{it}: {missing[it].found}. {missing[it].hint}" for it in waiting))
-    _refuse_unknown(tenants, found)
-    return found
-
-
-def _of_stacks(
-    project: Project, tenants: Sequence[str], stack: str | None
-) -> list[tuple[Settings, Mapping[str, Instance]]]:
-    """The instances of the stacks that may have these tenants, or of all stacks of the fleet."""
-    return [
-        (
-            own,
-            {
-                it.tenant: it
-                for it in instances(own.stack, pulumi_cli.state(own.stack, project.root, show_secrets=True))
-            },
+    config = pulumi_cli.config(own.stack, root.root)
+    way = probes.Way.of(own, settings_loading.ssh_private_key(config, own.stack), settings_loading.tokens(config))
+    if Check.PING in way.checks and shutil.which("ping") is None:
+        raise UserError(
+            "There is no program `ping` on the PATH. Install it, or leave the check out:"
+            f" {config_commands.set_plain(own.stack, ('unchecked', 0), Check.PING)}"
         )
-        for own in _stacks(project, tenants, stack)
-    ]
+    with terminal.progress(f"examining {own.stack}", len(selected)) as advance:
+        return probes.examine([(instance, way) for instance in selected], lambda *_: advance())
 
 
-def _refuse_unknown(
-    tenants: Sequence[str], found: Sequence[tuple[Settings, Mapping[str, Instance]]], others: Sequence[str] = ()
-) -> None:
-    """Nothing where each of these tenants is in a stack, or one of the others.
+def unwell(own: Settings, root: Project, tenants: Collection[str], *, pause: float = _SECOND_LOOK) -> dict[str, str]:
+    """What is wrong with these tenants of a stack, and what to do; only of those that fail twice."""
+    from meltanodata.render import diagnosis_table
 
-    Raises:
-        UserError: who is not.
-    """
-    known = [*(tenant for _, own in found for tenant in own), *others]
+    state = pulumi_cli.state(own.stack, root.root, show_secrets=True)
+    selected = [instance for instance in instances(own.stack, state) if instance.tenant in tenants]
+    findings = examine(own, root, selected)
+    if failing := [instance for instance in selected if not diagnosis_table.well(findings[instance.tenant])]:
+        time.sleep(pause)
+        findings |= examine(own, root, failing)
+    return {
+        tenant: diagnosis_table.sentence(each) for tenant, each in findings.items() if not diagnosis_table.well(each)
+    }
+
+
+def _one(tenant: str, stack: str | None) -> tuple[Settings, Instance]:
+    """A tenant's stack and instance. Stop if the tenant is not deployed, or there is none."""
+    by_stack = _instances([tenant], stack)
+    for own, made in by_stack:
+        if tenant in made:
+            return own, made[tenant]
+    for row in _without_instance(by_stack):
+        if row.key == tenant:
+            finding = _not_deployed(row, by_stack)
+            raise UserError(f"{tenant}: {finding.found}. {finding.hint}")
+    _refuse_unknown([tenant], by_stack)
+    raise AssertionError
+
+
+def _instances(tenants: Sequence[str], stack: str | None) -> ByStack:
+    """The instances of the stacks that may have these tenants; without tenants, of all selected stacks."""
+    return [(own, {instance.tenant: instance for instance in _made(own)}) for own in _stacks(tenants, stack)]
+
+
+def _made(own: Settings) -> list[Instance]:
+    return instances(own.stack, pulumi_cli.state(own.stack, project().root, show_secrets=True))
+
+
+def _refuse_unknown(tenants: Sequence[str], by_stack: ByStack, others: Sequence[str] = ()) -> None:
+    """Stop unless each of these tenants is in a stack or among the others."""
+    known = [*(tenant for _, made in by_stack for tenant in made), *others]
     if missing := [tenant for tenant in tenants if tenant not in known]:
-        names = listing([own.stack for own, _ in found], "and")
+        names = listing([own.stack for own, _ in by_stack], "and")
         raise UserError(
             "\n".join(
                 f"there is no tenant {show(tenant)} in {names}.{did_you_mean(tenant, known)} There are:"
@@ -178,34 +205,36 @@ def _refuse_unknown(
         )
 
 
-def _missing(project: Project, found: Sequence[tuple[Settings, Mapping[str, Instance]]]) -> list[Row]:
-    """The file's tenants that these stacks should have and have not; also those of whom nobody knows whose they are."""
-    stacks = [own for own, _ in found]
-    made = {tenant for _, there in found for tenant in there}
-    teams = {team.name for own in stacks for team in own.database_teams}
-    others = {team.name for own in project.fleet(stacks[0].stack) for team in own.database_teams} - teams
-    rows, _ = fleet.load(project.tenants_file(stacks[0]))
-    return [row for row in rows.rows if row.key not in made and row.options.database_team not in others]
+def _without_instance(by_stack: ByStack) -> list[Row]:
+    """The entries that have no instance in these stacks and should have one, or whose team belongs to no stack."""
+    selected = [own for own, _ in by_stack]
+    made = {tenant for _, instances_ in by_stack for tenant in instances_}
+    teams = {team.name for own in selected for team in own.database_teams}
+    others = {team.name for own in project().fleet(selected[0].stack) for team in own.database_teams} - teams
+    loaded, _ = fleet.load(project().tenants_file(selected[0]))
+    return [row for row in loaded.rows if row.key not in made and row.options.database_team not in others]
 
 
-def _not_deployed(row: Row, stacks: Sequence[Settings]) -> Finding:
+def _not_deployed(row: Row, by_stack: ByStack) -> Finding:
     """About a tenant that has an entry and no instance."""
+    from meltanodata.doctor.diagnosis import Finding, Level
+
     team = row.options.database_team
-    home = next((own.stack for own in stacks if team in {it.name for it in own.database_teams}), None)
-    hint = f"meltanodata up --stack {home}" if home else "Its entry names no team of a stack: meltanodata check"
-    return Finding(Check.SSH, Level.WRONG, "it is in tenants.yaml, and no stack has made it yet", hint)
+    owner = next((own.stack for own, _ in by_stack if team in {each.name for each in own.database_teams}), None)
+    hint = f"meltanodata up --stack {owner}" if owner else "Its entry names no team of a stack: meltanodata check"
+    return Finding(Check.SSH, Level.WRONG, "it has an entry in tenants.yaml and is not deployed yet", hint)
 
 
-def _stacks(project: Project, tenants: Sequence[str], stack: str | None) -> Sequence[Settings]:
+def _stacks(tenants: Sequence[str], stack: str | None) -> Sequence[Settings]:
     """The stacks that may have these tenants."""
-    meant = project.selected(stack)
-    rows, _ = fleet.load(project.tenants_file(meant[0]))
-    homes = {row.key: row.options.database_team for row in rows.rows}
-    teams = {homes.get(tenant) for tenant in tenants}
-    if not teams or None in teams:  # one that is not in the file any more, and still somewhere
-        return meant
-    return [own for own in meant if teams.intersection(team.name for team in own.database_teams)] or meant
+    selected = project().selected(stack)
+    loaded, _ = fleet.load(project().tenants_file(selected[0]))
+    placements = {row.key: row.options.database_team for row in loaded.rows}
+    teams = {placements.get(tenant) for tenant in tenants}
+    if not teams or None in teams:  # without an entry a tenant may still be in any of the states
+        return selected
+    return [own for own in selected if teams.intersection(team.name for team in own.database_teams)] or selected
 
 
-def _key(own: Settings, project: Project) -> SecretStr:
-    return settings_loading.ssh_private_key(pulumi_cli.config(own.stack, project.root), own.stack)
+def _key(own: Settings) -> SecretStr:
+    return settings_loading.ssh_private_key(pulumi_cli.config(own.stack, project().root), own.stack)

@@ -1,13 +1,18 @@
-"""The commands between a pull request and production: `cli` has them as the shell sees them, the others what they do.
+"""The exit codes of `meltanodata`. The command line's help lists them, see `main.app`."""
 
-Exit codes beyond those of `meltanodata.cli.main`:
-"""
-
+WRONG = 1
+"""Something needs to be fixed; the messages say what."""
+USAGE = 2
+"""The command was called wrongly (typer's own)."""
 STOPPED = 3
 """The guard stops the plan."""
 NOT_REVIEWED = 4
-"""The plan is not the one that was reviewed, or nobody has reviewed one."""
+"""The plan is not the reviewed one, or no plan was reviewed."""
 FAILED = 5
 """A tenant's deployment failed."""
 DRIFTED = 6
-"""Something differs although nobody deployed."""
+"""There is drift."""
+
+HELP = f"""Exit codes: 0 success; {WRONG} something needs to be fixed, and the messages say what; {USAGE} wrong usage;
+{STOPPED} the guard stops the plan; {NOT_REVIEWED} the plan is not the reviewed one; {FAILED} a tenant's deployment
+failed; {DRIFTED} there is drift."""

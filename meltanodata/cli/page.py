@@ -3,31 +3,51 @@
 from __future__ import annotations
 
 from datetime import UTC, datetime
-from pathlib import Path
+from pathlib import Path  # noqa: TC003 - typer looks at it
+from typing import Annotated
 
-from meltanodata.cli.context import tenants
+import typer
+
+from meltanodata.cli.context import located, project, read
+from meltanodata.cli.options import FleetStack  # noqa: TC001 - typer looks at it
 from meltanodata.config import placement
-from meltanodata.config.stacks import Project
 from meltanodata.engine import pulumi_cli
-from meltanodata.render import page as pages
+from meltanodata.text import count
+
+app = typer.Typer()
 
 
-def page(output: Path, stack: str | None, *, revision: str | None) -> None:
-    """See `changes.page`."""
-    project = Project.around(Path.cwd())
-    fleet_stacks = project.fleet(stack)
-    loaded = tenants(project.tenants_file(fleet_stacks[0]))
-    states = [pulumi_cli.state(settings.stack, project.root) for settings in fleet_stacks]
-    found = pages.in_order(entry for state in states for entry in pages.entries(state))
-    made = pages.Page(
-        domain=fleet_stacks[0].domain,
+@app.command()
+def page(
+    output: Annotated[Path, typer.Argument(metavar="FILE", help="Where to write the page.")],
+    stack: FleetStack = None,
+    revision: Annotated[
+        str | None, typer.Option(metavar="REV", help="The repository's revision, which the page's footer shows.")
+    ] = None,
+) -> None:
+    """Write one HTML page about the whole fleet.
+
+    The file is self-contained. The command reads the stacks' states, which needs access to their backend, but neither
+    tokens nor passphrase.
+
+    \b
+    meltanodata page index.html
+    """
+    from meltanodata.render import page as pages
+
+    stacks, file = located(stack)
+    _, fleet = read(file)
+    states = [pulumi_cli.state(settings.stack, project().root) for settings in stacks]
+    entries = pages.in_order(entry for state in states for entry in pages.entries(state))
+    content = pages.Page(
+        domain=stacks[0].domain,
         made=datetime.now(UTC),
         revision=revision,
-        entries=found,
+        entries=entries,
         teams=[
-            pages.Team(placement.droplet_use(loaded, fleet_stacks), "droplets"),
-            *(pages.Team(use, "databases") for use in placement.database_uses(loaded, fleet_stacks)),
+            pages.Team(placement.droplet_use(fleet, stacks), "droplets"),
+            *(pages.Team(use, "databases") for use in placement.database_uses(fleet, stacks)),
         ],
     )
-    output.write_text(pages.render(made), encoding="utf-8")
-    print(f"{output}: {len(found)} tenants")
+    output.write_text(pages.render(content), encoding="utf-8")
+    print(f"{output}: {count(len(entries), 'tenant')}")

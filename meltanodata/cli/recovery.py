@@ -1,4 +1,4 @@
-"""What a killed run left behind, put in order before the next one."""
+"""Finishes what a killed run left behind, before the next one begins."""
 
 from __future__ import annotations
 
@@ -22,10 +22,10 @@ if TYPE_CHECKING:
     from meltanodata.engine.stack_state import StackState
 
 
-def put_in_order(stack: str, project: Project) -> None:
-    """Finish with what a run that was killed left behind, and say what that was; nothing otherwise.
+def recover(stack: str, project: Project) -> None:
+    """Clear a killed run's pending operations, and say so; nothing otherwise.
 
-    Only after `unlock`, which tells whether a run is at work.
+    Call `unlock` first, which makes sure that no run is at work.
 
     Raises:
         UserError: see `settle_creations` and `forget_vanished`.
@@ -34,7 +34,7 @@ def put_in_order(stack: str, project: Project) -> None:
     folder = project.root
     state = pulumi_cli.state(stack, folder)
     if state.pending or state.awaiting_replacement:
-        print("A run was ended in the middle of its work:")
+        print("An earlier run was interrupted during:")
         for operation in state.pending:
             print(f"  {operation}")
         for resource in state.awaiting_replacement:
@@ -44,7 +44,7 @@ def put_in_order(stack: str, project: Project) -> None:
         if uncertain := recovery.uncertain(state):
             pulumi_cli.refresh(stack, folder, uncertain)
         print("Cleared the pending operations; continuing.")
-        state = pulumi_cli.state(stack, folder)  # a refresh may have forgotten more
+        state = pulumi_cli.state(stack, folder)  # the refresh may have removed more
     if doubtful := unfinished.doubtful_firewalls(state):
         pulumi_cli.refresh(stack, folder, doubtful)
         state = pulumi_cli.state(stack, folder)
@@ -54,7 +54,8 @@ def put_in_order(stack: str, project: Project) -> None:
 def settle_creations(stack: str, project: Project, state: StackState) -> None:
     """Close the databases that a killed run was creating, and stop if no entry leads to what it created.
 
-    Before its pending operations are cleared, which alone tell of it; and before there is a plan, which may be refused.
+    Comes before the pending operations are cleared, which alone tell what the run was creating, and before there is a
+    plan, which may be refused.
 
     Raises:
         UserError: an account does not answer, a database is online and cannot be closed, or there is no entry.
@@ -62,52 +63,53 @@ def settle_creations(stack: str, project: Project, state: StackState) -> None:
     """
     if not state.creations:
         return
-    from meltanodata.inventory import accounts  # noqa: PLC0415 - requests, which the other commands need not load
+    from meltanodata.inventory import accounts
 
-    asked = account(stack, project)
-    created = unfinished.created(state, asked.held)
+    own = account(stack)
+    created = unfinished.created(state, own.inventory)
     clusters = [cluster for objects in created.values() for cluster in objects.clusters]
     for cluster in clusters:
         called = f"the database {cluster.name} ({cluster.id}, {cluster.team})"
-        accounts.close(asked.settings, asked.secrets.tokens, cluster, accounts.NOBODY, called)
-    loaded, problems = fleet.load(project.tenants_file(asked.settings))
+        accounts.close(own.settings, own.secrets.tokens, cluster, accounts.NOBODY, called)
+    loaded, problems = fleet.load(project.tenants_file(own.settings))
     if problems := [*problems, *rules.problems(loaded, project.fleet(stack))]:
         raise ProblemsError(problems)
-    if left := list(unfinished.abandoned(created, tenants_of(loaded, asked.settings), asked.settings.domain)):
-        raise UserError("\n".join([*left, "The databases among these let in nobody now."] if clusters else left))
+    if left := list(unfinished.abandoned(created, tenants_of(loaded, own.settings), own.settings.domain)):
+        closed = ["The clusters among these are closed: nobody can connect to them."] if clusters else []
+        raise UserError("\n".join([*left, *closed]))
 
 
 def forget_vanished(stack: str, project: Project, state: StackState) -> None:
-    """Let the state forget what the next run would delete and an account has no more, and say what that is.
+    """Remove from the state what the next run would delete and no account has any more, and say so.
 
     Raises:
-        UserError: an account cannot be asked.
+        UserError: an inventory cannot be read.
     """
-    own = next((it for it in project.stacks() if it.stack == stack), None)
-    if own is None:
+    settings = next((settings for settings in project.stacks() if settings.stack == stack), None)
+    if settings is None:
         return
-    loaded, problems = fleet.load(project.tenants_file(own))
+    loaded, problems = fleet.load(project.tenants_file(settings))
     going = [] if problems else vanished.going(state, {row.key for row in loaded.rows})
     if not going:
         return  # the usual case costs no request
-    held = account(stack, project).held
-    kept = vanished.without_replaced(state, held)
+    inventory = account(stack).inventory
+    kept = vanished.without_replaced(state, inventory)
     if kept != state.exported:
         pulumi_cli.replace_state(stack, project.root, kept)
-    if gone := vanished.vanished(going, held):
-        print("Deleted already, by hand or by a run whose answer was lost; the state forgets it:")
+    if gone := vanished.vanished(going, inventory):
+        print("Removing from the state what no longer exists, deleted by hand or by an interrupted run:")
         for urn in gone:
             print(f"  {urns.name_of(urn)}")
         pulumi_cli.refresh(stack, project.root, gone)
 
 
 def unlock(stack: str, project: Project) -> None:
-    """Remove the locks that nobody holds any more, and what else keeps the state from being read.
+    """Remove stranded locks, and what else keeps the state from being read.
 
-    Nothing on a backend that is no folder, where Pulumi itself tells of its locks.
+    Does nothing on a backend that is no folder, where Pulumi itself reports its locks.
 
     Raises:
-        UserError: a lock's holder is at work, or cannot be judged from here.
+        UserError: a lock's holder is still running, or its host cannot be checked from here.
     """
     url = urlsplit(pulumi_cli.backend(project.root))
     if url.scheme != "file":
@@ -118,13 +120,13 @@ def unlock(stack: str, project: Project) -> None:
     reasons = [reason for lock in locks if (reason := recovery.why_kept(lock, socket.gethostname(), _runs))]
     if reasons:
         raise UserError("\n".join(reasons))
-    # Beside each file the backend keeps a note of its type, and truncates it to write it anew. It does without one, but
-    # not with an empty one: https://github.com/google/go-cloud/blob/master/blob/fileblob/attrs.go.
-    for note in (*folder.glob("*.attrs"), *(backend / "stacks" / project.name).glob(f"{stack}.[jp]*.attrs")):
-        if note.stat().st_size == 0:
-            note.unlink()
+    # Beside each file the backend keeps a file with its type, and truncates it before writing it. It works without that
+    # file, but not with an empty one: https://github.com/google/go-cloud/blob/master/blob/fileblob/attrs.go.
+    for attributes in (*folder.glob("*.attrs"), *(backend / "stacks" / project.name).glob(f"{stack}.[jp]*.attrs")):
+        if attributes.stat().st_size == 0:
+            attributes.unlink()
     for lock in locks:
-        print(f"The stack is locked by {lock}, which is gone; the lock is removed.")
+        print(f"Removed the lock of {lock}, which has ended.")
     if locks:
         pulumi_cli.cancel(stack, project.root)
 
@@ -135,7 +137,7 @@ def _lock(path: Path) -> Lock:
 
 
 def _runs(pid: int) -> bool:
-    """Whether a process of this machine is a Pulumi at work; where its name cannot be known, any process is."""
+    """Whether a process of this machine is a running Pulumi; any process counts if its name cannot be read."""
     try:
         os.kill(pid, 0)
     except ProcessLookupError:
@@ -143,7 +145,7 @@ def _runs(pid: int) -> bool:
     except PermissionError:
         pass
     try:
-        # proc(5): number, (name), state. One that has ended stays a while as a zombie, until its parent has noticed.
+        # proc(5): number, (name), state. An ended process stays a zombie until its parent reaps it.
         name, state = Path(f"/proc/{pid}/stat").read_text(encoding="utf-8").split("(", 1)[1].rsplit(")", 1)
     except FileNotFoundError:
         return not Path("/proc/self/stat").exists()

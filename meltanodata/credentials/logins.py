@@ -1,4 +1,4 @@
-"""The admins' logins as a stack knows them, and what has to be done for them in a vault of 1Password. Pure."""
+"""The admin logins of a stack, and what must change in a vault of 1Password so that it has them. Pure."""
 
 from __future__ import annotations
 
@@ -27,23 +27,23 @@ class Login:
     """The instance's host name: title and website of its item in 1Password, as the guide's step 4 has it."""
     user: str | None
     password: SecretStr | None
-    """None before the instance has been made, and after a run that did not get so far; nor where it is `kept`."""
+    """None before a run has created the login, and if it is `kept`."""
     kept: bool
-    """Whether the instance was taken over with the login that it had, which the stack does not know."""
+    """Whether the instance was adopted with its existing login, which the stack does not have."""
 
 
 def logins(state: StackState, outputs: Mapping[str, Any], domain: str) -> list[Login]:
-    """The login of every tenant in a stack's state, also of those that are not finished yet, by the tenant's name.
+    """The login of every tenant in a stack's state, unfinished ones included, in the order of their names.
 
     Args:
         state: the stack's.
         outputs: see `pulumi_cli.outputs`.
         domain: the tenants'.
     """
-    known: Mapping[str, Mapping[str, Any]] = outputs.get("tenants") or {}
+    outputs_of: Mapping[str, Mapping[str, Any]] = outputs.get("tenants") or {}
     found = []
     for key, tenant in state.tenants.items():
-        output = known.get(key) or {}
+        output = outputs_of.get(key) or {}
         password = output.get("admin_password")
         host = f"{record_of(key, tenant.options)}.{domain}"
         secret = SecretStr(password) if password else None
@@ -53,7 +53,7 @@ def logins(state: StackState, outputs: Mapping[str, Any], domain: str) -> list[L
 
 @dataclass(frozen=True)
 class Content:
-    """What a login item says."""
+    """The content of a login item."""
 
     user: str | None
     password: SecretStr | None
@@ -69,7 +69,7 @@ class Item:
     title: str
     tags: frozenset[str]
     content: Content | None = None
-    """None where it was not looked into."""
+    """None if it was not read."""
 
 
 class Action(StrEnum):
@@ -80,7 +80,7 @@ class Action(StrEnum):
     REMOVE = "remove"
     NONE = "unchanged"
     REFUSED = "left as it is"
-    """Although something is to be mended first."""
+    """Although it should change: something needs to be fixed first."""
 
 
 @dataclass(frozen=True)
@@ -95,74 +95,74 @@ class Step:
 
 
 def steps(logins: Sequence[Login], items: Sequence[Item], tag: str, only: Collection[str], domain: str) -> list[Step]:
-    """What makes a vault match the logins, by title; a second time nothing is left to do.
+    """The steps that make a vault match the logins, by title. After them there are none.
 
     Args:
         logins: of every tenant in the stack's state.
-        items: the vault's login items; the contents of those that have the tag, but for logins that are not meant.
-        tag: what marks the items that this program made, or was given. It changes and removes no others.
-        only: the tenants that are meant; empty for all.
+        items: the vault's login items, with the contents of the tagged items of the selected tenants.
+        tag: marks the items that this program may change and remove.
+        only: the selected tenants; empty for all.
         domain: the tenants'.
     """
-    ours: dict[str, list[Item]] = defaultdict(list)
+    tagged: dict[str, list[Item]] = defaultdict(list)
     others: set[str] = set()
     for item in items:
         if tag in item.tags:
-            ours[item.title].append(item)
+            tagged[item.title].append(item)
         else:
             others.add(item.title)
     found: list[Step] = []
     hosts = {login.host for login in logins}
     for login in logins:
         if not only or login.tenant in only:
-            mine = ours.get(login.host) or _called_otherwise(login, ours, hosts)
-            found += _of_login(login, mine, tag, by_hand=login.host in others)
+            items_of = tagged.get(login.host) or _renamed(login, tagged, hosts)
+            found += _of_login(login, items_of, tag, by_hand=login.host in others)
     named = {f"{tenant}.{domain}" for tenant in only}
-    for title, mine in ours.items():
+    for title, items_of in tagged.items():
         if title not in hosts and (not only or title in named):
-            left = [item for item in mine if item not in {step.item for step in found}]
-            found += [Step(Action.REMOVE, title, "there is no such tenant any more", item=item) for item in left]
+            left = [item for item in items_of if item not in {step.item for step in found}]
+            found += [Step(Action.REMOVE, title, "the tenant was removed", item=item) for item in left]
     return sorted(found, key=lambda step: step.title)
 
 
-def _called_otherwise(login: Login, ours: Mapping[str, Sequence[Item]], hosts: Collection[str]) -> list[Item]:
-    """The item of a tenant whose host name has changed: it has the login's password, and no tenant its title."""
+def _renamed(login: Login, tagged: Mapping[str, Sequence[Item]], hosts: Collection[str]) -> list[Item]:
+    """The item of a tenant whose host name changed: it has the login's password, and its title is no tenant's."""
     if login.password is None:
         return []
-    gone = [item for title, items in ours.items() if title not in hosts for item in items]
+    gone = [item for title, items in tagged.items() if title not in hosts for item in items]
     return [item for item in gone if item.content is not None and item.content.password == login.password][:1]
 
 
-def _of_login(login: Login, mine: Sequence[Item], tag: str, *, by_hand: bool) -> Iterator[Step]:
+def _of_login(login: Login, items: Sequence[Item], tag: str, *, by_hand: bool) -> Iterator[Step]:
     if login.kept:
-        yield Step(Action.NONE, login.host, "it was taken over with its login, which is where it was noted then", login)
+        yield Step(Action.NONE, login.host, "adopted with its existing login, which the stack does not have", login)
         return
     if login.password is None:
-        why = f"the last run did not get as far as the login of {login.tenant}; meltanodata up goes on with it"
+        why = f"the last run ended before it created the login of {login.tenant}. Run meltanodata up, which continues"
         yield Step(Action.REFUSED, login.host, why, login)
         return
-    if not mine and by_hand:
-        why = f"an item of this name was made by hand: give it the tag {tag}, and it is kept up to date; or delete it"
+    if not items and by_hand:
+        why = f"an item of this name exists without the tag {tag}. Add the tag to have it updated, or delete the item"
         yield Step(Action.REFUSED, login.host, why, login)
         return
-    if not mine:
+    if not items:
         yield Step(Action.CREATE, login.host, "a new tenant", login)
         return
-    first, *more = mine
+    first, *more = items
     differs = [*(["host name"] if first.title != login.host else []), *_differences(login, first.content)]
     yield Step(
         Action.UPDATE if differs else Action.NONE,
         login.host,
-        f"another {listing(differs, 'and')}" if differs else "",
+        f"new {listing(differs, 'and')}" if differs else "",
         login,
         first,
     )
-    yield from (Step(Action.REMOVE, login.host, "a second item of this name", item=item) for item in more)
+    yield from (Step(Action.REMOVE, login.host, "a duplicate item of this name", item=item) for item in more)
 
 
 def _differences(login: Login, content: Content | None) -> Iterator[str]:
     if content is None:
-        raise ValueError(f"the item {login.host} was not looked into")
+        raise ValueError(f"the item {login.host} was not read")
     if content.user != login.user:
         yield "user name"
     if content.password != login.password:
@@ -172,11 +172,11 @@ def _differences(login: Login, content: Content | None) -> Iterator[str]:
 
 
 def is_website(address: str | None, host: str) -> bool:
-    """Whether an item's website is a host's; whoever completed it to an address in 1Password has not changed it."""
+    """Whether an item's website is a host's, as a host name or as its address."""
     return (address or "").removeprefix("https://").rstrip("/") == host
 
 
 def unknown(only: Iterable[str], logins: Iterable[Login], found: Iterable[Step], domain: str) -> list[str]:
-    """The tenants named that have neither a login nor an item."""
+    """The selected tenants that have neither a login nor an item."""
     known = {login.tenant for login in logins} | {step.title.removesuffix(f".{domain}") for step in found}
     return sorted(set(only) - known)

@@ -1,7 +1,7 @@
 """A vault of 1Password, through a Connect server.
 
-https://developer.1password.com/docs/connect/. What the SDK leaves open is decided here: it says most answers' status in
-words only, and a Connect server shows what was written after a moment, not at once.
+https://developer.1password.com/docs/connect/. The SDK reports most HTTP statuses in words only, and a
+Connect server shows a change only after a moment; this module handles both.
 """
 
 from __future__ import annotations
@@ -28,20 +28,20 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Collection, Iterator
 
 HOST, TOKEN = "OP_CONNECT_HOST", "OP_CONNECT_TOKEN"
-"""The environment's variables, as 1Password's own tools have them."""
+"""Environment variables, named as by 1Password's own tools."""
 TIMEOUT = 30.0
 """Seconds for a connection, and for silence on it."""
 PATIENCE = 60.0
-"""Seconds within which a Connect server shows what was written."""
+"""Seconds to wait for a Connect server to show a change."""
 PAUSE = 0.5
-"""Seconds between two looks whether it does."""
+"""Seconds between two attempts."""
 
 _LOGIN = "LOGIN"
 """The category of a login item."""
 
 
 class AnswerError(UserError):
-    """An answer that is no success.
+    """An unsuccessful answer.
 
     Attributes:
         status: HTTP's.
@@ -53,7 +53,7 @@ class AnswerError(UserError):
 
 
 class Vault:
-    """A vault. No error names the token, or anything that an item holds."""
+    """A vault. No error contains the token or an item's content."""
 
     def __init__(self, host: str, token: SecretStr, name: str) -> None:
         """Find a vault.
@@ -64,33 +64,33 @@ class Vault:
             name: the vault's.
 
         Raises:
-            UserError: the server cannot be asked, or there is no such vault.
+            UserError: the server cannot be reached, or there is no such vault.
         """
         if not re.fullmatch(r"https?://[^/?#@\s]+/?", host):
-            raise UserError(f"{HOST} is no address of a server, such as http://localhost:8080")
+            raise UserError(f"{HOST} is not the address of a server, such as http://localhost:8080")
         if not is_token(token.get_secret_value()):
-            raise UserError(f"{TOKEN} is no token: one word is wanted, of letters, digits and signs of ASCII")
+            raise UserError(f"{TOKEN} is not a token: a token is one word of ASCII letters, digits and signs")
         self.name = name
         config = ClientConfig(event_hooks={"response": [self._judge]}, timeout=TIMEOUT)
         self._client = Client(host.rstrip("/"), token.get_secret_value(), config)
         self._written: dict[str, int | None] = {}
-        """The version that an item must come to, None for one that must go, by its id."""
+        """By an item's id the version that it must reach, or None if it must disappear."""
         with self._asking():
             vaults = [(_text(vault.name), _text(vault.id)) for vault in self._client.get_vaults()]
         found = [id_ for known, id_ in vaults if known == name]
         if len(found) != 1:
             names = sorted({known for known, _ in vaults})
-            there = f" It may see {listing(map(show, names), 'and')}." if names else ""
+            visible = f" It can read {listing(map(show, names), 'and')}." if names else ""
             many = f"{len(found)} vaults have the name {show(name)}" if found else f"there is no vault {show(name)}"
             raise UserError(
-                f"1Password: {many} that the token ({TOKEN}) may see.{did_you_mean(name, names)}{there}"
-                " Another one is set by onepassword_vault"
+                f"1Password: {many} that the token ({TOKEN}) can read.{did_you_mean(name, names)}{visible}"
+                " The setting onepassword_vault selects another vault"
             )
         self._id = found[0]
 
     @classmethod
     def from_environment(cls, name: str) -> Vault:
-        """The vault of a name, on the server that the environment names.
+        """The vault of this name, on the server that the environment names.
 
         Raises:
             UserError: OP_CONNECT_HOST or OP_CONNECT_TOKEN is missing; and see `Vault`.
@@ -103,28 +103,28 @@ class Vault:
             )
         return cls(os.environ[HOST].strip(), SecretStr(os.environ[TOKEN].strip()), name)
 
-    def items(self, tag: str, passed: Collection[str], looked: Callable[[], None]) -> list[Item]:
-        """The vault's login items, with the contents of those that have the tag, but for titles that are passed over.
+    def items(self, tag: str, skipped: Collection[str], advance: Callable[[], None]) -> list[Item]:
+        """The vault's login items, with the contents of those that have the tag, except for skipped titles.
 
         Args:
-            tag: see above.
-            passed: see above.
-            looked: called after each item that was looked into; every one takes a request.
+            tag: marks the items to read.
+            skipped: titles of items not to read.
+            advance: called after each item that was read, since each takes a request.
         """
         with self._asking():
             summaries = [it for it in self._client.get_items(self._id) if it.category == _LOGIN]
         found = []
         for it in summaries:
             tags, content = frozenset(it.tags or ()), None
-            if tag in tags and it.title not in passed:
+            if tag in tags and it.title not in skipped:
                 with self._asking():
                     content = _content(self._client.get_item_by_id(it.id, self._id))
-                looked()
+                advance()
             found.append(Item(it.id, it.title or "", tags, content))
         return found
 
     def create(self, login: Login, tag: str) -> None:
-        """Make the login's item, as the guide's step 4 has it."""
+        """Create the login's item, as in the guide's step 4."""
         new = FullItem(vault=ItemVault(id=self._id), title=login.host, category=_LOGIN, tags=[tag])
         _fill(new, login)
         with self._asking():
@@ -132,7 +132,7 @@ class Vault:
             self._written[made.id] = made.version
 
     def update(self, item: Item, login: Login) -> None:
-        """Let an item say what the login says, its title too; whatever else somebody wrote there stays."""
+        """Write the login into an item, its title included; what else somebody wrote there stays."""
         with self._asking():
             full = self._client.get_item_by_id(item.id, self._id)
             if item.title != login.host:
@@ -149,7 +149,7 @@ class Vault:
             self._written[item.id] = None
 
     def shows_what_was_written(self, patience: float = PATIENCE, pause: float = PAUSE) -> bool:
-        """Wait until the server does, at most a minute: a look at it before then would find the old."""
+        """Whether the server shows every change, after at most a minute; until then it shows the old content."""
         deadline = time.monotonic() + patience
         while True:
             self._written = {id_: version for id_, version in self._written.items() if not self._shows(id_, version)}
@@ -175,11 +175,11 @@ class Vault:
             reason = str(error.__cause__ or error) or type(error).__name__
             raise UserError(f"1Password Connect ({HOST}) cannot be reached: {reason}") from None
         except (OnePasswordConnectSDKError, AttributeError, TypeError, ValueError):
-            # Not its words: they hold what the server answered.
-            raise UserError(f"the answer is not as expected; is the server at {HOST} 1Password Connect?") from None
+            # The error's own message would contain the server's answer.
+            raise UserError(f"the answer is unexpected. Check that the server at {HOST} is 1Password Connect") from None
 
     def _judge(self, answer: httpx.Response) -> None:
-        """Say what an answer means that is no success."""
+        """Raise an error for an unsuccessful answer."""
         if answer.is_success:
             return
         match answer.status_code:
@@ -188,15 +188,15 @@ class Vault:
             case HTTPStatus.FORBIDDEN:
                 message = f"the token ({TOKEN}) lacks a right (403): it needs read and write access to the vault"
             case HTTPStatus.NOT_FOUND:
-                message = "an item has gone in the meantime (404). Run it again"
+                message = "an item was removed meanwhile (404). Run this again"
             case status:
-                message = f"{answer.request.method} is answered with {status}. Run it again; if that does not help, see"
+                message = f"{answer.request.method} failed with status {status}. Run this again. If it fails again, see"
                 message += " the server's log"
         raise AnswerError(answer.status_code, f"1Password, vault {show(self.name)}: {message}")
 
 
 def _text(value: object) -> str:
-    """The SDK takes whatever it gets."""
+    """A text from the SDK, which does not check types."""
     if not isinstance(value, str):
         raise TypeError(value)
     return value

@@ -1,6 +1,6 @@
 """What is wrong with an instance, and what to do about it: the guide's chapters on verification and debugging.
 
-Pure: from what was seen (`Seen`, gathered by `examination`) to findings, each with a hint.
+Pure: from what was seen (`Seen`, gathered by `probes`) to findings, each with a hint.
 """
 
 from __future__ import annotations
@@ -9,15 +9,19 @@ import re
 import shlex
 from dataclasses import dataclass
 from enum import StrEnum
-from typing import TYPE_CHECKING, Any, Literal
+from typing import TYPE_CHECKING, Literal
 
 from meltanodata.config import config_commands
 from meltanodata.config.checks import EXPIRES_SOON, Check
+from meltanodata.droplet.layout import ENV_FILE, HOST_KEY_FILE, MELTANO_HOME, MELTANO_USER, PROJECT
+from meltanodata.droplet.scripts import words
 
 if TYPE_CHECKING:
     from collections.abc import Collection, Iterator, Mapping, Sequence
     from datetime import datetime
 
+    from meltanodata.doctor.droplet_facts import Database, Entry, Facts
+    from meltanodata.droplet.scripts.codes import Problem
     from meltanodata.droplet.ssh import Contact
     from meltanodata.engine.instances import Instance
     from meltanodata.inventory.accounts import Source
@@ -34,7 +38,7 @@ class Level(StrEnum):
 
 @dataclass(frozen=True)
 class Finding:
-    """What a check came to; nothing in it is a secret."""
+    """The result of a check; nothing in it is a secret."""
 
     check: Check
     level: Level
@@ -42,26 +46,26 @@ class Finding:
     hint: str = ""
     """What to do, with the command."""
     log: tuple[str, ...] = ()
-    """Lines of a log that say more."""
+    """Lines of a log that explain it."""
 
 
 @dataclass(frozen=True)
 class Names:
-    """What name servers say of the host name."""
+    """The answers of DNS for the host name."""
 
     answer: tuple[str, ...] = ()
-    """Addresses, from whom the stack's settings or this machine's name."""
+    """Addresses, from the stack's or this machine's resolver."""
     seconds: int = 0
-    """For how long that answer may still be given."""
+    """For how long that answer may be cached."""
     zone: tuple[str, ...] | None = None
-    """What the domain's own name servers say; None when they cannot be asked."""
+    """Addresses, from the domain's own name servers; None when they do not answer."""
     problem: str | None = None
-    """Why there is no answer at all."""
+    """Why the lookup failed."""
 
 
 @dataclass(frozen=True)
 class Certificate:
-    """What is served for the host name."""
+    """The certificate that is served for the host name."""
 
     fingerprint: str
     """SHA-256, hexadecimal."""
@@ -74,8 +78,7 @@ class Certificate:
 class Visit:
     """What a visitor from outside gets."""
 
-    problem: str | None
-    """The finding of `verify.page`; None when all is well."""
+    problem: Problem | None
     login: str | None
     """What is wrong with the login page."""
     certificate: Certificate | None
@@ -84,39 +87,35 @@ class Visit:
 
 @dataclass(frozen=True)
 class Seen:
-    """All that was to be seen of an instance; what is None was not looked at."""
+    """What the probes saw of an instance; None is what they did not look at."""
 
     ping: bool | None = None
     names: Names | None = None
     contact: Contact | None = None
-    facts: Mapping[str, Any] | str | None = None
-    """What `scripts/examine.py` printed; a text is why it did not."""
+    facts: Facts | str | None = None
+    """From the droplet itself; a text is why there are none."""
     visit: Visit | None = None
     database: Literal["open", "closed", "unknown"] | None = None
-    """From here; unknown when its host name is."""
+    """Whether it accepts connections from here; unknown when DNS does not have its host name."""
     trusted: frozenset[Source] | str | None = None
-    """Whom the database lets in, nobody listed for everybody; a text is why that is not known."""
-
-
-ENV_MODE = "620"
-_CONSOLE = "https://cloud.digitalocean.com/droplets/{}"
+    """The trusted sources, none for an open database; a text is why they are unknown."""
 
 
 def findings(instance: Instance, seen: Seen, now: datetime) -> list[Finding]:
-    """What all of it comes to, in the order of `Check`."""
+    """The findings, in the order of `Check`."""
     if instance.address is None or instance.host_key is None:
         hint = f"meltanodata up --stack {instance.stack}"
-        return [Finding(Check.SSH, Level.WRONG, "the stack has not finished making the droplet", hint)]
+        return [Finding(Check.SSH, Level.WRONG, "the stack has not finished creating the droplet", hint)]
     about = _About(instance, seen, now)
     outside = [*about.ping(), *about.names(), *about.contact()]
     return [*outside, *about.droplet(), *about.database(), *about.trusted(), *about.visit()]
 
 
-def not_looked_at(instance: Instance, error: Exception) -> Finding:
-    """About an instance that we fail to look at: a fault of ours, which is nobody else's trouble."""
-    found = f"looking at it failed ({type(error).__name__}): what it says was not foreseen"
-    hint = f"Look yourself: meltanodata ssh {instance.tenant} -- systemctl status. And report it, as a fault of doctor"
-    return Finding(Check.SYSTEM, Level.WRONG, found, hint)
+def failed_examination(instance: Instance, error: Exception) -> Finding:
+    """A fault of the doctor's own at one instance, which does not concern the others."""
+    text = f"doctor failed on this instance with an unexpected {type(error).__name__}"
+    hint = f"Examine it by hand: meltanodata ssh {instance.tenant} -- systemctl status. Report this as a bug in doctor"
+    return Finding(Check.SYSTEM, Level.WRONG, text, hint)
 
 
 @dataclass(frozen=True)
@@ -129,29 +128,29 @@ class _About:
 
     @property
     def _console(self) -> str:
-        return _CONSOLE.format(self.instance.droplet)
+        return f"https://cloud.digitalocean.com/droplets/{self.instance.droplet}"
 
     @property
     def _again(self) -> str:
-        """What makes the droplet's files as the stack has them."""
+        """The command that writes the droplet's files again."""
         return f"meltanodata up --stack {self.instance.stack} --replace '**::{self.instance.tenant}-files'"
 
     @property
     def _pin(self) -> str:
-        """What asks the droplet for its host key anew, and does all that hangs on it."""
+        """The command that pins the droplet's host key anew and runs every script there again."""
         return f"meltanodata up --stack {self.instance.stack} --replace '**::{self.instance.tenant}-host-key'"
 
     @property
     def _refresh(self) -> str:
-        """What makes records and firewalls as the stack has them."""
+        """The command that restores records and firewalls."""
         return f"meltanodata deploy --stack {self.instance.stack} --refresh"
 
     def _ssh(self, command: str) -> str:
-        """The command that runs another one, of ours, on the droplet."""
+        """The command that runs this one on the droplet."""
         return f"meltanodata ssh {self.instance.tenant} -- {command}"
 
     def _restart_unit(self, unit: str) -> str:
-        """The same for a unit that the droplet names: quoted for its shell, and all of it once more for ours."""
+        """Likewise for a unit that the droplet names: quoted for its shell, and once more for the operator's."""
         command = shlex.join(["systemctl", "restart", *(["--"] if unit.startswith("-") else []), unit])
         return self._ssh(command if shlex.split(command) == command.split(" ") else shlex.quote(command))
 
@@ -161,16 +160,16 @@ class _About:
             return
         where = self.instance.address
         if self.seen.ping:
-            yield Finding(Check.PING, Level.OK, f"{where} answers")
+            yield Finding(Check.PING, Level.OK, f"{where} answers ping")
         elif self.seen.contact is not None and not self.seen.contact.unreachable:
             hint = (
-                "Something on the way drops it. Leave the check out where it always does:"
+                "The network drops ping. If that is intended, skip the check:"
                 f" {config_commands.set_plain(self.instance.stack, ('unchecked', 0), Check.PING)}"
             )
-            yield Finding(Check.PING, Level.WARNING, f"{where} does not answer, but its SSH server does", hint)
+            yield Finding(Check.PING, Level.WARNING, f"{where} does not answer ping, but its SSH server answers", hint)
         else:
-            hint = f"Look whether the droplet is switched on: {self._console}"
-            yield Finding(Check.PING, Level.WRONG, f"{where} does not answer", hint)
+            hint = f"Check whether the droplet is switched on: {self._console}"
+            yield Finding(Check.PING, Level.WRONG, f"{where} does not answer ping", hint)
 
     def names(self) -> Iterator[Finding]:
         """The guide's step 2."""
@@ -180,19 +179,19 @@ class _About:
         host, right = self.instance.host, (self.instance.address,)
         truth = names.answer if names.zone is None else names.zone
         if names.problem is not None:
-            hint = "Look at this machine's network, and at the setting resolver if the stack has one"
-            yield Finding(Check.DNS, Level.WRONG, f"nobody says where {host} is: {names.problem}", hint)
+            hint = "Check this machine's network, and the setting resolver if the stack has one"
+            yield Finding(Check.DNS, Level.WRONG, f"DNS lookup for {host} failed: {names.problem}", hint)
         elif not truth:
-            yield Finding(Check.DNS, Level.WRONG, f"{host} has no A record", f"Make it again: {self._refresh}")
+            yield Finding(Check.DNS, Level.WRONG, f"{host} has no A record", f"Create it again: {self._refresh}")
         elif truth != right:
-            found = f"{host} points to {', '.join(truth)}, not to {self.instance.address}"
-            hint = f"Somebody changed the record by hand. Set it right: {self._refresh}"
-            yield Finding(Check.DNS, Level.WRONG, found, hint)
+            text = f"{host} points to {', '.join(truth)}, not to {self.instance.address}"
+            hint = f"Somebody changed the record by hand. Restore it: {self._refresh}"
+            yield Finding(Check.DNS, Level.WRONG, text, hint)
         elif names.answer != right:
             other = ", ".join(names.answer) or "no address"
-            found = f"{host} points to {self.instance.address}, but some still say {other}"
-            hint = f"The record is new, and others remember the old one: wait {names.seconds} seconds"
-            yield Finding(Check.DNS, Level.WARNING, found, hint)
+            text = f"{host} points to {self.instance.address}, but some name servers still answer {other}"
+            hint = f"The record has changed, and they cache the old one: wait {names.seconds} seconds"
+            yield Finding(Check.DNS, Level.WARNING, text, hint)
         else:
             yield Finding(Check.DNS, Level.OK, f"{host} points to {self.instance.address}")
 
@@ -202,34 +201,34 @@ class _About:
         if contact is None:
             return
         if contact.unreachable:
-            found = f"{self.instance.address} {contact.unreachable}"
-            yield Finding(Check.SSH, Level.WRONG, found, f"Look at it in DigitalOcean's console: {self._console}")
+            text = f"{self.instance.address} {contact.unreachable}"
+            yield Finding(Check.SSH, Level.WRONG, text, f"Check the droplet in DigitalOcean's console: {self._console}")
         elif contact.offered:
-            found = f"another host key: {contact.offered}, pinned is {self.instance.fingerprint}"
+            text = f"the host key is {contact.offered}, but the stack has pinned {self.instance.fingerprint}"
             hint = (
-                "Somebody may be in between: do not sign in. If somebody rebuilt the droplet at DigitalOcean, compare"
-                f" it in its console ({self._console}) by: ssh-keygen -lf /etc/ssh/ssh_host_ed25519_key.pub. If it"
+                "The connection may be intercepted: do not sign in. If somebody rebuilt the droplet at DigitalOcean,"
+                f" compare the key in the droplet's console ({self._console}): ssh-keygen -lf {HOST_KEY_FILE}. If it"
                 f" is the same, pin it and set the droplet up: {self._pin}"
             )
-            yield Finding(Check.SSH, Level.WRONG, found, hint)
+            yield Finding(Check.SSH, Level.WRONG, text, hint)
         elif contact.unpinned:
-            found = f"the stack has pinned {contact.unpinned}, which is no SSH host key"
+            text = f"the stack has pinned {contact.unpinned}, which is not an SSH host key"
             hint = (
-                f"Look in its console ({self._console}) who wrote it: cat /etc/ssh/ssh_host_ed25519_key.pub. Once that"
-                f" is a host key again, pin it and set the droplet up: {self._pin}"
+                f"In the droplet's console ({self._console}), find out who wrote it: cat {HOST_KEY_FILE}. Once that"
+                f" file holds a host key again, pin it and set the droplet up: {self._pin}"
             )
-            yield Finding(Check.SSH, Level.WRONG, found, hint)
+            yield Finding(Check.SSH, Level.WRONG, text, hint)
         elif contact.refused:
             hint = (
                 f"Add the stack's public key to root's authorized_keys in the droplet's console ({self._console}), or"
-                f" set the right one: {config_commands.set_secret(self.instance.stack, 'ssh_private_key')}"
+                f" set the right key: {config_commands.set_secret(self.instance.stack, 'ssh_private_key')}"
             )
-            yield Finding(Check.SSH, Level.WRONG, f"root is not let in: {contact.refused}", hint)
+            yield Finding(Check.SSH, Level.WRONG, f"SSH login as root failed: {contact.refused}", hint)
         else:
             yield Finding(Check.SSH, Level.OK, f"signed in, host key {self.instance.fingerprint}")
 
     def droplet(self) -> Iterator[Finding]:
-        """What the script on the droplet found."""
+        """The facts from the droplet."""
         facts = self.seen.facts
         if facts is None:
             return
@@ -237,108 +236,106 @@ class _About:
             yield Finding(Check.SYSTEM, Level.WRONG, facts, self._ssh("systemctl status"))
             return
         yield from self._system(facts)
-        yield from self._logs(facts["errors"])
-        yield self._env(facts["env"])
-        yield self._ftp(facts["project"])
-        yield self._reached(facts["database"])
+        yield from self._logs(facts.errors)
+        yield self._env(facts.env)
+        yield self._ftp(facts.project)
+        yield self._reached(facts.database)
 
-    def _system(self, facts: Mapping[str, Any]) -> Iterator[Finding]:
-        journal: Mapping[str, Sequence[str]] = facts["journal"]
-        told = set()
-        for service, sentence in facts["services"].items():
-            if sentence is None:
-                continue
-            unit = f"{service}.service"
-            told.add(unit)
-            log = tuple(journal.get(unit, ()))
-            yield Finding(Check.SYSTEM, Level.WRONG, _without_look(sentence), self._restart(service, log), log)
-        for unit in journal.keys() - told:
-            hint = f"Read what it said last; then {self._restart_unit(unit)}"
-            yield Finding(Check.SYSTEM, Level.WRONG, f"{unit} failed", hint, tuple(journal[unit]))
-        if facts["system"] and not journal:
-            yield Finding(Check.SYSTEM, Level.WRONG, _without_look(facts["system"]), self._ssh("systemctl status"))
-        if not facts["system"] and not journal:
-            yield Finding(Check.SYSTEM, Level.OK, f"running: {', '.join(facts['services'])}")
+    def _system(self, facts: Facts) -> Iterator[Finding]:
+        stopped = {f"{service}.service": service for service, state in facts.services.items() if state != "active"}
+        for unit, service in stopped.items():
+            text = words.about_service(service, facts.services[service]).text
+            log = tuple(facts.journal.get(unit, ()))
+            yield Finding(Check.SYSTEM, Level.WRONG, text, self._restart(service, log), log)
+        for unit in (unit for unit in facts.journal if unit not in stopped):
+            hint = f"Read its last lines; then {self._restart_unit(unit)}"
+            yield Finding(Check.SYSTEM, Level.WRONG, f"{unit} failed", hint, tuple(facts.journal[unit]))
+        if facts.system != "running" and not facts.journal:
+            text = words.about_system(facts.system).text
+            yield Finding(Check.SYSTEM, Level.WRONG, text, self._ssh("systemctl status"))
+        if facts.system == "running" and not facts.journal:
+            yield Finding(Check.SYSTEM, Level.OK, f"running: {', '.join(facts.services)}")
 
     def _restart(self, service: str, log: Collection[str]) -> str:
         if any(re.search(r"rateLimited|too many certificates", line) for line in log):
             return (
-                "It asks Let's Encrypt, which has had enough. Give it the stack's certificate again:"
-                f" {self._again}. Where there is none to be had: tls: self_signed in the entry of"
-                f" {self.instance.tenant}, then meltanodata up --stack {self.instance.stack}"
+                f"Caddy hit Let's Encrypt's rate limit. Give it the stack's certificate again: {self._again}. If there"
+                f" is no certificate to be had, write tls: self_signed in the entry of {self.instance.tenant}, then"
+                f" meltanodata up --stack {self.instance.stack}"
             )
         restart = self._ssh(f"systemctl restart {service}")
-        return f"Start it: {restart}. If it fails again, and what it says is about its files: {self._again}"
+        return f"Start it: {restart}. If it fails again and its log names one of its files: {self._again}"
 
     def _logs(self, errors: Mapping[str, Sequence[str]]) -> Iterator[Finding]:
         for name, lines in errors.items():
             hint = f"meltanodata logs {self.instance.tenant}"
-            yield Finding(Check.LOGS, Level.WARNING, f"errors in run/{name} since yesterday", hint, tuple(lines))
+            yield Finding(Check.LOGS, Level.WARNING, f"errors in run/{name} in the last 24 hours", hint, tuple(lines))
         if not errors:
-            yield Finding(Check.LOGS, Level.OK, "no error in run/*.log since yesterday")
+            yield Finding(Check.LOGS, Level.OK, "no error in run/*.log in the last 24 hours")
 
-    def _env(self, env: Mapping[str, str] | None) -> Finding:
-        path = "/var/meltano/project/.env"
+    def _env(self, env: Entry | None) -> Finding:
+        path, owner, mode = ENV_FILE.path, f"{ENV_FILE.owner}:{ENV_FILE.group}", f"{ENV_FILE.mode:o}"
         if env is None:
-            return Finding(Check.ENV, Level.WRONG, f"{path} is not there", f"Write it again: {self._again}")
-        if env.get("kind", "file") != "file":
-            return self._odd(path, env["kind"])
-        owner, mode = env["owner"], env["mode"]
-        found = f"{path} is {owner} {mode}"
-        if owner != "meltano:meltano":
+            return Finding(Check.ENV, Level.WRONG, f"{path} does not exist", f"Write it again: {self._again}")
+        if env.kind != "file":
+            what = "a symbolic link, which is not followed" if env.kind == "link" else f"not a file ({env.kind})"
+            hint = (
+                f"Inspect it: {self._ssh(f'ls -ld {path}')}. Move it away, unless somebody needs it there:"
+                f" {self._as_meltano(f'mv --no-clobber {path} {path}.odd')}. Then write it again: {self._again}"
+            )
+            return Finding(Check.ENV, Level.WRONG, f"{path} is {what}", hint)
+        text = f"{path} has owner {env.owner} and mode {env.mode}"
+        if env.owner != owner:
             # Not by chown: where meltano may write, a path may lead root elsewhere by the time that it acts.
-            hint = f"Let the program mend it: {self._again}"
-            return Finding(Check.ENV, Level.WRONG, f"{found}; its owner has to be meltano:meltano", hint)
-        if mode == ENV_MODE:
-            return Finding(Check.ENV, Level.OK, found)
-        hint = self._ssh(f"runuser -u meltano -- chmod {ENV_MODE} {path}")
-        if int(mode, 8) & 0o047:
-            return Finding(Check.ENV, Level.WRONG, f"{found}: others than meltano can read its passwords", hint)
+            return Finding(Check.ENV, Level.WRONG, f"{text}; the owner must be {owner}", f"Give it back: {self._again}")
+        if env.mode == mode:
+            return Finding(Check.ENV, Level.OK, text)
+        hint = self._as_meltano(f"chmod {mode} {path}")
+        if int(env.mode, 8) & 0o047:
+            return Finding(Check.ENV, Level.WRONG, f"{text}: other users can read its passwords", hint)
         # Meltano itself does so whenever somebody changes a plugin's settings in its UI.
-        return Finding(Check.ENV, Level.WARNING, f"{found}, not {ENV_MODE}: it cannot be written over FTP", hint)
+        return Finding(Check.ENV, Level.WARNING, f"{text}, not {mode}: it cannot be written over FTP", hint)
 
-    def _odd(self, path: str, kind: str) -> Finding:
-        """About a link, say, where `.env` has to be."""
-        hint = (
-            f"See what it is: {self._ssh(f'ls -ld {path}')}. Move it away, unless somebody needs it there:"
-            f" {self._ssh(f'runuser -u meltano -- mv --no-clobber {path} {path}.odd')}. Then write it again:"
-            f" {self._again}"
-        )
-        what = "a symbolic link, which the program does not follow" if kind == "link" else f"no file ({kind})"
-        return Finding(Check.ENV, Level.WRONG, f"{path} is {what}", hint)
+    def _as_meltano(self, command: str) -> str:
+        """The command that runs this one on the droplet as the user meltano."""
+        return self._ssh(f"runuser -u {MELTANO_USER} -- {command}")
 
-    def _ftp(self, project: Mapping[str, str] | None) -> Finding:
-        path = "/var/meltano/project"
+    def _ftp(self, project: Entry | None) -> Finding:
         if project is None:
-            hint = f"The droplet was not made from Meltano's snapshot; look at it: {self._ssh('ls /var/meltano')}"
-            return Finding(Check.FTP, Level.WRONG, f"{path} is not there", hint)
-        if project.get("kind", "folder") != "folder":
+            hint = f"The droplet was not created from Meltano's snapshot. Inspect it: {self._ssh(f'ls {MELTANO_HOME}')}"
+            return Finding(Check.FTP, Level.WRONG, f"{PROJECT} does not exist", hint)
+        if project.kind != "folder":
             # Not to be moved away: the instance runs from wherever it leads.
             hint = (
-                f"See where it leads: {self._ssh(f'ls -ld {path}')}. The program follows no link there: put the folder"
+                f"See where it leads: {self._ssh(f'ls -ld {PROJECT}')}. Links there are not followed: put the folder"
                 " itself in its place, or mount it there (mount --bind)"
             )
-            return Finding(Check.FTP, Level.WRONG, f"{path} is no folder ({project['kind']})", hint)
-        mode = int(project["mode"], 8)
+            return Finding(Check.FTP, Level.WRONG, f"{PROJECT} is not a folder ({project.kind})", hint)
+        mode = int(project.mode, 8)
         if who := ("g" if mode & 0o020 else "") + ("o" if mode & 0o002 else ""):
-            found = (
-                f"{path} has mode {project['mode']}; who comes by FTP gets: 500 OOPS: vsftpd: refusing to run with"
+            text = (
+                f"{PROJECT} has mode {project.mode}; FTP logins fail with: 500 OOPS: vsftpd: refusing to run with"
                 " writable root inside chroot()"
             )
-            return Finding(Check.FTP, Level.WRONG, found, self._ssh(f"runuser -u meltano -- chmod {who}-w {path}"))
-        return Finding(Check.FTP, Level.OK, f"{path} has mode {project['mode']}")
+            return Finding(Check.FTP, Level.WRONG, text, self._as_meltano(f"chmod {who}-w {PROJECT}"))
+        return Finding(Check.FTP, Level.OK, f"{PROJECT} has mode {project.mode}")
 
-    def _reached(self, database: Mapping[str, str | None]) -> Finding:
-        address, error = database["address"], database["error"]
+    def _reached(self, database: Database) -> Finding:
+        address, problem = database.address, database.problem
         if address and address != self.instance.database_host:
-            found = f".env leads to {address}, and the tenant's database is {self.instance.database_host}"
-            return Finding(Check.DATABASE, Level.WRONG, found, f"Write it again: {self._again}")
-        if error is None:
-            return Finding(Check.DATABASE, Level.OK, f"the droplet gets into {address}")
+            text = f".env names the database {address}, but the tenant's is {self.instance.database_host}"
+            return Finding(Check.DATABASE, Level.WRONG, text, f"Write it again: {self._again}")
+        if problem is None:
+            return Finding(Check.DATABASE, Level.OK, f"the droplet can sign in to {address}")
         hint = f"If the password was changed at DigitalOcean: {self._refresh}. If .env was edited: {self._again}"
-        if re.search(r"time(d )?out", error):
-            hint = f"The droplet is no trusted source of the database any more. Make it one: {self._refresh}"
-        return Finding(Check.DATABASE, Level.WRONG, f"the droplet does not get into its database: {error}", hint)
+        if problem.code == "not_let_in" and re.search(r"time(d )?out", problem.detail):
+            hint = f"The droplet is no longer a trusted source of its database. Restore the firewall: {self._refresh}"
+        reason = {
+            "variable_missing": f"{problem.detail} is not in .env",
+            "not_let_in": problem.detail,
+            "not_asked": f"Meltano's Python cannot ask it: {problem.detail or 'no answer'}",
+        }[problem.code]
+        return Finding(Check.DATABASE, Level.WRONG, f"the droplet cannot sign in to its database: {reason}", hint)
 
     def database(self) -> Iterator[Finding]:
         """The guide's trusted sources."""
@@ -347,48 +344,42 @@ class _About:
             yield Finding(Check.FIREWALL, Level.OK, "the database does not answer this machine")
         elif self.seen.database == "open":
             hint = (
-                f"Let in the droplet alone: {self._refresh}. If this machine has been made a trusted source on purpose,"
-                " others can get at the database from it, too"
+                f"Restore the firewall, which trusts the droplet alone: {self._refresh}. If this machine is a trusted"
+                " source on purpose, everybody who can use it can reach the database"
             )
-            yield Finding(Check.FIREWALL, Level.WRONG, f"{host} takes connections from this machine", hint)
+            yield Finding(Check.FIREWALL, Level.WRONG, f"{host} accepts connections from this machine", hint)
         elif self.seen.database == "unknown":
-            hint = f"Look whether the cluster is still there: {self._refresh}"
-            yield Finding(Check.FIREWALL, Level.WRONG, f"nobody says where {host} is", hint)
+            hint = f"Check whether the cluster still exists: {self._refresh}"
+            yield Finding(Check.FIREWALL, Level.WRONG, f"DNS lookup for {host or 'the database'} failed", hint)
 
     def trusted(self) -> Iterator[Finding]:
         """The guide's trusted sources, as DigitalOcean has them."""
         sources = self.seen.trusted
         if sources is None:
             return
-        alone = f"Let in the droplet alone: {self._refresh}"
         if isinstance(sources, str):
-            hint = f"Mend that, and run it again, or look at Network Access: {self._database_console}"
-            yield Finding(Check.TRUSTED, Level.WARNING, f"whom the database lets in is not known: {sources}", hint)
+            hint = f"Correct that and run this again, or see Network Access: {self._database_console}"
+            yield Finding(Check.TRUSTED, Level.WARNING, f"the trusted sources are unknown: {sources}", hint)
             return
-        others = sorted(
-            str(it) for it in sources if not it.is_droplet(self.instance.droplet or "", self.instance.address)
-        )
+        droplet, address = self.instance.droplet or "", self.instance.address
+        others = sorted(str(source) for source in sources if not source.is_droplet(droplet, address))
         if not sources:
-            found = "the database lets in everybody: it has no trusted source"
-            yield Finding(Check.TRUSTED, Level.WRONG, found, alone)
+            text = "the database is open to everybody: it has no trusted source"
         elif len(others) == len(sources):
-            found = f"the database lets in {', '.join(others)}, and not its droplet {self.instance.address}"
-            yield Finding(Check.TRUSTED, Level.WRONG, found, f"{self._whose(others)}{alone}")
+            text = f"the database trusts {', '.join(others)}, but not its droplet {address}"
         elif others:
-            found = f"the database also lets in {', '.join(others)}"
-            yield Finding(Check.TRUSTED, Level.WRONG, found, f"{self._whose(others)}{alone}")
+            text = f"the database also trusts {', '.join(others)}"
         else:
-            yield Finding(Check.TRUSTED, Level.OK, "the database lets in its droplet alone")
+            yield Finding(Check.TRUSTED, Level.OK, "the database trusts its droplet alone")
+            return
+        restore = f"Trust the droplet alone: {self._refresh}"
+        if not all(other.startswith("nobody ") for other in others):
+            restore = f"Find out first who that is, and whether anybody needs it: {self._database_console}. {restore}"
+        yield Finding(Check.TRUSTED, Level.WRONG, text, restore)
 
     @property
     def _database_console(self) -> str:
         return f"https://cloud.digitalocean.com/databases/{self.instance.database}"
-
-    def _whose(self, others: Collection[str]) -> str:
-        """What comes before somebody is shut out."""
-        if all(it.startswith("nobody ") for it in others):
-            return ""
-        return f"Find out first who that is, and whether anybody needs it: {self._database_console}. "
 
     def visit(self) -> Iterator[Finding]:
         """The guide's step 6, and its chapters about the page and the certificate."""
@@ -398,55 +389,49 @@ class _About:
         if visit.certificate is not None:
             yield self._certificate(visit.certificate)
         facts = self.seen.facts
-        if visit.problem is None and visit.login is None:
-            yield Finding(Check.PAGE, Level.OK, f"https://{self.instance.host} asks for the login")
-        elif visit.problem is None:
-            hint = f"meltanodata logs {self.instance.tenant}"
-            yield Finding(Check.PAGE, Level.WRONG, visit.login or "", hint)
+        if visit.problem is not None:
+            yield self._page(visit.problem, None if isinstance(facts, str) else facts)
+        elif visit.login is not None:
+            yield Finding(Check.PAGE, Level.WRONG, visit.login, f"meltanodata logs {self.instance.tenant}")
         else:
-            yield self._page(visit.problem, facts if isinstance(facts, dict) else None)
+            yield Finding(Check.PAGE, Level.OK, f"https://{self.instance.host} asks for the login")
 
-    def _page(self, problem: str, facts: Mapping[str, Any] | None) -> Finding:
-        """About a page that does not work: `problem` is what `verify.page` says of it."""
-        found, _, look = problem.partition(". Look at: ")
+    def _page(self, problem: Problem, facts: Facts | None) -> Finding:
+        """About a page that does not work."""
+        text, look_at = words.about_page(self.instance.host, problem)
         log: tuple[str, ...] = ()
-        hint = f"On the droplet (meltanodata ssh {self.instance.tenant}), look at: {look}"
+        hint = f"On the droplet (meltanodata ssh {self.instance.tenant}), look at: {look_at}"
         if facts is None:
-            return Finding(Check.PAGE, Level.WRONG, found, hint)
-        if facts["services"]["caddy"]:
+            return Finding(Check.PAGE, Level.WRONG, text, hint)
+        if facts.services["caddy"] != "active":
             hint = f"Caddy is down, see {Check.SYSTEM} above. Start it: {self._ssh('systemctl restart caddy')}"
-        elif not facts["page"]:
+        elif not facts.page:
             hint = (
-                "On the droplet itself it answers: look whether a cloud firewall or a network between drops port"
-                f" 443 ({self._console}/networking)"
+                "The page works on the droplet itself: check whether a cloud firewall or the network drops port 443"
+                f" ({self._console}/networking)"
             )
         else:
-            log = tuple(facts["page_log"])
+            log = tuple(facts.page_log)
             if any(re.search(r"Permission denied|Errno 13|No such file|Errno 2\b", line) for line in log):
                 hint = f"A file cannot be read. Write the stack's files again: {self._again}. {hint}"
-            elif "--unit meltano" in look:
+            elif problem.code == "another_status":
                 hint += f". If the lines blame a file, write the stack's files again: {self._again}"
-        return Finding(Check.PAGE, Level.WRONG, found, hint, log)
+        return Finding(Check.PAGE, Level.WRONG, text, hint, log)
 
     def _certificate(self, served: Certificate) -> Finding:
-        own = self.instance.tls == "self_signed"
-        found = f"of {served.issuer}, until {served.ends:%Y-%m-%d %H:%M} UTC"
+        self_signed = self.instance.tls == "self_signed"
+        text = f"issued by {served.issuer}, valid until {served.ends:%Y-%m-%d %H:%M} UTC"
         renew = (
             f"Renew it: {config_commands.set_secret(self.instance.stack, 'certificate')}, the key likewise, then"
             " meltanodata up"
         )
-        if not own and self.instance.certificate and not served.fingerprint.startswith(self.instance.certificate):
-            return Finding(
-                Check.CERTIFICATE, Level.WRONG, f"{found}: not the stack's", f"Give it the stack's again: {self._again}"
-            )
+        expected = self.instance.certificate
+        if not self_signed and expected and not served.fingerprint.startswith(expected):
+            hint = f"Give it the stack's again: {self._again}"
+            return Finding(Check.CERTIFICATE, Level.WRONG, f"{text}: not the stack's certificate", hint)
         if not served.begins <= self.now < served.ends:
-            hint = self._ssh("systemctl restart caddy") if own else renew
-            return Finding(Check.CERTIFICATE, Level.WRONG, f"{found}: not valid now", hint)
-        if not own and served.ends - self.now < EXPIRES_SOON:
-            return Finding(Check.CERTIFICATE, Level.WARNING, f"{found}: it ends soon", renew)
-        return Finding(Check.CERTIFICATE, Level.OK, found)
-
-
-def _without_look(sentence: str) -> str:
-    """A finding of `verify` without what it says to look at, which has been looked at."""
-    return sentence.partition(". Look at: ")[0]
+            hint = self._ssh("systemctl restart caddy") if self_signed else renew
+            return Finding(Check.CERTIFICATE, Level.WRONG, f"{text}: not valid now", hint)
+        if not self_signed and served.ends - self.now < EXPIRES_SOON:
+            return Finding(Check.CERTIFICATE, Level.WARNING, f"{text}: it expires soon", renew)
+        return Finding(Check.CERTIFICATE, Level.OK, text)

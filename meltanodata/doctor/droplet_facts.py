@@ -1,7 +1,6 @@
-"""What a droplet says of itself (`scripts/examine.py`), taken as what it is: the text of others.
+"""The facts that `scripts/examine.py` prints on a droplet, validated: whoever has the droplet decides what they are.
 
-Whoever has the droplet decides what it says. So it has the shape that the script gives it, with texts that are not
-endless, or it counts for nothing. Pure.
+An answer has the shape that the script gives it, with texts of bounded length, or it counts for nothing. Pure.
 """
 
 from __future__ import annotations
@@ -10,8 +9,8 @@ from typing import Annotated, Any, Literal
 
 from pydantic import AfterValidator, BaseModel, ConfigDict, Field, StringConstraints, ValidationError, model_validator
 
-from meltanodata.droplet.scripts import examine as script
-from meltanodata.droplet.scripts import verify
+from meltanodata.droplet import layout
+from meltanodata.droplet.scripts import codes, examine, foreign
 
 BYTES = 1 << 20
 """The longest answer that is read; the script's own is far shorter."""
@@ -24,8 +23,8 @@ class NotFacts(ValueError):  # noqa: N818 - says what it is not
 
 
 _Text = Annotated[str, AfterValidator(lambda text: text[:_LONGEST])]
-_Line = Annotated[str, AfterValidator(lambda text: text[: script.KEPT_CHARACTERS])]
-_Lines = Annotated[list[_Line], AfterValidator(lambda lines: lines[-script.KEPT_LINES :])]
+_Line = Annotated[str, AfterValidator(lambda text: text[: foreign.KEPT_CHARACTERS])]
+_Lines = Annotated[list[_Line], AfterValidator(lambda lines: lines[-examine.KEPT_LINES :])]
 _Unit = Annotated[str, StringConstraints(pattern=r"^[A-Za-z0-9:_.@\\-]{1,255}$")]
 """A unit's name, as systemd.unit(5) has it: it goes into a command that we propose."""
 _Mode = Annotated[str, StringConstraints(pattern=r"^[0-7]{1,4}$")]
@@ -35,56 +34,95 @@ class _Part(BaseModel):
     model_config = ConfigDict(strict=True, frozen=True)
 
 
-class _Entry(_Part):
+class Entry(_Part):
+    """A file or folder."""
+
     owner: _Text
+    """With its group: `meltano:meltano`."""
     mode: _Mode
-    kind: Literal["file", "folder", "link", "other"] = "file"
-    """Not every version of the script says it."""
+    kind: Literal["file", "folder", "link", "other"]
 
 
-class _Database(_Part):
+class PageProblem(_Part):
+    """Why the page does not work."""
+
+    code: codes.PageCode
+    detail: _Text
+
+
+class DatabaseProblem(_Part):
+    """Why the database cannot be reached."""
+
+    code: codes.DatabaseCode
+    detail: _Text
+
+
+class Database(_Part):
+    """What a pipeline finds."""
+
     address: _Text | None
-    error: _Text | None
+    """The host that `.env` names."""
+    problem: DatabaseProblem | None
 
     @model_validator(mode="after")
-    def _says_something(self) -> _Database:
-        if self.address is None and self.error is None:
+    def _says_something(self) -> Database:
+        if self.address is None and self.problem is None:
             raise ValueError("neither reached nor not reached")
         return self
 
 
-class _Facts(_Part):
-    system: _Text | None
-    services: dict[str, _Text | None]
-    journal: dict[_Unit, _Lines] = Field(max_length=script.KEPT_PARTS)
-    page: _Text | None
+class Facts(_Part):
+    """All that the script prints."""
+
+    system: _Text
+    """systemd's state."""
+    services: dict[str, _Text]
+    """Their states, by name."""
+    journal: dict[_Unit, _Lines] = Field(max_length=examine.KEPT_PARTS)
+    """The last lines of the units that failed or are not active."""
+    page: PageProblem | None
     page_log: _Lines
-    errors: dict[_Line, _Lines] = Field(max_length=script.KEPT_PARTS)
-    env: _Entry | None
-    project: _Entry | None
-    database: _Database
+    errors: dict[_Line, _Lines] = Field(max_length=examine.KEPT_PARTS)
+    """Of the last day, by the log's name."""
+    env: Entry | None
+    project: Entry | None
+    database: Database
 
     @model_validator(mode="after")
-    def _tells_of_all_services(self) -> _Facts:
-        if set(self.services) != set(verify.SERVICES):
+    def _tells_of_all_services(self) -> Facts:
+        if set(self.services) != set(layout.SERVICES):
             raise ValueError("other services")
         return self
 
 
-def read(answer: bytes) -> dict[str, Any]:
-    """An answer as plain values.
-
-    Args:
-        answer: JSON, as `scripts/examine.py` prints it.
+def read(answer: bytes) -> Facts:
+    """The facts in an answer, which is JSON.
 
     Raises:
         NotFacts: it is something else.
     """
     try:
-        return _Facts.model_validate_json(answer).model_dump(exclude_unset=True)
+        return Facts.model_validate_json(answer)
     except ValidationError as failure:
         first = failure.errors(include_url=False, include_context=False, include_input=False)[0]
         part = str(first["loc"][0]) if first["loc"] else ""
         # A name of ours, or none: what else stands in the answer is not quoted.
-        where = f", in {part}" if part in _Facts.model_fields else ""
-        raise NotFacts(f"its answer is not what the script for it prints{where}") from None
+        where = f", in {part}" if part in Facts.model_fields else ""
+        raise NotFacts(f"the droplet's answer is not what the script prints{where}") from None
+
+
+def without(secrets: frozenset[str], value: Any) -> Any:
+    """Facts, or a part of them, without what the stack knows to be secret."""
+    match value:
+        case str():
+            for secret in secrets:
+                value = value.replace(secret, examine.HIDDEN)
+            return value
+        case list():
+            return [without(secrets, inner) for inner in value]
+        case dict():
+            return {without(secrets, key): without(secrets, inner) for key, inner in value.items()}
+        case BaseModel():
+            return value.model_copy(update={name: without(secrets, inner) for name, inner in value})
+        case _:
+            return value

@@ -1,6 +1,6 @@
-"""Looks at instances, many at a time, for `doctor` to judge: from here, and by one script over SSH on each droplet.
+"""Examines instances, many at a time: from here, and by one script over SSH on each droplet.
 
-Every look has a time limit of its own, so an instance that is dead or slow costs its own time and nobody else's.
+Every probe has a time limit of its own, so an instance that is dead or slow costs its own time and nobody else's.
 """
 
 from __future__ import annotations
@@ -14,7 +14,7 @@ import ssl
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from datetime import UTC, datetime
-from typing import TYPE_CHECKING, Any, Literal, TypeVar
+from typing import TYPE_CHECKING, Literal, TypeVar
 
 import asyncssh
 import dns.asyncresolver
@@ -29,8 +29,8 @@ from meltanodata.config.checks import ON_DROPLET, Check
 from meltanodata.doctor import diagnosis, droplet_facts
 from meltanodata.doctor.diagnosis import Certificate, Names, Seen, Visit
 from meltanodata.droplet import files, ssh
-from meltanodata.droplet.scripts import examine as script
-from meltanodata.droplet.scripts import verify
+from meltanodata.droplet.scripts import health
+from meltanodata.droplet.scripts.codes import Problem
 from meltanodata.droplet.ssh import Contact, NotSignedIn, sign_in
 from meltanodata.errors import UserError
 from meltanodata.inventory import accounts
@@ -42,6 +42,7 @@ if TYPE_CHECKING:
 
     from meltanodata.config.settings import Settings
     from meltanodata.doctor.diagnosis import Finding
+    from meltanodata.doctor.droplet_facts import Facts
     from meltanodata.engine.instances import Instance
     from meltanodata.inventory.accounts import Source
 
@@ -57,13 +58,13 @@ class Limits:
     answer: float = 10
     """For one answer: to a ping, of a name server, of an SSH server, to a TCP connection."""
     silence: float = 4
-    """After which a database that says nothing to us is closed."""
+    """After which a database that does not answer counts as closed."""
     page: float = 30
-    """For all that a visitor does, and for all that DigitalOcean is asked."""
+    """For a whole visit of the page, and for all questions to DigitalOcean."""
     script: float = 75
     """For the script on the droplet."""
     together: int = 20
-    """Instances that are looked at at the same time."""
+    """Instances that are examined at the same time."""
 
 
 @dataclass(frozen=True)
@@ -77,7 +78,7 @@ class Way:
     """See the setting."""
     checks: frozenset[Check]
     trusted: Callable[[Instance], frozenset[Source]] | None = None
-    """Asks DigitalOcean whom an instance's database lets in; raises UserError. None where nobody can be asked."""
+    """Asks DigitalOcean for an instance's trusted sources; raises UserError. None to leave them out."""
 
     @classmethod
     def of(cls, settings: Settings, private_key: SecretStr, tokens: Mapping[str, SecretStr]) -> Way:
@@ -89,7 +90,7 @@ class Way:
 
 def _trusted_by(settings: Settings, tokens: Mapping[str, SecretStr], instance: Instance) -> frozenset[Source]:
     if instance.database is None:
-        raise UserError("the stack has not made it")
+        raise UserError("the stack has not created the cluster")
     team = instance.database_team
     if team is None or team not in tokens:
         raise UserError(f"the stack's settings have no token of {team}")
@@ -101,16 +102,7 @@ def examine(
     done: Callable[[Instance, list[Finding]], None],
     limits: Limits = Limits(),
 ) -> dict[str, list[Finding]]:
-    """Look at instances and judge what is seen.
-
-    Args:
-        patients: the instances, and how to reach each.
-        done: is told each instance's findings as soon as they are there.
-        limits: see there.
-
-    Returns:
-        The findings by tenant, in the order of `patients`.
-    """
+    """Examine instances: the findings by tenant, in the same order; `done` gets each instance's once they are there."""
     return asyncio.run(_examine(list(patients), done, limits))
 
 
@@ -118,18 +110,18 @@ async def _examine(
     patients: list[tuple[Instance, Way]], done: Callable[[Instance, list[Finding]], None], limits: Limits
 ) -> dict[str, list[Finding]]:
     room = asyncio.Semaphore(limits.together)
-    # One thread for each visit and each question that may be under way: nobody's silence keeps another one waiting.
+    # One thread for each visit and each question that may be under way: no instance waits for another one's.
     threads = ThreadPoolExecutor(2 * limits.together)
-    found: dict[str, list[Finding]] = {instance.tenant: [] for instance, _ in patients}
+    findings: dict[str, list[Finding]] = {instance.tenant: [] for instance, _ in patients}
 
     async def one(instance: Instance, way: Way) -> None:
         async with room:
             try:
-                seen = await _Look(instance, way, limits, threads).see()
-                found[instance.tenant] = diagnosis.findings(instance, seen, datetime.now(UTC))
-            except Exception as error:  # noqa: BLE001 - one tenant's oddity is its own; the others are told of as well
-                found[instance.tenant] = [diagnosis.not_looked_at(instance, error)]
-        done(instance, found[instance.tenant])
+                seen = await _Probe(instance, way, limits, threads).see()
+                findings[instance.tenant] = diagnosis.findings(instance, seen, datetime.now(UTC))
+            except Exception as error:  # noqa: BLE001 - whatever is odd about one tenant, the others get their findings
+                findings[instance.tenant] = [diagnosis.failed_examination(instance, error)]
+        done(instance, findings[instance.tenant])
 
     try:
         async with asyncio.TaskGroup() as group:
@@ -137,12 +129,12 @@ async def _examine(
                 group.create_task(one(instance, way))
     finally:
         threads.shutdown(wait=False, cancel_futures=True)
-    return found
+    return findings
 
 
 @dataclass(frozen=True)
-class _Look:
-    """All looks at one instance."""
+class _Probe:
+    """All probes of one instance."""
 
     instance: Instance
     way: Way
@@ -195,7 +187,7 @@ class _Look:
         return Names(answer, seconds, await self._zone(resolver, host))
 
     async def _zone(self, resolver: dns.asyncresolver.Resolver, host: str) -> tuple[str, ...] | None:
-        """What the domain's own name servers say."""
+        """The answer of the domain's own name servers; None if there is none."""
         try:
             servers = [str(server.target) for server in await resolver.resolve(self.way.domain, "NS")]
             (address, *_), _, _ = await _addresses(resolver, servers[0])
@@ -204,7 +196,7 @@ class _Look:
             return None
         return answer
 
-    async def _sign_in(self, address: str, host_key: str) -> tuple[Contact, dict[str, Any] | str | None]:
+    async def _sign_in(self, address: str, host_key: str) -> tuple[Contact, Facts | str | None]:
         if not ON_DROPLET & self.way.checks and Check.SSH not in self.way.checks:
             return Contact(), None
         try:
@@ -216,29 +208,36 @@ class _Look:
         finally:
             connection.abort()
 
-    async def _facts(self, connection: asyncssh.SSHClientConnection) -> dict[str, Any] | str:
+    async def _facts(self, connection: asyncssh.SSHClientConnection) -> Facts | str:
         document = {
             "host_name": self.instance.host,
             "database_host": self.instance.database_host,
-            "verify_script": files.script("verify"),
-            "write_files_script": files.script("write_files"),
-            "reach_script": files.script("reach"),
+            "reach": f"{files.script('reach')}\n\n\nmain()\n",
         }
         seconds = self.limits.script
-        cut = "the connection was cut while the droplet was asked how it is"
+        broken = "the SSH connection broke during the examination of the droplet"
         command = f"timeout --kill-after=5 {max(seconds - 10, 1):g} python3 -"
         try:
             async with asyncio.timeout(seconds):
                 ran = await ssh.run(connection, command, files.call("examine", document), droplet_facts.BYTES)
         except TimeoutError:
-            return f"the droplet does not say within {seconds:g} seconds how it is"
+            return f"the examination of the droplet did not end within {seconds:g} seconds"
         except ssh.TooMuch:
-            return f"the droplet does not say how it is: it says more than {droplet_facts.BYTES >> 20} MiB"
+            return f"the droplet's answer is longer than {droplet_facts.BYTES >> 20} MiB"
         except (asyncssh.Error, OSError):
-            return cut
-        said = cut if ran.exit_status is None else _understood(ran)
-        hidden: dict[str, Any] | str = _without(said, self.instance.secrets | {self.way.private_key.get_secret_value()})
-        return hidden
+            return broken
+        if ran.exit_status is None:
+            return broken
+        try:
+            facts = droplet_facts.read(ran.stdout)
+        except droplet_facts.NotFacts as error:
+            # Nothing of what the droplet printed: it may have secrets in it.
+            return (
+                f"the script on the droplet ended with exit code {ran.exit_status}" if ran.exit_status else str(error)
+            )
+        secrets = self.instance.secrets | {self.way.private_key.get_secret_value()}
+        without: Facts = droplet_facts.without(secrets, facts)
+        return without
 
     async def _visit(self, address: str) -> Visit:
         loop = asyncio.get_running_loop()
@@ -247,8 +246,7 @@ class _Look:
             async with asyncio.timeout(self.limits.page):
                 return await visit
         except TimeoutError:
-            problem = f"https://{self.instance.host} does not answer within {self.limits.page:g} seconds"
-            return Visit(f"{problem}. Look at: journalctl --unit caddy", None, None)
+            return Visit(Problem("no_answer", f"nothing within {self.limits.page:g} seconds"), None, None)
 
     async def _database(self) -> Literal["open", "closed", "unknown"]:
         host = self.instance.database_host
@@ -276,7 +274,7 @@ class _Look:
             async with asyncio.timeout(self.limits.page):
                 return await loop.run_in_executor(self.threads, self.way.trusted, self.instance)
         except TimeoutError:
-            return f"DigitalOcean does not say it within {self.limits.page:g} seconds"
+            return f"DigitalOcean did not answer within {self.limits.page:g} seconds"
         except UserError as error:
             return str(error)
 
@@ -291,10 +289,10 @@ def _resolver(name_server: str | None, limits: Limits) -> dns.asyncresolver.Reso
 
 
 async def _addresses(resolver: dns.asyncresolver.Resolver, host: str) -> tuple[tuple[str, ...], int, bool]:
-    """The addresses of a host name, for how many seconds they hold, and whether the domain's own server says so.
+    """The addresses of a host name, their TTL in seconds, and whether the domain's own server answered.
 
     Raises:
-        dns.exception.DNSException: nobody answers, or not with an answer.
+        dns.exception.DNSException: there is no answer.
     """
     try:
         answer = await resolver.resolve(host, "A", search=False)
@@ -309,12 +307,12 @@ async def _addresses(resolver: dns.asyncresolver.Resolver, host: str) -> tuple[t
 
 
 def _visit(host: str, address: str) -> Visit:
-    """Come as a visitor does; to the droplet's address, since where the name leads is looked at by itself."""
+    """Visit the page at the droplet's address, since DNS is another check."""
     caddy = (address, HTTPS)
-    problem = verify.page(host, None, caddy)
+    problem = health.page_problem(host, None, caddy)
     certificate, login = None, None
     with contextlib.suppress(OSError, ValueError, x509.InvalidVersion):  # `problem` has it
-        served = verify.certificate(host, caddy)
+        served = health.certificate(host, caddy)
         certificate = _described(x509.load_der_x509_certificate(served))
         if problem is None:
             login = _login(host, served, caddy)
@@ -323,7 +321,7 @@ def _visit(host: str, address: str) -> Visit:
 
 def _login(host: str, served: bytes, caddy: tuple[str, int]) -> str | None:
     try:
-        status, body = verify.ask_page(host, "/auth/login", served, caddy)
+        status, body = health.ask_page(host, "/auth/login", served, caddy)
     except (TimeoutError, OSError, ssl.SSLError, http.client.HTTPException) as error:
         return f"https://{host}/auth/login does not answer ({type(error).__name__})"
     if status != http.HTTPStatus.OK:
@@ -345,27 +343,3 @@ def _described(certificate: x509.Certificate) -> Certificate:
         certificate.not_valid_before_utc,
         certificate.not_valid_after_utc,
     )
-
-
-def _understood(ran: ssh.Ran) -> dict[str, Any] | str:
-    """What the script found; or that it did not, without what it said: nobody has looked at that for secrets."""
-    try:
-        return droplet_facts.read(ran.stdout)
-    except droplet_facts.NotFacts as error:
-        why = f"the script for it ended with {ran.exit_status}" if ran.exit_status else str(error)
-        return f"the droplet does not say how it is: {why}"
-
-
-def _without(said: Any, secrets: frozenset[str]) -> Any:
-    """What a droplet said without what the stack knows to be secret."""
-    match said:
-        case str():
-            for secret in secrets:
-                said = said.replace(secret, script.HIDDEN)
-            return said
-        case list():
-            return [_without(inner, secrets) for inner in said]
-        case dict():
-            return {_without(key, secrets): _without(inner, secrets) for key, inner in said.items()}
-        case _:
-            return said

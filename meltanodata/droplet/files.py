@@ -1,10 +1,11 @@
 """What goes to a droplet: the files of the guide's steps 4 and 5, and the scripts that put them there.
 
-Pure: text in, text out. Where a file has to be and whose it is stands here and nowhere else.
+Pure: text in, text out.
 """
 
 from __future__ import annotations
 
+import ast
 import functools
 import hashlib
 import json
@@ -14,22 +15,27 @@ from pathlib import Path
 from string import Template
 from typing import TYPE_CHECKING, Any, Literal
 
+from meltanodata.droplet.layout import (
+    CADDY_FOLDER,
+    DATABASE_VARIABLES,
+    ENV_FILE,
+    HOST_NAME_SETTING,
+    LOGIN_SETTINGS,
+    MELTANO_HOME,
+    MELTANO_USER,
+    RUN_FOLDER,
+    UI_FILE,
+)
+
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping
 
     from meltanodata.config.options import Tls
 
-"""Which certificate is served."""
-
 _HERE = Path(__file__).parent
 
-HOME = "/var/meltano"
-PROJECT = f"{HOME}/project"
-"""The Meltano project of every instance, as the guide has it; its virtual environment is beside it."""
-
-BROUGHT = "/run/meltanodata"
-"""Where scripts wait to be run, and what they are all told alike; gone with a reboot, as old ones should be."""
-_CADDYFILE = "/etc/caddy/Caddyfile"
+_PACKAGE = "meltanodata.droplet"
+_CADDYFILE = f"{CADDY_FOLDER}/Caddyfile"
 _CADDY_CHECKS: Mapping[int, tuple[str, ...]] = {
     1: ("-validate", "-conf", _CADDYFILE),
     2: ("validate", "--config", _CADDYFILE, "--adapter", "caddyfile"),
@@ -89,17 +95,11 @@ class Certificate:
 def droplet_files(*, domain: str, caddy_version: Literal[1, 2], tls: Tls, certificate: Certificate) -> list[File]:
     """The files of a droplet, with owners and modes of the guide's steps 4 and 5, but for the tenant's own values.
 
-    The certificate is there whatever `tls` says: to go back to it is then a change of the Caddyfile alone.
-
-    Args:
-        domain: the certificate's.
-        caddy_version: its major version, which decides the dialect.
-        tls: which certificate is served.
-        certificate: the wildcard certificate.
+    The wildcard certificate is there whatever `tls` says: to go back to it is then a change of the Caddyfile alone.
     """
     # The guide's com.meltanodata for meltanodata.com.
-    stem = "/etc/caddy/" + ".".join(reversed(domain.split(".")))
-    constraints = f"{HOME}/constraints.txt"
+    stem = f"{CADDY_FOLDER}/{'.'.join(reversed(domain.split('.')))}"
+    constraints = f"{MELTANO_HOME}/constraints.txt"
     return [
         File(f"{stem}.crt", "root", "root", 0o644, "caddy", certificate.certificate),
         File(f"{stem}.key", "root", "caddy", 0o640, "caddy", certificate.key),
@@ -111,55 +111,41 @@ def droplet_files(*, domain: str, caddy_version: Literal[1, 2], tls: Tls, certif
         # Meltano 3 has no UI: whoever types `meltano upgrade`, or clicks it, must not get it.
         File(constraints, "root", "root", 0o644, None, "meltano<3\n"),
         # The user's, as all of the environment: an upgrade's copy of that is made and put back as the user.
-        File(f"{HOME}/.venv/pip.conf", "meltano", "meltano", 0o644, None, f"[install]\nconstraint = {constraints}\n"),
-        File("/etc/caddy/environment", "root", "root", 0o644, "caddy", "HOSTNAME=${HOSTNAME}\n", template=True),
+        File(
+            f"{MELTANO_HOME}/.venv/pip.conf",
+            *(MELTANO_USER, MELTANO_USER, 0o644, None, f"[install]\nconstraint = {constraints}\n"),
+        ),
+        File(f"{CADDY_FOLDER}/environment", "root", "root", 0o644, "caddy", "HOSTNAME=${HOSTNAME}\n", template=True),
         # Meltano reads it as a .env file, whose double quotes are those of JSON.
         File(
-            f"{PROJECT}/ui.cfg",
-            *("meltano", "meltano", 0o640, "meltano"),
+            *UI_FILE,
+            "meltano",
             lines={
-                "SERVER_NAME": 'SERVER_NAME = "${HOSTNAME}"',
-                "SECRET_KEY": 'SECRET_KEY = "${SECRET_KEY}"',
-                "SECURITY_PASSWORD_SALT": 'SECURITY_PASSWORD_SALT = "${SECURITY_PASSWORD_SALT}"',
+                HOST_NAME_SETTING: f'{HOST_NAME_SETTING} = "${{HOSTNAME}}"',
+                **{name: f'{name} = "${{{name}}}"' for name in LOGIN_SETTINGS},
             },
             template=True,
         ),
-        # The group writes it over FTP and cannot read it. Meltano keeps its plugins' settings there too.
         File(
-            f"{PROJECT}/.env",
-            *("meltano", "meltano", 0o620, "meltano"),
-            lines={
-                "PG_USERNAME": "PG_USERNAME=${PG_USERNAME}",
-                "PG_PASSWORD": "PG_PASSWORD=${PG_PASSWORD}",
-                "PG_ADDRESS": "PG_ADDRESS=${PG_ADDRESS}",
-                "PG_PORT": "PG_PORT=${PG_PORT}",
-                "PG_DATABASE": "PG_DATABASE=${PG_DATABASE}",
-            },
+            *ENV_FILE,
+            "meltano",
+            lines={name: f"{name}=${{{name}}}" for name in DATABASE_VARIABLES.values()},
             template=True,
         ),
     ]
 
 
 def tenant_values(*, host_name: str, login: Login, database: Database) -> dict[str, str]:
-    """What the files of a droplet have of its tenant's own, by name, each as it stands there.
-
-    Args:
-        host_name: the instance's.
-        login: the secrets of the logins.
-        database: the tenant's.
+    """The values of a tenant for the templates of its droplet's files, by name, each as it stands there.
 
     Raises:
         ValueError: a value for `.env` has a line break; no password of DigitalOcean's has one.
     """
+    secrets = zip(LOGIN_SETTINGS, (login.secret_key, login.password_salt), strict=True)
     return {
         "HOSTNAME": host_name,
-        "SECRET_KEY": json.dumps(login.secret_key)[1:-1],
-        "SECURITY_PASSWORD_SALT": json.dumps(login.password_salt)[1:-1],
-        "PG_USERNAME": _env_quoted(database.user),
-        "PG_PASSWORD": _env_quoted(database.password),
-        "PG_ADDRESS": _env_quoted(database.host),
-        "PG_PORT": str(database.port),
-        "PG_DATABASE": _env_quoted(database.database),
+        **{name: json.dumps(value)[1:-1] for name, value in secrets},  # the template has the quotes
+        **{name: _env_quoted(str(getattr(database, field))) for field, name in DATABASE_VARIABLES.items()},
     }
 
 
@@ -172,10 +158,7 @@ class _Caddyfile(Template):
 def caddyfile(version: Literal[1, 2], tls: Tls, stem: str) -> str:
     """The guide's Caddyfile, or the same in Caddy 2's dialect; the kind of certificate not in use is a comment.
 
-    Args:
-        version: Caddy's major version on the droplet.
-        tls: where the certificate comes from.
-        stem: the certificate's path without `.crt`.
+    `stem` is the certificate's path without `.crt`.
     """
     return _Caddyfile((_HERE / f"Caddyfile.v{version}").read_text(encoding="utf-8")).substitute(
         self_signed="" if tls == "self_signed" else "# ",
@@ -203,59 +186,69 @@ def _env_quoted(value: str) -> str:
 
 
 def files_document(files: Iterable[File]) -> dict[str, Any]:
-    """What `write_files.py` is told, the files whole."""
-    told = [{name: value for name, value in asdict(file).items() if value not in (None, False)} for file in files]
-    return {"files": told}
+    """The document with whole files for `write_files.py`."""
+    described = [{name: value for name, value in asdict(file).items() if value not in (None, False)} for file in files]
+    return {"files": described}
 
 
 def common_document(files: Iterable[File]) -> File:
-    """The document of the files that all droplets have alike, as a file of a droplet: for `tenant_document` to name.
+    """The document of the files that droplets share, as a file of a droplet, which root alone can read.
 
-    So it is not in the state of every tenant, but its path is, which is another one for another content. Root's alone.
+    The state of a tenant has its path alone, which is another one for another content: see `tenant_document`.
     """
     return _brought("common", ".json", 0o600, json.dumps(files_document(files), sort_keys=True))
 
 
 def tenant_document(common: File, values: Mapping[str, str], *, keep_secrets: bool) -> dict[str, Any]:
-    """What `write_files.py` is told of a tenant: no more than is its own, since the state has it several times.
+    """A tenant's document for `write_files.py`: no more than is its own, since the state has it several times.
 
-    Args:
-        common: the document that is on the droplet, see `common_document`.
-        values: see `tenant_values`.
-        keep_secrets: whether the secrets of the logins stay that an instance made by hand has.
+    With `keep_secrets` an instance made by hand keeps the secrets of its logins.
     """
-    # With others no password of the instance's logins would fit any more.
-    kept = ["SECRET_KEY", "SECURITY_PASSWORD_SALT"] if keep_secrets else []
-    return {"common": common.path, "values": values, "kept": kept}
+    return {"common": common.path, "values": values, "kept": list(LOGIN_SETTINGS) if keep_secrets else []}
 
 
+@functools.cache
 def script(name: str) -> str:
-    """The source of a script for droplets: standard library only, Python 3.8 or newer.
+    """The source of a script for droplets, its parts put in the place of their imports.
 
-    A script ends in a function `main` that takes a document and raises SystemExit with a message if it fails.
+    Standard library only, Python 3.8 or newer. A script has a function `main` that raises SystemExit with a message if
+    it fails.
     """
-    return (_HERE / "scripts" / f"{name}.py").read_text(encoding="utf-8")
+    parts: dict[str, str] = {}
+    _collect(f"{_PACKAGE}.scripts.{name}", parts)
+    return "\n\n".join(["from __future__ import annotations", *parts.values()])
+
+
+def _collect(module: str, parts: dict[str, str]) -> None:
+    """Add a module's source to `parts`, behind those of its own parts."""
+    source = _HERE.joinpath(*module.removeprefix(_PACKAGE).split(".")).with_suffix(".py").read_text("utf-8")
+    lines = source.split("\n")
+    imports = [node for node in ast.parse(source).body if isinstance(node, ast.ImportFrom)]
+    own = [node for node in imports if str(node.module).startswith((_PACKAGE, "__future__"))]
+    for node in own:
+        if node.module != "__future__" and node.module not in parts:
+            _collect(str(node.module), parts)
+    for node in reversed(own):
+        del lines[node.lineno - 1 : node.end_lineno]
+    parts[module] = "\n".join(lines).strip()
 
 
 def call(name: str, document: Mapping[str, Any]) -> str:
-    """A script that knows what to do: for `python3 -`, so that neither stands in a command line."""
-    return f"{script(name)}\n\nmain(json.loads({json.dumps(document, sort_keys=True)!r}))\n"
+    """A script with its document, for `python3 -`: neither stands in a command line."""
+    return f"{script(name)}\n\n\nimport json\n\nmain(json.loads({json.dumps(document, sort_keys=True)!r}))\n"
 
 
 @functools.cache
 def placed(name: str) -> File:
-    """A script as a file of a droplet, which is told its document by standard input.
-
-    Whoever runs it names it by its path, which is another one for another text. It is nobody's secret.
-    """
-    return _brought(name, ".py", 0o644, f"{script(name)}\n\nimport sys\n\nmain(json.load(sys.stdin))\n")
+    """A script as a file of a droplet, with another path for another text; its document comes by standard input."""
+    return _brought(name, ".py", 0o644, f"{script(name)}\n\n\nimport json\nimport sys\n\nmain(json.load(sys.stdin))\n")
 
 
 def _brought(stem: str, suffix: str, mode: int, text: str) -> File:
     digest = hashlib.sha256(text.encode()).hexdigest()[:12]
-    return File(f"{BROUGHT}/{stem}-{digest}{suffix}", "root", "root", mode, content=text)
+    return File(f"{RUN_FOLDER}/{stem}-{digest}{suffix}", "root", "root", mode, content=text)
 
 
 def bringing(common: Iterable[File]) -> str:
-    """The program for `python3 -` that puts on a droplet what Commands find there: the scripts, and these documents."""
+    """The program for `python3 -` that puts the scripts, and these documents, where Commands find them."""
     return call("write_files", files_document([*map(placed, _SCRIPTS), *common]))

@@ -50,16 +50,14 @@ def run(
         UserError: there is no droplet yet, or no OpenSSH client here.
     """
     if instance.address is None or instance.host_key is None:
-        raise UserError(
-            f"{instance.tenant} has no droplet that is ready. Make it so: meltanodata up --stack {instance.stack}"
-        )
+        raise UserError(f"{instance.tenant} has no droplet yet. Create it: meltanodata up --stack {instance.stack}")
     if not is_host_key(instance.host_key):
         raise UserError(
-            f"{instance.tenant}: the stack has pinned {show(instance.host_key)}, which is no SSH host key. What to do:"
-            f" {_doctor(instance)}"
+            f"{instance.tenant}: the stack has pinned {show(instance.host_key)}, which is not an SSH host key."
+            f" Diagnose it: {_doctor(instance)}"
         )
     with _Signals() as signals, _Kept() as kept:
-        said = kept.file("said")
+        log = kept.file("log")
         options = {
             "UserKnownHostsFile": kept.file("known_hosts", f"{instance.host} {instance.host_key}\n"),
             "GlobalKnownHostsFile": "/dev/null",
@@ -76,7 +74,7 @@ def run(
             "LogLevel": "ERROR",
         }
         # Its own words go to a file: about another host key it gives advice that fits a known_hosts of the user's.
-        arguments = ["ssh", "-F", "none", "-p", str(port), "-E", said]
+        arguments = ["ssh", "-F", "none", "-p", str(port), "-E", log]
         arguments += [argument for option, value in options.items() for argument in ("-o", f"{option}={value}")]
         try:
             client = subprocess.Popen(
@@ -92,7 +90,7 @@ def run(
             if take is not None and client.stdout is not None:
                 _hand_over(client, client.stdout, take)
             code = client.wait()
-        words = Path(said).read_text(encoding="utf-8", errors="replace")
+        words = Path(log).read_text(encoding="utf-8", errors="replace")
     if words.strip() or code == _FAILED:
         print(_in_our_words(words.strip(), instance), file=sys.stderr)
     return code if code >= 0 else 128 - code  # as a shell says of one that a signal ended
@@ -121,11 +119,11 @@ def _in_our_words(said: str, instance: Instance) -> str:
     It says nothing of a server that hangs up, nor of one without a host key of the pinned kind.
     """
     if not said:
-        return f"ssh ended with {_FAILED}. If that was not the command's own code: {_doctor(instance)}"
+        return f"ssh ended with exit code {_FAILED}. Unless that is the command's own code: {_doctor(instance)}"
     if _ANOTHER_KEY.search(said):
         return (
-            f"{instance.tenant} has another host key than the one that the stack has pinned ({instance.fingerprint}):"
-            f" somebody may be in between. Nobody was signed in. What to do: {_doctor(instance)}"
+            f"{instance.tenant} has another host key than the pinned one ({instance.fingerprint}): the connection may"
+            f" be intercepted. ssh did not sign in. Diagnose it: {_doctor(instance)}"
         )
     return said
 
@@ -134,30 +132,23 @@ def _doctor(instance: Instance) -> str:
     return f"meltanodata doctor {instance.tenant} --stack {instance.stack}"
 
 
-class _Kept:
-    """Files for the client that are nowhere but in memory, and gone with this process, however that ends.
+class _Kept(contextlib.ExitStack):
+    """Files for the client that are in memory alone, and gone with this process, however that ends.
 
     The client closes whatever it inherits, and so opens them by way of this process. Where there is no memory file they
     are in a folder that only we can read, which a kill that cannot be caught (SIGKILL) leaves behind.
     """
-
-    def __enter__(self) -> Self:
-        self._ends = contextlib.ExitStack()
-        return self
-
-    def __exit__(self, *_: object) -> None:
-        self._ends.close()
 
     def file(self, name: str, text: str = "") -> str:
         """The path of a file with this text."""
         own = Path(f"/proc/{os.getpid()}/fd")
         if sys.platform == "linux" and own.is_dir():
             number = os.memfd_create(name)
-            self._ends.callback(os.close, number)
+            self.callback(os.close, number)
             os.fchmod(number, 0o600)  # ssh refuses a key that others could read
             os.write(number, text.encode())
             return str(own / str(number))
-        folder = self._ends.enter_context(tempfile.TemporaryDirectory(prefix="meltanodata-"))
+        folder = self.enter_context(tempfile.TemporaryDirectory(prefix="meltanodata-"))
         path = Path(folder) / name
         with os.fdopen(os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600), "w", encoding="utf-8") as file:
             file.write(text)

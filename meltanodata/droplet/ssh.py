@@ -134,12 +134,12 @@ def _why_not(error: asyncssh.Error | OSError, offered: str | None, seconds: floa
         case asyncssh.PermissionDenied():
             return Contact(refused="the stack's key is not accepted")
         case TimeoutError():
-            return Contact(unreachable=f"says nothing to SSH within {seconds:g} seconds")
+            return Contact(unreachable=f"does not answer SSH within {seconds:g} seconds")
         case OSError():
             said = os.strerror(error.errno) if error.errno else "no connection"
             return Contact(unreachable=f"cannot be reached by SSH: {said}")
         case _:
-            return Contact(unreachable="hangs up on SSH")
+            return Contact(unreachable="closes the SSH connection")
 
 
 @dataclass(frozen=True)
@@ -154,8 +154,3 @@ class Contact:
     """Why we were not let in."""
     unpinned: str | None = None
     """What the stack has pinned, which is no host key."""
-
-    @property
-    def well(self) -> bool:
-        """Whether we were let in."""
-        return not (self.unreachable or self.offered or self.refused or self.unpinned)

@@ -262,7 +262,7 @@ def let_in(settings: Settings, tokens: Mapping[str, SecretStr], team: str, clust
 
 
 def close(settings: Settings, tokens: Mapping[str, SecretStr], cluster: Cluster, source: Source, called: str) -> None:
-    """Let one source and nobody else into a cluster that lets in everybody; nothing if it does not.
+    """Let one source and nobody else into a cluster that is open to everybody; nothing if it is not.
 
     Args:
         settings: the stack's.
@@ -280,7 +280,7 @@ def close(settings: Settings, tokens: Mapping[str, SecretStr], cluster: Cluster,
         let_in(settings, tokens, cluster.team, cluster.id, source)
     except UserError as error:
         if cluster.status != "creating":  # nobody gets in meanwhile, and it is asked for again
-            raise UserError(f"{called} lets in everybody, and cannot be closed: {error}") from None
+            raise UserError(f"{called} is open to everybody and cannot be closed: {error}") from None
 
 
 def droplets_now(settings: Settings, tokens: Mapping[str, SecretStr]) -> tuple[Droplet, ...]:

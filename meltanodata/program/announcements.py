@@ -1,10 +1,13 @@
-"""What a run tells people about tenants once it is done with them: who is ready, and what a wipe dropped."""
+"""The lines that a run logs about tenants: who is ready, and what a wipe dropped."""
 
 from __future__ import annotations
 
+import json
 from typing import TYPE_CHECKING
 
 import pulumi
+
+from meltanodata import terminal
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -12,16 +15,11 @@ if TYPE_CHECKING:
     from meltanodata.engine.stack_state import TenantState
     from meltanodata.program.tenant import TenantInstance
 
-_LONGEST = 1000
-"""Characters of what a droplet says."""
-
 
 def tell(instances: Mapping[str, TenantInstance], before: Mapping[str, TenantState]) -> None:
     """Log a line for each tenant that becomes ready for the first time, and for each wipe, as soon as it has happened.
 
-    Args:
-        instances: what the program declared, by the tenant's key.
-        before: what the stack's state had before, by the tenant's key.
+    Both mappings are by the tenant's key; `before` is what the stack's state had before the run.
     """
     if pulumi.runtime.is_dry_run():
         return
@@ -34,24 +32,25 @@ def tell(instances: Mapping[str, TenantInstance], before: Mapping[str, TenantSta
 
 
 def _tell_ready(key: str, instance: TenantInstance) -> None:
-    def tell_(known: list[str]) -> None:
-        pulumi.log.info(f"{key} is ready: {known[0]}. The admin's login: meltanodata credentials {key}", instance)
+    def log(answers: list[str]) -> None:
+        pulumi.log.info(f"{key} is ready: {answers[0]}. The admin's login: meltanodata credentials {key}", instance)
 
-    pulumi.Output.all(instance.url, instance.verified).apply(tell_)
+    pulumi.Output.all(instance.url, instance.verified).apply(log)
 
 
 def _tell_wiped(key: str, instance: TenantInstance, wiped: pulumi.Output[list[str]], before: str | None) -> None:
-    def tell_(known: list[str]) -> None:
-        id_, said = known
+    def log(answers: list[str]) -> None:
+        id_, stdout = answers
         if id_ != before:
-            pulumi.log.info(f"{key}: its database was wiped: {dropped(said)}", instance)
+            pulumi.log.info(f"{key}: its database was wiped: {dropped(stdout)}", instance)
 
-    wiped.apply(tell_)
+    wiped.apply(log)
 
 
-def dropped(said: str | None) -> str:
-    """What the script says that it dropped, on one line, printable and bounded: the names are other people's."""
-    line = "".join(letter if letter.isprintable() else "?" for letter in (said or "").strip())
-    if not line.startswith("dropped "):
-        return "it does not say which schemas went"
-    return line if len(line) <= _LONGEST else f"{line[:_LONGEST]} … ({len(line)} characters)"
+def dropped(stdout: str | None) -> str:
+    """What `scripts/wipe.py` dropped, on one line: whoever has the droplet decides what it is."""
+    try:
+        schemas = json.loads(stdout or "")["dropped"]
+        return "there was no schema but public" if schemas == [] else f"dropped {terminal.line(', '.join(schemas))}"
+    except (ValueError, LookupError, TypeError, RecursionError):
+        return "the schemas that it dropped are unknown"

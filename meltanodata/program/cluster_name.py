@@ -1,4 +1,4 @@
-"""What DigitalOcean takes its time for, and its provider does not wait for."""
+"""Waits for a cluster's name, which DigitalOcean frees some time after a deletion; its provider does not wait."""
 
 from __future__ import annotations
 
@@ -22,13 +22,13 @@ _ATTEMPTS = 60
 
 
 class MadeByUs(Protocol):
-    """See `trust.Trust.made_by_us`."""
+    """See `trusted_sources.Trust.made_by_us`."""
 
     async def __call__(self, key: str, name: str, *, last: bool) -> Cluster | None:
         """Look for it."""
 
 
-def for_the_name(made_by_us: MadeByUs) -> pulumi.ErrorHook:
+def error_hook(made_by_us: MadeByUs) -> pulumi.ErrorHook:
     """The hook with which a cluster waits for its name, so that a tenant can be removed and added again at once.
 
     A name that a cluster bears is imported and not made, so one that is taken is on its way to be free, if its own
@@ -36,9 +36,6 @@ def for_the_name(made_by_us: MadeByUs) -> pulumi.ErrorHook:
     provider sent it again. Then there is nothing to wait for, and the next run takes over what was made.
 
     Call it once a run, in each run that may have to do with clusters: the state knows it by its name.
-
-    Args:
-        made_by_us: looks for a cluster that this run has made; asked at each creation that fails.
     """
 
     async def again(args: pulumi.ErrorHookArgs) -> bool:
@@ -73,12 +70,12 @@ async def _not_made_already(args: pulumi.ErrorHookArgs, made_by_us: MadeByUs, *,
     try:
         cluster = await made_by_us(tenant_of(args.name), name, last=last)
     except UserError as error:
-        pulumi.log.warn(f"{args.name}: whether a cluster {name} was made all the same is not known: {error}")
+        pulumi.log.warn(f"{args.name}: checking whether the cluster {name} exists nevertheless failed: {error}")
         return
     if cluster is not None:
-        said = " ".join(args.errors[0].split())
+        answer = " ".join(args.errors[0].split())
         raise UserError(
-            f"the cluster {name} was made all the same: {cluster.id} (team {cluster.team}, status {cluster.status},"
-            f" created {cluster.created_at}). Run `meltanodata up` again, which takes it over. What the provider said:"
-            f" {said}"
+            f"the cluster {name} exists nevertheless: {cluster.id} (team {cluster.team}, status {cluster.status},"
+            f" created {cluster.created_at}). Run `meltanodata up` again, which takes it over. The provider's error:"
+            f" {answer}"
         )

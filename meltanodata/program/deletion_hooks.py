@@ -5,6 +5,7 @@ See docs/decisions/deleting-a-database-wants-a-word.md.
 
 from __future__ import annotations
 
+import functools
 from typing import TYPE_CHECKING
 
 import pulumi
@@ -17,17 +18,17 @@ if TYPE_CHECKING:
     from collections.abc import Collection
 
 
-class Keeper:
+class DeletionGuard:
     """Lets the engine delete nothing of a tenant whose database may not be deleted."""
 
-    def __init__(self, allowed: Collection[str], held: Collection[str]) -> None:
+    def __init__(self, allowed: Collection[str], with_database: Collection[str]) -> None:
         """Register the hooks: once a run, and in each, since the engine refuses what it does not know by name.
 
         Args:
             allowed: the tenants whose databases may be deleted.
-            held: those whose databases the state has.
+            with_database: those whose databases the state has.
         """
-        self._allowed, self._held = frozenset(allowed), frozenset(held)
+        self._allowed, self._with_database = frozenset(allowed), frozenset(with_database)
         self._ids: dict[str, str | None] = {}
         self.binding = pulumi.ResourceHookBinding(before_delete=[pulumi.ResourceHook(HOOK, self._judge)])
         """For the options of the resources in `_GUARDED`."""
@@ -40,16 +41,9 @@ class Keeper:
     def declares(self, *declared: pulumi.CustomResource) -> None:
         """Know the resources that have the hook, so that the predecessor of one that was replaced may go."""
         for resource in declared:
-            self._declare(resource)
-
-    def _declare(self, resource: pulumi.CustomResource) -> None:
-        name_ = resource._name  # noqa: SLF001 - the SDK has no other way to ask
-        self._ids[name_] = None
-
-        def know(id_: str) -> None:
-            self._ids[name_] = id_
-
-        resource.id.apply(know)
+            name = resource._name  # noqa: SLF001 - the SDK has no other way to ask
+            self._ids[name] = None
+            resource.id.apply(functools.partial(self._ids.__setitem__, name))
 
     def _judge(self, args: pulumi.ResourceHookArgs) -> None:
         """Called by the engine before it deletes something.
@@ -59,7 +53,7 @@ class Keeper:
         """
         tenant = tenant_of(args.name)
         # Where the database is gone already, whoever deleted it, what is left of the tenant guards nothing.
-        guards = args.type == Type.CLUSTER or tenant in self._held
+        guards = args.type == Type.CLUSTER or tenant in self._with_database
         if guards and tenant not in self._allowed and not self._is_done_with(args):
             raise UserError(refusal([tenant]))
 
@@ -70,7 +64,7 @@ class Keeper:
             UserError: there is one that has to stay.
         """
         tenant = tenant_of(args.name)
-        if tenant in self._held - self._allowed:
+        if tenant in self._with_database - self._allowed:
             raise UserError(refusal([tenant]))
 
     def _is_done_with(self, args: pulumi.ResourceHookArgs) -> bool:

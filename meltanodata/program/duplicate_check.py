@@ -1,4 +1,4 @@
-"""Looks, before a run ends, whether what it created was created once."""
+"""Checks, before a run ends, that it created nothing twice."""
 
 from __future__ import annotations
 
@@ -24,14 +24,14 @@ if TYPE_CHECKING:
     from meltanodata.engine.stack_state import Ids
 
 _WHY = (
-    "Something was made twice. Most likely DigitalOcean carried out a request and answered it with an error, and the"
-    " provider sent it again. Nothing was removed in this run. Until there is one of each name, every further preview"
-    " and run stops here, and changes nothing"
+    "Something was created twice. Most likely DigitalOcean carried out a request and answered it with an error, and the"
+    " provider sent it again. This run removed nothing. Until there is one of each name, every further preview and run"
+    " stops here and changes nothing"
 )
 
 
-class Afterwards:
-    """The look at the end of a run."""
+class DuplicateCheck:
+    """The check at the end of a run."""
 
     def __init__(self, tenants: Sequence[Tenant], settings: Settings, tokens: Mapping[str, SecretStr]) -> None:
         """Before anything is declared; see `survey.survey`."""
@@ -46,11 +46,7 @@ class Afterwards:
         self._tried.add((tenant_of(args.name), Type(args.type)))
 
     def look(self, made: Mapping[str, Mapping[Type, pulumi.CustomResource]]) -> None:
-        """Fail the run in the end if something was made twice; without any request where nothing was created.
-
-        Args:
-            made: by the tenant's key, its resources by type.
-        """
+        """Fail the run in the end if something was created twice; without any request where nothing was created."""
 
         async def at_the_end() -> None:
             ids = await _ids(made)
@@ -59,7 +55,7 @@ class Afterwards:
             try:
                 twice = await asyncio.to_thread(self._twice, ids)
             except UserError as error:
-                _fail(f"whether anything was made twice is not known: {error}. A preview looks for it again")
+                _fail(f"the check for duplicates failed: {error}. The next preview repeats it")
                 return
             if twice:
                 _fail("\n".join([f"{_WHY}:", *twice]))

@@ -12,8 +12,8 @@ if TYPE_CHECKING:
     from collections.abc import Awaitable, Callable
 
 LEFT_OUT = (
-    "What depends on a resource that failed was left as it is, and nothing was removed in this run."
-    " Mend the cause and run it again: it goes on with all that is left."
+    "What depends on a failed resource is unchanged, and this run removed nothing."
+    " Correct the cause and run this again, which continues with the rest."
 )
 
 

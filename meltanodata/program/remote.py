@@ -4,9 +4,8 @@ Pulumi's remote Command dials from wherever the program runs. What holds for all
 
 - Nothing stands in the command's text but an interpreter, a time limit and a script's path; what the script is told
   comes by standard input. A failing Command shows its text and its output, so neither may have a secret.
-- The scripts, and what is alike for all droplets, are there before a script is run, brought by this program and not by
-  the plugin: as a resource's input they would stand in the state of each tenant, twice, and that is written anew at
-  every step.
+- This program, and not the plugin, brings the scripts and the documents that droplets share, before a script is run: as
+  a resource's input they would stand in the state of each tenant, twice, and that is written anew at every step.
 - Any change replaces the Command, which runs it again; to destroy one does nothing. An update in place would use the
   private key of the state, since that is ignored below, and not the one of the settings.
 - Nothing is dialled on teardown: there is no `delete`.
@@ -28,20 +27,17 @@ from pydantic import SecretStr
 from meltanodata import terminal
 from meltanodata.config import certificates
 from meltanodata.droplet import files
+from meltanodata.droplet.layout import HOST_KEY_FILE, MELTANO_PYTHON, MELTANO_USER, RUN_FOLDER, RUN_LOCK
 from meltanodata.errors import UserError
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
 
-_HOST_KEY = "/etc/ssh/ssh_host_ed25519_key.pub"
-"""Made at the droplet's first boot; of this kind only, since the client then asks the server for no other."""
-
 _DIAL_SECONDS = 10
 """For one attempt to sign in."""
 _SAID_BYTES = 1 << 16
-"""Read of what the droplet says to that."""
-_MELTANOS_PYTHON = f"{files.HOME}/.venv/bin/python"
-_ONE_AT_A_TIME = "flock --close --timeout 1500 /run/meltanodata.lock"
+"""Read of what the droplet answers to the scripts."""
+_ONE_AT_A_TIME = f"flock --close --timeout 1500 {RUN_LOCK}"
 """Waits for longer than any of our scripts may take."""
 
 
@@ -66,7 +62,7 @@ def first_contact(name: str, host: Host, options: pulumi.ResourceOptions) -> pul
     Trust on first use, since nobody but the droplet can say what its key is; from then on it is pinned.
     """
     # cloud-init makes the host keys; until it has ended they may change. Where it is missing, so be it.
-    create = f"timeout 300 sh -c 'cloud-init status --wait >/dev/null 2>&1; exec cut -d \" \" -f 1,2 {_HOST_KEY}'"
+    create = f"timeout 300 sh -c 'cloud-init status --wait >/dev/null 2>&1; exec cut -d \" \" -f 1,2 {HOST_KEY_FILE}'"
     triggers = [host.droplet_id]
     return remote.Command(name, create=create, triggers=triggers, **_common(host), opts=_options(options, host)).stdout
 
@@ -119,22 +115,14 @@ def run_once_for(
     """Run one of the scripts in `files` in Meltano's virtual environment, once for each new value and never else.
 
     Not for a new droplet, a new address or another text of the script. To take the value away and give it again is
-    not new either; that is why there is a Command without a value, too.
-
-    Args:
-        value: what is new when it differs from the one before; None for nothing to do.
-        name: as for `run`, as are the others.
-        host: see there.
-        script: see there.
-        document: see there.
-        seconds: see there.
-        options: see there.
+    not new either; that is why there is a Command without a value, too. The other arguments are those of `run`.
     """
     others = ["connection", "create", "stdin", "logging", "addPreviousOutputInEnv"]
+    python = f"runuser --user {MELTANO_USER} -- {MELTANO_PYTHON}"
     only_new_values = pulumi.ResourceOptions(ignore_changes=[*others, *(["triggers"] if value is None else [])])
     return remote.Command(
         name,
-        create="true" if value is None else _command(seconds, f"runuser --user meltano -- {_MELTANOS_PYTHON}", script),
+        create="true" if value is None else _command(seconds, python, script),
         stdin=None if value is None else _stdin(document, secret=True),
         triggers=[value or ""],
         **_common(host),
@@ -183,10 +171,7 @@ def readiness(common: Sequence[files.File]) -> pulumi.ResourceHook:
     """The hook with which a Command waits for its droplet to be ready for it.
 
     The plugin would wait for ever for the first word of a server that accepts connections and says nothing. Call it
-    once a run: a hook has to be known by its name.
-
-    Args:
-        common: documents that a script finds on the droplet beside itself.
+    once a run: a hook has to be known by its name. `common` are documents for scripts to find on the droplet.
     """
     return pulumi.ResourceHook("droplet-ready", _Readiness(files.bringing(common)).wait)
 
@@ -228,7 +213,7 @@ class _Readiness:
         while (wrong := await self._what_is_wrong(connection)) is not None:
             if clock.time() > deadline:
                 where = f"the SSH server at {connection['host']}:{int(connection['port'])}"
-                hint = "Ask `meltanodata doctor`, or look at the droplet in DigitalOcean's console"
+                hint = "Run `meltanodata doctor`, or check the droplet in DigitalOcean's console"
                 raise UserError(f"{where} {wrong}. {hint}, then run this again")
             await asyncio.sleep(self._limits.pause)
 
@@ -257,20 +242,20 @@ async def _not_brought(
         connection = await sign_in(host, port, private_key, host_key, limits.dial)
     except NotSignedIn as error:
         return str(error)
-    command = f"mkdir -p {files.BROUGHT} && timeout --kill-after=5 {limits.bringing} python3 -"
+    command = f"mkdir -p {RUN_FOLDER} && timeout --kill-after=5 {limits.bringing} python3 -"
     try:
         async with asyncio.timeout(limits.bringing):
             done = await run_there(connection, command, bringing, _SAID_BYTES)
     except TimeoutError:
-        return f"does not take the scripts within {limits.bringing} seconds"
+        return f"did not take the scripts within {limits.bringing} seconds"
     except TooMuch:
-        return f"says more than {_SAID_BYTES >> 10} KiB when it is given the scripts"
+        return f"answers the scripts with more than {_SAID_BYTES >> 10} KiB"
     except (asyncssh.Error, OSError):
         done = None
     finally:
         connection.abort()
     if done is None or done.exit_status is None:
-        return "hangs up while it is given the scripts"
+        return "closes the connection while it is given the scripts"
     if done.exit_status == 0:
         return None
     # The last line has the error; those before it may quote the program, which has the certificate's key in it.
@@ -292,9 +277,9 @@ async def _does_not_answer(host: str, port: int, seconds: float) -> str | None:
                 writer.close()
                 await writer.wait_closed()
     except TimeoutError:
-        return "says nothing"
+        return "does not answer"
     except ValueError:  # a line without end
         return "does not speak SSH"
     except OSError as error:
         return f"cannot be reached ({os.strerror(error.errno) if error.errno else error})"
-    return "hangs up"
+    return "closes the connection"

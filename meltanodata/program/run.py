@@ -1,10 +1,12 @@
-"""The body of the program: load, check, list what there is, declare, export."""
+"""The body of the program: load, check, list what there is, decide, declare, export."""
 
 from __future__ import annotations
 
 import os
+from dataclasses import dataclass
 from datetime import UTC, datetime
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import pulumi
 
@@ -15,113 +17,147 @@ from meltanodata.config.tenants import tenants_of
 from meltanodata.engine import deletions, pulumi_cli
 from meltanodata.errors import ProblemsError, UserError
 from meltanodata.inventory import availability, kept_logins, names, ownership
-from meltanodata.program import (
-    announcements,
-    cluster_name,
-    deletion_hooks,
-    duplicate_check,
-    remote,
-    stack_config,
-    trusted_sources,
-)
+from meltanodata.program import announcements, cluster_name, remote, stack_config
+from meltanodata.program.context import Hooks, StackContext, shared_documents, team_providers
+from meltanodata.program.deletion_hooks import DeletionGuard
+from meltanodata.program.duplicate_check import DuplicateCheck
 from meltanodata.program.isolation import isolate_failures
-from meltanodata.program.providers import team_providers
-from meltanodata.program.sdk_patches import go_easy
+from meltanodata.program.sdk_patches import patch_sdk
 from meltanodata.program.survey import survey
-from meltanodata.program.tenant import TenantArgs, TenantInstance, common
+from meltanodata.program.tenant import TenantArgs, TenantInstance
+from meltanodata.program.trusted_sources import Trust
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    from meltanodata.config.fleet import Fleet
+    from meltanodata.config.settings import Secrets, Settings
+    from meltanodata.config.tenants import Tenant
+    from meltanodata.engine.stack_state import StackState
+    from meltanodata.program.survey import Survey
+
+
+@dataclass(frozen=True)
+class _Stack:
+    """What people wrote, and what the last run left."""
+
+    settings: Settings
+    secrets: Secrets
+    fleet: Fleet
+    fleet_stacks: Sequence[Settings]
+    """All stacks of the fleet, this one too."""
+    tenants: Sequence[Tenant]
+    root: Path
+    state: StackState
 
 
 def run() -> None:
-    """Declare every tenant of the stack.
+    """Declare every tenant of the stack, or nothing at all.
 
     Raises:
         pulumi.RunError: nothing was declared, and why.
     """
     try:
-        _declare()
+        patch_sdk()
+        stack = _load()
+        inventory = _list(stack)
+        _check(stack, inventory)
+        tenants = _decide(stack, inventory)
+        instances = _declare(stack, inventory, tenants)
+        announcements.tell(instances, stack.state.tenants)
+        pulumi.export("tenants", {key: instance.outputs() for key, instance in instances.items()})
     except UserError as error:
         raise pulumi.RunError(terminal.plain(error)) from None
 
 
-def _declare() -> None:
-    """Declare every tenant, or nothing at all and say why."""
-    go_easy()
+def _load() -> _Stack:
+    """Read settings, secrets, entries and state; what people wrote is checked by itself before anybody is asked."""
     settings, secrets = stack_config.read(datetime.now(UTC))
     fleet, problems = load(Path(settings.tenants_file))
     root = Path(pulumi.get_root_directory())
     fleet_stacks = stacks.fleet_of(settings, root)
     if problems := [*problems, *rules.problems(fleet, fleet_stacks)]:
         raise ProblemsError(problems)
+    state = pulumi_cli.state(_full_name(settings.stack), root)
+    return _Stack(settings, secrets, fleet, fleet_stacks, tenants_of(fleet, settings), root, state)
 
-    tenants = tenants_of(fleet, settings)
-    prefix = f"{pulumi.get_organization()}/{pulumi.get_project()}/"
-    state = pulumi_cli.state(prefix + settings.stack, root)
+
+def _full_name(stack: str) -> str:
+    return f"{pulumi.get_organization()}/{pulumi.get_project()}/{stack}"
+
+
+def _list(stack: _Stack) -> Survey:
+    """Ask the accounts what there is; a run waits for what is being created."""
     wait = None if pulumi.runtime.is_dry_run() else lambda what: pulumi.log.info(f"waiting for {what}")
-    found = survey(tenants, settings, secrets.tokens, state.ids, wait)
-    held, existing = found.accounts, found.existing
-    misplaced = rules.problems(fleet, fleet_stacks, names.placements(fleet, settings, held, state.ids))
-    states = {settings.stack: state}
-    if ownership.take_over(existing):
-        # Those without a file as well: a stack may be younger than the files that are at hand.
-        others = {it.stack for it in fleet_stacks} | set(pulumi_cli.stacks(root))
-        other_states = {other: pulumi_cli.state(prefix + other, root) for other in sorted(others - {settings.stack})}
-        states |= {other: it for other, it in other_states.items() if ownership.shares_account(it, settings.api_url)}
-    not_ours = [
-        *ownership.strangers(fleet, settings, fleet_stacks, state.ids),
-        *ownership.taken(existing, states, settings.stack),
-    ]
-    rebuilds = {name: tenant.rebuild for name, tenant in state.tenants.items()}
-    unfit = availability.problems(tenants, existing, held, settings, rebuilds)
-    if lacking := [*not_ours, *map(str, misplaced), *found.unclear, *unfit]:
-        raise UserError("\n".join(lacking))
-    may_go = deletions.named(os.environ)
-    going = set(deletions.unguarded(state, [tenant.key for tenant in tenants])) - may_go
-    if going and not pulumi.runtime.is_dry_run():
-        raise UserError(deletions.refusal(going))
+    return survey(stack.tenants, stack.settings, stack.secrets.tokens, stack.state.ids, wait)
 
-    tenants_with_logins = [
-        kept_logins.settled(tenant, existing[tenant.key], state.tenants.get(tenant.key)) for tenant in tenants
+
+def _check(stack: _Stack, inventory: Survey) -> None:
+    """Refuse to go on with what the accounts cannot give, or what is another stack's, and to delete databases."""
+    settings, accounts, ids = stack.settings, inventory.accounts, stack.state.ids
+    states = {settings.stack: stack.state}
+    if ownership.take_over(inventory.existing):
+        # Those without a file as well: a stack may be younger than the files that are at hand.
+        others = ({it.stack for it in stack.fleet_stacks} | set(pulumi_cli.stacks(stack.root))) - {settings.stack}
+        other_states = {other: pulumi_cli.state(_full_name(other), stack.root) for other in sorted(others)}
+        states |= {other: it for other, it in other_states.items() if ownership.shares_account(it, settings.api_url)}
+    placements = names.placements(stack.fleet, settings, accounts, ids)
+    rebuilds = {name: tenant.rebuild for name, tenant in stack.state.tenants.items()}
+    problems = [
+        *ownership.strangers(stack.fleet, settings, stack.fleet_stacks, ids),
+        *ownership.taken(inventory.existing, states, settings.stack),
+        *map(str, rules.problems(stack.fleet, stack.fleet_stacks, placements)),
+        *inventory.unclear,
+        *availability.problems(stack.tenants, inventory.existing, accounts, settings, rebuilds),
     ]
+    if problems:
+        raise UserError("\n".join(problems))
+    unguarded = deletions.unguarded(stack.state, [tenant.key for tenant in stack.tenants])
+    refused = set(unguarded) - deletions.named(os.environ)
+    if refused and not pulumi.runtime.is_dry_run():
+        raise UserError(deletions.refusal(refused))
+
+
+def _decide(stack: _Stack, inventory: Survey) -> list[TenantArgs]:
+    """What each tenant is declared from."""
+    decided = []
+    for tenant in stack.tenants:
+        existing = inventory.existing[tenant.key]
+        tenant_with_login, login_of_droplet = kept_logins.settled(tenant, existing, stack.state.tenants.get(tenant.key))
+        image = availability.image(tenant, inventory.accounts, stack.settings.snapshot) or ""
+        decided.append(TenantArgs(tenant_with_login, existing, image, login_of_droplet))
+    return decided
+
+
+def _declare(stack: _Stack, inventory: Survey, tenants: Sequence[TenantArgs]) -> dict[str, TenantInstance]:
+    """Declare the tenants; what failed is told at the end, and so is what was created twice."""
     isolate_failures()
-    providers = team_providers(settings, secrets)
-    alike = common(settings, secrets)
-    trusted = trusted_sources.Trust(
-        tenants,
+    settings, secrets, accounts = stack.settings, stack.secrets, inventory.accounts
+    documents = shared_documents(settings, secrets)
+    trust = Trust(
+        stack.tenants,
         settings,
         secrets.tokens,
-        existing=existing,
-        clusters=held.clusters,
-        known=state.databases,
+        existing=inventory.existing,
+        clusters=accounts.clusters,
+        databases=stack.state.databases,
     )
-    trust_hooks = trusted.hooks()
-    wait_for_name = cluster_name.for_the_name(trusted.made_by_us)
-    end = duplicate_check.Afterwards(tenants, settings, secrets.tokens)
-    made_ready = remote.readiness(list(alike.values()))
-    keeper = deletion_hooks.Keeper(may_go, deletions.with_database(state))
-    instances = {
-        tenant.key: TenantInstance(
-            tenant.key,
-            TenantArgs(
-                tenant=tenant,
-                settings=settings,
-                secrets=secrets,
-                droplet_team=providers[settings.droplet_team.name],
-                database_team=providers[tenant.database_team],
-                project=held.projects[settings.project],
-                image=availability.image(tenant, held, settings.snapshot) or "",
-                ssh_keys=held.ssh_keys,
-                existing=existing[tenant.key],
-                common=alike,
-                wait_for_name=wait_for_name,
-                made_ready=made_ready,
-                trust=trust_hooks,
-                creating=end.creating,
-                keeper=keeper,
-                login_of_droplet=login_of_droplet,
-            ),
-        )
-        for tenant, login_of_droplet in tenants_with_logins
-    }
-    end.look({key: instance.made for key, instance in instances.items()})
-    announcements.tell(instances, state.tenants)
-    pulumi.export("tenants", {key: instance.outputs() for key, instance in instances.items()})
+    duplicate_check = DuplicateCheck(stack.tenants, settings, secrets.tokens)
+    context = StackContext(
+        settings=settings,
+        secrets=secrets,
+        providers=team_providers(settings, secrets),
+        project=accounts.projects[settings.project],
+        ssh_keys=accounts.ssh_keys,
+        shared_documents=documents,
+        hooks=Hooks(
+            cluster_name=cluster_name.error_hook(trust.made_by_us),
+            droplet_ready=remote.readiness(list(documents.values())),
+            creating=duplicate_check.creating,
+            trust=trust,
+            deletion=DeletionGuard(deletions.named(os.environ), deletions.with_database(stack.state)),
+        ),
+    )
+    instances = {args.tenant.key: TenantInstance(args.tenant.key, args, context) for args in tenants}
+    duplicate_check.look({key: instance.made for key, instance in instances.items()})
+    return instances

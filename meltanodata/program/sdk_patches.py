@@ -18,7 +18,7 @@ if TYPE_CHECKING:
 Output = asyncio.Future[Any]
 
 
-def go_easy() -> None:
+def patch_sdk() -> None:
     """Spare the SDK (3.259) what most of a run's processor time went into: docs/decisions/where-the-time-goes.md.
 
     Until a program ends, `wait_for_rpcs` waits for the first of all outputs that are left, and begins anew whenever

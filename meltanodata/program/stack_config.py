@@ -17,10 +17,7 @@ if TYPE_CHECKING:
 
 
 def read(now: datetime) -> tuple[Settings, Secrets]:
-    """The running program's settings and secrets.
-
-    Args:
-        now: the time at which the certificate has to be valid, with its zone.
+    """The running program's settings and secrets; the certificate has to be valid `now`.
 
     Raises:
         ProblemsError: every missing or wrong setting, each with the command that mends it.

@@ -1,4 +1,4 @@
-"""What there is before anything is declared: the accounts' answers, matched with the tenants and the stack's state."""
+"""The inventory before anything is declared, matched with the tenants and the stack's state."""
 
 from __future__ import annotations
 
@@ -29,7 +29,7 @@ LIMIT = 3600
 
 @dataclass(frozen=True)
 class Survey:
-    """What was found."""
+    """The inventory, and what of it is whose."""
 
     accounts: Inventory
     existing: Mapping[str, Existing]
@@ -49,16 +49,10 @@ def survey(
 ) -> Survey:
     """Ask the accounts, and find in the answer what is whose.
 
-    Args:
-        tenants: the stack's.
-        settings: the stack's.
-        tokens: by the team's name.
-        ids: those that the stack's state knows.
-        wait: whether to wait until what is to be imported has been made: a run that was killed may have left a
-            cluster that takes minutes more, and the plugin imports it as it is, without an address. Likewise for a
-            cluster that is to be changed and is at work: DigitalOcean would refuse. Called with what is waited for.
-            None: a preview, which needs no addresses.
-        limit: seconds until it must have been made.
+    Unless it is a preview (`wait` is None), which needs no addresses, wait until what is to be imported has been
+    created: a run that was killed may have left a cluster that takes minutes more, and the plugin imports it as it is,
+    without an address. Likewise for a cluster that is to be changed and is at work: DigitalOcean would refuse. `wait`
+    is called with what is waited for; `limit` is in seconds.
 
     Raises:
         UserError: an account could not be asked, or something was not made in time.
@@ -66,15 +60,15 @@ def survey(
     deadline = time.monotonic() + limit
     said = ""
     while True:
-        held = accounts.read(settings, tokens)
-        existing, unclear = names.identify(tenants, held, settings.domain, ids)
+        inventory = accounts.read(settings, tokens)
+        existing, unclear = names.identify(tenants, inventory, settings.domain, ids)
         making = ", ".join(names.being_made(tenants, existing))
         if wait is not None and not unclear:
             close_what_was_left(tenants, existing, settings, tokens)
         if wait is None or unclear or not making:
-            return Survey(held, existing, unclear)
+            return Survey(inventory, existing, unclear)
         if time.monotonic() > deadline:
-            raise UserError(f"not made within an hour: {making}. Look at it in DigitalOcean's control panel")
+            raise UserError(f"not created within an hour: {making}. Check it in DigitalOcean's control panel")
         if making != said:
             wait(making)
             said = making

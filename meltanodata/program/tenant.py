@@ -3,15 +3,13 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, replace
-from typing import TYPE_CHECKING, Any, get_args
+from typing import TYPE_CHECKING, Any
 
 import pulumi
 import pulumi_digitalocean as digitalocean
 import pulumi_random as random
 
-from meltanodata.config import certificates
 from meltanodata.config.object_names import names_of
-from meltanodata.config.options import Tls
 from meltanodata.droplet import files
 from meltanodata.engine.resource_types import TENANT, Type, resource_name
 from meltanodata.inventory import kept_logins
@@ -19,76 +17,39 @@ from meltanodata.inventory.availability import upgrades
 from meltanodata.program import remote
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping, Sequence
+    from collections.abc import Mapping
 
-    from meltanodata.config.settings import Secrets, Settings
     from meltanodata.config.tenants import Tenant
     from meltanodata.inventory.names import Existing
-    from meltanodata.program.deletion_hooks import Keeper
-    from meltanodata.program.trusted_sources import Hooks
+    from meltanodata.program.context import StackContext
 
 ADMIN = "meltano"
 """The login's user name, as the guide has it."""
 TAG = "production"
+OUTPUTS = ("url", "address", "host_key", "database_team", "database_host", "admin_user", "admin_password")
 
-_FIXED_AT_BIRTH = [
+_DROPLET_IGNORE_CHANGES = [
     *("image", "sshKeys"),  # a newer snapshot or one more key is no reason for a new droplet; `rebuild` is
     # What only a new droplet can have otherwise, so that one made by hand with some box ticked is not replaced.
     *("monitoring", "dropletAgent", "ipv6", "ipv6Address", "publicNetworking", "vpcUuid", "userData"),
     *("backups", "backupPolicy"),  # whoever switched them on by hand had a reason
 ]
-"""Of a droplet."""
-_NEVER_BY_US = [
+_CLUSTER_IGNORE_CHANGES = [
     *("engine", "projectId", "privateNetworkUuid"),  # only a new cluster, an empty one, can have others
     "nodeCount",  # a standby node that was added by hand stays
 ]
-"""Of a database cluster."""
 
 
 @dataclass(frozen=True)
 class TenantArgs:
-    """What a tenant is made from."""
+    """What differs from tenant to tenant."""
 
     tenant: Tenant
-    settings: Settings
-    secrets: Secrets
-    droplet_team: digitalocean.Provider
-    database_team: digitalocean.Provider
-    project: str
-    """The id of the project for the droplet."""
+    existing: Existing
     image: str
     """The id of the snapshot for a new droplet."""
-    ssh_keys: Sequence[str]
-    """The ids of the keys that a new droplet lets in."""
-    existing: Existing
-    common: Mapping[Tls, files.File]
-    """See `common`."""
-    wait_for_name: pulumi.ErrorHook
-    """See `cluster_name`."""
-    made_ready: pulumi.ResourceHook
-    """See `remote.readiness`."""
-    trust: Hooks
-    """See `trusted_sources`."""
-    creating: pulumi.ResourceHook
-    """See `duplicate_check`."""
-    keeper: Keeper
-    """See `deletion_hooks`."""
     login_of_droplet: str | None = None
     """See `kept_logins.settled`, which has decided the tenant's `adopt.login`."""
-
-
-def common(settings: Settings, secrets: Secrets) -> dict[Tls, files.File]:
-    """What the droplets of a stack have alike, by the certificate that is served: documents for `remote.readiness`."""
-    certificate = files.Certificate(secrets.certificate.get_secret_value(), secrets.certificate_key.get_secret_value())
-    kinds: tuple[Tls, ...] = get_args(Tls)
-    return {
-        tls: files.common_document(
-            files.droplet_files(
-                domain=settings.domain, caddy_version=settings.caddy_version, tls=tls, certificate=certificate
-            )
-        )
-        for tls in kinds
-    }
 
 
 class TenantInstance(pulumi.ComponentResource):
@@ -109,12 +70,13 @@ class TenantInstance(pulumi.ComponentResource):
     wiped: pulumi.Output[list[str]] | None
     """The wiping Command's id, and what it says; None where there is nothing to wipe. Not one of the outputs."""
 
-    def __init__(self, key: str, args: TenantArgs) -> None:
-        super().__init__(TENANT, key, _described(args))
-        tenant, settings, secrets, existing = args.tenant, args.settings, args.secrets, args.existing
+    def __init__(self, key: str, args: TenantArgs, stack: StackContext) -> None:
+        super().__init__(TENANT, key, _described(args, stack))
+        tenant, existing, settings, hooks = args.tenant, args.existing, stack.settings, stack.hooks
+        droplet_team, database_team = stack.providers[settings.droplet_team.name], stack.providers[tenant.database_team]
         names = names_of(tenant, settings.domain)
         ours = pulumi.ResourceOptions(parent=self)
-        kept = args.keeper.binding
+        guarded = hooks.deletion.binding
 
         def in_team(team: digitalocean.Provider, **options: Any) -> pulumi.ResourceOptions:
             return pulumi.ResourceOptions(parent=self, provider=team, **options)
@@ -126,30 +88,30 @@ class TenantInstance(pulumi.ComponentResource):
             image=args.image,
             size=tenant.droplet_size,
             region=tenant.region,
-            ssh_keys=args.ssh_keys,
+            ssh_keys=stack.ssh_keys,
             tags=[TAG],
             opts=in_team(
-                args.droplet_team,
+                droplet_team,
                 import_=existing.import_droplet,
-                ignore_changes=_FIXED_AT_BIRTH,
+                ignore_changes=_DROPLET_IGNORE_CHANGES,
                 replacement_trigger=tenant.rebuild,
                 # Two droplets of one name are an error, by our own rule.
                 delete_before_replace=True,
                 custom_timeouts=pulumi.CustomTimeouts(delete="10m"),  # the plugin's 60 s are too short at times
                 hooks=pulumi.ResourceHookBinding(
-                    before_create=[args.creating, args.trust.trust_nobody],
-                    after_create=[args.trust.trust_droplet],
-                    before_delete=[args.trust.trust_nobody],
-                    on_error=[args.trust.trust_kept_droplet],
+                    before_create=[hooks.creating, hooks.trust.trust_nobody],
+                    after_create=[hooks.trust.trust_droplet],
+                    before_delete=[hooks.trust.trust_nobody],
+                    on_error=[hooks.trust.trust_kept_droplet],
                 ),
             ),
         )
         digitalocean.ProjectResources(
             f"{key}-project",
-            project=args.project,
+            project=stack.project,
             resources=[droplet.droplet_urn],
             # A droplet leaves its project by being destroyed.
-            opts=in_team(args.droplet_team, deleted_with=droplet),
+            opts=in_team(droplet_team, deleted_with=droplet),
         )
 
         # Step 2: Configure Network
@@ -161,9 +123,11 @@ class TenantInstance(pulumi.ComponentResource):
             value=droplet.ipv4_address,
             ttl=3600,
             opts=in_team(
-                args.droplet_team,
+                droplet_team,
                 import_=existing.import_record,
-                hooks=pulumi.ResourceHookBinding.merge(kept, pulumi.ResourceHookBinding(before_create=[args.creating])),
+                hooks=pulumi.ResourceHookBinding.merge(
+                    guarded, pulumi.ResourceHookBinding(before_create=[hooks.creating])
+                ),
             ),
         )
 
@@ -179,17 +143,17 @@ class TenantInstance(pulumi.ComponentResource):
             node_count=1,
             tags=[TAG],
             opts=in_team(
-                args.database_team,
+                database_team,
                 import_=existing.import_cluster,
                 # DigitalOcean's forced upgrades must not become downgrades.
-                ignore_changes=_NEVER_BY_US if upgrades(tenant, existing) else [*_NEVER_BY_US, "version"],
+                ignore_changes=[*_CLUSTER_IGNORE_CHANGES, *([] if upgrades(tenant, existing) else ["version"])],
                 custom_timeouts=pulumi.CustomTimeouts(create="60m"),
                 hooks=pulumi.ResourceHookBinding.merge(
-                    args.keeper.of_database,
+                    hooks.deletion.of_database,
                     pulumi.ResourceHookBinding(
-                        before_create=[args.creating, args.trust.watch_cluster],
-                        after_create=[args.trust.close_cluster],
-                        on_error=[args.wait_for_name],
+                        before_create=[hooks.creating, hooks.trust.watch_cluster],
+                        after_create=[hooks.trust.close_cluster],
+                        on_error=[hooks.cluster_name],
                     ),
                 ),
             ),
@@ -201,7 +165,7 @@ class TenantInstance(pulumi.ComponentResource):
             rules=[digitalocean.DatabaseFirewallRuleArgs(type="ip_addr", value=droplet.ipv4_address)],
             # Not imported: to create it states all the rules there are, whatever they were.
             # To delete it would open the database to the world for as long as the cluster takes to go.
-            opts=in_team(args.database_team, deleted_with=cluster),
+            opts=in_team(database_team, deleted_with=cluster),
         )
 
         # Step 4: Configure Droplet, and step 5: Configure PostgreSQL Database
@@ -222,7 +186,7 @@ class TenantInstance(pulumi.ComponentResource):
             "password": cluster.password,
         }
         unknown = remote.Host(
-            droplet.id, droplet.ipv4_address, settings.ssh_port, secrets.ssh_private_key, args.made_ready
+            droplet.id, droplet.ipv4_address, settings.ssh_port, stack.secrets.ssh_private_key, hooks.droplet_ready
         )
         host_key = remote.first_contact(f"{key}-host-key", unknown, ours)
         host = replace(unknown, host_key=host_key)
@@ -233,7 +197,7 @@ class TenantInstance(pulumi.ComponentResource):
             pulumi.Output.all(
                 login={"secret_key": secret_key.result, "password_salt": password_salt.result},
                 database=connection,
-            ).apply(lambda known: _files(args, names.host, **known)),
+            ).apply(lambda known: _files(args, stack, names.host, **known)),
             seconds=180,
             # Meltano is restarted when it can reach its database, and the database is closed to others by then.
             options=pulumi.ResourceOptions(parent=self, depends_on=[firewall]),
@@ -262,16 +226,16 @@ class TenantInstance(pulumi.ComponentResource):
             # The droplet's size is not looked at, but to change it is to switch the droplet off and on.
             {
                 "host_name": names.host,
-                "fingerprint": _fingerprint(args),
+                "fingerprint": None if tenant.tls == "self_signed" else stack.fingerprint,
                 "droplet_size": tenant.droplet_size,
                 "seconds": 120,
             },
             seconds=180,
-            options=pulumi.ResourceOptions(parent=self, hooks=kept),
+            options=pulumi.ResourceOptions(parent=self, hooks=guarded),
             after=[written, login],
             public=True,
         )
-        args.keeper.declares(record, cluster, verified)
+        hooks.deletion.declares(record, cluster, verified)
 
         # Maintaining: Wipe database in Meltano demo instance
         self.wiped = None
@@ -283,9 +247,9 @@ class TenantInstance(pulumi.ComponentResource):
                 "wipe",
                 connection,
                 seconds=300,
-                options=pulumi.ResourceOptions(parent=self, depends_on=[written], hooks=kept),
+                options=pulumi.ResourceOptions(parent=self, depends_on=[written], hooks=guarded),
             )
-            args.keeper.declares(wiped)
+            hooks.deletion.declares(wiped)
             if tenant.wipe_database:
                 self.wiped = pulumi.Output.unsecret(pulumi.Output.all(wiped.id, wiped.stdout))
 
@@ -306,45 +270,28 @@ class TenantInstance(pulumi.ComponentResource):
         self.register_outputs(self.outputs())
 
     def outputs(self) -> Mapping[str, pulumi.Output[Any]]:
-        """What the stack says of the tenant; the password is secret there too. None is what could not be made."""
-        known = {
-            "url": self.url,
-            "address": self.address,
-            "host_key": self.host_key,
-            "database_team": self.database_team,
-            "database_host": self.database_host,
-            "admin_user": self.admin_user,
-            "admin_password": self.admin_password,
-        }
-        return {name: output.recover(lambda _: None) for name, output in known.items()}
+        """The stack's outputs for the tenant; the password is secret there too. None is what could not be created."""
+        return {name: getattr(self, name).recover(lambda _: None) for name in OUTPUTS}
 
 
 def _files(
-    args: TenantArgs, host_name: str, *, login: Mapping[str, str], database: Mapping[str, Any]
+    args: TenantArgs, stack: StackContext, host_name: str, *, login: Mapping[str, str], database: Mapping[str, Any]
 ) -> Mapping[str, Any]:
     """The document of the files' Command, once the cluster and the passwords are there."""
     return files.tenant_document(
-        args.common[args.tenant.tls],
+        stack.shared_documents[args.tenant.tls],
         files.tenant_values(host_name=host_name, login=files.Login(**login), database=files.Database(**database)),
         keep_secrets=args.tenant.keeps_secrets,
     )
 
 
-def _described(args: TenantArgs) -> dict[str, Any]:
-    """What the tenant is declared from, in the open: a preview's reasons are what changes of it."""
-    certificate = args.secrets.certificate.get_secret_value()
+def _described(args: TenantArgs, stack: StackContext) -> dict[str, Any]:
+    """The component's inputs, without secrets: their changes are the reasons that a plan gives."""
     taken_over = {kept_logins.DROPLET: args.login_of_droplet} if args.login_of_droplet else {}
     return {
         **args.tenant.model_dump(mode="json", exclude={"key", "states_database_version"}, exclude_none=True),
         **taken_over,
-        "caddy_version": args.settings.caddy_version,
-        "certificate": certificates.fingerprint(certificate)[:16],
-        "certificate_expires": certificates.last_day(certificate).isoformat(),
+        "caddy_version": stack.settings.caddy_version,
+        "certificate": stack.fingerprint[:16],
+        "certificate_expires": stack.last_day.isoformat(),
     }
-
-
-def _fingerprint(args: TenantArgs) -> str | None:
-    """SHA-256 of the certificate to be served; None where Caddy makes one of its own."""
-    if args.tenant.tls == "self_signed":
-        return None
-    return certificates.fingerprint(args.secrets.certificate.get_secret_value())

@@ -1,19 +1,17 @@
-"""A database lets in its own droplet and nobody else, at every moment: docs/decisions/databases-are-never-open.md.
+"""A database trusts its own droplet alone, at every moment: docs/decisions/databases-are-never-open.md.
 
-DigitalOcean makes a cluster that lets in everybody, and its provider sets the firewall last, when cluster and droplet
-are there. What has to happen before is done here, by hooks that the engine calls around the creation and deletion of a
-tenant's cluster and droplet:
+DigitalOcean creates a cluster open, and its provider sets the firewall last, when cluster and droplet exist. Hooks that
+the engine calls around the creation and deletion of a tenant's cluster and droplet do what has to happen before:
 
-- A new cluster lets in nobody as soon as it is listed, while the provider still waits for it to come online.
-- A cluster lets in nobody before its droplet is destroyed, which gives the droplet's address back to DigitalOcean.
-- The same before a droplet is made for a cluster that is there already, whatever that lets in.
-- A droplet that could not be destroyed after all is let in again.
+- A new cluster is closed as soon as it is listed, while the provider still waits for it to come online.
+- A cluster is closed before its droplet is destroyed, which gives the droplet's address back to DigitalOcean.
+- The same before a droplet is created for a cluster that exists already, whatever that trusts.
+- A droplet that could not be destroyed is trusted again.
 """
 
 from __future__ import annotations
 
 import asyncio
-from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 import pulumi
@@ -39,28 +37,8 @@ _PAUSE = 2
 """Seconds between two looks for new clusters, all of a team at once; a token has 250 requests a minute."""
 
 
-@dataclass(frozen=True)
-class Hooks:
-    """What the engine calls.
-
-    The state has their names, and asks for them when a resource goes: they are registered in every run, and are never
-    renamed.
-    """
-
-    watch_cluster: pulumi.ResourceHook
-    """Before a cluster is created."""
-    close_cluster: pulumi.ResourceHook
-    """After it was created."""
-    trust_nobody: pulumi.ResourceHook
-    """Before a droplet is created, and before it is deleted."""
-    trust_droplet: pulumi.ResourceHook
-    """After a droplet was created."""
-    trust_kept_droplet: pulumi.ErrorHook
-    """When a droplet could not be created or deleted."""
-
-
 class Trust:
-    """Whom the clusters of a run let in until their firewalls are set."""
+    """The trusted sources of a run's clusters until their firewalls are set."""
 
     def __init__(
         self,
@@ -70,25 +48,30 @@ class Trust:
         *,
         existing: Mapping[str, Existing],
         clusters: Sequence[Cluster],
-        known: Mapping[str, Database],
+        databases: Mapping[str, Database],
         pause: float = _PAUSE,
     ) -> None:
-        """Before anything is declared.
+        """Register the hooks, in every run: the state has their names and asks for them, so they are never renamed.
 
-        Args:
-            tenants: the stack's.
-            settings: the stack's.
-            tokens: by the team's name.
-            existing: what the accounts hold of each tenant, by the tenant's key.
-            clusters: those that are there before the run.
-            known: see `StackState.databases`.
-            pause: seconds between two looks for new clusters.
+        `clusters` exist before the run, and `databases` are those in the state, by tenant.
         """
+        self.watch_cluster = pulumi.ResourceHook("database-watch", self._watch_cluster)
+        """Before a cluster is created."""
+        self.close_cluster = pulumi.ResourceHook("database-close", self._close_cluster)
+        """After it was created."""
+        self.trust_nobody = pulumi.ResourceHook("database-trusts-nobody", self._trust_nobody)
+        """Before a droplet is created, and before it is deleted."""
+        self.trust_droplet = pulumi.ResourceHook("database-trusts-droplet", self._trust_droplet)
+        """After a droplet was created."""
+        self.trust_kept_droplet = pulumi.ErrorHook("database-trusts-kept-droplet", self._trust_kept_droplet)
+        """When a droplet could not be created or deleted."""
         self._settings, self._tokens, self._pause = settings, tokens, pause
         self._team_of = {tenant.key: tenant.database_team for tenant in tenants}
-        self._known = {**dict(_to_be_imported(tenants, existing)), **known}
-        self._there = frozenset(cluster.id for cluster in clusters)
-        """The ids of what was there before the run, and is not what it makes."""
+        left = _left_by_a_killed_run(tenants, existing)
+        made = {tenant.key: Database(cluster.id, cluster.team, frozenset()) for cluster, tenant in left}
+        self._databases = {**made, **databases}
+        self._older = frozenset(cluster.id for cluster in clusters)
+        """The ids of the clusters that existed before the run."""
         self._awaited: dict[str, dict[str, str]] = {}
         """By team: the names of clusters that are being created, with the status in which one could not be closed."""
         self._watches: dict[str, asyncio.Task[None]] = {}
@@ -96,26 +79,13 @@ class Trust:
         self._closed: dict[str, asyncio.Task[bool]] = {}
         """By the id of the cluster."""
 
-    def hooks(self) -> Hooks:
-        """Once a run: the engine knows a hook by its name."""
-        return Hooks(
-            pulumi.ResourceHook("database-watch", self._watch_cluster),
-            pulumi.ResourceHook("database-close", self._close_cluster),
-            pulumi.ResourceHook("database-trusts-nobody", self._trust_nobody),
-            pulumi.ResourceHook("database-trusts-droplet", self._trust_droplet),
-            pulumi.ErrorHook("database-trusts-kept-droplet", self._trust_kept_droplet),
-        )
-
     async def made_by_us(self, key: str, name: str, *, last: bool) -> Cluster | None:
-        """The cluster of this name that a request of this run has made, closed; None where there is none.
+        """The cluster of this name that a request of this run has created, closed; None where there is none.
 
-        Args:
-            key: the tenant's.
-            name: the cluster's.
-            last: whether its creation has failed for good.
+        `last` says that its creation has failed for good.
 
         Raises:
-            UserError: nobody knows.
+            UserError: DigitalOcean does not answer.
         """
         team = self._team_of[key]
         if last:
@@ -125,7 +95,7 @@ class Trust:
             try:
                 await self._close(team, cluster.id)
             except UserError as error:
-                pulumi.log.warn(f"the new database {cluster.id} still lets in everybody: {error}")
+                pulumi.log.warn(f"the new database {cluster.id} is still open to everybody: {error}")
         return cluster
 
     def _watch_cluster(self, args: pulumi.ResourceHookArgs) -> None:
@@ -156,7 +126,7 @@ class Trust:
     async def _listed(self, team: str) -> list[Cluster]:
         """The team's clusters that are new since the run began."""
         listed = await asyncio.to_thread(accounts.clusters_now, self._settings, self._tokens, team)
-        return [cluster for cluster in listed if cluster.id not in self._there]
+        return [cluster for cluster in listed if cluster.id not in self._older]
 
     async def _close_cluster(self, args: pulumi.ResourceHookArgs) -> None:
         team = self._team_of[tenant_of(args.name)]
@@ -165,7 +135,7 @@ class Trust:
             await self._close(team, args.id)
         except UserError as error:
             raise UserError(
-                f"the new database {args.id} still lets in everybody: {error}. Run this again, which sets its firewall"
+                f"the new database {args.id} is still open to everybody: {error}. Run this again to set its firewall"
             ) from None
 
     async def _close(self, team: str, cluster: str) -> None:
@@ -180,19 +150,19 @@ class Trust:
 
     async def _trust_nobody(self, args: pulumi.ResourceHookArgs) -> None:
         """Before a droplet comes or goes: whatever address its database trusts is not the tenant's, or not for long."""
-        database = self._known.get(tenant_of(args.name))
+        database = self._databases.get(tenant_of(args.name))
         if database is None:
             return
-        why = f"its database {database.cluster} ({database.team}) would go on trusting an address that is another's"
+        why = f"its database {database.cluster} ({database.team}) would trust an address that is not its droplet's"
         if database.team not in self._tokens:
             raise UserError(
-                f"{args.name} is left as it is: {why}, and the settings have no token of that team. List the team in"
+                f"{args.name} is left unchanged: {why}, and the settings have no token of that team. List the team in"
                 " database_teams and set its token, then run this again"
             )
         try:
             await self._close(database.team, database.cluster)
         except UserError as error:
-            raise UserError(f"{args.name} is left as it is: {why}. {error}. Run this again") from None
+            raise UserError(f"{args.name} is left unchanged: {why}. {error}. Run this again") from None
 
     async def _trust_droplet(self, args: pulumi.ResourceHookArgs) -> None:
         """After a droplet was made for a cluster that trusts nobody.
@@ -200,14 +170,14 @@ class Trust:
         The firewall says so too, unless the state thinks that it does already: the new droplet may have been given the
         address of the one before.
         """
-        database = self._known.get(tenant_of(args.name))
+        database = self._databases.get(tenant_of(args.name))
         address = (args.new_outputs or {}).get("ipv4Address")
         if database is not None and address in database.trusted:
             await self._reopen(database, address)
 
     async def _trust_kept_droplet(self, args: pulumi.ErrorHookArgs) -> bool:
         """After a droplet could not be deleted: it is there, and works with its database. Never tries again."""
-        database = self._known.get(tenant_of(args.name))
+        database = self._databases.get(tenant_of(args.name))
         if args.failed_operation != "delete" or database is None:
             return False
         address = (args.old_outputs or {}).get("ipv4Address")
@@ -216,8 +186,8 @@ class Trust:
             if address and any((str(it.id), it.address) == (args.id, address) for it in droplets):
                 await self._reopen(database, address)
         except UserError as error:
-            remedy = f"meltanodata deploy --stack {self._settings.stack} --refresh"
-            pulumi.log.warn(f"{args.name} is kept, and its database may not let it in: {error}. Mend it by: {remedy}")
+            remedy = f"Restore the firewall: meltanodata deploy --stack {self._settings.stack} --refresh"
+            pulumi.log.warn(f"{args.name} is kept, and its database may not trust it: {error}. {remedy}")
         return False
 
     async def _reopen(self, database: Database, address: str) -> None:
@@ -226,20 +196,20 @@ class Trust:
         await self._let_in(database.team, database.cluster, Source("ip_addr", address))
 
 
-def _to_be_imported(tenants: Sequence[Tenant], existing: Mapping[str, Existing]) -> Iterator[tuple[str, Database]]:
-    """The clusters that a run of this program made and no state knows: that run was killed.
+def _left_by_a_killed_run(
+    tenants: Sequence[Tenant], existing: Mapping[str, Existing]
+) -> Iterator[tuple[Cluster, Tenant]]:
+    """The clusters that a run of this program created and no state knows, with their tenants.
 
-    Not what somebody made by hand, who may work with it until the firewall is set.
+    Not what somebody made by hand, who may work with it until the firewall is set. Such a cluster has another name than
+    a run gives the tenant's, whatever region the entry says now.
     """
     for tenant in tenants:
         cluster = existing[tenant.key].cluster
-        if existing[tenant.key].import_cluster and cluster and _is_ours(cluster, tenant):
-            yield tenant.key, Database(cluster.id, cluster.team, frozenset())
-
-
-def _is_ours(cluster: Cluster, tenant: Tenant) -> bool:
-    """Whether it has the name that a run gives the tenant's cluster, whatever region the entry says now."""
-    return cluster.name == names_of(tenant.model_copy(update={"region": cluster.region}), "").new_cluster
+        if cluster is not None and existing[tenant.key].import_cluster:
+            in_its_region = tenant.model_copy(update={"region": cluster.region})
+            if cluster.name == names_of(in_its_region, "").new_cluster:
+                yield cluster, tenant
 
 
 def close_what_was_left(
@@ -256,11 +226,7 @@ def close_what_was_left(
     Raises:
         UserError: a cluster is online, and cannot be closed.
     """
-    for tenant in tenants:
-        mine = existing[tenant.key]
-        cluster = mine.cluster
-        if not mine.import_cluster or cluster is None or not _is_ours(cluster, tenant):
-            continue
-        address = mine.droplet.address if mine.droplet else None
-        source = Source("ip_addr", address) if address else NOBODY
+    for cluster, tenant in _left_by_a_killed_run(tenants, existing):
+        droplet = existing[tenant.key].droplet
+        source = Source("ip_addr", droplet.address) if droplet and droplet.address else NOBODY
         accounts.close(settings, tokens, cluster, source, f"{tenant.key}: its database {cluster.id}")

@@ -1,4 +1,4 @@
-"""What `doctor` found, for people and for programs. Pure."""
+"""The findings of `doctor`, for people and for programs. Pure."""
 
 from __future__ import annotations
 
@@ -23,39 +23,43 @@ ICONS = {Level.OK: "✅", Level.WARNING: "⚠️", Level.WRONG: "❌"}
 
 def well(findings: Iterable[Finding]) -> bool:
     """Whether nothing is wrong."""
-    return all(it.level is not Level.WRONG for it in findings)
+    return all(finding.level is not Level.WRONG for finding in findings)
 
 
 def sentence(findings: Iterable[Finding]) -> str:
-    """What is wrong, and what to do, in one line."""
-    return " ".join(f"{it.check}: {terminal.line(it.found)}. {it.hint}." for it in findings if it.level is Level.WRONG)
+    """What is wrong and what to do, in one line."""
+    return " ".join(
+        f"{finding.check}: {terminal.line(finding.found)}. {finding.hint}."
+        for finding in findings
+        if finding.level is Level.WRONG
+    )
 
 
 def plain(found: Mapping[str, Sequence[Finding]]) -> dict[str, Any]:
-    """All of it as JSON has it: by tenant, `well` and `findings`."""
+    """The findings as JSON: by tenant, `well` and `findings`."""
     return {tenant: {"well": well(it), "findings": list(map(asdict, it))} for tenant, it in found.items()}
 
 
 def shown(found: Mapping[str, Sequence[Finding]], unchecked: Iterable[Check] = ()) -> Iterator[RenderableType]:
-    """A table of what was found, what to do about it, and a last line.
+    """A table of findings, their hints, and a summary.
 
-    Of one tenant every check; of many what is not as it should be. Hints are not in the table, where they would be
-    broken into pieces that nobody can copy.
+    Shows every check of a single tenant, and of several tenants only what is not well. Hints are outside the table,
+    whose line breaks would keep people from copying them.
     """
     table = Table("", "Tenant", "Check", Column("Found", overflow="fold"))
     notes: list[str] = []
     for tenant, findings in found.items():
-        told = [it for it in findings if it.level is not Level.OK or len(found) == 1]
-        for it in told:
-            table.add_row(ICONS[it.level], tenant, it.check, terminal.line(it.found))
-        if not told:
-            table.add_row(ICONS[Level.OK], tenant, "", f"all is well ({len(findings)} checks)")
-        notes += [_note(tenant, it) for it in findings if it.hint or it.log]
+        rows = [finding for finding in findings if finding.level is not Level.OK or len(found) == 1]
+        for finding in rows:
+            table.add_row(ICONS[finding.level], tenant, finding.check, terminal.line(finding.found))
+        if not rows:
+            table.add_row(ICONS[Level.OK], tenant, "", f"no problems ({len(findings)} checks)")
+        notes += [_note(tenant, finding) for finding in findings if finding.hint or finding.log]
     yield table
     yield from notes
     counts = [f"{sum(map(well, found.values()))} of {len(found)} tenants are well"]
     if left_out := sorted(unchecked):
-        counts.append(f"left out, by the setting unchecked: {', '.join(left_out)}")
+        counts.append(f"skipped by the setting unchecked: {', '.join(left_out)}")
     yield "; ".join(counts)
 
 

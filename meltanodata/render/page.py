@@ -1,7 +1,7 @@
-"""The fleet on one page: a table of the tenants and how full the teams are.
+"""The fleet on one page: a table of the tenants, and how full the teams are.
 
-Pure: from the stacks' states to one HTML file that needs nothing beside it. The state has the secrets encrypted, and no
-secret is among what is read from it.
+Pure: from the stacks' states to one self-contained HTML file. Secrets are encrypted in a state, and the page reads
+none of them.
 """
 
 from __future__ import annotations
@@ -12,11 +12,9 @@ from datetime import date, datetime
 from enum import Enum
 from typing import TYPE_CHECKING
 
-from jinja2 import Environment, PackageLoader, StrictUndefined
-
 from meltanodata.config.checks import EXPIRES_SOON
 from meltanodata.engine.resource_types import ROLES
-from meltanodata.inventory.capacity import WARN_PERCENT
+from meltanodata.render.capacity_table import WARN_PERCENT
 from meltanodata.text import listing
 
 if TYPE_CHECKING:
@@ -30,20 +28,14 @@ CONSOLE = "https://cloud.digitalocean.com"
 
 
 class State(Enum):
-    """How a tenant is, as far as the stack knows."""
+    """A tenant's condition, according to the stack's state."""
 
-    UNFINISHED = "unfinished"
-    VERIFIED = "verified"
+    UNFINISHED = "unfinished", "…", "warn"
+    VERIFIED = "verified", "✓", "good"
 
-    @property
-    def icon(self) -> str:
-        """Beside the word, so that colour is not all there is to tell them apart."""
-        return {State.VERIFIED: "✓", State.UNFINISHED: "…"}[self]
-
-    @property
-    def colour(self) -> str:
-        """The style sheet's name of it."""
-        return {State.VERIFIED: "good", State.UNFINISHED: "warn"}[self]
+    def __init__(self, word: str, icon: str, colour: str) -> None:
+        """The icon stands beside the word, so that colour, a class in the style sheet, is not the only difference."""
+        self.word, self.icon, self.colour = word, icon, colour
 
 
 @dataclass(frozen=True)
@@ -54,27 +46,27 @@ class Entry:
     url: str
     state: State
     note: str
-    """When it was verified last, or what is missing."""
+    """When the tenant was last verified, or what is missing."""
     meltano: str | None
-    """The version that the tenant's entry states; None where it is what the snapshot has."""
+    """The version in the tenant's entry; None for the snapshot's version."""
     postgres: str
     certificate: date | None
-    """The last day of the certificate; None for a self-signed one, which Caddy renews by itself."""
+    """The certificate's last day; None for a self-signed one, which Caddy renews itself."""
     droplet_size: str
     region: str
     address: str | None
     team: str
     demo: bool
     links: Sequence[tuple[str, str]]
-    """What to open at DigitalOcean: what it is called, and its address."""
+    """Links to DigitalOcean: the text and the address."""
 
     @property
     def certificate_text(self) -> str:
-        """Its last day."""
+        """The certificate's last day, or that it is self-signed."""
         return "self-signed" if self.certificate is None else str(self.certificate)
 
     def certificate_colour(self, now: datetime) -> str:
-        """Red when it has expired, and a warning before."""
+        """Red if it has expired, yellow if it expires soon."""
         if self.certificate is None:
             return "dim"
         days = (self.certificate - now.date()).days
@@ -91,13 +83,13 @@ class Team:
 
     @property
     def colour(self) -> str:
-        """Red when it takes no more, and a warning before."""
+        """Red if the team has no room, yellow if it is nearly full."""
         return "bad" if self.use.free == 0 else "warn" if self.use.percent >= WARN_PERCENT else ""
 
 
 @dataclass(frozen=True)
 class Page:
-    """What stands on the page."""
+    """The page's content."""
 
     domain: str
     made: datetime
@@ -105,18 +97,18 @@ class Page:
     revision: str | None
     """Of the repository."""
     entries: Sequence[Entry]
-    """Those to be looked at first."""
+    """In the order of `in_order`."""
     teams: Sequence[Team]
 
     @property
     def counts(self) -> list[tuple[State, int]]:
-        """How many tenants are in each state that there is."""
+        """The number of tenants in each state that occurs."""
         found = Counter(entry.state for entry in self.entries)
         return [(state, found[state]) for state in State if found[state]]
 
 
 def in_order(found: Iterable[Entry]) -> list[Entry]:
-    """Those that are unfinished first, then by name."""
+    """The unfinished tenants first, then by name."""
     return sorted(found, key=lambda entry: (entry.state is State.VERIFIED, entry.tenant))
 
 
@@ -135,7 +127,7 @@ def _entry(tenant: TenantState, pending: Collection[str]) -> Entry:
     elif verified is None:
         note = "not verified yet"
     elif any(resource.urn in pending for resource in tenant.resources.values()):
-        note = "the last run broke off; the next up goes on"
+        note = "the last run was interrupted; run up to continue"
     else:
         state, note = State.VERIFIED, str(verified.json.get("modified") or verified.json.get("created") or "")[:10]
     droplet = tenant.droplet.outputs if tenant.droplet else {}
@@ -167,6 +159,8 @@ def _entry(tenant: TenantState, pending: Collection[str]) -> Entry:
 
 
 def render(page: Page) -> str:
-    """The page as HTML; whatever stands in the state is text there."""
+    """The page as HTML; values from the state are escaped."""
+    from jinja2 import Environment, PackageLoader, StrictUndefined
+
     environment = Environment(loader=PackageLoader("meltanodata.render"), autoescape=True, undefined=StrictUndefined)
     return environment.get_template("page.html").render(page=page) + "\n"

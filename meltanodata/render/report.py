@@ -1,7 +1,4 @@
-"""A reviewed plan for people: a table on the terminal, a comment in Markdown.
-
-Pure; `Review.model_dump_json` is its JSON.
-"""
+"""Plans, outcomes and drift for people: tables on the terminal, Markdown on GitHub. Pure."""
 
 from __future__ import annotations
 
@@ -11,16 +8,16 @@ from dataclasses import dataclass
 from decimal import Decimal
 from typing import TYPE_CHECKING
 
-from rich.table import Table
-
 from meltanodata.config import config_commands
 from meltanodata.rollout.guard import Review
 from meltanodata.rollout.impact import Severity
 from meltanodata.rollout.plan import Change, Plan, Reason, Row, Team, describe
-from meltanodata.text import first_of, printable
+from meltanodata.text import count, first_of, printable
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+
+    from rich.table import Table
 
     from meltanodata.config.placement import Use
     from meltanodata.rollout.apply import Result
@@ -32,18 +29,20 @@ MARKER = "<!-- meltanodata plan -->"
 """The first line of the comment, by which the next run finds it."""
 
 DRIFT_MARKER = "<!-- meltanodata drift -->"
-"""The same for the issue."""
+"""The first line of the issue, likewise."""
 
 LIMIT = 65_536
-"""The longest comment or issue that GitHub takes, in characters."""
+"""The longest comment or issue that GitHub accepts, in characters."""
 
 ICONS = {Severity.NONE: "✅", Severity.INTERRUPTION: "⚠️", Severity.LOSS: "🚨"}
 
-_COLUMNS = ("Tenant", "What", "Why", "For people", "Monthly")
+_COLUMNS = ("Tenant", "Change", "Reason", "Effect", "Monthly cost")
 
 
 def table(review: Review) -> Table:
     """The plan as a table for the terminal, one row a tenant."""
+    from rich.table import Table
+
     plan = review.plan
     result = Table(
         title=f"{plan.stack}: {_summary(plan)}",
@@ -64,6 +63,8 @@ def table(review: Review) -> Table:
 
 def stacks(uses: Iterable[tuple[str, Sequence[Use]]]) -> Table:
     """The stacks of a fleet with the teams that they own, for the terminal."""
+    from rich.table import Table
+
     table = Table("Stack", "Tenants", "Teams, with their tenants")
     for stack, teams in uses:
         listed = "\n".join(f"{use.team}: {use.used} of {use.limit}{', full' if use.full else ''}" for use in teams)
@@ -82,38 +83,43 @@ def comment(
 ) -> str:
     """One sticky comment for all stacks that a pull request touches, in GitHub's Markdown.
 
-    The more there is to say, the more is folded: first tenants to whom the same happens, then the reasons, then the
-    names. What is left out is always counted, and the worst is told first.
+    A long comment is shortened step by step: tenants with the same change share a row, then the reasons are left out,
+    then the names. What is left out is counted, and the worst comes first.
 
     Args:
-        reviews: the plans, as the guard sees them.
+        reviews: the plans with the guard's verdict.
         failed: why a stack has no plan, by its name.
-        request: what the guard says of the request as a whole.
-        notes: what else there is to know, a sentence each.
-        unreadable: why nothing can be known.
+        request: the guard's verdict on the pull request as a whole.
+        notes: further warnings, a sentence each.
+        unreadable: why nothing can be judged.
         limit: the longest text.
     """
-    text = ""
-    for level in _LEVELS:
-        sections = []
-        if unreadable is not None:
-            sections.append(f"### ❌ What the request changes cannot be judged\n\nWhy: {_cell(unreadable, _STOP)}")
-        if request is not None:
-            sections.append(_of_request(request))
-        sections += _without_plan(failed or {})
-        sections += [f"> [!WARNING]\n> {_cell(note, _STOP)}" for note in notes[:_SECTIONS]]
-        sections += [_section(review, level) for review in reviews]
-        if not sections:
-            sections = ["No tenant is touched."]
-        text = "\n\n".join([MARKER, *sections]) + "\n"
-        if len(text) <= limit:
-            break
+    head = []
+    if unreadable is not None:
+        head.append(f"### ❌ The pull request's changes cannot be judged\n\nReason: {_cell(unreadable, _STOP)}")
+    if request is not None:
+        head.append(_of_request(request))
+    head += _without_plan(failed or {})
+    head += [f"> [!WARNING]\n> {_cell(note, _STOP)}" for note in notes[:_SECTIONS]]
+    if not head and not reviews:
+        head = ["No tenant changes."]
+    text = _shortest([MARKER, *head], lambda level: (_section(review, level) for review in reviews), limit)
     return text if len(text) <= limit else f"{text[: limit - len(_CUT)]}{_CUT}"
 
 
+def _shortest(head: Sequence[str], sections: Callable[[_Level], Iterable[str]], limit: int) -> str:
+    """The sections at the first level at which they fit, else at the last."""
+    text = ""
+    for level in _LEVELS:
+        text = "\n\n".join([*head, *sections(level)]) + "\n"
+        if len(text) <= limit:
+            break
+    return text
+
+
 _SECTIONS, _STOP = 30, 4000
-"""Stacks without a plan that a comment names, and characters of what the guard says."""
-_CUT = "\n\nThere is more to say than fits into one comment: `meltanodata plan` shows it.\n"
+"""The most stacks without a plan that a comment names, and the most characters of a stop."""
+_CUT = "\n\nThis comment is cut off at GitHub's limit. `meltanodata plan` shows everything.\n"
 
 
 def _without_plan(failed: Mapping[str, str]) -> Iterator[str]:
@@ -124,13 +130,15 @@ def _without_plan(failed: Mapping[str, str]) -> Iterator[str]:
 
 
 def _of_request(stop: Stop) -> str:
-    title = "A plan below is the word of the request's own program: what that does, its diff alone can tell."
+    title = "The pull request's own program made the plans below, so only its diff shows what it does."
     return _alert("WARNING" if stop.allowed else "CAUTION", title, [stop])
 
 
 def outcome_table(results: Sequence[Result]) -> Table:
-    """What came of a deployment, one row a tenant."""
-    table = Table("", "Tenant", "What", "When", "")
+    """The outcome of a deployment, one row a tenant."""
+    from rich.table import Table
+
+    table = Table("", "Tenant", "Change", "Stage", "Problems")
     for result in _failed_first(results):
         table.add_row(_mark(result), result.tenant, result.change, result.stage, "\n".join(result.problems))
     return table
@@ -141,9 +149,9 @@ def outcome(stack: str, results: Sequence[Result], seconds: float) -> str:
     well = sum(result.well for result in results)
     minutes, rest = divmod(int(seconds), 60)
     icon = "✅" if well == len(results) else "❌"
-    lines = [f"### {icon} `{stack}`: {well} of {len(results)} tenants, {minutes}:{rest:02} min"]
+    lines = [f"### {icon} `{stack}`: {well} of {count(len(results), 'tenant')} deployed, {minutes}:{rest:02} min"]
     if results:
-        lines += ["", "| | Tenant | What | When | |", "|---|---|---|---|---|"]
+        lines += ["", "| | Tenant | Change | Stage | Problems |", "|---|---|---|---|---|"]
         lines += [
             f"| {_mark(it)} | **{it.tenant}** | {it.change} | {it.stage} | {'<br>'.join(map(_cell, it.problems))} |"
             for it in _failed_first(results)
@@ -160,79 +168,77 @@ def _mark(result: Result) -> str:
 
 
 _UNSEEN_LINES, _UNSEEN_WIDTH = 10, 300
-"""Of what is said of a stack that could not be looked at."""
+"""The most lines, and characters of a line, about a stack that could not be examined."""
 
 
 def drift(found: Drift, limit: int = LIMIT) -> str:
-    """The sticky issue of what differs although nobody deployed, in GitHub's Markdown."""
-    text = ""
-    for level in _LEVELS:
-        text = "\n\n".join([DRIFT_MARKER, *_drift(found, level)]) + "\n"
-        if len(text) <= limit:
-            break
-    return text
+    """The sticky issue about drift, in GitHub's Markdown."""
+    return _shortest([DRIFT_MARKER], lambda level: _drift(found, level), limit)
 
 
 def _drift(found: Drift, level: _Level) -> Iterator[str]:
     if found.unseen:
-        yield "## Stacks that could not be looked at"
-        yield "Nothing below is about them, except orphans in accounts that they share with others."
+        yield "## Stacks that could not be examined"
+        yield "The sections below do not cover them, except for orphans in accounts that they share with other stacks."
         for it in found.unseen:
             lines = it.why.splitlines()[:_UNSEEN_LINES]
             yield "\n".join([f"{_code(it.stack)}:", "", *(f"    {line[:_UNSEEN_WIDTH]}" for line in lines)])
     changed = [plan for plan in found.plans if not plan.empty]
     if changed:
-        yield "## What is not as the repository has it"
+        yield "## Differences from the repository"
         yield (
-            "Somebody changed it by hand, or a deployment has not been finished. `meltanodata deploy --stack STACK"
-            " --refresh` makes it so again; if it shall stay as it is, write it into tenants.yaml."
+            "Somebody changed these by hand, or a deployment was not finished. To keep a change, write it into"
+            " tenants.yaml. To revert it, run `meltanodata deploy --stack STACK --refresh`."
         )
         yield from (_section(Review(plan=plan), level) for plan in changed)
     if found.orphans:
-        yield "## Orphans: in the accounts, and no stack knows them"
+        yield "## Orphans: objects that no stack's state has"
         yield (
-            "They cost money, and a record without a droplet can be taken over by strangers. Add the tenant to"
-            " tenants.yaml if it is one, delete the object by hand if it is nobody's, or list its name in the setting"
-            " no_tenants."
+            "They cost money, and strangers can take over a record whose droplet is gone. If one belongs to a tenant,"
+            " add the tenant to tenants.yaml. If it serves another purpose, list its name in the setting no_tenants."
+            " If nobody needs it, delete it by hand."
         )
         shown = found.orphans[: 2 * level.names][:200]
         lines = [
             f"| {it.kind} | {_code(it.name)} | {_code(it.id)} | {_cell(it.team)} | {_code(it.about)} |" for it in shown
         ]
-        yield "\n".join(["| What | Name | Id | Team | |", "|---|---|---|---|---|", *lines])
+        yield "\n".join(["| Kind | Name | Id | Team | Details |", "|---|---|---|---|---|", *lines])
         if len(shown) < len(found.orphans):
             yield f"And {len(found.orphans) - len(shown)} more."
     if found.expiring:
         yield "## Certificates that expire soon"
-        yield f"Renew it, then `{config_commands.set_secret('STACK', 'certificate')}` and the key likewise."
+        yield (
+            f"Renew the certificate, set it with `{config_commands.set_secret('STACK', 'certificate')}`, and set its"
+            " key likewise."
+        )
         yield "\n".join(
-            f"- {it.last_day}: {len(it.tenants)} tenants ({', '.join(it.tenants[: min(level.names, 100)])})"
+            f"- {it.last_day}: {count(len(it.tenants), 'tenant')} ({', '.join(it.tenants[: min(level.names, 100)])})"
             for it in found.expiring
         )
     if found.none:
-        yield "Nothing differs."
+        yield "There is no drift."
 
 
 @dataclass(frozen=True)
 class _Level:
-    """How much a comment says."""
+    """How detailed a comment is."""
 
     fold: int
-    """Tenants to whom the same happens make one row from this number on."""
+    """From this number on, tenants with the same change share a row."""
     same: Callable[[Row], object]
-    """What has to be equal for that."""
+    """What must be equal for that."""
     details: bool
-    """Whether reasons and effects are told."""
+    """Whether reasons and effects are shown."""
     names: int
-    """Folded tenants that are named."""
+    """The most names in a shared row."""
 
 
 _LEVELS = (
-    _Level(fold=4, same=lambda row: (row.change, _why(row), _effects(row), _money(row)), details=True, names=10_000),
-    _Level(fold=2, same=lambda row: (row.change, _why(row), _effects(row), _money(row)), details=True, names=10_000),
-    _Level(fold=1, same=lambda row: (row.change, row.severity), details=False, names=10_000),
-    _Level(fold=1, same=lambda row: (row.change, row.severity), details=False, names=20),
-    _Level(fold=1, same=lambda row: (row.change, row.severity), details=False, names=0),
+    *(
+        _Level(fold, lambda row: (row.change, _why(row), _effects(row), _money(row)), details=True, names=10_000)
+        for fold in (4, 2)
+    ),
+    *(_Level(1, lambda row: (row.change, row.severity), details=False, names=names) for names in (10_000, 20, 0)),
 )
 
 
@@ -248,28 +254,23 @@ def _section(review: Review, level: _Level) -> str:
         head = f"| | {' | '.join(_COLUMNS)} |\n|---|---|---|---|---|---|"
         parts.append("\n".join([head, *(_line(rows, level) for rows in _groups(plan.rows, level))]))
     if not level.details:
-        parts.append("There is too much to say for one comment: `meltanodata plan` shows every reason.")
+        parts.append("The details exceed GitHub's limit for a comment. `meltanodata plan` shows them.")
     if plan.teams:
         parts.append(f"Capacity: {_cell(_capacity(plan.teams), 2000)}")
     if plan.others:
         shown = [f"- {_cell(str(operation))}" for operation in plan.others[: level.names][:20]]
-        parts.append("\n".join([f"Besides, what is no tenant's changes ({len(plan.others)}):", *shown]))
+        parts.append("\n".join([f"Other changes, which belong to no tenant ({len(plan.others)}):", *shown]))
     parts.append(f"<sub>Plan `{plan.digest}`</sub>")
     return "\n\n".join(parts)
 
 
 def _alert(kind: str, title: str, stops: Iterable[Stop]) -> str:
-    return "\n".join(
-        [
-            f"> [!{kind}]",
-            f"> **{title}**",
-            *(f"> - {_cell(stop.message, _STOP)} {_cell(stop.advice)}" for stop in stops),
-        ]
-    )
+    lines = [f"> - {_cell(stop.message, _STOP)} {_cell(stop.advice)}" for stop in stops]
+    return "\n".join([f"> [!{kind}]", f"> **{title}**", *lines])
 
 
 def _groups(rows: Iterable[Row], level: _Level) -> list[list[Row]]:
-    """The table's lines: single tenants, and tenants to whom the same happens."""
+    """The table's rows: single tenants, and tenants with the same change."""
     same: dict[object, list[Row]] = defaultdict(list)
     for row in _worst_first(rows):
         same[level.same(row)].append(row)
@@ -288,20 +289,13 @@ def _line(rows: list[Row], level: _Level) -> str:
         names = first_of((_cell(row.tenant) for row in rows), level.names)
         who = f"<details><summary><b>{len(rows)} tenants</b></summary>{names}</details>"
         people = [_strong(text, severity) for severity, text in _effects(first)]
-    cells = [
-        who,
-        first.change,
-        _lines(list(map(_reason, first.reasons))) + _cell(_where(first)),
-        _lines(people),
-        _money(first),
-    ]
-    if not level.details:
-        cells = [who, first.change, "", "", ""]
-    return f"| {' | '.join([ICONS[first.severity], *cells])} |"
+    why = _lines(list(map(_reason, first.reasons))) + _cell(_where(first))
+    details = [why, _lines(people), _money(first)] if level.details else ["", "", ""]
+    return f"| {' | '.join([ICONS[first.severity], who, first.change, *details])} |"
 
 
 def _effects(row: Row) -> tuple[tuple[Severity, str], ...]:
-    """Without what is this tenant's own."""
+    """The effects without what is this tenant's own."""
     return tuple((effect.severity, effect.text) for effect in row.effects)
 
 
@@ -310,7 +304,7 @@ def _why(row: Row) -> tuple[str, ...]:
 
 
 def _where(row: Row) -> str:
-    """The team that a tenant's database comes into or goes from."""
+    """The team that gets or loses the tenant's cluster."""
     return f" (in {row.team})" if row.team and row.change not in {Change.CHANGED, Change.REPLACED} else ""
 
 
@@ -322,13 +316,13 @@ def _reason(reason: Reason) -> str:
 
 
 def _lines(texts: Sequence[str]) -> str:
-    """The lines of a cell, and how many more there are."""
+    """The lines of a cell, and the number of lines left out."""
     rest = len(texts) - _LINES
     return "<br>".join([*texts[:_LINES], *([f"and {rest} more"] if rest > 0 else [])])
 
 
 def _effect(effect: Effect) -> str:
-    """A consequence for this tenant. What it is about, an address say, is shown as written and leads nowhere."""
+    """An effect on this tenant. What it is about, such as an address, is shown as written and is no link."""
     text = _strong(effect.text, effect.severity)
     return f"{text}: {_code(effect.about)}" if effect.about else text
 
@@ -340,33 +334,32 @@ def _strong(text: str, severity: Severity) -> str:
 
 
 _LONGEST, _LINES = 600, 30
-"""Characters of one text, and lines of one cell."""
+"""The most characters of a text, and the most lines of a cell."""
 _MARKUP = re.compile(r"[\\`*<>|~\[\]&$]|(?<![A-Za-z0-9])_|_(?![A-Za-z0-9])")
 _BLOCK = re.compile(r"^\s*(?=[#+=-])|^\s*\d+(?=[.)])")
-"""What makes a heading or a list of a line that begins so."""
+"""The beginning of a line that Markdown takes for a heading or a list."""
 _REFERENCE = re.compile(r"@|#(?=\w)|:(?=//)|(?i:www)(?=\.)|(?i:gh)(?=-\d)")
-"""What GitHub makes a link of, or calls somebody by, in text that is not code."""
+"""What GitHub turns into a link or a mention, in text that is not code."""
 _JOINER = "\N{WORD JOINER}"
-"""Is not seen, takes no place and ends a reference: no backslash keeps GitHub from one."""
+"""An invisible character that ends a reference; a backslash would not prevent one."""
 
 
 def _cell(text: str, longest: int = _LONGEST) -> str:
-    """Text that stays text in a table's cell: no markup, no link, nobody called by an @name, and not endless."""
+    """Text that stays text in a table's cell: without markup, links and mentions, and bounded."""
     joined = _REFERENCE.sub(lambda found: f"{found[0]}{_JOINER}", _plain(text, longest))
     return _BLOCK.sub(r"\g<0>\\", _MARKUP.sub(r"\\\g<0>", joined))
 
 
 def _code(text: str) -> str:
-    """A value as written, which also calls nobody by an @name."""
+    """A value as written, as code, which mentions nobody."""
     value = _plain(text.strip(), _LONGEST).replace("`", "'")
-    # A backslash before the one that keeps a pipe in its cell would be kept in its stead.
+    # A backslash before the escaped pipe would escape the escape.
     return "`" + (value.replace("\\|", f"\\{_JOINER}|").replace("|", "\\|") or " ") + "`"
 
 
 def _plain(text: str, longest: int) -> str:
-    """On one line, without what is not printed (a line's direction, say), and cut where it is too long."""
-    words = re.sub(r"\s+", " ", text)
-    return printable(words, longest)
+    """Text on one line, without unprintable characters (such as a line's direction), and bounded."""
+    return printable(re.sub(r"\s+", " ", text), longest)
 
 
 def _worst_first(rows: Iterable[Row]) -> list[Row]:
@@ -375,9 +368,9 @@ def _worst_first(rows: Iterable[Row]) -> list[Row]:
 
 def _summary(plan: Plan) -> str:
     if plan.empty:
-        return "nothing changes"
+        return "no changes"
     counts = Counter(row.change for row in plan.rows)
-    words = [f"{counts[change]} {change}" for change in Change if counts[change]] or ["no tenant touched"]
+    words = [f"{counts[change]} {change}" for change in Change if counts[change]] or ["no tenant changes"]
     return ", ".join(words) + _total(plan.rows)
 
 
@@ -401,7 +394,7 @@ def _dollars(amount: Decimal | None) -> str:
 
 
 def _money(row: Row) -> str:
-    """Before and after; nothing where the plan touches no size, `?` where a price is unknown."""
+    """Cost before and after; nothing if the plan touches no size, `?` for an unknown price."""
     if row.cost is None or row.cost.before == row.cost.after:
         return ""
     return f"{_dollars(row.cost.before)} → {_dollars(row.cost.after)}"

@@ -1,4 +1,4 @@
-"""From a plan to tenants that have it: what changes for whom, whether it may, in which order, and drift.
+"""What a plan changes for which tenant, whether it may be applied, in which order it is; and drift.
 
-Pure; what runs the engine and looks at tenants is handed in.
+Pure: what runs the engine and examines tenants is passed in.
 """

@@ -1,9 +1,9 @@
-"""A plan that comes from a job which runs the request's own code: data, and nothing more.
+"""A plan from a job that runs the pull request's own code, read as untrusted data.
 
-Pure. Such a job may write what it likes. So a plan is bounded, its names have to be names, and what follows from the
-operations (what happens to a tenant, what that means for people) is worked out again from them. The verdict in it is
-not read at all. What stays the job's word are the operations, and why they are planned: whether a request brings code
-that can lie is what `guard.program_changed` is about, and the deployment makes a plan of its own.
+Pure. Such a job can write anything. So a plan's size is bounded, its names are checked, and what follows from the
+operations (the change and its effects) is derived from them again. The guard's verdict in it is ignored. The operations
+and their reasons remain the job's word: `guard.program_changed` stops a pull request whose code could forge them, and
+the deployment makes a plan of its own.
 """
 
 from __future__ import annotations
@@ -25,7 +25,7 @@ if TYPE_CHECKING:
     from meltanodata.rollout.plan import Plan, Row
 
 _MOST = Decimal(10**6)
-"""Dollars a month for a tenant, and tenants of a stack: what is beyond is no number to show."""
+"""The most dollars a month for a tenant, and the most tenants of a stack, that are shown."""
 _OPERATIONS = frozenset(plans.OPERATIONS.values())
 
 
@@ -34,23 +34,23 @@ def read(content: bytes, stack: str) -> Plan:
 
     Args:
         content: the file's bytes.
-        stack: the one that the plan has to be for.
+        stack: the stack that the plan must be for.
 
     Raises:
-        UserError: it is no plan, not this stack's, or has names that are none.
+        UserError: it is no plan, not this stack's, or has invalid names.
     """
     if len(content) > LARGEST_ARTIFACT:
-        raise UserError(f"it has more than {LARGEST_ARTIFACT} bytes")
+        raise UserError(f"the plan has more than {LARGEST_ARTIFACT} bytes")
     if not content.strip():
-        raise UserError("the preview failed, and the job's log says why")
+        raise UserError("the preview failed; the job's log says why")
     try:
-        plan = Review.model_validate_json(content, extra="ignore").plan  # of a newer program, maybe
-    except ValueError:  # pydantic's, which would quote what it was given
-        raise UserError("what the preview wrote is no plan") from None
+        plan = Review.model_validate_json(content, extra="ignore").plan  # a newer program may have more
+    except ValueError:  # pydantic's message would quote the content
+        raise UserError("the preview's output is not a plan") from None
     if plan.stack != stack:
-        raise UserError("what the preview wrote is the plan of another stack")
+        raise UserError("the preview's output is the plan of another stack")
     if wrong := _wrong(plan):
-        raise UserError(f"what the preview wrote is no plan: {wrong}")
+        raise UserError(f"the preview's output is not a plan: {wrong}")
     return plan.model_copy(
         update={
             "rows": tuple(_derived(row) for row in plan.rows),
@@ -61,7 +61,7 @@ def read(content: bytes, stack: str) -> Plan:
 
 
 def _wrong(plan: Plan) -> str | None:
-    """What cannot be so, in words that quote nothing of it."""
+    """What is invalid, in words that quote nothing of it."""
     prefix = urns.prefix(plan.stack)
     tenants = [row.tenant for row in plan.rows]
     operations = [operation for row in plan.rows for operation in row.operations] + list(plan.others)
@@ -69,14 +69,14 @@ def _wrong(plan: Plan) -> str | None:
         amount for row in plan.rows if row.cost for amount in (row.cost.before, row.cost.after) if amount is not None
     ]
     # Four parts: the stack, the project, the type and the name.
-    strange = [it for it in operations if not it.urn.startswith(prefix) or it.urn.count("::") < 3]  # noqa: PLR2004
+    foreign = [each for each in operations if not each.urn.startswith(prefix) or each.urn.count("::") < 3]  # noqa: PLR2004
     wrong = {
-        "a tenant's name is none": not all(re.fullmatch(LABEL, tenant) for tenant in tenants),
-        "a tenant is there twice": len(set(tenants)) < len(tenants),
-        "nothing is done to a tenant of it": not all(row.operations for row in plan.rows),
-        "an operation is none of the engine's": any(it.op not in _OPERATIONS for it in operations),
-        "a resource is not of this stack": bool(strange),
-        "a number is none": not (
+        "a tenant's name is invalid": not all(re.fullmatch(LABEL, tenant) for tenant in tenants),
+        "a tenant occurs twice": len(set(tenants)) < len(tenants),
+        "a tenant has no operation": not all(row.operations for row in plan.rows),
+        "an operation is not one of the engine's": any(each.op not in _OPERATIONS for each in operations),
+        "a resource is not of this stack": bool(foreign),
+        "a number is out of range": not (
             0 <= plan.tenants <= _MOST and all(amount.is_finite() and abs(amount) <= _MOST for amount in costs)
         ),
     }
@@ -84,20 +84,15 @@ def _wrong(plan: Plan) -> str | None:
 
 
 def _derived(row: Row) -> Row:
-    """A row with what follows from its operations."""
+    """A row with its change and effects derived from its operations."""
     operations = tuple(_typed(operation, row.tenant) for operation in row.operations)
     change = plans.change_of(operations)
     options = frozenset(reason.what for reason in row.reasons if reason.option)
-    return row.model_copy(
-        update={
-            "operations": operations,
-            "change": change,
-            "effects": impact.effects(change, operations, options),
-        }
-    )
+    effects = impact.effects(change, operations, options)
+    return row.model_copy(update={"operations": operations, "change": change, "effects": effects})
 
 
 def _typed(operation: Operation, tenant: str) -> Operation:
-    """An operation with the type and the role that its URN says."""
+    """An operation with the type and the role from its URN."""
     role = urns.name_of(operation.urn).removeprefix(f"{tenant}-")
     return operation.model_copy(update={"type": urns.type_of(operation.urn), "role": role})

@@ -1,12 +1,13 @@
-"""What a branch changes, seen from where it goes to.
+"""What a branch changes against its base.
 
-Both sides are read as data, from git or from the disk, and nothing of them is run: so the code of one side can judge
-the other. Whoever calls this decides whose code that is; in a workflow it is the base branch's.
+Both sides are read as data, from git or from the disk, and nothing of them is run, so the code of one side can judge
+the other. In a workflow that is the base branch's code.
 """
 
 from __future__ import annotations
 
 import os
+from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -19,7 +20,7 @@ from meltanodata.config.settings import NAMESPACE, Guard, Settings
 from meltanodata.config.stacks import fleet_among, in_order, project_option, settings_in, touched
 from meltanodata.errors import Problem, ProblemsError
 from meltanodata.rollout import guard
-from meltanodata.text import count, listing
+from meltanodata.text import count, first_of
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -27,11 +28,11 @@ if TYPE_CHECKING:
     from meltanodata.config.fleet import Fleet
 
 _SHOWN_WITH_VALUES = ("api_url", "tenants_file", "guard")
-"""The settings that decide which world a plan is about, who counts as named, and what the guard stops."""
+"""The settings that decide which API a plan is about, which tenants count as named, and what the guard stops."""
 
 _LINK = (
-    "it is a symbolic link, and a review shows where that leads, not what is there; keep the file itself here. A fleet"
-    " file may be elsewhere: set tenants_file"
+    "it is a symbolic link, and a review shows where a link leads, not what the file contains. Keep the file itself"
+    " here; a fleet file may be elsewhere: set tenants_file"
 )
 
 
@@ -69,18 +70,15 @@ class Side:
         return settings_in({settings.stack_of(Path(file)): self._document(self.root / file) for file in files})
 
     def stacks_then(self) -> tuple[Settings, ...]:
-        """Those alone whose settings today's program can read: what an older one had may have had other settings."""
-        found = []
+        """The stacks whose settings today's program can read: an older program may have had other settings."""
+        readable = []
         for file in self.tree.stack_files(self.root):
-            try:
-                own = self.settings(settings.stack_of(Path(file)))
-            except ProblemsError:
-                continue
-            found += [own] if own is not None else []
-        return in_order(found)
+            with suppress(ProblemsError):
+                readable.append(self.settings(settings.stack_of(Path(file))))
+        return in_order(own for own in readable if own is not None)
 
     def stack_document(self, stack: str) -> Document | None:
-        """A stack's file; None where it has none."""
+        """A stack's file; None if there is none."""
         path = self.root / settings.file_of(stack)
         return None if self.tree.read(path) is None else self._document(path)
 
@@ -104,7 +102,7 @@ class Side:
         return loaded
 
     def fleet_then(self, file: Path) -> Fleet:
-        """What could be read of a fleet file; without tenants where it does not exist."""
+        """What is readable of a fleet file; no tenants if it does not exist."""
         return fleet.parse(self._document(file))[0]
 
     def _document(self, path: Path) -> Document:
@@ -124,9 +122,9 @@ class Changes:
     files: frozenset[str]
     """Relative to the project's folder."""
     base: Side
-    """Where the change goes to."""
+    """The base branch."""
     before: Side
-    """What the change is seen from: what happened on the base besides is not its doing."""
+    """What the change is compared with: without what happened on the base besides."""
     after: Side
     links: Mapping[str, str]
     """The repository's symbolic links on both sides, see `influence.linked`."""
@@ -136,10 +134,10 @@ class Changes:
         """What a branch changes.
 
         Args:
-            base: the revision that it goes to.
+            base: the base branch's revision.
             root: the project's folder.
-            head: the branch, of which its merge is looked at; None for the one that is checked out, with what is not
-                committed yet.
+            head: the branch, of which the merge into the base is judged; None for what is checked out, uncommitted
+                changes included.
 
         Raises:
             UserError: git has no such revision, or the two conflict.
@@ -154,12 +152,12 @@ class Changes:
         return cls(goal.changed(merged), Side(goal, root), Side(goal, root), Side(merged, root), links)
 
     def thresholds(self, stack: str) -> Guard:
-        """What the guard goes by: what the branch has that the change goes to. A new stack has the usual ones."""
+        """The guard's thresholds on the base branch; for a new stack the defaults."""
         own = self.base.settings(stack)
         return Guard() if own is None else own.guard
 
     def renamed(self, stack: str) -> str | None:
-        """What became of the stack's fleet file where it is not the same file any more, in words."""
+        """How the stack's fleet file was replaced by another, in words; None if it is the same file."""
         old, new = self.before.settings(stack), self.after.settings(stack)
         if old is None or new is None:
             return None
@@ -167,10 +165,10 @@ class Changes:
         if file == now and (self.after.has(file) or not self.before.has(file)):
             return None
         names = influence.name(self._relative(file)), influence.name(self._relative(now))
-        return f"{names[0]} is gone" if file == now else f"{names[1]} takes the place of {names[0]}"
+        return f"{names[0]} is removed" if file == now else f"{names[1]} instead of {names[0]}"
 
     def named(self, stack: str) -> frozenset[str]:
-        """The tenants that the change names: those whose entries differ. Nobody where the fleet file is another one.
+        """The tenants that the change names: those whose entries differ. None if the fleet file was replaced.
 
         Raises:
             ProblemsError: the fleet file is not well formed.
@@ -182,13 +180,13 @@ class Changes:
         return guard.named(_entries(self.before.fleet_then(file)), _entries(self.after.fleet(file)))
 
     def demos(self, stack: str) -> frozenset[str]:
-        """The tenants that are demos on the branch that the change goes to."""
+        """The tenants that are demos on the base branch."""
         own = self.base.settings(stack)
         rows = () if own is None else self.base.fleet_then(self.base.fleet_file(own)).rows
         return frozenset(row.key for row in rows if row.options.demo)
 
     def stacks(self, stack: str | None = None) -> tuple[Settings, ...]:
-        """The fleet after the change, with those of before whose API has become another one.
+        """The stacks of the fleet after the change, and those from before that now have another API.
 
         Args:
             stack: see `stacks.Project.fleet`.
@@ -216,7 +214,7 @@ class Changes:
         return touched(stacks, self.before.fleet_then(file), self.after.fleet(file), self._kinds())
 
     def dropped(self, stack: str | None = None) -> dict[str, tuple[str, ...]]:
-        """The stacks whose file is gone, with the tenants that they had."""
+        """The stacks whose file is removed, with the tenants that they had."""
         now = {own.stack for own in self.after.stacks()}
         return {
             own.stack: tuple(
@@ -229,7 +227,7 @@ class Changes:
         }
 
     def influences(self) -> Influences:
-        """What the change does to program, settings and workflows."""
+        """What the change edits in the program, settings and workflows."""
         kinds = self._kinds()
         by_kind = {kind: tuple(sorted(file for file, its in kinds.items() if its is kind)) for kind in Kind}
         return Influences(
@@ -245,7 +243,7 @@ class Changes:
         return fleet_among(then, stack) if then else ()
 
     def _kinds(self) -> Mapping[str, Kind]:
-        """Each file that differs. The fleet file is the one of before: what takes its place is something else."""
+        """Each file that differs, with its kind. Only the fleet file from before the change counts as one."""
         side = self.before if self.before.tree.stack_files(self.base.root) else self.after
         files = {self._relative(side.fleet_file(own)) for own in side.stacks_then()}
         program = self._relative(side.program)
@@ -264,10 +262,10 @@ class Changes:
             return SettingsChange(file, ("new",))
         differing = [name for name in sorted({*then, *now}) if then.get(name) != now.get(name)]
         differing.sort(key=lambda name: name not in _SHOWN_WITH_VALUES)  # what matters most is not left out
-        return SettingsChange(file, tuple(_told(name, then.get(name), now.get(name)) for name in differing))
+        return SettingsChange(file, tuple(_described(name, then.get(name), now.get(name)) for name in differing))
 
 
-def _told(name: str, then: object, now: object) -> str:
+def _described(name: str, then: object, now: object) -> str:
     if name not in _SHOWN_WITH_VALUES:
         return influence.name(name)
     words = ("its default" if value is None else influence.name(str(value)) for value in (then, now))
@@ -275,7 +273,7 @@ def _told(name: str, then: object, now: object) -> str:
 
 
 def _config(source: Document | None) -> dict[str, object] | None:
-    """A stack file's settings as they are written; None without a file, none for one that is not as it should be."""
+    """A stack file's settings as written; None without a file, and nothing for a malformed one."""
     if source is None:
         return None
     config = settings_loading.config_of(source)
@@ -287,18 +285,14 @@ def _entries(loaded: Fleet) -> dict[str, object]:
 
 
 def summary_of_dropped(dropped: Mapping[str, tuple[str, ...]]) -> list[str]:
-    """What it means that a stack's file is gone, a line for each."""
+    """The consequences of a removed stack file, a line for each."""
     return [
-        f"{stack}: its settings are removed, so nothing is planned for it. What its state holds stays and costs money,"
-        f" and nobody looks after it: {_tenants(tenants)} by the fleet file of before. To keep them, put the settings"
-        " back. To delete them, put the settings back and remove their entries alone; when that is deployed, remove the"
-        " settings."
+        f"{stack}: its settings are removed, so it has no plan. Its resources stay, cost money and are no longer"
+        f" maintained: {_tenants(tenants)} by the previous fleet file. To keep them, restore the settings. To delete"
+        " them, restore the settings and remove only the tenants' entries; once that is deployed, remove the settings."
         for stack, tenants in dropped.items()
     ]
 
 
 def _tenants(tenants: tuple[str, ...]) -> str:
-    if not tenants:
-        return "no tenant"
-    shown = [*tenants[:10], *([f"{len(tenants) - 10} more"] if len(tenants) > 10 else [])]  # noqa: PLR2004
-    return f"{count(len(tenants), 'tenant')} ({listing(shown, 'and')})"
+    return f"{count(len(tenants), 'tenant')} ({first_of(tenants, 10)})" if tenants else "no tenant"

@@ -1,6 +1,6 @@
-"""What differs from the stacks' states although nobody deployed: the world changed by hand, orphans, old certificates.
+"""Drift: what was changed by hand, orphans, and certificates that expire soon.
 
-Pure; the first of the three is a `Plan` of a preview that refreshes.
+Pure. What was changed by hand is the `Plan` of a preview that refreshes.
 """
 
 from __future__ import annotations
@@ -22,7 +22,7 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True, order=True)
 class Orphan:
-    """An object of the accounts that no stack knows."""
+    """An object in the accounts that no stack's state has."""
 
     kind: str
     """`droplet`, `record` or `database`."""
@@ -30,12 +30,12 @@ class Orphan:
     id: str
     team: str
     about: str
-    """What helps to find out whose it is: an address, a size."""
+    """An address or a size, which helps to find out whose it is."""
 
 
 @dataclass(frozen=True)
 class Expiring:
-    """A certificate that expires soon, and those who have it."""
+    """A certificate that expires soon, and the tenants that have it."""
 
     last_day: date
     tenants: tuple[str, ...]
@@ -43,7 +43,7 @@ class Expiring:
 
 @dataclass(frozen=True)
 class Unseen:
-    """A stack that could not be looked at."""
+    """A stack that could not be examined."""
 
     stack: str
     why: str
@@ -55,32 +55,32 @@ class Drift:
     """Of a whole fleet."""
 
     plans: Sequence[Plan]
-    """What the next up would mend, one a stack."""
+    """What the next `up` would revert, one a stack."""
     orphans: Sequence[Orphan]
     expiring: Sequence[Expiring]
     unseen: Sequence[Unseen] = ()
 
     @property
     def none(self) -> bool:
-        """Whether all is as it should be, as far as anybody knows."""
+        """Whether there is no drift, and every stack was examined."""
         return all(plan.empty for plan in self.plans) and not (self.orphans or self.expiring or self.unseen)
 
 
 def known(states: Iterable[StackState]) -> frozenset[tuple[str, str]]:
-    """Type and id of every object that a stack's state knows, also of those that are still to be deleted."""
+    """Type and id of every object that the states have, also of those that are to be deleted."""
     return frozenset(key for state in states for key in state.objects)
 
 
 def orphans(
     accounts: Inventory, ids: Collection[tuple[str, str]], droplet_team: str, others: Collection[str]
 ) -> Iterator[Orphan]:
-    """The objects that no stack knows.
+    """The objects that no state has.
 
     Args:
-        accounts: what the teams hold.
+        accounts: the teams' inventory.
         ids: see `known`; of all stacks that share the droplet team.
         droplet_team: where droplets and records are.
-        others: names of what is there for another purpose.
+        others: names of objects that serve another purpose.
     """
     for droplet in accounts.droplets:
         if (Type.DROPLET, str(droplet.id)) not in ids and droplet.name not in others:
@@ -94,7 +94,7 @@ def orphans(
 
 
 def expiring(states: Iterable[StackState], today: date) -> list[Expiring]:
-    """The certificates on the droplets that expire soon, the first to expire first."""
+    """The certificates on the droplets that expire soon, the earliest first."""
     found: dict[date, list[str]] = {}
     for tenant in (tenant for state in states for tenant in state.tenants.values()):
         if tenant.inputs.get("tls") == "wildcard" and "certificate_expires" in tenant.inputs:

@@ -1,7 +1,7 @@
-"""Whether a plan may be applied: what it must not do unless somebody allows it on purpose.
+"""The guard: what a plan must not do unless a label allows it.
 
-Pure. Each rule is allowed by a label of its own, on the pull request and not in the repository: what the request itself
-edits cannot allow it. The thresholds are those of the branch that the request goes to, for the same reason.
+Pure. Each rule has a label of its own, on the pull request and not in the repository, so that the pull request's own
+edits cannot allow it. For the same reason the thresholds are the base branch's.
 """
 
 from __future__ import annotations
@@ -9,12 +9,10 @@ from __future__ import annotations
 import json
 from typing import TYPE_CHECKING
 
-from pydantic import BaseModel, ConfigDict
-
 from meltanodata.engine.resource_types import Type
 from meltanodata.errors import UserError
 from meltanodata.rollout import impact
-from meltanodata.rollout.impact import Severity
+from meltanodata.rollout.impact import Frozen, Severity
 from meltanodata.rollout.plan import Change, Plan, change_of
 from meltanodata.text import count, first_of, listing, show
 
@@ -34,16 +32,14 @@ PROGRAM_CHANGED = "guard:program-changed"
 LABELS = (DATA_LOSS, MANY_DESTROYED, DROPLET_REPLACED, UNNAMED, PROGRAM_CHANGED)
 
 _SHOWN = 10
-"""Tenants that a message names before it counts the rest."""
+"""The most tenants that a message names."""
 
 
-class Stop(BaseModel):
-    """One thing that a plan must not do by itself."""
-
-    model_config = ConfigDict(frozen=True, extra="forbid")
+class Stop(Frozen):
+    """One thing that a plan must not do unless its label is given."""
 
     label: str | None
-    """The label that allows it; None where none does."""
+    """The label that allows it; None if none does."""
     message: str
     allowed: bool
     """Whether the label was given."""
@@ -55,17 +51,15 @@ class Stop(BaseModel):
             return f"Allowed by the label {self.label}."
         if self.label is None:
             return ""
-        return f"If that is meant, put the label {self.label} on the pull request."
+        return f"If this is intended, add the label {self.label} to the pull request."
 
     def __str__(self) -> str:
         """The message, and how to go on."""
         return f"{self.message} {self.advice}".rstrip()
 
 
-class Review(BaseModel):
-    """A plan and what the guard says of it; what `meltanodata plan --json` writes and the other commands read."""
-
-    model_config = ConfigDict(frozen=True, extra="forbid")
+class Review(Frozen):
+    """A plan with the guard's verdict, which `meltanodata plan --json` writes and other commands read."""
 
     plan: Plan
     stops: tuple[Stop, ...] = ()
@@ -80,22 +74,26 @@ def labels(given: Iterable[str]) -> frozenset[str]:
     """The guard's labels among a pull request's.
 
     Raises:
-        UserError: one looks like a label of the guard's and is none.
+        UserError: a label begins like the guard's, and the guard has no such label.
     """
     ours = {label for label in given if label.startswith(PREFIX)}
     if wrong := sorted(ours.difference(LABELS)):
-        raise UserError(f"{listing(wrong, 'and')}: the guard knows no such label. It has {listing(LABELS, 'and')}.")
+        raise UserError(_unknown(wrong))
     return frozenset(ours)
 
 
-def labels_in(given: str) -> list[str]:
-    """Labels as a workflow hands them over, in JSON.
+def _unknown(labels: Iterable[str]) -> str:
+    return f"{listing(labels, 'and')}: the guard has no such label. It has {listing(LABELS, 'and')}."
 
-    A list is a pull request's labels, any of which may have blanks in it. A string is what somebody typed to allow
-    something: labels of the guard's alone, separated by blanks or commas.
+
+def labels_in(given: str) -> list[str]:
+    """Labels in JSON, as a workflow passes them.
+
+    A list has a pull request's labels, which may contain blanks. A string is what somebody typed to allow something:
+    only labels of the guard, separated by blanks or commas.
 
     Raises:
-        UserError: it is neither, or something was typed that is no label of the guard's.
+        UserError: it is neither, or a typed label is none of the guard's.
     """
     try:
         found = json.loads(given)
@@ -107,13 +105,11 @@ def labels_in(given: str) -> list[str]:
         return found
     if not isinstance(found, str):
         raise UserError(
-            f'{show(given)}: labels are given as JSON, such as ["{DATA_LOSS}"], so that blanks stay in them'
+            f'{show(given)} is not a JSON list of labels, such as ["{DATA_LOSS}"]. A label may contain blanks'
         )
     typed = found.replace(",", " ").split()
     if wrong := [label for label in typed if label not in LABELS]:
-        raise UserError(
-            f"{listing(map(show, wrong), 'and')}: the guard knows no such label. It has {listing(LABELS, 'and')}."
-        )
+        raise UserError(_unknown(map(show, wrong)))
     return typed
 
 
@@ -125,16 +121,16 @@ def review(
     demos: Collection[str] | None = None,
     allowed: Collection[str] = (),
 ) -> Review:
-    """What the guard says of a plan.
+    """The guard's verdict on a plan.
 
     Args:
-        plan: what would be done.
-        thresholds: of the branch that the pull request goes to.
-        named: the tenants that the pull request names, see `named`; None where there is no pull request.
-        demos: the tenants that are demos where the pull request goes to; None where there is no pull request.
-        allowed: the labels that are given.
+        plan: the plan.
+        thresholds: the base branch's.
+        named: the tenants that the pull request names, see `named`; None if there is no pull request.
+        demos: the tenants that are demos on the base branch; None if there is no pull request.
+        allowed: the given labels.
     """
-    found: list[tuple[str | None, str | None]] = [
+    rules: list[tuple[str | None, str | None]] = [
         (DATA_LOSS, _data_loss(plan)),
         (MANY_DESTROYED, _many_destroyed(plan, thresholds)),
         (DROPLET_REPLACED, _droplet_replaced(plan)),
@@ -144,7 +140,7 @@ def review(
     return Review(
         plan=plan,
         stops=tuple(
-            Stop(label=label, message=message, allowed=label in allowed) for label, message in found if message
+            Stop(label=label, message=message, allowed=label in allowed) for label, message in rules if message
         ),
     )
 
@@ -155,27 +151,27 @@ def named(base: Mapping[str, object], head: Mapping[str, object]) -> frozenset[s
 
 
 def program_changed(influences: Influences, allowed: Collection[str] = ()) -> Stop | None:
-    """What the guard says of a request that changes more than tenants; None where it does not.
+    """The guard's verdict on a pull request that changes more than tenants; None for any other.
 
-    Such a request brings along what its plan is made by and what it is applied with, so no look at the plan can tell
-    what it does: somebody has to read it.
+    Such a pull request changes the program that makes and applies its plan, so the plan cannot show what it does.
+    Somebody has to read its diff.
     """
     if not influences:
         return None
-    message = f"More than tenants: the request changes {influences}."
+    message = f"The pull request changes more than tenants: {influences}."
     return Stop(label=PROGRAM_CHANGED, message=message, allowed=PROGRAM_CHANGED in allowed)
 
 
 def _data_loss(plan: Plan) -> str | None:
-    """Whatever cannot be had back, in the words of `impact`; a sentence for all who lose the same.
+    """What is lost for good, in the words of `impact`; one sentence for all tenants that lose the same.
 
-    By the operations alone, whatever the plan itself says that they mean.
+    Derived from the operations alone, whatever effects the plan states.
     """
-    losers: dict[str, list[str]] = {}
+    tenants_by_loss: dict[str, list[str]] = {}
     for row in plan.rows:
         if lost := _lost(impact.effects(change_of(row.operations), row.operations, frozenset())):
-            losers.setdefault(lost, []).append(row.tenant)
-    sentences = [f"Data loss for {_some(tenants)}: {lost}." for lost, tenants in losers.items()]
+            tenants_by_loss.setdefault(lost, []).append(row.tenant)
+    sentences = [f"Data loss for {_some(tenants)}: {lost}." for lost, tenants in tenants_by_loss.items()]
     if lost := _lost(impact.effects("changed", plan.others, frozenset()), about=True):
         sentences.append(f"Data loss outside the tenants: {lost}.")
     return " ".join(sentences) or None
@@ -197,25 +193,25 @@ def _no_demo_wiped(plan: Plan, demos: Collection[str]) -> str | None:
     if not wiped:
         return None
     return (
-        f"The database of a tenant that is no demo yet would be wiped: {_some(wiped)}. No label allows that. Merge"
-        " demo: true without wipe_database first; the next pull request may wipe it."
+        f"The plan wipes the database of tenants that are not demos on the base branch: {_some(wiped)}. No label allows"
+        " this. First merge demo: true without wipe_database; the next pull request may wipe the database."
     )
 
 
 def _many_destroyed(plan: Plan, thresholds: Guard) -> str | None:
-    gone = plan.of(Change.DESTROYED)
-    percent = 100 * len(gone) / plan.tenants if plan.tenants else 0
+    destroyed = plan.of(Change.DESTROYED)
+    percent = 100 * len(destroyed) / plan.tenants if plan.tenants else 0
     limits = []
-    if len(gone) > thresholds.destroyed:
+    if len(destroyed) > thresholds.destroyed:
         limits.append(str(thresholds.destroyed))
-    if len(gone) > 1 and percent > thresholds.destroyed_percent:
+    if len(destroyed) > 1 and percent > thresholds.destroyed_percent:
         limits.append(f"{thresholds.destroyed_percent} %")
     if not limits:
         return None
     share = f" of {plan.tenants} ({percent:.0f} %)" if plan.tenants else ""
     return (
-        f"Many destroyed: the plan destroys {count(len(gone), 'tenant')}{share}, more than {listing(limits, 'and')}"
-        f" ({_some(row.tenant for row in gone)})."
+        f"The plan destroys {count(len(destroyed), 'tenant')}{share}, more than {listing(limits, 'and')}:"
+        f" {_some(row.tenant for row in destroyed)}."
     )
 
 
@@ -228,7 +224,8 @@ def _droplet_replaced(plan: Plan) -> str | None:
     ]
     if not replaced:
         return None
-    return f"Droplets are replaced, with their disks, although no rebuild or snapshot changes: {_some(replaced)}."
+    names = _some(replaced)
+    return f"The plan replaces droplets with their disks, although neither rebuild nor snapshot changes: {names}."
 
 
 def _unnamed(plan: Plan, names: Collection[str]) -> str | None:

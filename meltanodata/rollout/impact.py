@@ -1,7 +1,7 @@
 """What an operation on one of a tenant's resources means for the people who use the tenant.
 
-Pure, and the one place that says so; what replaces a resource and what changes it in place is DigitalOcean's provider's
-decision, and is in the preview already.
+Pure, and the only place that says so. Whether a change replaces a resource or updates it in place is the decision of
+DigitalOcean's provider, and is in the preview already.
 """
 
 from __future__ import annotations
@@ -19,20 +19,22 @@ if TYPE_CHECKING:
 
 
 class Severity(IntEnum):
-    """How much people notice."""
+    """How much a change affects people."""
 
     NONE = 0
     INTERRUPTION = 1
-    """A restart, a downtime, a login that changes: over after some minutes, nothing is lost."""
+    """A restart, a downtime, a changed login: over after some minutes, and nothing is lost."""
     LOSS = 2
-    """Something of the tenant's cannot be had back."""
+    """Data of the tenant is lost for good."""
 
 
-class _Frozen(BaseModel):
-    model_config = ConfigDict(frozen=True, extra="forbid")
+class Frozen(BaseModel):
+    """A part of a plan, which a plan's file has too."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid", defer_build=True)
 
 
-class Operation(_Frozen):
+class Operation(Frozen):
     """What the engine would do with one resource."""
 
     op: str
@@ -44,18 +46,18 @@ class Operation(_Frozen):
     properties: tuple[str, ...]
     """The top-level properties that cause an update or a replacement."""
     id: str | None
-    """The id of the existing object, where there is one."""
+    """The id of the existing object, if there is one."""
     object_name: str | None
-    """Its name at DigitalOcean, where it has one."""
+    """Its name at DigitalOcean, if it has one."""
     idle: bool = False
-    """Whether it is a Command without anything to do, see `remote.run_once_for`."""
+    """Whether it is a Command that does nothing, see `remote.run_once_for`."""
     values: tuple[tuple[str, str], ...] = ()
-    """The properties that an update sets at DigitalOcean, with their new values; without those that are secret or known
-    after the apply only."""
+    """The properties that an update sets at DigitalOcean, with their new values; without secrets and values that are
+    known only after the apply."""
 
     @property
     def wipes(self) -> bool:
-        """Whether it wipes the tenant's database, which loses nothing only where the plan makes that as well."""
+        """Whether it wipes the tenant's database, which loses data unless the same plan creates the database."""
         changes = self.op in ("create", "update", "replace")
         return self.type == Type.COMMAND and self.role == "wipe" and changes and not self.idle
 
@@ -67,14 +69,14 @@ class Operation(_Frozen):
         )
 
 
-class Effect(_Frozen):
-    """One consequence, in words for a person who runs no servers."""
+class Effect(Frozen):
+    """One consequence, in words for people who run no servers."""
 
     text: str
-    """The same for all tenants to whom the same happens."""
+    """The same for all tenants with the same consequence."""
     severity: Severity
     about: str = ""
-    """This tenant's own: a URL, a database's name."""
+    """What is this tenant's own: a URL, a cluster's name."""
 
     def __str__(self) -> str:
         """In words, with what it is about."""
@@ -82,17 +84,17 @@ class Effect(_Frozen):
 
 
 class LoginOutcome(StrEnum):
-    """What becomes of the login of a droplet that is, or was, taken over."""
+    """What happens to the login of a droplet that is, or was, adopted."""
 
     KEPT = "kept"
     PASSWORD = "password"  # noqa: S105  an outcome, no password
-    """The admin gets a new password; where the droplet stays, other logins stay too."""
+    """The admin gets a new password; other logins stay if the droplet stays."""
     ALL_NEW = "all new"
-    """As before, and Meltano's secrets are made anew, so that no password fits any more."""
+    """Likewise, and Meltano's secrets are replaced, so that no other password works any more."""
     OURS = "ours"
-    """The droplet is one that an earlier run made: its login is the stack's already, or will be."""
+    """An earlier run created the droplet, so its login is the stack's."""
     BEGUN = "begun"
-    """A run that was killed began it; whether it keeps a login was said by that run's plan."""
+    """A killed run has begun the adoption; that run's plan said whether the login is kept."""
 
 
 def effects(
@@ -103,8 +105,8 @@ def effects(
     Args:
         change: what happens to the tenant as a whole, a `plan.Change`.
         operations: on its resources.
-        options: those of its entry, or settings, that change.
-        login: what becomes of the login that its droplet was taken over with.
+        options: the options of its entry, or settings, that change.
+        login: what happens to the login that its droplet was adopted with.
     """
     found = {effect for operation in operations for effect in _effects(change, operation, options)}
     found.update(_LOGINS.get(login, ()) if login else ())
@@ -119,49 +121,55 @@ def _effects(change: str, operation: Operation, options: frozenset[str]) -> Iter
         case Type.CLUSTER:
             yield from _cluster(change, operation)
         case Type.FIREWALL if change != "destroyed" and op in ("delete", "replace"):
-            yield Effect(text="the database lets everybody in while it has no firewall", severity=Severity.LOSS)
+            yield _lost("the cluster accepts connections from everybody while it has no firewall")
         case Type.RECORD:
             yield from _record(change, operation)
         case Type.PASSWORD if op == "replace":
-            yield Effect(text=_PASSWORDS.get(operation.role, "a new password"), severity=Severity.INTERRUPTION)
+            yield _interrupted(_PASSWORDS.get(operation.role, "a new password"))
         case Type.COMMAND if op in ("create", "update", "replace") and change != "created":
             yield from _command(operation, options)
         case Type.FIREWALL | Type.MEMBERSHIP:
             return
         case unknown if op in ("delete", "replace") and unknown.startswith("digitalocean:"):
-            # What it holds nobody has said here yet.
-            about = operation.object_name or operation.id or ""
-            yield Effect(text=f"data loss: the {_kind(unknown)} is deleted", severity=Severity.LOSS, about=about)
+            # Nothing here says yet what such a resource holds.
+            yield _lost(f"data loss: the {_kind(unknown)} is deleted", operation.object_name or operation.id or "")
         case _:
             return
 
 
+def _harmless(text: str, about: str = "") -> Effect:
+    return Effect(text=text, severity=Severity.NONE, about=about)
+
+
+def _interrupted(text: str, about: str = "") -> Effect:
+    return Effect(text=text, severity=Severity.INTERRUPTION, about=about)
+
+
+def _lost(text: str, about: str = "") -> Effect:
+    return Effect(text=text, severity=Severity.LOSS, about=about)
+
+
 def _kind(type_: str) -> str:
-    """What a type is called in a sentence: `domain` of `digitalocean:index/domain:Domain`."""
+    """A type's name in a sentence: `domain` for `digitalocean:index/domain:Domain`."""
     return re.sub(r"(?<=[a-z])(?=[A-Z])", " ", type_.rsplit(":", 1)[-1]).lower()
 
 
 _PASSWORDS = {
-    "admin-password": "a new login password, the old one is refused",
-    "secret-key": "everybody is signed out",
+    "admin-password": "a new login password; the old one stops working",
+    "secret-key": "all users are signed out",
     "password-salt": "every login password stops working",
 }
-_NEW_PASSWORD = Effect(text=_PASSWORDS["admin-password"], severity=Severity.INTERRUPTION)
+_NEW_PASSWORD = _interrupted(_PASSWORDS["admin-password"])
 _LOGINS = {
-    LoginOutcome.KEPT: (Effect(text="keeps its login", severity=Severity.NONE),),
+    LoginOutcome.KEPT: (_harmless("keeps its login"),),
     LoginOutcome.PASSWORD: (_NEW_PASSWORD,),
-    LoginOutcome.ALL_NEW: (
-        _NEW_PASSWORD,
-        Effect(text="every other login of the instance stops working", severity=Severity.INTERRUPTION),
-    ),
-    LoginOutcome.OURS: (Effect(text="its login is the one that the stack knows", severity=Severity.NONE),),
-    LoginOutcome.BEGUN: (
-        Effect(text="a run that was broken off goes on; its login is as that run's plan said", severity=Severity.NONE),
-    ),
+    LoginOutcome.ALL_NEW: (_NEW_PASSWORD, _interrupted("every other login of the instance stops working")),
+    LoginOutcome.OURS: (_harmless("its login is the one in the stack's state"),),
+    LoginOutcome.BEGUN: (_harmless("an interrupted adoption continues; its login is as that run's plan said"),),
 }
 
 _CADDY = frozenset({"tls", "certificate", "certificate_expires", "caddy_version"})
-"""What the web server alone is told of."""
+"""The options that concern only the web server."""
 
 
 _DISK = "its disk (Meltano project, uploads)"
@@ -171,63 +179,51 @@ def _droplet(change: str, operation: Operation) -> Iterator[Effect]:
     url = f"https://{operation.object_name}" if operation.object_name else ""
     match change, operation.op:
         case "created", "create":
-            yield Effect(text="new URL", severity=Severity.NONE, about=url)
+            yield _harmless("new URL", url)
         case "destroyed", _:
-            yield Effect(text=f"data loss: the droplet is deleted with {_DISK}", severity=Severity.LOSS)
-            yield Effect(text="the URL is gone", severity=Severity.INTERRUPTION, about=url)
+            yield _lost(f"data loss: the droplet is deleted with {_DISK}")
+            yield _interrupted("the URL stops working", url)
         case _, "replace":
-            text = "data loss: the droplet's disk (Meltano project, uploads) starts anew from the snapshot"
-            yield Effect(text=text, severity=Severity.LOSS)
-            text = "downtime of some minutes until the new droplet answers, at a new address"
-            yield Effect(text=text, severity=Severity.INTERRUPTION)
+            yield _lost(f"data loss: the droplet is replaced, and {_DISK} starts anew from the snapshot")
+            yield _interrupted("some minutes of downtime until the new droplet answers, at a new address")
         case _, "create":
-            text = "a new droplet from the snapshot, at a new address"
-            yield Effect(text=text, severity=Severity.INTERRUPTION)
+            yield _interrupted("a new droplet from the snapshot, at a new address")
         case _, "delete":
-            text = f"data loss: the droplet is deleted with {_DISK}, and its URL is gone"
-            yield Effect(text=text, severity=Severity.LOSS, about=url)
+            yield _lost(f"data loss: the droplet is deleted with {_DISK}, and its URL stops working", url)
         case _, ("update" | "import") if "size" in operation.properties:
-            text = "downtime of some minutes: the droplet is powered off, resized and powered on"
-            yield Effect(text=text, severity=Severity.INTERRUPTION)
+            yield _interrupted("some minutes of downtime: the droplet is powered off, resized and powered on")
 
 
 def _record(change: str, operation: Operation) -> Iterator[Effect]:
     if operation.op == "delete" and change != "destroyed":
-        yield Effect(text="the host name stops working", severity=Severity.INTERRUPTION)
+        yield _interrupted("the host name stops working")
     elif operation.op in {"update", "replace", "import"}:
         if "value" in operation.properties:
-            text = "the host name moves to another address; resolvers keep the old one for up to an hour"
-            yield Effect(text=text, severity=Severity.INTERRUPTION)
+            yield _interrupted("the host name moves to another address; resolvers cache the old one for up to an hour")
         if "name" in operation.properties:
-            text = "another host name: the old one stops working, and everybody signs in anew"
-            yield Effect(text=text, severity=Severity.INTERRUPTION)
+            yield _interrupted("another host name: the old one stops working, and everybody has to log in again")
 
 
 def _cluster(change: str, operation: Operation) -> Iterator[Effect]:
     name = operation.object_name or operation.id or ""
     match change, operation.op:
         case _, "delete":
-            text = "data loss: the database is deleted with its backups"
-            yield Effect(text=text, severity=Severity.LOSS, about=name)
+            yield _lost("data loss: the database is deleted with its backups", name)
         case _, "replace":
-            text = "data loss: the database is deleted with its backups, an empty one takes its place"
-            yield Effect(text=text, severity=Severity.LOSS, about=name)
+            yield _lost("data loss: the database is deleted with its backups, and an empty one replaces it", name)
         case (("changed" | "replaced"), "create"):
-            yield Effect(text="a new, empty database", severity=Severity.INTERRUPTION)
+            yield _interrupted("a new, empty database")
         case _, ("update" | "import") if {"size", "version", "region", "nodeCount"} & set(operation.properties):
-            text = "connections to the database break off while it moves to new machines"
-            yield Effect(text=text, severity=Severity.INTERRUPTION)
+            yield _interrupted("database connections are interrupted while the cluster moves to new machines")
 
 
 def _command(operation: Operation, options: frozenset[str]) -> Iterator[Effect]:
     match operation.role:
         case "files" if options and options <= _CADDY:
-            yield Effect(text="the web server restarts (seconds)", severity=Severity.INTERRUPTION)
+            yield _interrupted("the web server restarts (seconds)")
         case "files":
-            text = "restart of the services whose files differ (seconds)"
-            yield Effect(text=text, severity=Severity.INTERRUPTION)
+            yield _interrupted("services whose files differ restart (seconds)")
         case "meltano" if "meltano_version" in options:
-            yield Effect(text="Meltano is upgraded and restarts (a minute)", severity=Severity.INTERRUPTION)
+            yield _interrupted("Meltano is upgraded and restarts (a minute)")
         case "wipe" if operation.wipes:
-            text = "data loss: the demo's database is wiped but for the schema public"
-            yield Effect(text=text, severity=Severity.LOSS)
+            yield _lost("data loss: the demo's database is wiped, except for the schema public")

@@ -1,8 +1,8 @@
-"""What an `up` would do, one row a tenant, read from the JSON of `pulumi preview --json`.
+"""The plan: what an `up` would do, one row a tenant, read from the JSON of `pulumi preview --json`.
 
 Pure. The JSON's shape is the engine's `display.PreviewDigest` (pkg/v3/display/json.go) with `apitype.ResourceV3`
 states; its text output is never read. A resource belongs to the tenant whose component is its parent, whatever the
-resource is called.
+resource's name.
 """
 
 from __future__ import annotations
@@ -12,28 +12,30 @@ import json
 from collections import Counter, defaultdict
 from decimal import Decimal
 from enum import StrEnum
-from typing import TYPE_CHECKING, Any
-
-from pydantic import BaseModel, ConfigDict, JsonValue
+from typing import TYPE_CHECKING, Any, TypeVar
 
 from meltanodata.engine import urns
 from meltanodata.engine.resource_types import OBJECTS, PROVIDER, ROLES, STACK, TENANT, Type, tenant_of
 from meltanodata.errors import UserError
 from meltanodata.inventory import kept_logins
 from meltanodata.rollout import impact, prices
-from meltanodata.rollout.impact import Effect, LoginOutcome, Operation, Severity
+from meltanodata.rollout.impact import Effect, Frozen, LoginOutcome, Operation, Severity
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator, Mapping, Sequence
+
+    from pydantic import JsonValue
 
     from meltanodata.config.placement import Use
     from meltanodata.engine.stack_state import Ids, StackState
 
 
-UNKNOWN = "04da6b54-80e4-46f7-96ec-b56ff0331ba9"
-"""How the engine writes a value that is known after the apply only (plugin.UnknownStringValue)."""
+_Value = TypeVar("_Value")
 
-SECRET = "[secret]"  # noqa: S105  what stands in a secret's place
+UNKNOWN = "04da6b54-80e4-46f7-96ec-b56ff0331ba9"
+"""How the engine writes a value that is known only after the apply (plugin.UnknownStringValue)."""
+
+SECRET = "[secret]"  # noqa: S105  a placeholder, no secret
 """How the engine writes a secret value in a preview."""
 
 OPERATIONS = {
@@ -47,7 +49,7 @@ OPERATIONS = {
     "import-replacement": "replace",
     "remove-pending-replace": "replace",
 }
-"""The engine's operations (pkg/v3/resource/deploy/step.go) that change the world or the state, as we name them."""
+"""The engine's operations (pkg/v3/resource/deploy/step.go) that change an object or the state, and our names."""
 
 
 class Change(StrEnum):
@@ -60,29 +62,25 @@ class Change(StrEnum):
     DESTROYED = "destroyed"
 
 
-class _Frozen(BaseModel):
-    model_config = ConfigDict(frozen=True, extra="forbid")
-
-
-class Reason(_Frozen):
-    """Why: something of the tenant that differs."""
+class Reason(Frozen):
+    """Something of the tenant that differs, as a reason for its row."""
 
     what: str
-    """An option of tenants.yaml, or a property such as `droplet tags`; alone where there is no value to show."""
+    """An option of tenants.yaml, or a property such as `droplet tags`; alone if there is no value to show."""
     before: str | None = None
     after: str | None = None
     option: bool = False
-    """Whether it is an option of the tenant's entry or a setting, not what was found at a resource."""
+    """Whether it is an option of the tenant's entry or a setting, not a property of a resource."""
 
 
-class Cost(_Frozen):
+class Cost(Frozen):
     """US dollars a month; None where a size's price is unknown."""
 
     before: Decimal | None
     after: Decimal | None
 
 
-class Row(_Frozen):
+class Row(Frozen):
     """What happens to one tenant."""
 
     tenant: str
@@ -90,13 +88,13 @@ class Row(_Frozen):
     reasons: tuple[Reason, ...]
     effects: tuple[Effect, ...]
     cost: Cost | None
-    """None where the plan touches no size."""
+    """None if the plan touches no size."""
     team: str | None
-    """The database team, where the plan tells it."""
+    """The database team, if the plan has it."""
     operations: tuple[Operation, ...]
     objects: tuple[tuple[str, str], ...] | None = None
-    """Role and id of each droplet, record and database that the stack has of the tenant before; None where that was not
-    looked up, as in plans of an older version."""
+    """Role and id of each droplet, record and cluster that the state had of the tenant before; None if the state was
+    not read, as in plans of an older version."""
 
     @property
     def severity(self) -> Severity:
@@ -108,7 +106,7 @@ class Row(_Frozen):
         return any(reason.option and reason.what == name for reason in self.reasons)
 
 
-class Team(_Frozen):
+class Team(Frozen):
     """A team that the plan fills or empties: droplets in the droplet team, clusters in a database team."""
 
     name: str
@@ -120,27 +118,25 @@ class Team(_Frozen):
     full: bool = False
 
 
-class Plan(_Frozen):
+class Plan(Frozen):
     """Everything that an `up` would do in one stack."""
 
     stack: str
     tenants: int
-    """How many tenants the stack has before; not those of its outputs that an up for some left unknown."""
+    """How many tenants the stack had before, without those whose outputs a targeted `up` left unknown."""
     rows: tuple[Row, ...]
     """By the tenant's key."""
     others: tuple[Operation, ...]
-    """What changes and is no tenant's."""
+    """Operations on what belongs to no tenant."""
     providers: tuple[str, ...] = ()
-    """The URNs of connections to teams that come, go or get another token; the world stays as it is."""
+    """The URNs of connections to teams that are created, removed or get another token, which changes no object."""
     teams: tuple[Team, ...] = ()
 
     @property
     def digest(self) -> str:
         """Sixteen hexadecimal digits that change whenever the planned operations or their reasons do."""
         facts = [
-            [
-                *([row.tenant, row.change, [reason.model_dump() for reason in row.reasons]] for row in self.rows),
-            ],
+            [[row.tenant, row.change, [reason.model_dump() for reason in row.reasons]] for row in self.rows],
             [_fact(operation) for row in self.rows for operation in row.operations],
             [_fact(operation) for operation in self.others],
         ]
@@ -148,7 +144,7 @@ class Plan(_Frozen):
 
     @property
     def empty(self) -> bool:
-        """Whether there is nothing to do."""
+        """Whether the plan changes nothing."""
         return not self.rows and not self.others
 
     @property
@@ -167,21 +163,21 @@ class Plan(_Frozen):
 
 
 def read(preview: Mapping[str, Any], before: StackState | None = None) -> Plan:
-    """The plan that a preview found.
+    """The plan from a preview.
 
     Args:
-        preview: the parsed output of `pulumi preview --json`, which leaves out what stays as it is.
-        before: the stack's state from before it, for the ids of that, too (see `Row.objects`).
+        preview: the parsed output of `pulumi preview --json`, which omits unchanged resources.
+        before: the stack's state before the preview, for `Row.objects`.
 
     Raises:
-        UserError: the preview failed, or is none; with the engine's own errors.
+        UserError: the preview failed, with the engine's own errors; or it is no preview.
     """
-    if errors := [said for line in preview.get("diagnostics") or [] if (said := error(line))]:
+    if errors := [message for line in preview.get("diagnostics") or [] if (message := error(line))]:
         raise UserError("The preview failed, so there is no plan:\n" + "\n".join(errors))
     steps: list[Mapping[str, Any]] = preview.get("steps") or []
     root = next((step for step in steps if urns.type_of(step["urn"]) == STACK), None)
     if root is None:
-        raise UserError("This is no output of `pulumi preview --json`: the stack itself is missing in it.")
+        raise UserError("This is not an output of `pulumi preview --json`: it does not contain the stack.")
     by_tenant: dict[str, list[Mapping[str, Any]]] = defaultdict(list)
     others: list[Mapping[str, Any]] = []
     parents = {step["urn"]: _parent(step) for step in steps}
@@ -209,14 +205,13 @@ def read(preview: Mapping[str, Any], before: StackState | None = None) -> Plan:
 
 
 def error(diagnostic: Mapping[str, Any]) -> str | None:
-    """The error that a diagnostic of the engine's tells; None for other lines.
+    """The error in one of the engine's diagnostics; None for other lines.
 
-    The digitalocean plugin logs what it fails at, under the name of its source file, before the engine says the same
-    in its own words.
+    The digitalocean plugin logs an error under the name of its source file, before the engine reports the same.
     """
     message = str(diagnostic.get("message") or "").strip()
-    tells = diagnostic.get("severity") == "error" and not message.startswith("sdk-v2/")
-    return message if message and tells else None
+    is_error = diagnostic.get("severity") == "error" and not message.startswith("sdk-v2/")
+    return message if message and is_error else None
 
 
 def with_capacity(plan: Plan, droplets: Use, databases: Iterable[Use]) -> Plan:
@@ -242,22 +237,22 @@ def _gained(kind: str, use: Use, gain: int) -> Team:
 
 
 def unreviewed(reviewed: Plan, now: Plan, *, begun: bool) -> list[str]:
-    """What a plan would do beyond one that was reviewed, in words; empty when it is the same or what is left of it.
+    """What a plan does beyond the reviewed one, in words; empty if it is the same or a rest of it.
 
-    A reviewed operation that is missing is no difference: the run before, cut off, has done it already. What an
-    approval covers, and why: docs/decisions/reviewed-plans.md.
+    A missing operation is no difference: an interrupted run has done it already. What an approval covers, and why:
+    docs/decisions/reviewed-plans.md.
 
     Args:
-        reviewed: the plan that somebody saw.
-        now: the plan that would be applied.
-        begun: whether a run has begun to apply the reviewed one; then what it made without noting is taken over.
+        reviewed: the plan that was reviewed.
+        now: the plan to apply.
+        begun: whether a run has begun to apply the reviewed one. If so, imports of what it created are covered.
     """
     news: list[str] = []
     if reviewed.stack != now.stack:
         return [f"the reviewed plan is for the stack {reviewed.stack}, this one for {now.stack}"]
-    known = {row.tenant: row for row in reviewed.rows}
+    reviewed_rows = {row.tenant: row for row in reviewed.rows}
     for row in now.rows:
-        old = known.get(row.tenant)
+        old = reviewed_rows.get(row.tenant)
         if old is None:
             news.append(f"{row.tenant}: {row.change}, and the reviewed plan does not touch it ({_because(row)})")
             continue
@@ -268,15 +263,17 @@ def unreviewed(reviewed: Plan, now: Plan, *, begun: bool) -> list[str]:
         elif added or why:
             news.append(f"{row.tenant}: not reviewed: {', '.join(why or added)}")
         elif others := list(_other_objects(old, row)):
-            news.append(f"{row.tenant}: not the one that was reviewed: {', '.join(others)}")
-    news.extend(f"{it}, and it was not reviewed" for it in _added(reviewed.others, now.others, begun=begun))
+            news.append(f"{row.tenant}: another tenant was reviewed: {', '.join(others)}")
+    news.extend(
+        f"{operation}, which was not reviewed" for operation in _added(reviewed.others, now.others, begun=begun)
+    )
     return news
 
 
 def union(plans: Sequence[Plan]) -> Plan:
-    """What several reviewed plans of one stack allow together; at least one.
+    """What one or more reviewed plans of one stack allow together.
 
-    Where two of them touch the same resource, the one that does more to it is what was reviewed.
+    If two of them touch the same resource, the operation that does more counts as reviewed.
     """
     first, *rest = plans
     rows = {row.tenant: row for row in first.rows}
@@ -285,12 +282,7 @@ def union(plans: Sequence[Plan]) -> Plan:
         for row in plan.rows:
             rows[row.tenant] = _both(rows[row.tenant], row) if row.tenant in rows else row
         others = _more(others, plan.others)
-    return first.model_copy(
-        update={
-            "rows": tuple(rows[tenant] for tenant in sorted(rows)),
-            "others": tuple(others[urn] for urn in sorted(others)),
-        }
-    )
+    return first.model_copy(update={"rows": _in_order(rows), "others": _in_order(others)})
 
 
 _DOES_MORE = ("update", "import", "create", "replace", "delete")
@@ -299,26 +291,27 @@ _DOES_MORE = ("update", "import", "create", "replace", "delete")
 def _both(one: Row, other: Row) -> Row:
     operations = _more({operation.urn: operation for operation in one.operations}, other.operations)
     changes = list(Change)
-    return max(one, other, key=lambda row: changes.index(row.change)).model_copy(
-        update={
-            "operations": tuple(operations[urn] for urn in sorted(operations)),
-            "reasons": tuple(dict.fromkeys([*one.reasons, *other.reasons])),
-        }
-    )
+    reasons = tuple(dict.fromkeys([*one.reasons, *other.reasons]))
+    most = max(one, other, key=lambda row: changes.index(row.change))
+    return most.model_copy(update={"operations": _in_order(operations), "reasons": reasons})
+
+
+def _in_order(by_key: Mapping[str, _Value]) -> tuple[_Value, ...]:
+    return tuple(by_key[key] for key in sorted(by_key))
 
 
 def _more(known: Mapping[str, Operation], others: Iterable[Operation]) -> dict[str, Operation]:
-    found = dict(known)
+    joined = dict(known)
     for operation in others:
-        old = found.get(operation.urn, operation)
-        most = max(old, operation, key=lambda it: _DOES_MORE.index(it.op))
+        old = joined.get(operation.urn, operation)
+        most = max(old, operation, key=lambda each: _DOES_MORE.index(each.op))
         properties = tuple(sorted({*old.properties, *operation.properties}))
         # The one that was merged last decides, also where it did not know the value yet.
         values = {name: value for name, value in old.values if name not in operation.properties}
         values |= dict(operation.values)
         both = {"properties": properties, "values": tuple(sorted(values.items()))}
-        found[operation.urn] = most.model_copy(update=both)
-    return found
+        joined[operation.urn] = most.model_copy(update=both)
+    return joined
 
 
 def describe(reason: Reason) -> str:
@@ -348,11 +341,11 @@ def _added(reviewed: Iterable[Operation], now: Iterable[Operation], *, begun: bo
 def _beyond(seen: Operation, now: Operation, *, begun: bool) -> str | None:
     """What an operation does beyond the reviewed one on the same resource; None if that covers it.
 
-    Of a replacement one half may be left, of a take-over the update, and of a creation the object that the state has no
-    note of.
+    An interrupted run may leave half of a replacement, the update of an import, or a created object that is not in the
+    state.
     """
     match seen.op, now.op:
-        # Plans of an older version say `update` of what is taken over and updated.
+        # Plans of an older version say `update` for an import with an update.
         case ("update" | "import", "update" | "import"):
             wider = not set(now.properties) <= set(seen.properties)
             return "" if wider else _other_id(seen, now) or _other_value(seen, now)
@@ -362,29 +355,29 @@ def _beyond(seen: Operation, now: Operation, *, begun: bool) -> str | None:
             return None
         case ("create" | "replace", "import"):
             ours = begun and _bare(now.id) != seen.id
-            return None if ours else f": {now.id}, which no run of this plan made"
+            return None if ours else f": {now.id}, which no run of this plan created"
         case _:
             return ""
 
 
 def _other_id(seen: Operation, now: Operation) -> str | None:
-    """That two operations are on two objects. Only DigitalOcean's count: a Command or a password is none."""
+    """That two operations are on different objects. Only DigitalOcean's count, not a Command or a password."""
     if not now.type.startswith("digitalocean:") or _bare(seen.id) == _bare(now.id):
         return None
-    return f": {now.id}, and {seen.id or 'none'} was reviewed"
+    return f": {now.id}, but {seen.id or 'none'} was reviewed"
 
 
 def _other_value(seen: Operation, now: Operation) -> str | None:
-    """That an update sets another value than the reviewed one; one that was not known then may be any."""
+    """That an update sets another value than the reviewed one. A value that was not known then may be any."""
     values = dict(now.values)
     for name, value in seen.values:
         if name in now.properties and values.get(name) != value:
-            return f": {name} {values.get(name, 'known after the apply')}, and {value} was reviewed"
+            return f": {name} {values.get(name, 'known after the apply')}, but {value} was reviewed"
     return None
 
 
 def _other_objects(seen: Row, now: Row) -> Iterator[str]:
-    """The objects of a tenant that are others than those reviewed, unless the reviewed plan made or took them."""
+    """The objects of a tenant that differ from those reviewed, unless the reviewed plan creates or imports them."""
     if seen.objects is None or now.objects is None:
         return
     before = dict(seen.objects)
@@ -392,11 +385,11 @@ def _other_objects(seen: Row, now: Row) -> Iterator[str]:
     before |= {operation.role: _bare(operation.id) or "" for operation in seen.operations if operation.op == "import"}
     for role, id_ in now.objects:
         if role not in made and before.get(role) != id_:
-            yield f"its {role} is {id_}, and {before.get(role, 'none')} was reviewed"
+            yield f"its {role} is {id_}, but {before.get(role, 'none')} was reviewed"
 
 
 def _bare(id_: str | None) -> str | None:
-    """An object's id as the state has it; for the import of a record it stands after the domain and a comma."""
+    """An object's id as in the state. The import id of a record is the domain, a comma and that id."""
     return None if id_ is None else id_.rsplit(",", 1)[-1]
 
 
@@ -421,9 +414,9 @@ def _tenant(urn: str | None, parents: Mapping[str, str | None]) -> str | None:
 
 
 def _operations(steps: Iterable[Mapping[str, Any]], tenant: str) -> tuple[Operation, ...]:
-    """One operation a resource: the two or three steps of a replacement are one, and so are those of a take-over.
+    """One operation a resource, although a replacement has two or three steps.
 
-    What is taken over and differs has a step that imports it and one that updates it.
+    So has the import of an object that differs: one step imports it, and one updates it.
     """
     found: dict[str, Operation] = {}
     for step in steps:
@@ -431,13 +424,13 @@ def _operations(steps: Iterable[Mapping[str, Any]], tenant: str) -> tuple[Operat
         old = found.get(operation.urn)
         both = () if old is None else (old.op, operation.op)
         if old is not None and "replace" in both:
-            # First, also of what is taken over: it would be deleted.
+            # Before imports: the imported object would be deleted.
             operation = _joined(old, operation).model_copy(update={"op": "replace"})
         elif old is not None and "import" in both:
-            taken = old if old.op == "import" else operation
-            operation = _joined(old, operation).model_copy(update={"op": "import", "id": taken.id})
+            imported = old if old.op == "import" else operation
+            operation = _joined(old, operation).model_copy(update={"op": "import", "id": imported.id})
         found[operation.urn] = operation
-    return tuple(found[urn] for urn in sorted(found))
+    return _in_order(found)
 
 
 def _joined(first: Operation, second: Operation) -> Operation:
@@ -446,7 +439,7 @@ def _joined(first: Operation, second: Operation) -> Operation:
         update={
             "properties": tuple(sorted({*first.properties, *second.properties})),
             "id": first.id or second.id,
-            # The step that deletes knows only what there was, the one that makes what there will be.
+            # The deleting step has only the old values, the creating step only the new ones.
             "idle": first.idle and second.idle,
             "object_name": first.object_name or second.object_name,
             "values": tuple(sorted({**dict(first.values), **dict(second.values)}.items())),
@@ -534,10 +527,10 @@ def change_of(operations: Iterable[Operation]) -> Change:
 
 
 def _login(component: Mapping[str, Any] | None, operations: Iterable[Operation]) -> LoginOutcome | None:
-    """What becomes of a login that the tenant's droplet was taken over with, or is now; None for any other."""
+    """What happens to the login that the tenant's droplet was or is adopted with; None for any other."""
     droplet = next((operation.op for operation in operations if operation.type == Type.DROPLET), None)
     if component is None or component["op"] == "delete":
-        # One that stays as it is is not in the preview: then a run that was killed has declared the tenant.
+        # An unchanged component is not in the preview: then a killed run has declared the tenant.
         return LoginOutcome.BEGUN if component is None and droplet == "import" else None
     old, new = _inputs(component, "oldState"), _inputs(component, "newState")
     if kept_logins.keeps_login(new):
@@ -558,13 +551,13 @@ def _inputs(step: Mapping[str, Any] | None, state: str) -> Mapping[str, JsonValu
 def _paid(
     old: Mapping[str, JsonValue], new: Mapping[str, JsonValue], operations: Iterable[Operation]
 ) -> Mapping[str, JsonValue]:
-    """What a tenant is paid for before: one that is taken over whole is paid for already."""
-    taken = {operation.type for operation in operations if operation.op == "import"}
-    return new if not old and taken >= {Type.DROPLET, Type.CLUSTER} else old
+    """What a tenant costs before: an adopted droplet and cluster cost the same already."""
+    imported = {operation.type for operation in operations if operation.op == "import"}
+    return new if not old and imported >= {Type.DROPLET, Type.CLUSTER} else old
 
 
 def _cost(options: Mapping[str, JsonValue]) -> Decimal | None:
-    """Nothing for a tenant that is not there."""
+    """Zero for a tenant that does not exist."""
     return prices.monthly(options.get("droplet_size"), options.get("database_size")) if options else Decimal(0)
 
 
@@ -577,13 +570,13 @@ def _reasons(
 ) -> tuple[Reason, ...]:
     if change is Change.DESTROYED:
         return (Reason(what="its entry is gone", option=True),)
-    taken = [
+    adopted = [
         f"{ROLES[operation.type]} {operation.object_name or operation.id}"
         for operation in operations
         if operation.op == "import" and operation.type in ROLES
     ]
-    if taken:
-        return (Reason(what="takes over " + ", ".join(taken)),)
+    if adopted:
+        return (Reason(what="adopts " + ", ".join(adopted)),)
     if change is Change.CREATED:
         return (Reason(what="a new entry", option=True),)
     old, new = _options(old), _options(new)
@@ -594,13 +587,13 @@ def _reasons(
     )
     if all(reason.what != "rebuild" for reason in options):
         options += tuple(_rebuilds(steps))
-    told = {(reason.before, reason.after) for reason in options}
-    found = [reason for reason in _found(steps, explained=bool(options)) if (reason.before, reason.after) not in told]
-    return (*options, *found)
+    stated = {(reason.before, reason.after) for reason in options}
+    causes = _causes(steps, explained=bool(options))
+    return (*options, *(reason for reason in causes if (reason.before, reason.after) not in stated))
 
 
 def _rebuilds(steps: Iterable[Mapping[str, Any]]) -> Iterator[Reason]:
-    """A rebuild that a run which was killed had begun: the component has the new count, and the droplet not yet."""
+    """A rebuild that a killed run has begun: the component has the new count already, the droplet has not."""
     for step in steps:
         before, after = ((step.get(state) or {}).get("replacementTrigger") for state in ("oldState", "newState"))
         if urns.type_of(step["urn"]) == Type.DROPLET and None not in (before, after) and before != after:
@@ -608,18 +601,18 @@ def _rebuilds(steps: Iterable[Mapping[str, Any]]) -> Iterator[Reason]:
 
 
 def _options(inputs: Mapping[str, JsonValue]) -> dict[str, JsonValue]:
-    """A component's inputs without the notes on its login, which the effects tell."""
+    """A component's inputs without those about its login, which the effects describe."""
     options = {name: value for name, value in inputs.items() if name != kept_logins.DROPLET}
     adopt = options.pop("adopt", None)
     names = {name: value for name, value in adopt.items() if name != "login"} if isinstance(adopt, dict) else {}
     return {**options, "adopt": names} if names else options
 
 
-def _found(steps: Iterable[Mapping[str, Any]], *, explained: bool) -> Iterator[Reason]:
-    """What the engine found to differ at a tenant's resources.
+def _causes(steps: Iterable[Mapping[str, Any]], *, explained: bool) -> Iterator[Reason]:
+    """What differs at a tenant's resources, causes only.
 
-    Causes only. What follows from a new droplet or database is known after the apply, and no reason; what an option
-    changes on the droplet, or of a password, is the option's doing.
+    What follows from a new droplet or cluster is known only after the apply, and is no reason. Neither is what an
+    option of the entry changes on the droplet or at a password.
     """
     steps = [step for step in steps if urns.type_of(step["urn"]) != TENANT]
     moved = any(
@@ -631,7 +624,7 @@ def _found(steps: Iterable[Mapping[str, Any]], *, explained: bool) -> Iterator[R
         if kind is not None:
             yield from _at_digitalocean(step, kind, moved=moved, explained=explained)
         elif not explained and not moved:
-            yield Reason(what=f"the program now declares {urns.name_of(step['urn'])} otherwise")
+            yield Reason(what=f"the program declares {urns.name_of(step['urn'])} differently")
 
 
 def _at_digitalocean(step: Mapping[str, Any], kind: str, *, moved: bool, explained: bool) -> Iterator[Reason]:
@@ -645,12 +638,12 @@ def _at_digitalocean(step: Mapping[str, Any], kind: str, *, moved: bool, explain
             before, after = _text(old.get(name)), _text(new.get(name))
             if before != after:
                 yield Reason(what=f"{kind} {name}", before=before, after=after)
-            elif not explained:  # a secret, or something that is no input
+            elif not explained:  # a secret, or not an input
                 yield Reason(what=f"{kind} {name}")
 
 
 def _text(value: JsonValue) -> str | None:
-    """A value as it stands in YAML; the engine has put `[secret]` in place of secrets."""
+    """A value as in YAML; the engine has replaced secrets with `[secret]`."""
     if value is None:
         return None
     text = value if isinstance(value, str) else json.dumps(_stated(value), ensure_ascii=False)
@@ -658,7 +651,7 @@ def _text(value: JsonValue) -> str | None:
 
 
 def _stated(value: JsonValue) -> JsonValue:
-    """Without the plugins' own note of which values are defaults."""
+    """A value without the plugins' own mark of defaults."""
     if isinstance(value, dict):
         return {name: _stated(inner) for name, inner in value.items() if name != "__defaults"}
     return [_stated(inner) for inner in value] if isinstance(value, list) else value

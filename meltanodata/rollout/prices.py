@@ -1,8 +1,8 @@
 """What DigitalOcean's sizes cost a month, in US dollars, before taxes.
 
-The API tells a droplet size's price (`price_monthly` of `GET /v2/sizes`,
-https://docs.digitalocean.com/reference/api/digitalocean/#tag/Sizes); nothing of the API tells a database size's. So the
-sizes that tenants usually have stand here, and a size that does not is unknown: no number is better than a wrong one.
+The API has the prices of droplet sizes (`price_monthly` of `GET /v2/sizes`,
+https://docs.digitalocean.com/reference/api/digitalocean/#tag/Sizes), but none of database sizes. So this module lists
+the usual sizes. The price of any other is unknown.
 """
 
 from __future__ import annotations
@@ -28,6 +28,6 @@ DATABASES = {
 
 
 def monthly(droplet_size: object, database_size: object) -> Decimal | None:
-    """What a tenant with these sizes costs a month; None when the price of either is unknown."""
+    """The price of a tenant with these sizes; None if the price of either is unknown."""
     droplet, database = DROPLETS.get(str(droplet_size)), DATABASES.get(str(database_size))
     return None if droplet is None or database is None else droplet + database

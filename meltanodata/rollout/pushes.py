@@ -1,7 +1,7 @@
-"""Which pull requests a push to the main branch is made of. Pure; asking and waiting are handed in.
+"""The pull requests that a push to the main branch merged. Pure: asking and waiting are passed in.
 
-A merge commit, a squash, the commits of a rebase and a merge queue's row of any of them look alike here: each commit of
-the branch itself belongs to a request that was merged into it, by this push. GitHub knows which a while after the push.
+Merge commits, squashes, rebases and merge queues are handled alike: each commit of the branch itself belongs to a pull
+request that this push merged into it. GitHub knows which a while after the push.
 """
 
 from __future__ import annotations
@@ -21,16 +21,16 @@ PAUSES = (2, 4, 8, 16, 30, 60)
 """Seconds before each further attempt: two minutes. GitHub takes some seconds."""
 
 _SHOWN = 5
-"""Commits that a message names."""
+"""The most commits that a message names."""
 
 
 @dataclass(frozen=True)
 class Merged:
-    """A pull request and what it brought to the branch."""
+    """A pull request and its commits on the branch."""
 
     request: PullRequest
     commits: tuple[str, ...]
-    """Those of the branch itself, in its order."""
+    """In the branch's order."""
 
 
 def requests(
@@ -45,25 +45,25 @@ def requests(
 
     Args:
         commits: the branch's own commits in the push, in its order.
-        branch: what was pushed to.
+        branch: the branch's name.
         ask: the pull requests that GitHub associates with a commit.
         wait: sleeps for so many seconds.
-        say: tells the reader what it waits for.
+        say: prints a line.
 
     Raises:
-        NotReviewedError: a commit belongs to none, and does not for two minutes.
+        NotReviewedError: after two minutes a commit still belongs to none.
     """
     found: dict[str, list[PullRequest]] = {}
     for pause in (*PAUSES, None):
         for commit in commits:
-            if commit not in found and (mine := _merged_by(commit, commits, branch, ask(commit))):
-                found[commit] = mine
+            if commit not in found and (merging := _merged_by(commit, commits, branch, ask(commit))):
+                found[commit] = merging
         missing = [commit for commit in commits if commit not in found]
         if not missing:
             break
         if pause is None:
-            raise NotReviewedError(_nobodys(missing, branch))
-        say(f"GitHub names no pull request that brought {_short(missing)} to {branch} yet: asking again in {pause} s")
+            raise NotReviewedError(_not_reviewed(missing, branch))
+        say(f"GitHub does not know the pull request of {_short(missing)} on {branch} yet; asking again in {pause} s")
         wait(pause)
     by_number = {request.number: request for commit in commits for request in found[commit]}
     return [
@@ -75,19 +75,19 @@ def requests(
 def _merged_by(
     commit: str, commits: Sequence[str], branch: str, associated: Iterable[PullRequest]
 ) -> list[PullRequest]:
-    """Those of the requests with a commit that this push merged into the branch; its own, where it has some.
+    """The pull requests with a commit that this push merged; only those whose merge it is, if there are any.
 
-    A request that was merged elsewhere, or that is still open, may have the same commit.
+    A pull request that was merged elsewhere, or that is still open, may have the same commit.
     """
-    mine = [it for it in associated if it.merged_at is not None and it.base == branch and it.merge in commits]
-    return [it for it in mine if it.merge == commit] or mine
+    merged = [pull for pull in associated if pull.merged_at and pull.base == branch and pull.merge in commits]
+    return [pull for pull in merged if pull.merge == commit] or merged
 
 
-def _nobodys(commits: Sequence[str], branch: str) -> str:
+def _not_reviewed(commits: Sequence[str], branch: str) -> str:
     return (
-        f"No pull request brought {_short(commits)} to {branch}, as far as GitHub knows, so nobody has reviewed what it"
-        " changes, and nothing is deployed. If GitHub is late, run this job again. If the commit was pushed without a"
-        " pull request on purpose, look at the plan (meltanodata plan --stack STACK), then start the deploy workflow by"
+        f"GitHub knows no pull request that merged {_short(commits)} into {branch}. So its changes were not reviewed,"
+        " and nothing is deployed. If GitHub is late, run this job again. If the commit was pushed without a pull"
+        " request on purpose, look at the plan (meltanodata plan --stack STACK), then start the deploy workflow by"
         " hand."
     )
 

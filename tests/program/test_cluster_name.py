@@ -101,6 +101,6 @@ def test_a_failure_stays_what_it_is_where_nobody_knows_of_the_cluster(monkeypatc
     monkeypatch.setattr(pulumi.log, "warn", warned.append)
     assert not again("create", "500 later", looks=Looks(UserError("the API cannot be reached")))
     (line,) = warned
-    assert line.endswith("is not known: the API cannot be reached")
+    assert line.endswith("exists nevertheless failed: the API cannot be reached")
     assert not again("update", "500 later", looks=Looks(UserError("never asked")))
     assert len(warned) == 1

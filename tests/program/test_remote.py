@@ -71,9 +71,9 @@ def test_a_server_that_speaks_ssh(readiness: remote._Readiness, lines: tuple[byt
 @pytest.mark.parametrize(
     ("lines", "wrong"),
     [
-        ((None,), "says nothing"),
-        ((b"HTTP/1.1 400\r\n",), "hangs up"),
-        ((), "hangs up"),
+        ((None,), "does not answer"),
+        ((b"HTTP/1.1 400\r\n",), "closes the connection"),
+        ((), "closes the connection"),
         ((b"x" * 99999,), "does not speak SSH"),
     ],
 )
@@ -102,7 +102,7 @@ def test_a_server_that_is_not_up_yet_is_waited_for(
     monkeypatch: pytest.MonkeyPatch, host_key: str | None, limits: remote.Limits
 ) -> None:
     readiness = remote._Readiness(files.bringing([COMMON]), limits)
-    found = ["says nothing", "says nothing", None]
+    found = ["does not answer", "does not answer", None]
 
     async def what_is_wrong(*_: object) -> str | None:
         return found.pop(0)
@@ -164,15 +164,15 @@ def test_nothing_is_brought_where_the_host_key_is_not_known_yet(
 @pytest.mark.parametrize(
     ("other", "instead", "wrong"),
     [
-        ({"host_key": SshServer().public_key}, None, r"has another host key, SHA256:\S+\. Ask"),
-        ({"host_key": "ssh-ed25519 AAAA"}, None, r"is pinned as 'ssh-ed25519 AAAA', which is no host key\. Ask"),
-        ({"private_key": SshServer().private_key}, None, r"the stack's key is not accepted\. Ask"),
-        ({}, "fail 7", r"does not take the scripts: went wrong\. Ask"),
-        ({}, "quote 1", r"does not take the scripts: ValueError: wrong\. Ask"),
-        ({}, "flood", r"says more than 64 KiB when it is given the scripts\. Ask"),
-        ({}, "complain", r"says more than 64 KiB when it is given the scripts\. Ask"),
-        ({}, "break", r"hangs up while it is given the scripts\. Ask"),
-        ({}, "hang", r"does not take the scripts within 1 seconds\. Ask"),
+        ({"host_key": SshServer().public_key}, None, r"has another host key, SHA256:\S+\. Run"),
+        ({"host_key": "ssh-ed25519 AAAA"}, None, r"is pinned as 'ssh-ed25519 AAAA', which is no host key\. Run"),
+        ({"private_key": SshServer().private_key}, None, r"the stack's key is not accepted\. Run"),
+        ({}, "fail 7", r"does not take the scripts: went wrong\. Run"),
+        ({}, "quote 1", r"does not take the scripts: ValueError: wrong\. Run"),
+        ({}, "flood", r"answers the scripts with more than 64 KiB\. Run"),
+        ({}, "complain", r"answers the scripts with more than 64 KiB\. Run"),
+        ({}, "break", r"closes the connection while it is given the scripts\. Run"),
+        ({}, "hang", r"did not take the scripts within 1 seconds\. Run"),
     ],
 )
 def test_a_droplet_that_does_not_take_the_scripts(

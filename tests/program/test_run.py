@@ -209,7 +209,7 @@ def test_what_is_never_made_is_said(run: Callable[..., Recording], monkeypatch: 
     monkeypatch.setattr(run_module, "survey", partial(survey.survey, limit=-1))
     creating = builders.accounts(clusters=(builders.cluster(status="creating"),))
     assert refusal(run, held=[creating]) == [
-        "not made within an hour: the database of acme. Look at it in DigitalOcean's control panel"
+        "not created within an hour: the database of acme. Check it in DigitalOcean's control panel"
     ]
 
 
@@ -236,7 +236,7 @@ def test_a_tenant_is_ready_once_and_a_wipe_is_told_once(
     assert sorted(lines) == [
         "acme is ready: https://acme.meltanodata.com. The admin's login: meltanodata credentials acme",
         "demo is ready: https://demo.meltanodata.com. The admin's login: meltanodata credentials demo",
-        "demo: its database was wiped: it does not say which schemas went",
+        "demo: its database was wiped: the schemas that it dropped are unknown",
     ]
     lines.clear()
     command = "command:remote:Command"

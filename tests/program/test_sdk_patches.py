@@ -14,7 +14,7 @@ from pulumi.runtime.proto.source_pb2 import StackTrace
 from pulumi.runtime.settings import SETTINGS
 from pulumi.runtime.stack import ResourceRegistrationFailed
 
-from meltanodata.program.sdk_patches import Outstanding, go_easy
+from meltanodata.program.sdk_patches import Outstanding, patch_sdk
 
 SECONDS = 60
 
@@ -85,7 +85,7 @@ def test_what_is_replaced_is_what_the_sdk_uses(monkeypatch: pytest.MonkeyPatch) 
     monkeypatch.setattr(pulumi.log, "debug", pulumi.log.debug)
     monkeypatch.setattr(SETTINGS, "outputs", set())
     assert "stack_trace = _get_stack_trace()\n" in inspect.getsource(resource.register_resource)
-    go_easy()
+    patch_sdk()
     assert resource._get_stack_trace() == StackTrace()
     assert isinstance(SETTINGS.outputs, Outstanding)
     assert not gc.isenabled()

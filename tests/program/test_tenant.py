@@ -15,11 +15,12 @@ from meltanodata.engine import deletions
 from meltanodata.engine.resource_types import Type
 from meltanodata.errors import UserError
 from meltanodata.inventory.names import Existing
-from meltanodata.program import cluster_name, deletion_hooks, remote
-from meltanodata.program.duplicate_check import Afterwards
-from meltanodata.program.providers import team_providers
+from meltanodata.program import cluster_name, remote
+from meltanodata.program.context import Hooks, StackContext, shared_documents, team_providers
+from meltanodata.program.deletion_hooks import DeletionGuard
+from meltanodata.program.duplicate_check import DuplicateCheck
 from meltanodata.program.survey import Survey
-from meltanodata.program.tenant import TenantArgs, TenantInstance, common
+from meltanodata.program.tenant import TenantArgs, TenantInstance
 from meltanodata.program.trusted_sources import Trust
 from tests.program import builders
 from tests.program.builders import TEAM_1, TEAM_2
@@ -34,7 +35,7 @@ ADDRESS = "address of acme-droplet"
 def declared(
     existing: Existing | None = None,
     settings: dict[str, Any] | None = None,
-    keeper: Callable[[], deletion_hooks.Keeper] = lambda: deletion_hooks.Keeper([], []),
+    guard: Callable[[], DeletionGuard] = lambda: DeletionGuard([], []),
     **options: Any,
 ) -> Recording:
     """The tenant acme on the mocks."""
@@ -42,32 +43,27 @@ def declared(
     def program() -> None:
         stack, secrets = builders.settings(**(settings or {})), builders.secrets()
         tenant = builders.tenant(**options)
-        providers = team_providers(stack, secrets)
-        alike = common(stack, secrets)
+        documents = shared_documents(stack, secrets)
         found = Survey(builders.accounts(), {tenant.key: existing or Existing()}, [])
         trusted = Trust(
-            [tenant], stack, secrets.tokens, existing=found.existing, clusters=found.accounts.clusters, known={}
+            [tenant], stack, secrets.tokens, existing=found.existing, clusters=found.accounts.clusters, databases={}
         )
-        TenantInstance(
-            tenant.key,
-            TenantArgs(
-                tenant=tenant,
-                settings=stack,
-                secrets=secrets,
-                droplet_team=providers["Meltano"],
-                database_team=providers[tenant.database_team],
-                project="project-id",
-                image="301",
-                ssh_keys=["41", "42"],
-                existing=existing or Existing(),
-                common=alike,
-                wait_for_name=cluster_name.for_the_name(trusted.made_by_us),
-                made_ready=remote.readiness(list(alike.values())),
-                trust=trusted.hooks(),
-                creating=Afterwards([tenant], stack, secrets.tokens).creating,
-                keeper=keeper(),
+        context = StackContext(
+            settings=stack,
+            secrets=secrets,
+            providers=team_providers(stack, secrets),
+            project="project-id",
+            ssh_keys=["41", "42"],
+            shared_documents=documents,
+            hooks=Hooks(
+                cluster_name=cluster_name.error_hook(trusted.made_by_us),
+                droplet_ready=remote.readiness(list(documents.values())),
+                creating=DuplicateCheck([tenant], stack, secrets.tokens).creating,
+                trust=trusted,
+                deletion=guard(),
             ),
         )
+        TenantInstance(tenant.key, TenantArgs(tenant, existing or Existing(), "301"), context)
 
     return record(program)
 
@@ -289,7 +285,7 @@ def test_commands_follow_each_other(acme: Recording) -> None:
 
 def test_the_files(acme: Recording) -> None:
     assert told(acme, "acme-files") == files.tenant_document(
-        common(builders.settings(), builders.secrets())["wildcard"],
+        shared_documents(builders.settings(), builders.secrets())["wildcard"],
         files.tenant_values(
             host_name="acme.meltanodata.com",
             login=files.Login("result of acme-secret-key", "result of acme-password-salt"),
@@ -301,8 +297,8 @@ def test_the_files(acme: Recording) -> None:
 
 def test_what_all_have_alike_is_brought_whichever_certificate_is_served(acme: Recording) -> None:
     crt, key = builders.certificate()
-    alike = common(builders.settings(), builders.secrets())
-    for tls, document in alike.items():
+    documents = shared_documents(builders.settings(), builders.secrets())
+    for tls, document in documents.items():
         expected = files.droplet_files(
             domain="meltanodata.com", caddy_version=1, tls=tls, certificate=files.Certificate(crt, key)
         )
@@ -310,7 +306,7 @@ def test_what_all_have_alike_is_brought_whichever_certificate_is_served(acme: Re
     hook = acme.hooks["droplet-ready"].callback
     assert isinstance(hook, MethodType)
     assert isinstance(hook.__self__, remote._Readiness)
-    assert hook.__self__._bringing == files.bringing(list(alike.values()))
+    assert hook.__self__._bringing == files.bringing(list(documents.values()))
 
 
 def test_the_admin(acme: Recording) -> None:
@@ -500,9 +496,9 @@ def test_a_new_password_generation_makes_a_new_password() -> None:
 def test_a_self_signed_certificate_is_not_compared() -> None:
     recording = declared(tls="self_signed")
     assert told(recording, "acme-verify")["fingerprint"] is None
-    alike = common(builders.settings(), builders.secrets())
-    assert told(recording, "acme-files")["common"] == alike["self_signed"].path
-    caddyfile = json.loads(alike["self_signed"].content or "")["files"][2]["content"]
+    documents = shared_documents(builders.settings(), builders.secrets())
+    assert told(recording, "acme-files")["common"] == documents["self_signed"].path
+    caddyfile = json.loads(documents["self_signed"].content or "")["files"][2]["content"]
     assert "\ntls self_signed\n" in caddyfile
     assert "\n# tls /etc/caddy/com.meltanodata.crt" in caddyfile
 
@@ -511,9 +507,9 @@ def test_the_stacks_port_and_dialect_are_used() -> None:
     recording = declared(settings={"ssh_port": 2222, "caddy_version": 2})
     ports = {it.inputs["connection"]["port"] for it in recording.resources.values() if "connection" in it.inputs}
     assert ports == {2222}
-    alike = common(builders.settings(caddy_version=2), builders.secrets())
-    assert "reverse_proxy localhost:5000" in json.loads(alike["wildcard"].content or "")["files"][2]["content"]
-    assert told(recording, "acme-files")["common"] == alike["wildcard"].path
+    documents = shared_documents(builders.settings(caddy_version=2), builders.secrets())
+    assert "reverse_proxy localhost:5000" in json.loads(documents["wildcard"].content or "")["files"][2]["content"]
+    assert told(recording, "acme-files")["common"] == documents["wildcard"].path
 
 
 def test_every_team_of_the_stack_has_its_provider() -> None:
@@ -548,23 +544,23 @@ def args(name: str, type_: str, id_: str) -> pulumi.ResourceHookArgs:
 
 @pytest.mark.parametrize("allowed", [[], ["acm"], ["acme-2"]])
 def test_the_hook_lets_only_what_was_replaced_go(allowed: list[str]) -> None:
-    keepers: list[deletion_hooks.Keeper] = []
+    guards: list[DeletionGuard] = []
 
-    def keeper() -> deletion_hooks.Keeper:
-        keepers.append(deletion_hooks.Keeper(allowed, ["acme", "core-2"]))
-        return keepers[0]
+    def guard() -> DeletionGuard:
+        guards.append(DeletionGuard(allowed, ["acme", "core-2"]))
+        return guards[0]
 
-    declared(demo=True, keeper=keeper)
-    judge = keepers[0]._judge
+    declared(demo=True, guard=guard)
+    judge = guards[0]._judge
     command = "command:remote:Command"
     # No demo any more: the tenant is declared, its wiping Command is not.
-    plain: list[deletion_hooks.Keeper] = []
+    plain: list[DeletionGuard] = []
 
-    def keeper_of_plain() -> deletion_hooks.Keeper:
-        plain.append(deletion_hooks.Keeper(allowed, []))
+    def guard_of_plain() -> DeletionGuard:
+        plain.append(DeletionGuard(allowed, []))
         return plain[0]
 
-    declared(keeper=keeper_of_plain)
+    declared(guard=guard_of_plain)
     plain[0]._judge(args("acme-wipe", "command:remote:Command", "7"))
     # Declared, and what the engine deletes is another object than the one it answered with: the predecessor.
     judge(args("acme-verify", command, "the old one's"))
@@ -582,33 +578,33 @@ def test_the_hook_lets_only_what_was_replaced_go(allowed: list[str]) -> None:
 
 
 def test_the_hook_lets_a_named_tenant_go() -> None:
-    keeper = record_keeper(["acme"])
+    guard = recorded_guard(["acme"])
     for name, type_ in (("acme-verify", "command:remote:Command"), ("acme-database", Type.CLUSTER)):
-        keeper._judge(args(name, type_, "7"))
+        guard._judge(args(name, type_, "7"))
     with pytest.raises(UserError):
-        keeper._judge(args("acme-2-database", Type.CLUSTER, "7"))
+        guard._judge(args("acme-2-database", Type.CLUSTER, "7"))
 
 
 def test_what_is_left_of_a_tenant_without_a_database_may_go() -> None:
-    keeper = record_keeper([])
+    guard = recorded_guard([])
     for name, type_ in (("lost-verify", "command:remote:Command"), ("lost-record", Type.RECORD)):
-        keeper._judge(args(name, type_, "7"))
+        guard._judge(args(name, type_, "7"))
     with pytest.raises(UserError, match="lost: this run would delete its database"):
-        keeper._judge(args("lost-database", Type.CLUSTER, "7"))
+        guard._judge(args("lost-database", Type.CLUSTER, "7"))
 
 
 def test_a_database_that_the_state_has_is_not_made_once_more() -> None:
-    keeper = record_keeper(["acme"])
+    guard = recorded_guard(["acme"])
     for tenant in ("acme", "a-new-one"):
-        keeper._judge_successor(args(f"{tenant}-database", Type.CLUSTER, ""))
+        guard._judge_successor(args(f"{tenant}-database", Type.CLUSTER, ""))
     with pytest.raises(UserError, match="core-2: this run would delete its database"):
-        keeper._judge_successor(args("core-2-database", Type.CLUSTER, ""))
+        guard._judge_successor(args("core-2-database", Type.CLUSTER, ""))
     # Before anything that has to do with making one.
     assert declared()["acme-database"].before_create[0] == f"{deletions.HOOK}-replaced"
 
 
-def record_keeper(allowed: list[str]) -> deletion_hooks.Keeper:
+def recorded_guard(allowed: list[str]) -> DeletionGuard:
     """One in a program that declares nothing."""
-    keepers: list[deletion_hooks.Keeper] = []
-    record(lambda: keepers.append(deletion_hooks.Keeper(allowed, ["acme", "core-2"])))
-    return keepers[0]
+    guards: list[DeletionGuard] = []
+    record(lambda: guards.append(DeletionGuard(allowed, ["acme", "core-2"])))
+    return guards[0]

@@ -40,6 +40,8 @@ class World:
         """Of the next such requests."""
         self.trusted: dict[str, frozenset[Source]] = {}
         self.droplets: tuple[Droplet, ...] = ()
+        for kind in ("resource", "error"):
+            monkeypatch.setattr(f"pulumi.resource_hooks.register_{kind}_hook", lambda _: None)
         monkeypatch.setattr(accounts, "droplets_now", lambda *_: self.droplets)
         monkeypatch.setattr(accounts, "clusters_now", self._clusters)
         monkeypatch.setattr(accounts, "let_in", self._let_in)
@@ -61,7 +63,7 @@ def world(monkeypatch: pytest.MonkeyPatch) -> World:
     return World(monkeypatch)
 
 
-def trusting(known: dict[str, Database] | None = None, existing: Existing | None = None) -> trusted_sources.Trust:
+def trusting(databases: dict[str, Database] | None = None, existing: Existing | None = None) -> trusted_sources.Trust:
     tenant = builders.tenant()
     there = (builders.cluster(id="old", name=NAME),)  # another of that name, which is on its way to be gone
     found = Survey(builders.accounts(clusters=there), {"acme": existing or Existing()}, [])
@@ -71,7 +73,7 @@ def trusting(known: dict[str, Database] | None = None, existing: Existing | None
         builders.secrets().tokens,
         existing=found.existing,
         clusters=found.accounts.clusters,
-        known=known or {},
+        databases=databases or {},
         pause=0,
     )
 
@@ -131,7 +133,7 @@ def test_a_cluster_that_nobody_saw_is_closed_after_its_creation_or_the_run_fails
     run(trusting()._close_cluster(CREATED))
     assert world.asked == [(TEAM_1, "new", NOBODY)]
     world.refusals = [f"{TEAM_1}: no"]
-    with pytest.raises(UserError, match=f"the new database new still lets in everybody: {TEAM_1}: no"):
+    with pytest.raises(UserError, match=f"the new database new is still open to everybody: {TEAM_1}: no"):
         run(trusting()._close_cluster(CREATED))
 
 
@@ -157,7 +159,7 @@ def test_what_a_failed_creation_made_and_cannot_be_closed_is_found_all_the_same(
     monkeypatch.setattr(pulumi.log, "warn", warned.append)
     world.listed, world.refusals = [NEW], ["not now"]
     assert asyncio.run(trusting().made_by_us("acme", NAME, last=True)) == NEW
-    assert warned == ["the new database new still lets in everybody: not now"]
+    assert warned == ["the new database new is still open to everybody: not now"]
 
 
 def test_the_clusters_of_a_team_are_looked_for_by_one_request(world: World) -> None:
@@ -199,7 +201,7 @@ def test_a_droplet_stays_where_its_database_cannot_be_closed(world: World, team:
     subject = trusting({"acme": Database("c0ffee", team, frozenset())})
     with pytest.raises(UserError) as told:
         run(subject._trust_nobody(DROPLET_GOES))
-    assert str(told.value).startswith(f"acme-droplet is left as it is: its database c0ffee ({team}) would go on")
+    assert str(told.value).startswith(f"acme-droplet is left unchanged: its database c0ffee ({team}) would trust")
     assert "un this again" in str(told.value)
 
 
@@ -246,7 +248,7 @@ def test_a_droplet_that_cannot_be_let_in_again_is_said(world: World, monkeypatch
     world.droplets, world.refusals = (builders.droplet(address="203.0.113.7"),), ["down"]
     run(trusting({"acme": KNOWN})._trust_kept_droplet(failed("delete")))
     (line,) = warned
-    assert line.startswith("acme-droplet is kept, and its database may not let it in: down.")
+    assert line.startswith("acme-droplet is kept, and its database may not trust it: down.")
     assert line.endswith("meltanodata deploy --stack test --refresh")
 
 
@@ -281,7 +283,7 @@ def test_a_cluster_that_was_made_by_hand_is_left_alone_until_its_droplet_is_let_
 def test_a_cluster_that_is_being_made_is_asked_again_and_one_that_is_online_stops_the_run(world: World) -> None:
     world.trusted, world.refusals = {"new": frozenset()}, ["not yet", "no"]
     left(NEW)
-    with pytest.raises(UserError, match="acme: its database new lets in everybody, and cannot be closed: no"):
+    with pytest.raises(UserError, match="acme: its database new is open to everybody and cannot be closed: no"):
         left(builders.cluster(id="new", name=NAME, status="online"))
 
 

@@ -86,9 +86,7 @@ def test_instances_made_by_hand_are_taken_over_as_they_are(fleet: Fleet) -> None
     assert len(fleet.control.droplets()) == 3
     trusted = dbs_1.client.get(f"/v2/databases/{made['demo2-database']}/firewall")["rules"]
     assert [rule["value"] for rule in trusted] == [demo2]
-    assert "acme: it was taken over with the login that it had" in fleet.meltanodata(
-        "credentials", "acme", *STACK, code=1
-    )
+    assert "acme was adopted with its existing login" in fleet.meltanodata("credentials", "acme", *STACK, code=1)
     rest = fleet.meltanodata("adopt", *STACK)
     assert "database lonely" in rest
     assert yaml.safe_load(rest) is None
@@ -105,7 +103,7 @@ def test_instances_made_by_hand_are_taken_over_as_they_are(fleet: Fleet) -> None
         "adopt": {"login": "new"},
     }
     others = "every other login of the instance stops working"
-    assert effects(fleet) == {"bolt": ["a new login password, the old one is refused", others]}
+    assert effects(fleet) == {"bolt": ["a new login password; the old one stops working", others]}
     assert tenants_steps(fleet) == taken_over("bolt") | {"bolt-droplet": "update", "bolt-record": "update"}
     fleet.up()
     fleet.unchanged()
@@ -125,11 +123,11 @@ def _print_and_write(fleet: Fleet) -> None:
             "adopt": {"droplet": "old-demo", "database": "reporting"},
         },
     }
-    assert "# demo2: its database also lets in 198.51.100.9 (ip_addr); after up it lets in the droplet alone" in printed
+    assert "# demo2: its cluster also trusts 198.51.100.9 (ip_addr); after up it trusts only the droplet" in printed
     assert "#   database lonely" in printed
     assert "controller" not in printed
     (fleet.home.path / "printed.yaml").write_text(printed)
-    assert "2 tenants in 2 teams, all is well" in fleet.meltanodata(
+    assert "2 tenants in 2 teams, no problems" in fleet.meltanodata(
         "check", str(fleet.home.path / "printed.yaml"), *STACK
     )
 
@@ -152,7 +150,7 @@ def _keep_in_the_vault(fleet: Fleet) -> None:
         (item,) = server.items(vault).values()
         assert item["title"] == "bolt.meltanodata.com"
         assert password in [field["value"] for field in item["fields"]]
-        assert "3 logins are as they should be" in fleet.meltanodata(*keep)
+        assert "3 logins up to date" in fleet.meltanodata(*keep)
         entries = yaml.safe_load(fleet.file.read_text())
         fleet.tenants(**{key: options for key, options in entries.items() if key != "bolt"})
         fleet.up(*REMOVES)
@@ -184,7 +182,7 @@ def test_a_login_is_kept_or_not_whatever_is_killed_on_the_way(fleet: Fleet) -> N
     # What this run makes and does not note is found by the next one as if it had been made by hand.
     fleet.killed_when(bolts)
     (made,) = bolts()
-    goes_on = ["a run that was broken off goes on; its login is as that run's plan said"]
+    goes_on = ["an interrupted adoption continues; its login is as that run's plan said"]
     said = effects(fleet)
     assert said["bolt"] == goes_on
     # How far it got with the other one depends on the machine.
@@ -197,19 +195,17 @@ def test_a_login_is_kept_or_not_whatever_is_killed_on_the_way(fleet: Fleet) -> N
     assert set(told_of_login(fleet, hand)) == {(True, True)}
     assert set(told_of_login(fleet, made)) == {(False, False)}
     assert len(fleet.meltanodata("credentials", "bolt", *STACK).split()[-1]) == 32
-    assert "acme: it was taken over with the login that it had" in fleet.meltanodata(
-        "credentials", "acme", *STACK, code=1
-    )
+    assert "acme was adopted with its existing login" in fleet.meltanodata("credentials", "acme", *STACK, code=1)
 
     # A new password leaves the secrets that the other logins need.
     fleet.tenants(acme={"database_team": "MeltanoData DBs 2", "admin_password_generation": 2}, bolt=ours)
-    assert "a new login password, the old one is refused" in effects(fleet)["acme"]
+    assert "a new login password; the old one stops working" in effects(fleet)["acme"]
     commands = {"acme-meltano": "replace", "acme-verify": "replace"}
     assert tenants_steps(fleet) == {"acme": "update", "acme-admin-password": "replace", **commands}
 
     # A new droplet has nothing of the old one's, so it gets the login of the state; and it is said.
     fleet.tenants(acme={"database_team": "MeltanoData DBs 2", "rebuild": 1}, bolt=ours)
-    assert "a new login password, the old one is refused" in effects(fleet)["acme"]
+    assert "a new login password; the old one stops working" in effects(fleet)["acme"]
     fleet.killed_when(fleet.asked("POST", "/v2/droplets"))
     fleet.up()
     fleet.unchanged()

@@ -83,12 +83,12 @@ def the_removal_that_was_approved_is_run_again(repository: Repository, world: Wo
     # Even if nobody knew which commit came last, the new tenant is not the one that was seen.
     pulumi(repository, "stack", "tag", "rm", deployed_commit.TAG)
     said = repository.runner.run("deploy", "Deploy", removal, 4)
-    assert f"delete of database acme-database: {new}, and {old} was reviewed" in said
+    assert f"delete of database acme-database: {new}, but {old} was reviewed" in said
     assert world.everything() == before
     repository.git("switch", "--quiet", "main")
 
     # Whoever starts it by hand has the main branch as it is; that it was is noted although nothing was left to do.
-    assert "nothing changes" in repository.runner.run("deploy", "Deploy", repository.by_hand())
+    assert "no changes" in repository.runner.run("deploy", "Deploy", repository.by_hand())
     assert last(repository) == added
     assert world.everything() == before
 
@@ -115,11 +115,11 @@ def a_customer_is_made_a_demo_and_wiped_at_once(repository: Repository, world: W
     repository.hub.upload(running, plan.stem, plan.read_bytes())
     plan.unlink()
     repository.judge(event, 3)
-    assert "tenant that is no demo yet would be wiped: acme" in repository.comment()
+    assert "tenants that are not demos on the base branch: acme" in repository.comment()
     # Even a run that calls itself well.
     repository.hub.runs[-1]["conclusion"] = "success"
     said = repository.runner.run("deploy", "Deploy", repository.merge(DATA_LOSS), 3)
-    assert "No label allows that" in said
+    assert "No label allows this" in said
     assert wipes(world) == 0
     repository.git("revert", "--no-edit", "--mainline", "1", "HEAD")
 
@@ -132,8 +132,8 @@ def a_demo_is_wiped(repository: Repository, world: World) -> None:
     entries(repository, "  demo: true\n  wipe_database: 2026-11-20\n")
     repository.pull_request(code=3)
     assert (
-        "Data loss for acme: the demo's database is wiped but for the schema public. If that is meant, put the label"
-        f" {DATA_LOSS} on the pull request."
+        "Data loss for acme: the demo's database is wiped, except for the schema public. If this is intended, add"
+        f" the label {DATA_LOSS} to the pull request."
     ) in stops(repository)
     repository.preview(DATA_LOSS)
     assert wipes(world) == 0
@@ -144,7 +144,7 @@ def a_demo_is_wiped(repository: Repository, world: World) -> None:
 def a_rebuild_wants_the_label(repository: Repository) -> None:
     entries(repository, "  demo: true\n  wipe_database: 2026-11-20\n  rebuild: 1\n")
     repository.pull_request(code=3)
-    assert "Data loss for acme: the droplet's disk (Meltano project, uploads)" in stops(repository)
+    assert "Data loss for acme: the droplet is replaced, and its disk (Meltano project, uploads)" in stops(repository)
     repository.preview(DATA_LOSS)
 
 

@@ -93,7 +93,7 @@ def test_an_empty_file_deletes_nothing(kept: Kept) -> None:
     said = kept.fleet.up(code=3)
     assert "data loss" in said
     assert "Data loss for acme, demo: the database is deleted with its backups" in said
-    assert "If that is meant, add --allow guard:data-loss." in said
+    assert "In a shell, add --allow guard:data-loss." in said
     assert "add --allow guard:many-destroyed." in kept.fleet.up("--allow", "guard:data-loss", code=3)
     said = kept.refused(*UP)
     assert f"{WORD}=acme" in said or f"{WORD}=demo" in said
@@ -165,7 +165,7 @@ def test_a_state_of_an_older_version_shows_no_change_and_is_guarded_from_the_fir
 
     # A run that changes nothing brings them, to everybody.
     kept.fleet.tenants(**entries)
-    assert "nothing changes" in kept.fleet.up()
+    assert "no changes" in kept.fleet.up()
     guarded = {name for name, hooks in kept.hooks().items() if deletions.HOOK in hooks}
     assert guarded == {*(f"acme-{it}" for it in ("database", "record", "verify"))} | {
         f"demo-{it}" for it in ("database", "record", "verify", "wipe")

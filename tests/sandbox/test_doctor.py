@@ -105,16 +105,19 @@ def test_each_costs_its_own_time_alone(fleet: dict[str, Instance], control: Cont
     }
     assert wrong == {
         **{
-            tenant: [(Check.SSH, f"{fleet[tenant].address} says nothing to SSH within 12 seconds")] for tenant in SILENT
+            tenant: [(Check.SSH, f"{fleet[tenant].address} does not answer SSH within 12 seconds")] for tenant in SILENT
         },
-        HANGING: [(Check.SYSTEM, "the droplet does not say within 16 seconds how it is")],
+        HANGING: [(Check.SYSTEM, "the examination of the droplet did not end within 16 seconds")],
         REFUSING: [(Check.SSH, f"{fleet[REFUSING].address} cannot be reached by SSH: Connection refused")],
-        BREAKING: [(Check.SYSTEM, "the connection was cut while the droplet was asked how it is")],
+        BREAKING: [(Check.SYSTEM, "the SSH connection broke during the examination of the droplet")],
         MOVED: [(Check.DNS, f"{fleet[MOVED].host} points to 203.0.113.9, not to {fleet[MOVED].address}")],
         REBUILT: [
             (
                 Check.SSH,
-                f"another host key: {fleet[REBUILT].fingerprint}, pinned is {fleet[SILENT[0]].fingerprint}",
+                (
+                    f"the host key is {fleet[REBUILT].fingerprint},"
+                    f" but the stack has pinned {fleet[SILENT[0]].fingerprint}"
+                ),
             )
         ],
         NAMELESS: [(Check.DNS, f"{fleet[NAMELESS].host} has no A record")],
@@ -130,7 +133,7 @@ def test_a_key_that_is_not_the_droplets(fleet: dict[str, Instance], running: Run
     mine = way(running)
     found = examine([(it, Way(mine.domain, mine.ssh_port, stranger, mine.resolver, mine.checks))], lambda *_: None)
     assert [(one.check, one.found) for one in found["t9"] if one.level is Level.WRONG] == [
-        (Check.SSH, "root is not let in: the stack's key is not accepted")
+        (Check.SSH, "SSH login as root failed: the stack's key is not accepted")
     ]
 
 
@@ -140,15 +143,15 @@ def test_a_name_server_that_is_none(fleet: dict[str, Instance], running: Running
     found = examine([(fleet["t9"], nobody)], lambda *_: None, Limits(answer=2))
     (one,) = found["t9"]
     assert one.level is Level.WRONG
-    assert one.found.startswith(f"nobody says where {fleet['t9'].host} is: ")
+    assert one.found.startswith(f"DNS lookup for {fleet['t9'].host} failed: ")
 
 
 def test_a_droplet_whose_script_fails(fleet: dict[str, Instance], control: Control, running: Running) -> None:
-    """And whatever it says then is not shown: nobody has looked at it for secrets."""
+    """What it prints then is not shown: it may hold secrets."""
     control.set_droplet_fault(int(fleet["t9"].droplet or 0), DropletFault(kind="exit", status=3, text="hunter2"))
     found = examine([(fleet["t9"], way(running, Check.SYSTEM))], lambda *_: None)["t9"]
     (one,) = (it for it in found if it.level is Level.WRONG)
-    assert one.found == "the droplet does not say how it is: the script for it ended with 3"
+    assert one.found == "the script on the droplet ended with exit code 3"
 
 
 def test_whom_a_database_lets_in_is_asked_of_its_team(dbs: Client, running: Running) -> None:
@@ -180,11 +183,11 @@ def test_whom_a_database_lets_in_is_asked_of_its_team(dbs: Client, running: Runn
         dbs.put(f"/v2/databases/{cluster}/firewall", {"rules": rules}, 204)
 
     tokens = {team: SecretStr(running.teams[team].read_token)}
-    assert told(tokens) == (Level.WRONG, "the database lets in everybody: it has no trusted source")
+    assert told(tokens) == (Level.WRONG, "the database is open to everybody: it has no trusted source")
     let_in("203.0.113.7", "198.51.100.9")
-    assert told(tokens) == (Level.WRONG, "the database also lets in 198.51.100.9 (ip_addr)")
+    assert told(tokens) == (Level.WRONG, "the database also trusts 198.51.100.9 (ip_addr)")
     let_in("203.0.113.7")
-    assert told(tokens) == (Level.OK, "the database lets in its droplet alone")
+    assert told(tokens) == (Level.OK, "the database trusts its droplet alone")
     # Whatever keeps it from being known is said, and is no good news.
     for trouble in (
         told({}),
@@ -193,7 +196,7 @@ def test_whom_a_database_lets_in_is_asked_of_its_team(dbs: Client, running: Runn
         told(tokens, replace(acme, database="00000000-0000-4000-8000-000000000000")),
     ):
         assert trouble[0] is Level.WARNING
-        assert trouble[1].startswith("whom the database lets in is not known: ")
+        assert trouble[1].startswith("the trusted sources are unknown: ")
     # DigitalOcean that says nothing costs its own time.
     answer = threading.Event()
 
@@ -205,4 +208,4 @@ def test_whom_a_database_lets_in_is_asked_of_its_team(dbs: Client, running: Runn
     (one,) = examine([(acme, silent)], lambda *_: None, Limits(page=0.2))["acme"]
     answer.set()
     assert one.level is Level.WARNING
-    assert one.found.endswith("not known: DigitalOcean does not say it within 0.2 seconds")
+    assert one.found.endswith("are unknown: DigitalOcean did not answer within 0.2 seconds")

@@ -176,7 +176,7 @@ def test_another_certificate(operator: Operator) -> None:
     )
     found = eventually(lambda: it if "certificate" in (it := operator.doctor(TENANT)) else None)
     assert "Caddy Self-Signed" in found["certificate"]["found"]
-    assert found["certificate"]["found"].endswith("not the stack's")
+    assert found["certificate"]["found"].endswith("not the stack's certificate")
     operator.follow(found["certificate"]["hint"])
     operator.soon_well(TENANT)
 
@@ -203,9 +203,9 @@ def test_what_somebody_changed_at_digitalocean(operator: Operator, world: World)
     found = eventually(lambda: it if len(it := operator.doctor(TENANT)) == 4 else None)
     assert found["dns"]["found"] == f"{instance.host} points to 203.0.113.9, not to {instance.address}"
     assert "time" in found["database"]["found"]
-    assert found["firewall"]["found"].endswith("takes connections from this machine")
+    assert found["firewall"]["found"].endswith("accepts connections from this machine")
     assert found["trusted"]["found"].startswith(
-        f"the database lets in {running.resolver[0]} (ip_addr), and not its droplet"
+        f"the database trusts {running.resolver[0]} (ip_addr), but not its droplet"
     )
     remedy = "meltanodata deploy --stack sandbox --refresh"
     assert all(remedy in it["hint"] for it in found.values())
@@ -219,10 +219,10 @@ def test_a_host_key_that_has_changed(operator: Operator) -> None:
     operator.ssh(TENANT, f"rm {key}*; ssh-keygen -q -t ed25519 -N '' -f {key}; systemctl restart ssh")
     new = operator.run("doctor", TENANT, "--json", code=1)
     (ssh,) = (it for it in json.loads(new.stdout)[TENANT]["findings"] if it["check"] == "ssh")
-    assert re.match(r"another host key: SHA256:\S+, pinned is SHA256:\S+", ssh["found"])
+    assert re.match(r"the host key is SHA256:\S+, but the stack has pinned SHA256:\S+", ssh["found"])
     assert "do not sign in" in ssh["hint"]
     refused = operator.run("ssh", TENANT, "--", "true", code=255)
-    assert refused.stderr.endswith(f"What to do: meltanodata doctor {TENANT} --stack sandbox\n")
+    assert refused.stderr.endswith(f"Diagnose it: meltanodata doctor {TENANT} --stack sandbox\n")
     operator.follow(ssh["hint"])
     operator.soon_well(TENANT)
 

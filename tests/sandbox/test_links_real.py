@@ -402,8 +402,8 @@ def test_a_certificate_that_caddy_refuses_takes_no_instance_down(droplet: Drople
     listing = "ls -ln --time-style=+ /etc/caddy; cat /etc/caddy/*"
     files_before = droplet.run(listing)
     said = droplet.written(droplet.document(BAD[why](good)), code=1)
-    assert "caddy does not take its new files: " in said
-    assert "The old ones are back, and caddy serves with them" in said
+    assert "caddy rejects its new files: " in said
+    assert "The old files are restored, and caddy runs with them" in said
     assert "PRIVATE KEY" not in said
     assert droplet.caddy() == before  # not even restarted
     assert droplet.served() == serving
@@ -424,7 +424,7 @@ def test_caddy_that_does_not_start_with_new_files_is_back_with_the_old_ones(drop
         marked = f"{droplet.keys.wildcard_certificate.read_text()}# marked\n"
         said = droplet.written(droplet.document(marked), code=1)
         assert "caddy does not start with its new files: " in said
-        assert "caddy serves with them" in said
+        assert "caddy runs with them" in said
         assert "ActiveState=active" in droplet.caddy()
         assert droplet.served() == serving
         assert "marked" not in droplet.run(f"cat {CRT}")

@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 
-from meltanodata.cli.move import move
+from meltanodata.cli.states import move
 from meltanodata.config import edit
 from sandbox.home import Home
 from tests.sandbox.fleet import ACME, DEMO, fleet_on, secrets_of
@@ -98,7 +98,7 @@ class Two:
     def unchanged(self) -> None:
         for stack in ("sandbox", TO):
             self.pulumi(stack, "preview", "--expect-no-changes")
-            assert f"{stack}: nothing changes" in self.meltanodata(stack, "plan")
+            assert f"{stack}: no changes" in self.meltanodata(stack, "plan")
 
     def holding(self, key: str) -> list[str]:
         """The stacks whose states hold a tenant, whole."""
@@ -130,7 +130,7 @@ def two(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Two]:
         indent = lines[at].split("-")[0]
         file.write_text("".join([*lines[:at], f"{indent}# Raised by e-mail.\n", *lines[at:]]))
         said = two.move(team="MeltanoData DBs 3", code=1)
-        assert "there is no stack 'other' yet; make it, then run this again: pulumi stack init other" in said
+        assert "there is no stack 'other' yet. Create it, then run this again: pulumi stack init other" in said
         two.pulumi(TO, "stack", "init", TO)
         two.move(team="MeltanoData DBs 3")
         two.unchanged()
@@ -164,7 +164,7 @@ def test_a_team_moves_and_the_world_stays_as_it_is(fresh: Two) -> None:
     outputs = json.loads(fresh.pulumi("sandbox", "stack", "output", "--json", "--show-secrets"))["tenants"]
     with process_list() as processes:
         said = fresh.move()
-    assert f"{TEAM}: 1 tenants go from sandbox to other (acme)" in said
+    assert f"{TEAM}: moving 1 tenant from sandbox to other (acme)" in said
     assert (fresh.holding("acme"), fresh.holding("demo"), fresh.listing()) == ([TO], ["sandbox"], [TO])
     fresh.unchanged()
     there = {it["urn"]: it.get("id", "") for it in _resources(fresh) if it["urn"].replace(TO, "sandbox") in before}
@@ -251,7 +251,7 @@ def test_broken_off_between_the_files_it_is_finished_by_the_next(fresh: Two, mon
 
     monkeypatch.setattr(edit, "write", once)
     with pytest.raises(KeyboardInterrupt):
-        move(TEAM, TO, passphrase_file=fresh.passphrase)
+        move(TEAM, TO, fresh.passphrase)
     assert (fresh.holding("acme"), fresh.listing()) == ([TO], ["sandbox", TO])
     for stack in ("sandbox", TO):
         refused(fresh, stack, "the team 'MeltanoData DBs 2' belongs to the stack")
@@ -290,7 +290,7 @@ def test_a_stack_that_is_locked_or_unfinished_is_left_alone(fresh: Two) -> None:
     kept["checkpoint"]["latest"]["pending_operations"] = [{"resource": droplet, "type": "updating"}]
     state.write_text(json.dumps(kept))
     said = fresh.move(code=1)
-    assert "a run of the stack sandbox was ended in the middle of its work (updating acme-droplet)" in said
+    assert "a run of the stack sandbox was interrupted (updating acme-droplet)" in said
     assert "meltanodata up --stack sandbox" in said
     assert (fresh.holding("acme"), fresh.listing()) == (["sandbox"], ["sandbox"])
 
@@ -313,7 +313,7 @@ def test_a_tenant_moves_with_its_team_only(two: Two) -> None:
 
 def test_a_stack_keeps_a_team(two: Two) -> None:
     said = two.meltanodata(TO, "move", "MeltanoData DBs 3", "--to", "sandbox", code=1)
-    assert "MeltanoData DBs 3 is the last team of other, and a stack has at least one" in said
+    assert "MeltanoData DBs 3 is the last team of other, and a stack needs at least one" in said
 
 
 def test_stacks_are_listed(two: Two) -> None:

@@ -138,13 +138,13 @@ def test_a_tenant_gets_another_name_and_the_world_stays_as_it_is(fleet: Fleet) -
         items = server.items(vault)
 
         said = fleet.meltanodata("rename", "acme", "acme2", *STACK)
-        assert "acme becomes acme2, in sandbox" in said
+        assert "Renaming acme to acme2, in sandbox" in said
         assert "The instance stays at https://acme.meltanodata.com" in said
         assert fleet.file.read_text() == FILE.replace("acme:  #", "acme2:  #").replace(
             "# for ever\n", f"# for ever\n  adopt: {{record: acme, database: {database}}}\n"
         )
         fleet.unchanged()
-        assert "sandbox: nothing changes" in fleet.meltanodata("plan", *STACK)
+        assert "sandbox: no changes" in fleet.meltanodata("plan", *STACK)
         assert held(fleet) == {"demo": before["demo"], "acme2": before["acme"]}
         now = json.loads(fleet.pulumi("stack", "output", "--json", "--show-secrets"))["tenants"]
         assert now == {"demo": outputs["demo"], "acme2": outputs["acme"]}
@@ -152,14 +152,14 @@ def test_a_tenant_gets_another_name_and_the_world_stays_as_it_is(fleet: Fleet) -
         # Its login goes by the new name, and its item in the vault by its host name still.
         assert fleet.meltanodata("credentials", "acme2", *STACK) == password
         assert "there is no tenant acme" in fleet.meltanodata("credentials", "acme", *STACK, code=1)
-        assert "2 logins are as they should be" in fleet.meltanodata(*keep)
+        assert "2 logins up to date" in fleet.meltanodata(*keep)
         assert server.items(vault) == items
         assert "https://acme.meltanodata.com" in _page(fleet)
     fleet.up()
     fleet.unchanged()
     assert fleet.told("acme") == told
     # Nothing is left to do, and it goes back.
-    assert "acme is called acme2 already" in fleet.meltanodata("rename", "acme", "acme2", *STACK)
+    assert "acme is already called acme2" in fleet.meltanodata("rename", "acme", "acme2", *STACK)
     fleet.meltanodata("rename", "acme2", "acme", *STACK)
     assert held(fleet) == before
     fleet.unchanged()
@@ -178,7 +178,7 @@ def test_an_entry_that_was_renamed_by_hand_first_is_followed_by_the_state(fleet:
     names = {"record": "acme", "database": cluster_of(fleet, "acme")}
     fleet.tenants(demo=DEMO, acme2={**ACME, "adopt": {"record": "acme"}})
     said = fleet.meltanodata("rename", "acme", "acme2", *STACK, code=1)
-    assert f"write into its adopt: database: {names['database']}" in said
+    assert f"add to its adopt: database: {names['database']}" in said
     fleet.tenants(demo=DEMO, acme2={**ACME, "adopt": names})
     text = fleet.file.read_text()
     fleet.meltanodata("rename", "acme", "acme2", *STACK)
@@ -202,9 +202,9 @@ def test_what_cannot_be_renamed_is_refused_and_left_as_it_is(fleet: Fleet) -> No
         assert (fleet.export(), fleet.file.read_text()) == (state, text)
 
     refuses("acme", "Acme 2", "'Acme 2': a tenant's name is 1 to 63 of a-z")
-    refuses("acme", "demo", "demo is there already")
+    refuses("acme", "demo", "demo exists already")
     refuses("acne", "acme2", "there is no tenant 'acne'. Did you mean 'acme'?")
-    refuses("acme", "acme", "acme is called so already")
+    refuses("acme", "acme", "acme is already its name")
     lock = fleet.home.folder("state") / ".pulumi/locks/organization/meltanodata/sandbox/0.json"
     lock.parent.mkdir(parents=True, exist_ok=True)
     holder = {"pid": 1, "username": "runner", "hostname": "fv-az123", "timestamp": "2026-11-23T02:00:00Z"}
@@ -218,11 +218,11 @@ def test_what_cannot_be_renamed_is_refused_and_left_as_it_is(fleet: Fleet) -> No
     checkpoint["checkpoint"]["latest"]["pending_operations"] = [{"resource": droplet, "type": "updating"}]
     file.write_text(json.dumps(checkpoint))
     said = fleet.meltanodata("rename", "acme", "acme2", *STACK, code=1)
-    assert "a run of the stack sandbox was ended in the middle of its work (updating acme-droplet)" in said
+    assert "a run of the stack sandbox was interrupted (updating acme-droplet)" in said
     file.write_text(kept)
     fleet.tenants(demo=DEMO, acme=ACME, bolt=dict(ACME))
     said = fleet.meltanodata("rename", "bolt", "bolt2", *STACK, code=1)
-    assert "the state of sandbox does not have bolt: it is not made yet" in said
+    assert "the state of sandbox does not have bolt: it is not deployed or adopted yet" in said
 
 
 @pytest.mark.timeout(1800)
@@ -300,5 +300,5 @@ def test_another_host_name_is_a_change_of_its_own_and_keeps_database_and_login(m
         assert renamed["id"] == item
         assert password in [field["value"] for field in renamed["fields"]]
         assert len(server.items(vault)) == 2
-        assert "2 logins are as they should be" in fleet.meltanodata(*keep)
+        assert "2 logins up to date" in fleet.meltanodata(*keep)
     assert yaml.safe_load(fleet.file.read_text())["acme2"]["adopt"] == {"database": database}

@@ -77,8 +77,8 @@ def test_with_another_host_key_it_signs_in_nowhere_and_ends_with_doctor(
     assert droplet.runs == []
     out, err = capfd.readouterr()
     assert out == ""
-    assert err.startswith("acme has another host key than the one that the stack has pinned (SHA256:")
-    assert err.endswith("What to do: meltanodata doctor acme --stack prod\n")
+    assert err.startswith("acme has another host key than the pinned one (SHA256:")
+    assert err.endswith("Diagnose it: meltanodata doctor acme --stack prod\n")
     assert len(err.splitlines()) == 1
 
 

@@ -28,7 +28,7 @@ def the_first_push(repository: Repository, world: World) -> None:
     repository.runner.run("deploy", "Stacks", push)
     assert json.loads(repository.runner.outputs["stacks"]) == [STACK]
     said = repository.runner.run("deploy", "Deploy", push, 4)
-    assert "nobody has reviewed what it changes, and nothing is deployed" in said
+    assert "its changes were not reviewed, and nothing is deployed" in said
     assert world.everything() == ({}, set(), {})
     repository.runner.run("deploy", "Deploy", repository.by_hand())
     assert set(world.droplets()) == set(world.records()) == set(world.clusters()) == {"demo"}
@@ -59,13 +59,13 @@ def two_tenants_are_added(repository: Repository, world: World) -> None:
     assert json.loads(repository.runner.outputs["stacks"]) == [STACK]
     demo = world.droplets()["demo"]
     said = repository.runner.run("deploy", "Deploy", push)
-    assert "to main yet: asking again in 2 s" in said
+    assert "on main yet; asking again in 2 s" in said
     assert f"Pull request {repository.number}, labels: none" in said
     assert "batch 1 of 1: acme, bolts" in said
     assert set(world.droplets()) == set(world.records()) == set(world.clusters()) == {"demo", "acme", "bolts"}
     assert world.droplets()["demo"] == demo
     summary = (repository.folder / ".GITHUB_STEP_SUMMARY").read_text()
-    assert "✅ `sandbox`: 2 of 2 tenants" in summary
+    assert "✅ `sandbox`: 2 of 2 tenants deployed" in summary
 
 
 def everybody_changes_and_the_canary_is_unwell(repository: Repository, world: World) -> None:
@@ -74,7 +74,7 @@ def everybody_changes_and_the_canary_is_unwell(repository: Repository, world: Wo
     repository.setting("caddy_version", "2")
     repository.pull_request(code=3)
     assert (
-        "does not name: acme, bolts, demo. If that is meant, put the label guard:unnamed-tenants"
+        "does not name: acme, bolts, demo. If this is intended, add the label guard:unnamed-tenants"
         in repository.comment()
     )
     assert "settings in Pulumi.sandbox.yaml (caddy_version)" in repository.comment()
@@ -97,21 +97,21 @@ def everybody_changes_and_the_canary_is_unwell(repository: Repository, world: Wo
     right = world.records()["demo"]["data"]
     world.meltano.put(record, {"type": "A", "data": "203.0.113.9"})
     said = repository.runner.run("deploy", "Deploy", push, 5)
-    assert "looking at demo" in said
+    assert "examining demo" in said
     told_all = (repository.folder / ".GITHUB_STEP_SUMMARY").read_text()
     assert f"dns: demo.meltanodata.com points to 203.0.113.9, not to {right}" in told_all.replace("\\", "")
     after = {name: len(world.control.executions(id_)) for name, id_ in world.droplets().items()}
     assert (after["acme"], after["bolts"]) == (told["acme"], told["bolts"])
     # As long as it is not mended, the same run again goes no further, although nothing is left to be done to it.
     said = repository.runner.run("deploy", "Deploy", push, 5)
-    assert "looking at the canaries: demo" in said
+    assert "examining the canaries: demo" in said
     assert "batch 1 of 1" not in said
     # Mended, the same run again does all that is left. One tenant that fails does not hold up the other.
     world.meltano.put(record, {"type": "A", "data": right})
     acme = world.droplets()["acme"]
     world.control.set_droplet_fault(acme, DropletFault(kind="refuse"))
     said = repository.runner.run("deploy", "Deploy", push, 5)
-    assert said.index("looking at the canaries: demo") < said.index("batch 1 of 1: acme, bolts")
+    assert said.index("examining the canaries: demo") < said.index("batch 1 of 1: acme, bolts")
     summary = (repository.folder / ".GITHUB_STEP_SUMMARY").read_text().splitlines()
     assert [line[:14] for line in summary[-3:] if line.startswith(("| ✅", "| ❌"))] == [
         "| ❌ | **acme**",
@@ -119,7 +119,7 @@ def everybody_changes_and_the_canary_is_unwell(repository: Repository, world: Wo
     ]
     world.control.set_droplet_fault(acme, None)
     assert "batch 1 of 1: acme\n" in repository.runner.run("deploy", "Deploy", push)
-    assert "nothing changes" in repository.runner.run("deploy", "Deploy", push)
+    assert "no changes" in repository.runner.run("deploy", "Deploy", push)
 
 
 def the_file_is_emptied(repository: Repository, world: World) -> None:
@@ -129,11 +129,11 @@ def the_file_is_emptied(repository: Repository, world: World) -> None:
     repository.pull_request(code=3)
     assert "🚨 `sandbox`: 3 destroyed; -$99.45 a month" in repository.comment()
     assert all(
-        f"put the label {label}" in repository.comment() for label in ("guard:data-loss", "guard:many-destroyed")
+        f"add the label {label}" in repository.comment() for label in ("guard:data-loss", "guard:many-destroyed")
     )
     # Merged all the same, with one label of two: a preview that failed was no review, by hand there is the guard.
     said = repository.runner.run("deploy", "Deploy", repository.merge("guard:data-loss"), 4)
-    assert f"There is no plan of {STACK} that pull request {repository.number} showed before the merge" in said
+    assert f"There is no reviewed plan of {STACK} in pull request {repository.number}" in said
     said = repository.runner.run("deploy", "Deploy", repository.by_hand(labels="guard:data-loss"), 3)
     assert "destroys 3 tenants of 3 (100 %), more than 2 and 10 %" in said
     assert world.everything() == everything
@@ -154,7 +154,7 @@ def somebody_changes_things_by_hand(repository: Repository, world: World) -> Non
     repository.runner.run("deploy", "Deploy", repository.by_hand(refresh="true"))
     assert world.records()["acme"]["data"] == record["data"]
     repository.runner.run("drift", "Drift", {})
-    assert "What is not as the repository has it" not in issue["body"]
+    assert "Differences from the repository" not in issue["body"]
     assert issue["state"] == "open"
     world.meltano.delete(f"/v2/droplets/{stray}")
     repository.runner.run("drift", "Drift", {})
@@ -179,8 +179,8 @@ def the_runner_is_killed(repository: Repository, world: World) -> None:
         kill(process)
     droplets, clusters = world.droplets(), world.clusters()
     said = repository.runner.run("deploy", "Deploy", push)
-    assert "which is gone; the lock is removed" in said
-    assert "A run was ended in the middle of its work" in said
+    assert "Removed the lock of" in said
+    assert "An earlier run was interrupted" in said
     assert world.clusters()["core"] == clusters["core"]
     assert set(world.droplets()) == set(world.records()) == set(world.clusters()) == {"demo", "acme", "bolts", "core"}
     assert world.droplets() | droplets == world.droplets()
@@ -220,13 +220,13 @@ def a_request_brings_its_own_judge(repository: Repository, world: World) -> None
     comment = repository.comment().replace("\\", "")
     assert "program (customers.yaml, meltanodata/rollout/guard.py)" in comment
     assert "tenants_file: its default → customers.yaml" in comment
-    assert "put the label guard:program-changed on the pull request" in comment
+    assert "add the label guard:program-changed to the pull request" in comment
     assert "touches 1 tenant that the pull request does not name: bolts." in comment
-    assert "customers.yaml takes the place of tenants.yaml" in comment
+    assert "customers.yaml instead of tenants.yaml" in comment
     assert "Reviewed by" not in comment
     # Merged all the same, it stops before anything is touched, although the guard on main is the request's now.
     said = repository.runner.run("deploy", "Deploy", repository.merge("guard:data-loss"), 4)
-    assert "There is no plan" in said
+    assert "There is no reviewed plan" in said
     assert world.everything() == everything
     repository.git("revert", "--no-edit", "--mainline", "1", "HEAD")
 
@@ -262,7 +262,7 @@ def a_merge_deploys_nothing(repository: Repository, world: World) -> None:
     repository.tenants("demo", "acme", "core", "dax", "ely")
     repository.pull_request("skip-deploy")
     said = repository.runner.run("deploy", "Deploy", repository.merge("skip-deploy"))
-    assert "nothing is deployed, since the pull request has the label skip-deploy" in said
+    assert "nothing is deployed, because the pull request has the label skip-deploy" in said
     assert "dax" not in world.droplets()
 
 

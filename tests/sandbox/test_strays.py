@@ -46,7 +46,7 @@ def test_what_was_made_twice_fails_the_run_and_is_told_apart_from_the_states(fle
     fleet.control.add_fault(fault)
     said = fleet.up("--continue-on-error", code=1)
     assert "Traceback" not in said
-    assert "Something was made twice" in said
+    assert "Something was created twice" in said
     assert LEFT_OUT in said
     twice = {droplet.name.split(".")[0] for droplet in fleet.control.droplets()}
     assert twice == {"acme", "demo"}
@@ -100,7 +100,7 @@ def test_a_cluster_that_waits_for_its_own_name_is_recognised_at_once(
     said = fleet.up("--continue-on-error", code=1)
     assert time.monotonic() - started < 100
     made = fleet.world.clusters()["acme"]
-    assert f"was made all the same: {made} (team MeltanoData DBs 1" in said
+    assert f"exists nevertheless: {made} (team MeltanoData DBs 1" in said
     assert "Run `meltanodata up` again, which takes it over" in said
     assert "waits for its name" not in said
     fleet.up()

@@ -295,7 +295,7 @@ def test_a_cluster_waits_for_a_name_that_was_used_a_moment_ago(fleet: Fleet) -> 
 @pytest.mark.parametrize(
     ("fault", "words"),
     [
-        (DropletFault(kind="break"), "hangs up while it is given the scripts"),
+        (DropletFault(kind="break"), "closes the connection while it is given the scripts"),
         (DropletFault(kind="exit", status=9, text="the disk is full"), "does not take the scripts: the disk is full"),
         (DropletFault(kind="break", command="write_files"), "acme-files"),
         (DropletFault(kind="exit", status=9, text="no such user", command="write_files"), "no such user"),

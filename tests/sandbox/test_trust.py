@@ -120,7 +120,7 @@ def test_a_droplet_and_its_database_go_together_or_stay_together(fleet: Fleet) -
     number = fleet.control.add_fault(fault)
     fleet.tenants(acme={**ACME, "rebuild": 1})
     said = fleet.up(code=1)
-    assert "acme-droplet is left as it is" in said
+    assert "acme-droplet is left unchanged" in said
     assert "not now" in said
     assert fleet.world.droplets() == droplets
     fleet.control.remove_fault(number)

@@ -32,7 +32,7 @@ def test_removing_a_tenant_whose_objects_are_gone_already_is_done(fleet: Fleet) 
     world.meltano.delete(f"/v2/domains/meltanodata.com/records/{world.records()['acme']['id']}")
     world.meltano.delete(f"/v2/droplets/{world.droplets()['acme']}")
     fleet.tenants(bolt=BOLT)
-    assert "the state forgets it" in fleet.up()
+    assert "Removing from the state what no longer exists" in fleet.up()
     assert fleet.ids("acme") == {}
     assert fleet.ids("bolt") == bolts
     fleet.unchanged()

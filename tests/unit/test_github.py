@@ -233,7 +233,7 @@ def test_what_is_no_archive_is_said(content: bytes) -> None:
 
 @pytest.mark.parametrize(
     ("status", "hint"),
-    [(403, "the workflow's `permissions` do not allow it"), (404, "there is none"), (422, "with 422")],
+    [(403, "the workflow's `permissions` do not allow it"), (404, "it does not exist"), (422, "with 422")],
 )
 def test_a_refusal_says_what_was_asked(server: Server, client: GitHub, status: int, hint: str) -> None:
     server.fails_with = status
@@ -251,7 +251,7 @@ def test_where_github_is_out_of_order_it_is_asked_again_and_then_said(
     assert client.pull_request(7).head == "def"
     assert len(waits) == 2
     server.fails_with = status
-    with pytest.raises(UserError, match=f"with {status}: GitHub is out of order; try again later"):
+    with pytest.raises(UserError, match=f"with {status}: GitHub is out of order. Try again later"):
         client.pull_request(7)
     assert len(waits) == 2 + 4
 
@@ -280,7 +280,7 @@ def test_a_limit_of_requests_is_waited_for_and_said(  # noqa: PLR0917
     server.faults = [("POST issues", Fault(status, headers, body))]
     client.comment(7, MARKER, f"{MARKER} ours")
     assert (waits, said(server)) == ([waited], [f"{MARKER} ours"])
-    assert f"limit of requests is used up: waiting {waited} s" in capsys.readouterr().err
+    assert f"rate limit is used up: waiting {waited} s" in capsys.readouterr().err
 
 
 def test_a_limit_that_ends_in_an_hour_is_said_and_not_waited_for(
@@ -288,15 +288,15 @@ def test_a_limit_that_ends_in_an_hour_is_said_and_not_waited_for(
 ) -> None:
     reset = str(int(time.time()) + 3600)
     server.faults = [("GET", Fault(403, {"x-ratelimit-remaining": "0", "x-ratelimit-reset": reset}))]
-    with pytest.raises(UserError, match=r"limit of requests is used up until \d\d:\d\d:\d\d UTC") as error:
+    with pytest.raises(UserError, match=r"rate limit is used up until \d\d:\d\d:\d\d UTC") as error:
         client.requests_with("abc")
-    assert "Nothing is wrong with the token or the workflow's permissions" in str(error.value)
+    assert "Token and permissions are in order" in str(error.value)
     assert waits == []
 
 
 def test_limits_are_waited_for_within_bounds(server: Server, client: GitHub, waits: list[float]) -> None:
     server.faults = [("GET", Fault(403, {"retry-after": "100"}))] * 9
-    with pytest.raises(UserError, match="limit of requests is used up until"):
+    with pytest.raises(UserError, match="rate limit is used up until"):
         client.requests_with("abc")
     assert waits == [100, 100, 100]
 
@@ -324,12 +324,12 @@ def test_a_post_that_never_works_is_said(server: Server, client: GitHub) -> None
 @pytest.mark.parametrize(
     ("body", "told"),
     [
-        (b"<html>", "is no JSON, although it says 200"),
-        (b"", "is no JSON, although it says 200"),
-        (b"{}", "is not as its API says"),
-        (b"null", "is not as its API says"),
-        (b"[null]", "is not as its API says: 0: "),
-        (b'[{"number": "seven"}]', "is not as its API says"),
+        (b"<html>", "is not JSON, although its status is 200"),
+        (b"", "is not JSON, although its status is 200"),
+        (b"{}", "differs from its API"),
+        (b"null", "differs from its API"),
+        (b"[null]", "differs from its API: 0: "),
+        (b'[{"number": "seven"}]', "differs from its API"),
     ],
 )
 def test_an_answer_that_is_none_is_said_without_a_traceback(
@@ -379,6 +379,6 @@ def test_a_token_that_is_none_is_told_and_not_shown(monkeypatch: pytest.MonkeyPa
     """Put into a request, it would stand in the library's error."""
     monkeypatch.setenv("GITHUB_REPOSITORY", REPOSITORY)
     monkeypatch.setenv("GITHUB_TOKEN", token)
-    with pytest.raises(UserError, match="GITHUB_TOKEN is no token: one word is wanted") as caught:
+    with pytest.raises(UserError, match="GITHUB_TOKEN is not a token: a token is one word") as caught:
         GitHub.from_environment()
     assert token not in str(caught.value)

@@ -22,8 +22,7 @@ from meltanodata.config.placement import Use
 from meltanodata.credentials.logins import Action, Step
 from meltanodata.doctor.diagnosis import Finding, Level
 from meltanodata.errors import UserError
-from meltanodata.inventory import capacity
-from meltanodata.render import diagnosis_table, report
+from meltanodata.render import capacity_table, diagnosis_table, report
 from meltanodata.rollout.apply import Result
 from meltanodata.rollout.guard import Review
 from meltanodata.rollout.impact import Operation
@@ -150,7 +149,7 @@ def test_what_rich_lays_out_shows_every_text_as_it_is(
 @pytest.mark.parametrize("text", HOSTILE)
 def test_so_do_the_commands_that_print_tables_themselves(text: str, capsys: pytest.CaptureFixture[str]) -> None:
     credentials._print([Step(Action.REFUSED, text, text)])
-    capacity.show(Use(text, 1, 100), [Use(text, 3, 100)], [])
+    terminal.console().print(capacity_table.table(Use(text, 1, 100), [Use(text, 3, 100)]), soft_wrap=True)
     shown = capsys.readouterr().out
     assert "[" not in text or "[" in shown
     assert all(it.isprintable() or it == "\n" for it in shown)

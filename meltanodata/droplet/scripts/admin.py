@@ -6,7 +6,6 @@ fails for a user that exists.
 
 from __future__ import annotations
 
-import json  # noqa: F401 - the call that is put behind this text reads its argument with it
 import logging
 from typing import Any
 

@@ -1,8 +1,7 @@
 """What an instance looks like from inside: the guide's chapters on debugging. Runs on the droplet, as root.
 
-It changes nothing and prints facts, as JSON, that the doctor judges. What others have written (logs, errors) goes
-through `redact` here, so that no secret in it leaves the droplet. In the user meltano's folders root opens
-files as `write_files.py` does: no link of the user's is followed.
+It changes nothing and prints facts, as JSON, that the doctor judges; `doctor.droplet_facts` has their shape. What
+others have written (logs, errors) goes through `redact` here, so that no secret in it leaves the droplet.
 """
 
 from __future__ import annotations
@@ -18,23 +17,34 @@ import stat
 import subprocess
 import tempfile
 import time
-import types
 import urllib.parse
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from meltanodata.droplet.layout import (
+    DATABASE_VARIABLES,
+    ENV_FILE,
+    HOST_NAME_SETTING,
+    MELTANO_PYTHON,
+    MELTANO_USER,
+    PROJECT,
+    SERVICES,
+    UI_FILE,
+    UI_LOG,
+)
+from meltanodata.droplet.scripts.codes import Problem
+from meltanodata.droplet.scripts.descriptors import Refused, folder, regular
+from meltanodata.droplet.scripts.env_lines import READERS, env_values
+from meltanodata.droplet.scripts.foreign import KEPT_CHARACTERS, printable
+from meltanodata.droplet.scripts.health import failed_units, page_problem, service_state, system_state
+
 if TYPE_CHECKING:
     from collections.abc import Collection, Iterator
 
-PROJECT = Path("var/meltano/project")
 KEPT_LINES = 12
 """Of each log."""
 KEPT_PARTS = 10
 """Units, and files, of which lines are kept."""
-KEPT_CHARACTERS = 300
-"""Of each line."""
-LONGEST_LINE = 2000
-"""Characters of a line that are read."""
 MOST_LOGS = 50
 """Files of Meltano's logs that are looked at; whose pipelines run there can make any number of them."""
 LOG_BYTES = 1 << 18
@@ -59,45 +69,40 @@ def main(
     """Print what there is to see.
 
     Args:
-        document: `host_name`; `database_host`; `verify_script`, `write_files_script` and `reach_script`, the texts of
-            verify.py, write_files.py and reach.py.
+        document: `host_name`; `database_host`; `reach`, the program that reaches the database.
         root: the file system; another one in tests.
-        programs: where systemctl, journalctl and reach.py's interpreter are in tests.
+        programs: where systemctl, journalctl and Meltano's Python are in tests.
         caddy: where it listens; elsewhere in tests.
     """
-    verify: Any = types.ModuleType("verify")
-    exec(document["verify_script"], vars(verify))  # noqa: S102 - a script of ours
-    files: Any = types.ModuleType("write_files")
-    exec(document["write_files_script"], vars(files))  # noqa: S102 - likewise
     systemctl, journalctl = (str(programs / name) if programs else name for name in ("systemctl", "journalctl"))
-    failed = verify.ask(systemctl, "list-units", "--failed", "--plain", "--no-legend")
-    services = {service: verify.service_state(systemctl, service) for service in verify.SERVICES}
-    units = [line.split()[0] for line in failed.splitlines() if line.strip()]
+    services = {service: service_state(systemctl, service) for service in SERVICES}
     # Ours first: of many, not all are told.
-    units = [*(f"{service}.service" for service, finding in services.items() if finding), *units]
-    page = verify.page(document["host_name"], None, caddy)
-    known = secrets(root, files)
+    units = [f"{service}.service" for service, state in services.items() if state != "active"]
+    units = [*dict.fromkeys([*units, *failed_units(systemctl)])][:KEPT_PARTS]
+    page = page_problem(document["host_name"], None, caddy)
+    page_unit = "meltano" if page and page.code in ("public", "another_status") else "caddy"
+    known = hidden_values(root)
     public = [document["host_name"], document["database_host"] or ""]
 
-    def shown(lines: list[str]) -> list[str]:
+    def shown_lines(lines: list[str]) -> list[str]:
         return [redact(line, known, public) for line in lines[-KEPT_LINES:]]
 
-    errors = itertools.islice(recent_errors(PROJECT / ".meltano/run", root, files), KEPT_PARTS)
-    reached = database(document["reach_script"], programs)
+    address, problem = database_answer(document["reach"], programs)
+    if problem is not None:
+        problem = Problem(problem.code, *shown_lines([" ".join(problem.detail.split())]))
     facts = {
-        "system": verify.state(systemctl),
+        "system": system_state(systemctl),
         "services": services,
-        "journal": {unit: shown(journal(journalctl, unit)) for unit in [*dict.fromkeys(units)][:KEPT_PARTS]},
-        "page": page,
-        # Of whom the finding says to look at: Caddy, where nobody answers.
-        "page_log": shown(journal(journalctl, "caddy" if "--unit caddy" in page else "meltano")) if page else [],
-        "errors": {redact(name, known): shown(lines) for name, lines in errors},
-        "env": entry(PROJECT / ".env", root, files),
-        "project": entry(PROJECT, root, files),
-        "database": {
-            "address": reached["address"] and printable(reached["address"]),
-            "error": reached["error"] and shown([" ".join(reached["error"].split())])[0],
+        "journal": {unit: shown_lines(journal(journalctl, unit)) for unit in units},
+        "page": page and page._asdict(),
+        "page_log": shown_lines(journal(journalctl, page_unit)) if page else [],
+        "errors": {
+            redact(name, known): shown_lines(lines)
+            for name, lines in itertools.islice(recent_errors(Path(UI_LOG).parent, root), KEPT_PARTS)
         },
+        "env": entry(Path(ENV_FILE.path), root),
+        "project": entry(Path(PROJECT), root),
+        "database": {"address": address and printable(address), "problem": problem and problem._asdict()},
     }
     print(json.dumps(facts))
 
@@ -120,12 +125,12 @@ def said(*command: str, text: str = "") -> str:
     return found.decode(errors="replace")
 
 
-def entry(path: Path, root: Path, files: Any) -> dict[str, str] | None:
+def entry(path: Path, root: Path) -> dict[str, str] | None:
     """Owner, mode and kind of a file or folder; None where there is none. A link counts as itself."""
     try:
-        with files.folder(Path("/", path).parent, root) as at:
+        with folder(path.parent, root) as at:
             status = os.stat(path.name, dir_fd=at, follow_symlinks=False)
-    except (files.Refused, OSError):
+    except (Refused, OSError):
         return None
     try:
         owner = f"{pwd.getpwuid(status.st_uid).pw_name}:{grp.getgrgid(status.st_gid).gr_name}"
@@ -136,34 +141,35 @@ def entry(path: Path, root: Path, files: Any) -> dict[str, str] | None:
     return {"owner": owner, "mode": f"{stat.S_IMODE(status.st_mode):o}", "kind": kind}
 
 
-def database(reach_script: str, programs: Path | None) -> dict[str, Any]:
-    """What reach.py says."""
-    as_meltano = ["runuser", "--user", "meltano", "--", "/var/meltano/.venv/bin/python"]
-    interpreter = [str(programs / "python")] if programs else as_meltano
-    *_, last = ["it said nothing", *said(*interpreter, "-", text=f"{reach_script}\n\nmain()\n").splitlines()]
+def database_answer(reach: str, programs: Path | None) -> tuple[str | None, Problem | None]:
+    """What reach.py says: the address, and what is wrong."""
+    interpreter = [str(programs / "python")] if programs else ["runuser", "--user", MELTANO_USER, "--", MELTANO_PYTHON]
+    *_, last = ["", *said(*interpreter, "-", text=reach).splitlines()]
     try:
-        found = json.loads(last)
-        address, error = found["address"], found["error"]
-        if all(isinstance(value, (str, type(None))) for value in (address, error)):
-            return {"address": address, "error": error}
+        answer = json.loads(last)
+        address, problem = answer["address"], answer["problem"] and Problem(**answer["problem"])
     except (ValueError, LookupError, TypeError, RecursionError):
-        pass
-    # Who may write Meltano's environment decides what is said here.
-    return {"address": None, "error": f"cannot be asked: {last}"}
+        return None, Problem("not_asked", last)
+    # Whoever may write Meltano's environment decides what is said here.
+    well = problem is None and isinstance(address, str)
+    wrong = isinstance(problem, Problem) and problem.code in ("variable_missing", "not_let_in")
+    if well or (wrong and isinstance(problem.detail, str) and isinstance(address, (str, type(None)))):
+        return address, problem
+    return None, Problem("not_asked", last)
 
 
 ENTRY = re.compile(r"[\[ ]*(\d{4}-\d\d-\d\d[T ]\d\d:\d\d:\d\d)")
 ERROR = re.compile(r"\b(?:ERROR|CRITICAL|FATAL)\b|^\S*Traceback \(most recent call last\)|\[error\s*\]")
 
 
-def recent_errors(folder: Path, root: Path, files: Any) -> Iterator[tuple[str, list[str]]]:
+def recent_errors(logs: Path, root: Path) -> Iterator[tuple[str, list[str]]]:
     """The files among Meltano's logs that have errors of the last day in them, and those with what follows each."""
     try:
-        with files.folder(Path("/", folder), root) as at:
+        with folder(logs, root) as at:
             there = os.listdir(at)  # noqa: PTH208 - of a descriptor
             names = sorted(name for name in there if name.endswith(".log") and not name.startswith("."))
-            texts = {name: end_of_log(folder / name, at, files) for name in names[:MOST_LOGS]}
-    except (files.Refused, OSError):
+            texts = {name: end_of_log(logs / name, at) for name in names[:MOST_LOGS]}
+    except (Refused, OSError):
         return
     now = time.time()
     for name, text in texts.items():
@@ -179,17 +185,17 @@ def recent_errors(folder: Path, root: Path, files: Any) -> Iterator[tuple[str, l
             yield name, lines
 
 
-def end_of_log(path: Path, at: int, files: Any) -> str:
+def end_of_log(path: Path, at: int) -> str:
     """What a log has last; nothing if it is old, or no file of its own."""
     try:
-        with files.regular(path, at) as handle:
+        with regular(path, at) as handle:
             if not isinstance(handle, int):
                 return ""
             status = os.fstat(handle)
             if time.time() - status.st_mtime > RECENT:
                 return ""
             return os.pread(handle, LOG_BYTES, max(0, status.st_size - LOG_BYTES)).decode(errors="replace")
-    except (files.Refused, OSError):
+    except (Refused, OSError):
         return ""
 
 
@@ -201,7 +207,7 @@ def seconds_of(stamp: str, otherwise: float) -> float:
         return otherwise
 
 
-PUBLIC_NAMES = ("PG_USERNAME", "PG_ADDRESS", "PG_PORT", "PG_DATABASE", "SERVER_NAME")
+PUBLIC_NAMES = {HOST_NAME_SETTING, *DATABASE_VARIABLES.values()} - {DATABASE_VARIABLES["password"]}
 SHORTEST = 6
 """Shorter values are words that stand everywhere."""
 HIDES = (  # what people call a secret
@@ -210,35 +216,35 @@ HIDES = (  # what people call a secret
 )
 
 
-def secrets(root: Path, files: Any) -> list[str]:
+def hidden_values(root: Path) -> list[str]:
     """What the instance's own files hide: every value of .env and ui.cfg, and what meltano.yml calls a secret."""
     found = set()
     assignment = re.compile(r"\s*(?:export\s+)?([\w.-]+)\s*[=:]\s*(.*)")
-    for name in (".env", "ui.cfg", "meltano.yml"):
-        text = content(PROJECT / name, root, files)
-        if name != "meltano.yml":
+    for path in (ENV_FILE.path, UI_FILE.path, f"{PROJECT}/meltano.yml"):
+        text, is_yaml = content(Path(path), root), path.endswith(".yml")
+        if not is_yaml:
             # Also as Meltano reads them: a value may have several lines, or what only looks like the end of one.
-            for reader in files.READERS:
-                values = files.env_values(text, reader)
+            for reader in READERS:
+                values = env_values(text, reader)
                 for value in (value for key, value in values.items() if value and key not in PUBLIC_NAMES):
                     found |= {value, *value.splitlines()}
         for line in text.splitlines():
-            match = assignment.match(line.replace("- ", "", 1) if name == "meltano.yml" else line)
+            match = assignment.match(line.replace("- ", "", 1) if is_yaml else line)
             if match is None or match[1] in PUBLIC_NAMES:
                 continue
-            if name == "meltano.yml" and not re.fullmatch(HIDES, match[1], re.IGNORECASE):
+            if is_yaml and not re.fullmatch(HIDES, match[1], re.IGNORECASE):
                 continue
             value = match[2].strip()
             found |= {value, value.strip("'\""), value.split(" #")[0].strip().strip("'\"")}
     return [value for value in found if len(value) >= SHORTEST]
 
 
-def content(path: Path, root: Path, files: Any) -> str:
-    """The text of a file; nothing where there is no file, or it is a link of the user's."""
+def content(path: Path, root: Path) -> str:
+    """The text of a file; nothing where there is none, or it is a link of the user's."""
     try:
-        with files.folder(Path("/", path).parent, root) as at, files.regular(path, at) as handle:
+        with folder(path.parent, root) as at, regular(path, at) as handle:
             return os.pread(handle, FILE_BYTES, 0).decode(errors="replace") if isinstance(handle, int) else ""
-    except (files.Refused, OSError):
+    except (Refused, OSError):
         return ""
 
 
@@ -284,11 +290,6 @@ def redact(text: str, known: Collection[str], public: Collection[str] = ()) -> s
         return word[0] if any(word[0] in it for it in public) or not looks_random(word[0]) else HIDDEN
 
     return WORD.sub(hidden, text)[:KEPT_CHARACTERS]
-
-
-def printable(text: str) -> str:
-    """One line that moves nobody's terminal."""
-    return "".join(character if character.isprintable() else " " for character in text[:LONGEST_LINE])
 
 
 def looks_random(word: str) -> bool:

@@ -23,11 +23,13 @@ from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import IO, TYPE_CHECKING, Any
 
+from meltanodata.droplet.layout import MELTANO_HOME, MELTANO_USER, UI_LOG
+from meltanodata.droplet.scripts.foreign import shown
+
 if TYPE_CHECKING:
     from collections.abc import Callable
 
-HOME = Path("/var/meltano")
-USER = "meltano"
+HOME = Path(MELTANO_HOME)
 PATIENCE = 120
 """Seconds until the page has to be there after a restart."""
 ENDINGS = 3
@@ -35,8 +37,6 @@ ENDINGS = 3
 
 KEPT_BYTES = 1 << 16
 """Of what a program prints, at its end."""
-KEPT_CHARACTERS = 300
-"""Of a line of it."""
 
 
 class Failed(Exception):  # noqa: N818 - a step of ours, caught here
@@ -83,8 +83,8 @@ def set_version(wanted: str, host_name: str) -> None:
         try:
             restart(host_name)
         except Failed as again:
-            raise SystemExit(f"Meltano {wanted} does not come up: {failed}. Nor does {installed}: {again}") from None
-        raise SystemExit(f"Meltano {wanted} does not come up, {installed} is back: {failed}") from None
+            raise SystemExit(f"Meltano {wanted} does not work: {failed}. Neither does {installed}: {again}") from None
+        raise SystemExit(f"Meltano {wanted} does not work, {installed} is restored: {failed}") from None
     as_user(discard_copies)
     print("Meltano", wanted, "is installed, before it was", installed)
 
@@ -97,7 +97,7 @@ def copies() -> dict[Path, Path]:
     }
 
 
-def keep_copies() -> str:
+def keep_copies() -> None:
     """Copy Meltano's own database, unless it is elsewhere, and its virtual environment."""
     (venv, venv_copy), (database, database_copy) = copies().items()
     with contextlib.suppress(FileNotFoundError):
@@ -111,7 +111,6 @@ def keep_copies() -> str:
     remove(part)
     run("cp", "--archive", venv, part)
     part.rename(venv_copy)
-    return ""
 
 
 def undo() -> None:
@@ -135,33 +134,30 @@ def failed_venv() -> Path:
     return HOME / ".venv.failed"
 
 
-def put_copies_back() -> str:
+def put_copies_back() -> None:
     """Once more from the beginning, where an earlier run was broken off."""
     (venv, venv_copy), (database, database_copy) = copies().items()
     if not venv_copy.exists():
-        return ""
+        return
     if database_copy.exists():
         database_copy.replace(database)
     remove(failed_venv())
     failed_venv().mkdir()
     move(venv, failed_venv())
     venv_copy.rename(venv)
-    return ""
 
 
-def discard_failed() -> str:
+def discard_failed() -> None:
     """The service has been started with the copy."""
     remove(failed_venv())
-    return ""
 
 
-def discard_copies() -> str:
+def discard_copies() -> None:
     """The upgrade went well. Not in place: half of a copy must not be put back."""
     (_, venv_copy), (_, database_copy) = copies().items()
     remove(venv_copy)
     with contextlib.suppress(FileNotFoundError):
         database_copy.unlink()
-    return ""
 
 
 def remove(folder: Path) -> None:
@@ -199,9 +195,9 @@ def restart(host_name: str) -> None:
                 return
             reason = f"it answers {status}"
         if (times := endings()) >= ENDINGS:
-            reason = f"it ended {times} times"
+            reason = f"it crashed {times} times"
         if times >= ENDINGS or time.monotonic() > deadline:
-            raise Failed(f"{reason}. Look at: journalctl --unit meltano, {HOME}/project/.meltano/run/meltano-ui.log")
+            raise Failed(f"{reason}. Look at: journalctl --unit meltano, {UI_LOG}")
         time.sleep(0.5)
 
 
@@ -265,19 +261,14 @@ def last_line(output: bytes) -> str:
     return shown(lines[-1]) if lines else ""
 
 
-def shown(text: str) -> str:
-    """What others have written, on one line and not too long."""
-    return "".join(character if character.isprintable() else " " for character in text)[:KEPT_CHARACTERS].strip()
-
-
 def as_meltano() -> list[str]:
     """The guide's warning: only ever as this user, or files get the wrong owner. Without root's environment."""
-    home, path = pwd.getpwnam(USER).pw_dir, f"PATH={HOME}/.venv/bin:/usr/bin:/bin"
+    home, path = pwd.getpwnam(MELTANO_USER).pw_dir, f"PATH={HOME}/.venv/bin:/usr/bin:/bin"
     in_project = ["env", "-i", f"--chdir={HOME}/project"]
-    return ["runuser", "--user", USER, "--", *in_project, f"HOME={home}", path, "LANG=C.UTF-8", "NO_COLOR=1"]
+    return ["runuser", "--user", MELTANO_USER, "--", *in_project, f"HOME={home}", path, "LANG=C.UTF-8", "NO_COLOR=1"]
 
 
-def as_user(step: Callable[[], str]) -> str:
+def as_user(step: Callable[[], str | None]) -> str:
     """What a step returns, taken as the user meltano in a process of its own.
 
     Raises:
@@ -289,7 +280,7 @@ def as_user(step: Callable[[], str]) -> str:
         status, said = 1, ""
         try:
             drop_privileges()
-            status, said = 0, step()
+            status, said = 0, step() or ""
         except BaseException as error:  # noqa: BLE001 - told below, since nothing of this process may go on
             said = str(error) if isinstance(error, Failed) else f"{type(error).__name__}: {error}"
         finally:
@@ -305,7 +296,7 @@ def as_user(step: Callable[[], str]) -> str:
 
 def drop_privileges() -> None:
     """Be the user meltano from now on."""
-    user = pwd.getpwnam(USER)
-    os.initgroups(USER, user.pw_gid)
+    user = pwd.getpwnam(MELTANO_USER)
+    os.initgroups(MELTANO_USER, user.pw_gid)
     os.setgid(user.pw_gid)
     os.setuid(user.pw_uid)

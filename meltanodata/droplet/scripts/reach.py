@@ -1,14 +1,16 @@
 """Reach the database as a pipeline does: with what `.env` says.
 
 Runs in Meltano's virtual environment, as the user meltano. Prints a JSON object: `address`, the host that `.env` names,
-and `error`, null when the database lets us in.
+and `problem`, null when the database lets us in, else its `code` and `detail`.
 """
 
 from __future__ import annotations
 
 import json
 
-ENV = "/var/meltano/project/.env"
+from meltanodata.droplet.layout import DATABASE_VARIABLES, ENV_FILE
+from meltanodata.droplet.scripts.codes import Problem
+
 SECONDS = 10
 
 
@@ -17,20 +19,14 @@ def main() -> None:
     import dotenv  # noqa: PLC0415 - on a droplet only
     import psycopg2  # noqa: PLC0415
 
-    env = dotenv.dotenv_values(ENV)
-    error = None
+    env = dotenv.dotenv_values(ENV_FILE.path)
+    problem = None
     try:
-        psycopg2.connect(
-            host=env["PG_ADDRESS"],
-            port=env["PG_PORT"],
-            user=env["PG_USERNAME"],
-            password=env["PG_PASSWORD"],
-            dbname=env["PG_DATABASE"],
-            sslmode="require",
-            connect_timeout=SECONDS,
-        ).close()
+        told = {field: env[variable] for field, variable in DATABASE_VARIABLES.items()}
+        told["dbname"] = told.pop("database")
+        psycopg2.connect(**told, sslmode="require", connect_timeout=SECONDS).close()
     except KeyError as missing:
-        error = f"{missing.args[0]} is not in .env"
-    except psycopg2.Error as failed:
-        error = str(failed).strip()
-    print(json.dumps({"address": env.get("PG_ADDRESS"), "error": error}))
+        problem = Problem("variable_missing", missing.args[0])
+    except psycopg2.Error as error:
+        problem = Problem("not_let_in", str(error).strip())
+    print(json.dumps({"address": env.get(DATABASE_VARIABLES["host"]), "problem": problem and problem._asdict()}))

@@ -39,8 +39,8 @@ def test_a_login_is_shown() -> None:
 def test_the_login_of_an_instance_that_kept_its_own_is_not_known(world: World) -> None:
     world.tenants("acme", adopt={"login": "keep"}, admin_password_generation=1)
     assert refused("acme") == (
-        "acme: it was taken over with the login that it had; the password is where it was noted then."
-        " For a new one write admin_password_generation: 2, and run meltanodata up"
+        "acme was adopted with its existing login, so the stack does not have the password."
+        " To set a new one, write admin_password_generation: 2 into its entry, and run meltanodata up"
     )
     world.tenants("acme", adopt={"login": "keep"}, admin_password_generation=2)
     assert run("acme").stdout.endswith("Secret0fAcme\n")
@@ -48,7 +48,9 @@ def test_the_login_of_an_instance_that_kept_its_own_is_not_known(world: World) -
 
 def test_a_login_that_is_not_made_yet(world: World) -> None:
     world.outputs["prod"]["tenants"]["acme"]["admin_password"] = None
-    assert refused("acme") == "acme: the last run did not get as far as its login; meltanodata up goes on with it"
+    assert refused("acme") == (
+        "acme: the last run ended before it created the login. Run meltanodata up, which continues"
+    )
 
 
 @pytest.mark.usefixtures("world")
@@ -67,7 +69,9 @@ def test_a_tenant_of_another_stack_is_found(world: World, tmp_path: Path) -> Non
 def test_a_stack_that_was_never_applied_is_not_an_empty_one(world: World) -> None:
     keep()
     world.states["prod"] = {"version": 3, "deployment": {}}
-    assert "nothing was ever applied to this stack. Is it the right backend" in refused("--onepassword", "--yes")
+    assert "nothing was ever applied to this stack. Check that the backend is the right one" in refused(
+        "--onepassword", "--yes"
+    )
     assert len(world.titles()) == 2
 
 
@@ -76,14 +80,14 @@ def test_a_stack_that_was_never_applied_is_not_an_empty_one(world: World) -> Non
 def test_wrong_usage(arguments: list[str]) -> None:
     result = run(*arguments)
     assert result.exit_code == 2
-    assert "name one tenant, or say --onepassword" in result.stderr
+    assert "name one tenant, or add --onepassword" in result.stderr
 
 
 def test_without_a_terminal_it_shows_and_changes_nothing(world: World) -> None:
     result = run("--onepassword")
     assert result.exit_code == 2
     assert "a new tenant" in result.stdout
-    assert "say --yes" in result.stderr
+    assert "add --yes" in result.stderr
     assert world.titles() == set()
 
 
@@ -108,5 +112,5 @@ def test_the_terminal_is_asked(world: World) -> None:
         os.close(ours)
         os.close(theirs)
         assert process.returncode == 0
-        assert b"Do it?" in said
+        assert b"Apply these changes?" in said
         assert len(world.titles()) == made

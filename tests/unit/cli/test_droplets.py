@@ -126,7 +126,7 @@ def test_all_tenants_of_all_stacks(world: World) -> None:
 def test_who_is_in_the_file_and_was_never_deployed_is_told() -> None:
     done = run("doctor")
     assert done.exit_code == 1
-    assert "it is in tenants.yaml, and no stack has made it yet" in done.output
+    assert "it has an entry in tenants.yaml and is not deployed yet" in done.output
     assert "new, ssh: meltanodata up --stack prod\n" in done.output
     assert "3 of 4 tenants are well" in done.output
 
@@ -196,7 +196,7 @@ def test_nobody_of_that_name(world: World, command: str) -> None:
 def test_nobody_signs_in_to_who_was_never_deployed(world: World, command: str) -> None:
     done = run(command, "new")
     assert str(done.exception) == (
-        "new: it is in tenants.yaml, and no stack has made it yet. meltanodata up --stack prod"
+        "new: it has an entry in tenants.yaml and is not deployed yet. meltanodata up --stack prod"
     )
     assert world.ssh == []
 
@@ -204,7 +204,7 @@ def test_nobody_signs_in_to_who_was_never_deployed(world: World, command: str) -
 def test_without_ping_it_says_so(world: World, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("PATH", str(world.folder))
     done = run("doctor", "bolt")
-    assert "ping is not on the PATH" in str(done.exception)
+    assert "no program `ping` on the PATH" in str(done.exception)
 
 
 def test_ssh_ends_as_the_command_does(world: World) -> None:

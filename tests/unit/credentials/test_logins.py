@@ -22,7 +22,7 @@ def test_items_are_made_as_the_guide_has_them_and_a_second_run_changes_nothing(w
     assert item["urls"] == [{"href": "acme.meltanodata.com", "primary": True}]
     assert world.fields("acme") == {"username": "meltano", "password": "Secret0fAcme"}
     before, requests = world.server.items(world.vault), len(world.server.requests)
-    assert keep() == "2 logins are as they should be: nothing to do\n"
+    assert keep() == "2 logins up to date, nothing to do\n"
     assert (world.server.items(world.vault), len(world.server.requests)) == (before, requests)
 
 
@@ -37,7 +37,7 @@ def test_another_password_is_written_and_whatever_else_is_there_stays(world: Wor
     assert "nothing to do" in keep()
     world.outputs["prod"]["tenants"]["acme"]["admin_password"] = "An0therSecret"
     said = keep()
-    assert re.search(r"acme\.meltanodata\.com +update +another password", said)
+    assert re.search(r"acme\.meltanodata\.com +update +new password", said)
     assert "bolt" not in said
     assert "An0therSecret" not in said
     assert world.fields("acme") == {"username": "meltano", "password": "An0therSecret", "notesPlain": "call Ann"}
@@ -51,7 +51,7 @@ def test_what_somebody_changed_by_hand_is_mended(world: World) -> None:
     keep()
     fields = [{**field, "value": "x"} for field in world.item("acme")["fields"]]
     world.server.edit(world.vault, "acme.meltanodata.com", fields=fields, urls=[])
-    assert "another user name, password and website" in keep()
+    assert "new user name, password and website" in keep()
     assert world.fields("acme") == {"username": "meltano", "password": "Secret0fAcme"}
     assert world.item("acme")["urls"] == [{"href": "acme.meltanodata.com", "primary": True}]
     assert "nothing to do" in keep()
@@ -61,14 +61,14 @@ def test_the_item_of_a_tenant_that_is_gone_is_removed(world: World) -> None:
     keep()
     world.tenants("bolt")
     said = keep()
-    assert re.search(r"acme\.meltanodata\.com +remove +there is no such tenant any more", said)
+    assert re.search(r"acme\.meltanodata\.com +remove +the tenant was removed", said)
     assert world.titles() == {"bolt.meltanodata.com"}
 
 
 def test_a_tenant_that_is_only_half_removed_keeps_its_item(world: World) -> None:
     keep()
     del world.outputs["prod"]["tenants"]["acme"]
-    assert "the last run did not get as far as the login of acme" in " ".join(keep(code=1).split())
+    assert "the last run ended before it created the login of acme" in " ".join(keep(code=1).split())
     assert world.titles() == {"acme.meltanodata.com", "bolt.meltanodata.com"}
 
 
@@ -84,7 +84,7 @@ def test_items_of_people_and_of_other_stacks_are_never_touched(world: World) -> 
 def test_an_item_made_by_hand_is_handed_over_by_the_tag(world: World) -> None:
     world.server.by_hand(world.vault, "acme.meltanodata.com", tags=["customers"])
     said = keep(code=1)
-    assert "an item of this name was made by hand: give it the tag meltanodata/prod" in " ".join(said.split())
+    assert "an item of this name exists without the tag meltanodata/prod. Add the tag" in " ".join(said.split())
     assert world.fields("acme")["password"] == connect.HAND_MADE
     assert world.titles() == {"acme.meltanodata.com", "bolt.meltanodata.com"}
     world.server.edit(world.vault, "acme.meltanodata.com", tags=["customers", TAG])
@@ -97,7 +97,7 @@ def test_the_item_of_an_instance_that_kept_its_login_is_left_alone(world: World)
     world.server.by_hand(world.vault, "acme.meltanodata.com")
     before = world.server.items(world.vault)
     world.tenants("acme", adopt={"login": "keep"}, admin_password_generation=1)
-    assert "taken over with its login" in " ".join(keep().split())
+    assert "adopted with its existing login" in " ".join(keep().split())
     assert world.server.items(world.vault) == before
 
 
@@ -112,7 +112,7 @@ def test_the_item_of_a_tenant_whose_host_name_changes_stays_the_same_one(world: 
     keep()
     item = world.item("acme")
     world.tenants("acme2", "bolt")
-    assert re.search(r"acme2\.meltanodata\.com +update +another host name and website", keep())
+    assert re.search(r"acme2\.meltanodata\.com +update +new host name and website", keep())
     now = world.item("acme2")
     assert (now["id"], world.titles()) == (item["id"], {"acme2.meltanodata.com", "bolt.meltanodata.com"})
     assert now["urls"] == [{"href": "acme2.meltanodata.com", "primary": True}]
@@ -124,7 +124,7 @@ def test_a_second_item_of_ours_goes(world: World) -> None:
     keep()
     twin = world.server.by_hand(world.vault, "acme.meltanodata.com", tags=[TAG])
     said = keep()
-    assert "a second item of this name" in said
+    assert "a duplicate item of this name" in said
     assert world.item("acme")["id"] != twin["id"]
 
 
@@ -150,7 +150,7 @@ def test_stacks_of_a_fleet_share_a_vault(world: World, tmp_path: Path) -> None:
 def test_the_vault_can_have_another_name(world: World, tmp_path: Path) -> None:
     write_stack(tmp_path, "prod", onepassword_vault="Customers")
     assert refused("--onepassword").startswith(
-        "1Password: there is no vault 'Customers' that the token (OP_CONNECT_TOKEN) may see. It may see"
+        "1Password: there is no vault 'Customers' that the token (OP_CONNECT_TOKEN) can read. It can read"
         " 'meltanodata.com'."
     )
     customers = world.server.add_vault("Customers")

@@ -12,7 +12,7 @@ from tests.unit.credentials.world import World, keep, refused, run, wait_for_wri
 
 def test_a_vault_out_of_scope_and_two_of_a_name(world: World) -> None:
     world.server.out_of_scope.add(world.vault)
-    assert "there is no vault 'meltanodata.com' that the token (OP_CONNECT_TOKEN) may see" in refused("--onepassword")
+    assert "there is no vault 'meltanodata.com' that the token (OP_CONNECT_TOKEN) can read" in refused("--onepassword")
     for _ in range(2):
         world.server.add_vault("meltanodata.com")
     assert "2 vaults have the name 'meltanodata.com'" in refused("--onepassword")
@@ -35,7 +35,7 @@ def test_a_server_that_never_shows_it_is_not_waited_for_for_ever(world: World, m
     world.server.lag = 10**6
     result = run("--onepassword", "--yes")
     assert result.exit_code == 0
-    assert "does not show all of it yet" in result.stderr
+    assert "does not show every change yet" in result.stderr
 
 
 @pytest.mark.parametrize("missing", [onepassword.HOST, onepassword.TOKEN])
@@ -51,7 +51,7 @@ def test_a_token_that_is_none(monkeypatch: pytest.MonkeyPatch, token: str) -> No
     """Put into a request, it would stand in the library's error."""
     monkeypatch.setenv(onepassword.TOKEN, token)
     said = refused("--onepassword")
-    assert said.strip() == "OP_CONNECT_TOKEN is no token: one word is wanted, of letters, digits and signs of ASCII"
+    assert said.strip() == "OP_CONNECT_TOKEN is not a token: a token is one word of ASCII letters, digits and signs"
 
 
 @pytest.mark.usefixtures("world")
@@ -67,7 +67,7 @@ def test_a_token_that_may_only_read(world: World, monkeypatch: pytest.MonkeyPatc
     said = refused("--onepassword", "--yes")
     assert said.startswith("acme.meltanodata.com: 1Password, vault 'meltanodata.com': the token (OP_CONNECT_TOKEN)")
     assert "lacks a right (403)" in said
-    assert said.endswith("0 of 2 changes are made. Run it again: it goes on with the rest")
+    assert said.endswith("0 of 2 changes were made. Run this again, which continues with the rest")
     assert world.titles() == set()
 
 
@@ -77,8 +77,8 @@ def test_a_server_in_trouble_is_said_and_the_next_run_goes_on(world: World, body
     world.tenants("bolt", "core")
     world.server.fails["DELETE", world.item("acme")["id"]] = (500, body)
     said = refused("--onepassword", "--yes")
-    assert "DELETE is answered with 500. Run it again" in said
-    assert "0 of 3 changes are made" in said
+    assert "DELETE failed with status 500. Run this again" in said
+    assert "0 of 3 changes were made" in said
     keep()
     assert world.titles() == {"bolt.meltanodata.com", "core.meltanodata.com"}
 
@@ -86,7 +86,7 @@ def test_a_server_in_trouble_is_said_and_the_next_run_goes_on(world: World, body
 def test_an_item_that_goes_meanwhile(world: World) -> None:
     keep()
     world.server.fails["GET", world.item("acme")["id"]] = (404, b"{}")
-    assert "an item has gone in the meantime (404). Run it again" in refused("--onepassword")
+    assert "an item was removed meanwhile (404). Run this again" in refused("--onepassword")
 
 
 @pytest.mark.parametrize("body", [b"<html>", b"{}", b"[1]", b'[{"name": 5}]', b'[{"type": "ODD"}]', b"null"])
@@ -102,4 +102,4 @@ def test_no_server_at_all(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv(onepassword.HOST, "http://127.0.0.1:1")
     assert refused("--onepassword").startswith("1Password Connect (OP_CONNECT_HOST) cannot be reached: ")
     monkeypatch.setenv(onepassword.HOST, "connect")
-    assert "is no address of a server, such as http://localhost:8080" in refused("--onepassword")
+    assert "is not the address of a server, such as http://localhost:8080" in refused("--onepassword")

@@ -6,6 +6,7 @@ from datetime import UTC, datetime, timedelta
 from typing import TYPE_CHECKING, Any
 
 from meltanodata.doctor.diagnosis import Certificate, Names, Seen, Visit
+from meltanodata.doctor.droplet_facts import Facts
 from meltanodata.droplet.ssh import Contact
 from meltanodata.engine.instances import Instance
 from meltanodata.inventory.accounts import Source
@@ -33,21 +34,21 @@ OWN = Source("ip_addr", "203.0.113.7")
 OTHER = Source("ip_addr", "198.51.100.9")
 SERVED = Certificate("05df8d4e70e8e7cd" + "0" * 48, "Sectigo", NOW - timedelta(days=30), NOW + timedelta(days=60))
 FACTS: Mapping[str, Any] = {
-    "system": None,
-    "services": {"caddy": None, "meltano": None, "vsftpd": None},
+    "system": "running",
+    "services": {"caddy": "active", "meltano": "active", "vsftpd": "active"},
     "journal": {},
     "page": None,
     "page_log": [],
     "errors": {},
-    "env": {"owner": "meltano:meltano", "mode": "620"},
-    "project": {"owner": "meltano:meltano", "mode": "755"},
-    "database": {"address": "db-acme.db.ondigitalocean.com", "error": None},
+    "env": {"owner": "meltano:meltano", "mode": "620", "kind": "file"},
+    "project": {"owner": "meltano:meltano", "mode": "755", "kind": "folder"},
+    "database": {"address": "db-acme.db.ondigitalocean.com", "problem": None},
 }
 WELL = Seen(
     ping=True,
     names=Names(("203.0.113.7",), 3600, ("203.0.113.7",)),
     contact=Contact(),
-    facts=FACTS,
+    facts=Facts.model_validate(FACTS),
     visit=Visit(None, None, SERVED),
     database="closed",
     trusted=frozenset({OWN}),

@@ -4,13 +4,16 @@ from __future__ import annotations
 
 from dataclasses import replace
 from datetime import timedelta
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, get_args
 
 import pytest
 
 from meltanodata.config.checks import Check
 from meltanodata.doctor import diagnosis
 from meltanodata.doctor.diagnosis import Certificate, Finding, Level, Names, Seen, Visit
+from meltanodata.doctor.droplet_facts import Facts
+from meltanodata.droplet.scripts import words
+from meltanodata.droplet.scripts.codes import DatabaseCode, PageCode, Problem
 from meltanodata.droplet.ssh import Contact
 from meltanodata.inventory.accounts import NOBODY, Source
 from tests.unit.doctor.samples import ACME, FACTS, NOW, OTHER, OWN, SERVED, WELL
@@ -25,8 +28,8 @@ def findings(instance: Instance = ACME, **seen: Any) -> list[Finding]:
     return diagnosis.findings(instance, replace(WELL, **seen), NOW)
 
 
-def facts(**changes: Any) -> dict[str, Any]:
-    return {**FACTS, **changes}
+def facts(**changes: Any) -> Facts:
+    return Facts.model_validate({**FACTS, **changes})
 
 
 def only(found: list[Finding]) -> Finding:
@@ -73,9 +76,14 @@ def test_a_ping_that_is_dropped_on_the_way_is_no_fault_of_the_droplets() -> None
         (Names((), 0, ()), Level.WRONG, "has no A record", "meltanodata deploy --stack prod --refresh"),
         (Names(("192.0.2.1",), 5, ("192.0.2.1",)), Level.WRONG, "points to 192.0.2.1, not to 203.0.113.7", "--refresh"),
         (Names(("192.0.2.1",), 5, None), Level.WRONG, "points to 192.0.2.1, not to 203.0.113.7", "--refresh"),
-        (Names(("192.0.2.1",), 5, ("203.0.113.7",)), Level.WARNING, "some still say 192.0.2.1", "wait 5 seconds"),
-        (Names((), 5, ("203.0.113.7",)), Level.WARNING, "some still say no address", "wait 5 seconds"),
-        (Names(problem="timed out"), Level.WRONG, "nobody says where acme.meltanodata.com is: timed out", "network"),
+        (
+            Names(("192.0.2.1",), 5, ("203.0.113.7",)),
+            Level.WARNING,
+            "some name servers still answer 192.0.2.1",
+            "wait 5 seconds",
+        ),
+        (Names((), 5, ("203.0.113.7",)), Level.WARNING, "some name servers still answer no address", "wait 5 seconds"),
+        (Names(problem="timed out"), Level.WRONG, "DNS lookup for acme.meltanodata.com failed: timed out", "network"),
     ],
 )
 def test_names(names: Names, level: Level, said: str, hint: str) -> None:
@@ -88,7 +96,7 @@ def test_names(names: Names, level: Level, said: str, hint: str) -> None:
 def test_a_host_key_that_has_changed() -> None:
     found = only(findings(contact=Contact(offered="SHA256:other"), facts=None))
     assert found.check is Check.SSH
-    assert found.found == f"another host key: SHA256:other, pinned is {ACME.fingerprint}"
+    assert found.found == f"the host key is SHA256:other, but the stack has pinned {ACME.fingerprint}"
     assert ACME.fingerprint.startswith("SHA256:")
     assert "do not sign in" in found.hint
     assert found.hint.endswith("meltanodata up --stack prod --replace '**::acme-host-key'")
@@ -100,14 +108,14 @@ def test_a_key_that_is_not_let_in() -> None:
 
 
 def test_a_droplet_that_does_not_answer_the_script() -> None:
-    found = only(findings(facts="the droplet does not say within 75 seconds how it is"))
+    found = only(findings(facts="the examination of the droplet did not end within 75 seconds"))
     assert (found.check, found.level) == (Check.SYSTEM, Level.WRONG)
 
 
 def test_a_service_that_failed_is_told_once_with_its_last_words() -> None:
     wrong = facts(
-        system="the system is degraded, not running; failed: caddy.service. Look at: systemctl --failed",
-        services={**FACTS["services"], "caddy": "caddy.service is failed, not active. Look at: journalctl"},
+        system="degraded",
+        services={**FACTS["services"], "caddy": "failed"},
         journal={"caddy.service": ["Caddyfile:1 - Error during parsing"]},
     )
     found = only(findings(facts=wrong))
@@ -119,20 +127,22 @@ def test_a_service_that_failed_is_told_once_with_its_last_words() -> None:
 
 def test_lets_encrypts_limit() -> None:
     wrong = facts(
-        services={**FACTS["services"], "caddy": "caddy.service is failed, not active. Look at: journalctl"},
+        services={**FACTS["services"], "caddy": "failed"},
         journal={"caddy.service": ["acme: error: 429 :: urn:ietf:params:acme:error:rateLimited :: too many"]},
     )
-    assert "tls: self_signed in the entry of acme" in only(findings(facts=wrong)).hint
+    hint = only(findings(facts=wrong)).hint
+    assert hint.startswith("Caddy hit Let's Encrypt's rate limit. ")
+    assert "tls: self_signed in the entry of acme" in hint
 
 
 def test_another_unit_that_failed() -> None:
-    found = only(findings(facts=facts(system="degraded. Look at: x", journal={"cron.service": ["oops"]})))
+    found = only(findings(facts=facts(system="degraded", journal={"cron.service": ["oops"]})))
     assert (found.found, found.log) == ("cron.service failed", ("oops",))
 
 
 def test_a_system_that_is_not_running_for_another_reason() -> None:
-    found = only(findings(facts=facts(system="the system is starting, not running; failed: none. Look at: x")))
-    assert found.found == "the system is starting, not running; failed: none"
+    found = only(findings(facts=facts(system="starting")))
+    assert found.found == "the system is starting, not running"
 
 
 def test_errors_in_a_log_are_worth_a_look() -> None:
@@ -155,7 +165,7 @@ def test_a_link_in_the_place_of_the_projects_folder() -> None:
     """To move it away would take the instance down."""
     link = {"owner": "meltano:meltano", "mode": "777", "kind": "link"}
     found = only(findings(facts=facts(project=link)))
-    assert found.found == "/var/meltano/project is no folder (link)"
+    assert found.found == "/var/meltano/project is not a folder (link)"
     assert "mount --bind" in found.hint
     assert " mv " not in found.hint
 
@@ -164,7 +174,7 @@ def test_a_link_in_the_place_of_the_projects_folder() -> None:
     ("env", "level", "hint"),
     [
         (None, Level.WRONG, "Write it again: meltanodata up --stack prod --replace '**::acme-files'"),
-        ({"owner": "root:root", "mode": "620"}, Level.WRONG, "Let the program mend it: meltanodata up --stack"),
+        ({"owner": "root:root", "mode": "620"}, Level.WRONG, "Give it back: meltanodata up --stack"),
         (
             {"owner": "meltano:meltano", "mode": "644"},
             Level.WRONG,
@@ -188,14 +198,14 @@ def test_a_link_in_the_place_of_the_projects_folder() -> None:
     ],
 )
 def test_the_env_file(env: Mapping[str, str] | None, level: Level, hint: str) -> None:
-    found = only(findings(facts=facts(env=env)))
+    found = only(findings(facts=facts(env=env and {**env, "kind": "file"})))
     assert (found.check, found.level) == (Check.ENV, level)
     assert found.hint.startswith(hint)
 
 
 @pytest.mark.parametrize(("mode", "who"), [("775", "g"), ("757", "o"), ("2777", "go")])
 def test_a_root_that_ftp_refuses(mode: str, who: str) -> None:
-    found = only(findings(facts=facts(project={"owner": "meltano:meltano", "mode": mode})))
+    found = only(findings(facts=facts(project={"owner": "meltano:meltano", "mode": mode, "kind": "folder"})))
     assert "500 OOPS: vsftpd: refusing to run with writable root inside chroot()" in found.found
     assert found.hint == f"meltanodata ssh acme -- runuser -u meltano -- chmod {who}-w /var/meltano/project"
 
@@ -205,17 +215,35 @@ def test_a_droplet_without_a_project() -> None:
 
 
 @pytest.mark.parametrize(
-    ("address", "error", "hint"),
+    ("address", "problem", "text", "hint"),
     [
-        (ACME.database_host, "connection to server failed: timeout expired", "The droplet is no trusted source"),
-        (ACME.database_host, 'password authentication failed for user "doadmin"', "If the password was changed"),
-        ("db-other.db.ondigitalocean.com", None, "Write it again"),
-        (None, "PG_ADDRESS is not in .env", "If the password was changed"),
+        (
+            ACME.database_host,
+            Problem("not_let_in", "connection to server failed: timeout expired"),
+            "connection to server failed: timeout expired",
+            "The droplet is no longer a trusted source",
+        ),
+        (
+            ACME.database_host,
+            Problem("not_let_in", 'password authentication failed for user "doadmin"'),
+            'password authentication failed for user "doadmin"',
+            "If the password was changed",
+        ),
+        ("db-other.db.ondigitalocean.com", None, "db-other.db.ondigitalocean.com", "Write it again"),
+        (
+            None,
+            Problem("variable_missing", "PG_ADDRESS"),
+            "PG_ADDRESS is not in .env",
+            "If the password was changed",
+        ),
+        (None, Problem("not_asked", "oops"), "cannot ask it: oops", "If the password was changed"),
+        (None, Problem("not_asked"), "cannot ask it: no answer", "If the password was changed"),
     ],
 )
-def test_a_database_that_is_not_reached(address: str | None, error: str | None, hint: str) -> None:
-    found = only(findings(facts=facts(database={"address": address, "error": error})))
+def test_a_database_that_is_not_reached(address: str | None, problem: Problem | None, text: str, hint: str) -> None:
+    found = only(findings(facts=facts(database={"address": address, "problem": problem and problem._asdict()})))
     assert (found.check, found.level) == (Check.DATABASE, Level.WRONG)
+    assert text in found.found
     assert found.hint.startswith(hint)
 
 
@@ -232,15 +260,20 @@ def test_a_database_without_a_name() -> None:
 @pytest.mark.parametrize(
     ("served", "level", "said", "hint"),
     [
-        (replace(SERVED, fingerprint="f" * 64), Level.WRONG, "not the stack's", "--replace '**::acme-files'"),
+        (
+            replace(SERVED, fingerprint="f" * 64),
+            Level.WRONG,
+            "not the stack's certificate",
+            "--replace '**::acme-files'",
+        ),
         (replace(SERVED, ends=NOW), Level.WRONG, "not valid now", "Renew it: "),
-        (replace(SERVED, ends=NOW + timedelta(days=29)), Level.WARNING, "it ends soon", "Renew it: "),
+        (replace(SERVED, ends=NOW + timedelta(days=29)), Level.WARNING, "it expires soon", "Renew it: "),
     ],
 )
 def test_the_certificate(served: Certificate, level: Level, said: str, hint: str) -> None:
     found = only(findings(visit=Visit(None, None, served)))
     assert (found.check, found.level) == (Check.CERTIFICATE, level)
-    assert found.found.startswith("of Sectigo, until 20")
+    assert found.found.startswith("issued by Sectigo, valid until 20")
     assert said in found.found
     assert hint in found.hint
 
@@ -252,11 +285,13 @@ def test_a_self_signed_certificate_may_be_any_and_ends_soon_by_its_nature() -> N
     assert only(findings(replace(ACME, tls="self_signed"), visit=late)).hint.endswith("systemctl restart caddy")
 
 
-PAGE = "https://acme.meltanodata.com answers 502. Look at: journalctl --unit meltano --lines 50"
+PAGE = Problem("another_status", "502")
 
 
 def test_a_page_that_does_not_work() -> None:
-    found = only(findings(visit=Visit(PAGE, None, SERVED), facts=facts(page=PAGE, page_log=["Permission denied"])))
+    found = only(
+        findings(visit=Visit(PAGE, None, SERVED), facts=facts(page=PAGE._asdict(), page_log=["Permission denied"]))
+    )
     assert (found.check, found.found) == (Check.PAGE, "https://acme.meltanodata.com answers 502")
     assert "journalctl --unit meltano --lines 50" in found.hint
     assert found.log == ("Permission denied",)
@@ -266,15 +301,15 @@ def test_a_page_that_does_not_work() -> None:
     "line", ["[Errno 13] Permission denied: '/var/meltano/project/ui.cfg'", "worker failed to boot"]
 )
 def test_a_page_that_a_file_may_stop_names_what_writes_the_files_again(line: str) -> None:
-    found = only(findings(visit=Visit(PAGE, None, SERVED), facts=facts(page=PAGE, page_log=[line])))
+    found = only(findings(visit=Visit(PAGE, None, SERVED), facts=facts(page=PAGE._asdict(), page_log=[line])))
     assert "meltanodata up --stack prod --replace '**::acme-files'" in found.hint
     assert found.hint.startswith("A file cannot be read") == ("Errno 13" in line)
 
 
 def test_a_page_without_caddy_points_to_caddy_and_shows_nothing_of_meltanos() -> None:
-    down = "https://acme.meltanodata.com does not answer (Connection refused). Look at: journalctl --unit caddy"
-    services = {**FACTS["services"], "caddy": "caddy.service is failed, not active. Look at: journalctl"}
-    sick = facts(services=services, page=down, page_log=["a line"], journal={"caddy.service": ["its line"]})
+    down = Problem("no_answer", "Connection refused")
+    services = {**FACTS["services"], "caddy": "failed"}
+    sick = facts(services=services, page=down._asdict(), page_log=["a line"], journal={"caddy.service": ["its line"]})
     system, page = (it for it in findings(visit=Visit(down, None, None), facts=sick) if it.level is Level.WRONG)
     assert system.log == ("its line",)
     assert (page.check, page.log) == (Check.PAGE, ())
@@ -282,7 +317,7 @@ def test_a_page_without_caddy_points_to_caddy_and_shows_nothing_of_meltanos() ->
 
 
 def test_a_page_that_works_from_inside_only() -> None:
-    assert "On the droplet itself it answers" in only(findings(visit=Visit(PAGE, None, None))).hint
+    assert "The page works on the droplet itself" in only(findings(visit=Visit(PAGE, None, None))).hint
 
 
 def test_a_page_without_its_login() -> None:
@@ -290,21 +325,21 @@ def test_a_page_without_its_login() -> None:
     assert (found.check, found.hint) == (Check.PAGE, "meltanodata logs acme")
 
 
-REFRESH = "Let in the droplet alone: meltanodata deploy --stack prod --refresh"
+REFRESH = "Trust the droplet alone: meltanodata deploy --stack prod --refresh"
 LOOK = "Find out first who that is, and whether anybody needs it: https://cloud.digitalocean.com/databases/c0ffee. "
 
 
 @pytest.mark.parametrize(
     ("trusted", "found", "hint"),
     [
-        (frozenset(), "the database lets in everybody: it has no trusted source", REFRESH),
-        ({OWN, OTHER}, "the database also lets in 198.51.100.9 (ip_addr)", LOOK + REFRESH),
-        ({OWN, Source("tag", "production")}, "the database also lets in production (tag)", LOOK + REFRESH),
-        ({OTHER}, "the database lets in 198.51.100.9 (ip_addr), and not its droplet 203.0.113.7", LOOK + REFRESH),
-        ({NOBODY}, "the database lets in nobody (192.0.2.1), and not its droplet 203.0.113.7", REFRESH),
+        (frozenset(), "the database is open to everybody: it has no trusted source", REFRESH),
+        ({OWN, OTHER}, "the database also trusts 198.51.100.9 (ip_addr)", LOOK + REFRESH),
+        ({OWN, Source("tag", "production")}, "the database also trusts production (tag)", LOOK + REFRESH),
+        ({OTHER}, "the database trusts 198.51.100.9 (ip_addr), but not its droplet 203.0.113.7", LOOK + REFRESH),
+        ({NOBODY}, "the database trusts nobody (192.0.2.1), but not its droplet 203.0.113.7", REFRESH),
         (
             {OWN, Source("ip_addr", "203.0.113.0/24")},
-            "the database also lets in 203.0.113.0/24 (ip_addr)",
+            "the database also trusts 203.0.113.0/24 (ip_addr)",
             LOOK + REFRESH,
         ),
     ],
@@ -322,4 +357,27 @@ def test_the_droplet_alone_is_well(own: Source) -> None:
 def test_trusted_sources_that_nobody_tells_are_no_good_news() -> None:
     one = only(findings(trusted="MeltanoData DBs 1: the token is refused (401)"))
     assert one.level is Level.WARNING
-    assert one.found.endswith("not known: MeltanoData DBs 1: the token is refused (401)")
+    assert one.found.endswith("are unknown: MeltanoData DBs 1: the token is refused (401)")
+
+
+@pytest.mark.parametrize(
+    ("problem", "text", "look_at"),
+    [
+        (Problem("another_certificate"), "serves another certificate", "/etc/caddy, journalctl --unit caddy"),
+        (Problem("bad_certificate", "X"), "has no valid certificate (X)", "journalctl --unit caddy"),
+        (Problem("no_answer", "X"), "does not answer (X)", "journalctl --unit caddy"),
+        (Problem("public"), "shows itself to everybody", "MELTANO_UI_AUTHENTICATION=true in systemctl cat meltano"),
+        (Problem("another_status", "500"), "answers 500", "/var/meltano/project/.meltano/run/meltano-ui.log, jour"),
+    ],
+)
+def test_every_problem_of_a_page_has_its_words(problem: Problem, text: str, look_at: str) -> None:
+    found = only(findings(visit=Visit(problem, None, SERVED), facts=None))
+    assert found.found == f"https://acme.meltanodata.com {text}"
+    assert found.hint.startswith(f"On the droplet (meltanodata ssh acme), look at: {look_at}")
+
+
+def test_every_code_of_a_script_has_its_words() -> None:
+    for code in get_args(PageCode):
+        assert words.about_page("acme.meltanodata.com", Problem(code)).text
+    for code in get_args(DatabaseCode):
+        assert only(findings(facts=facts(database={"address": None, "problem": {"code": code, "detail": "X"}}))).found

@@ -13,8 +13,10 @@ from hypothesis import strategies as st
 from meltanodata.config.checks import Check
 from meltanodata.doctor import diagnosis, droplet_facts
 from meltanodata.doctor.diagnosis import Level, Seen, Visit
-from meltanodata.doctor.droplet_facts import NotFacts
+from meltanodata.doctor.droplet_facts import Facts, NotFacts
 from meltanodata.droplet.scripts import examine as script
+from meltanodata.droplet.scripts import foreign
+from meltanodata.droplet.scripts.codes import Problem
 from meltanodata.render import diagnosis_table
 from tests.unit.doctor.samples import ACME, FACTS, NOW
 from tests.unit.render.samples import text
@@ -24,23 +26,23 @@ if TYPE_CHECKING:
 
 SICK: dict[str, Any] = {
     **FACTS,
-    "system": "the system is degraded, not running; failed: cron.service. Look at: systemctl --failed",
-    "services": {"caddy": None, "meltano": "meltano.service is failed, not active. Look at: x", "vsftpd": None},
+    "system": "degraded",
+    "services": {"caddy": "active", "meltano": "failed", "vsftpd": "active"},
     "journal": {"meltano.service": ["one", "two"], "cron.service": []},
-    "page": "https://acme.meltanodata.com answers 502. Look at: journalctl --unit meltano --lines 50",
+    "page": {"code": "another_status", "detail": "502"},
     "page_log": ["Permission denied"],
     "errors": {"meltano-ui.log": ["[ERROR] boom"]},
-    "database": {"address": None, "error": "PG_ADDRESS is not in .env"},
+    "database": {"address": None, "problem": {"code": "variable_missing", "detail": "PG_ADDRESS"}},
 }
 
 
 def told(answer: bytes) -> str:
     """What a person is told of an answer, through everything that takes it; NotFacts is how it is refused."""
     try:
-        said: dict[str, Any] | str = droplet_facts.read(answer)
+        said: Facts | str = droplet_facts.read(answer)
     except NotFacts as refused:
         said = str(refused)
-    visit = Visit("https://acme.meltanodata.com answers 502. Look at: x", None, None)
+    visit = Visit(Problem("another_status", "502"), None, None)
     found = diagnosis.findings(ACME, Seen(facts=said, visit=visit), NOW)
     assert found
     diagnosis_table.sentence(found)
@@ -53,7 +55,7 @@ LINKED: dict[str, Any] = {**FACTS, "env": {"owner": "meltano:meltano", "mode": "
 
 @pytest.mark.parametrize("answer", [FACTS, SICK, LINKED])
 def test_what_the_script_prints_is_taken_as_it_is(answer: Any) -> None:
-    assert droplet_facts.read(json.dumps(answer).encode()) == answer
+    assert droplet_facts.read(json.dumps(answer).encode()).model_dump() == answer
 
 
 ANYTHING = st.recursive(
@@ -120,19 +122,21 @@ def test_a_part_that_is_missing_is_not_taken_for_well(path: tuple[Any, ...]) -> 
     ("part", "value"),
     [
         ("services", {}),
-        ("services", {"caddy": None, "meltano": None}),
+        ("services", {"caddy": "active", "meltano": "active"}),
         ("services", {"caddy": 0, "meltano": 0, "vsftpd": 0}),
         ("journal", {"a; reboot": []}),
         ("journal", {"$(reboot)": []}),
         ("journal", {"a\nb": []}),
         ("journal", {f"{number}.service": [] for number in range(script.KEPT_PARTS + 1)}),
-        ("env", {"owner": "meltano:meltano", "mode": "rw"}),
-        ("env", {"owner": "meltano:meltano", "mode": 620}),
-        ("env", {"owner": "meltano:meltano", "mode": "-17"}),
+        ("env", {"owner": "meltano:meltano", "mode": "rw", "kind": "file"}),
+        ("env", {"owner": "meltano:meltano", "mode": 620, "kind": "file"}),
+        ("env", {"owner": "meltano:meltano", "mode": "-17", "kind": "file"}),
         ("env", []),
         ("env", {"owner": "meltano:meltano", "mode": "620", "kind": "$(reboot)"}),
-        ("project", {"owner": "meltano:meltano", "mode": "7" * 5000}),
-        ("database", {"address": None, "error": None}),
+        ("project", {"owner": "meltano:meltano", "mode": "7" * 5000, "kind": "folder"}),
+        ("page", {"code": "$(reboot)", "detail": ""}),
+        ("database", {"address": None, "problem": {"code": "$(reboot)", "detail": ""}}),
+        ("database", {"address": None, "problem": None}),
         ("database", []),
         ("errors", None),
     ],
@@ -143,14 +147,14 @@ def test_what_the_script_would_not_say_is_refused_by_the_part_s_name_and_nothing
     with pytest.raises(NotFacts) as caught:
         droplet_facts.read(json.dumps({**FACTS, part: value}).encode())
     said = str(caught.value)
-    assert said.startswith("its answer is not what the script for it prints")
+    assert said.startswith("the droplet's answer is not what the script prints")
     assert "reboot" not in said
 
 
 def test_texts_without_end_are_cut() -> None:
     long = {**SICK, "system": "x" * 9999, "journal": {"cron.service": ["y" * 9999] * 500}, "errors": {"z" * 9999: []}}
     said = droplet_facts.read(json.dumps(long).encode())
-    assert len(json.dumps(said)) < script.KEPT_LINES * script.KEPT_CHARACTERS + 4000
+    assert len(said.model_dump_json()) < script.KEPT_LINES * foreign.KEPT_CHARACTERS + 4000
 
 
 @pytest.mark.parametrize("unit", ["cron.service", r"a\x2db.service", "-.mount", "a@b:c.service"])

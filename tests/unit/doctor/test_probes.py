@@ -19,7 +19,7 @@ from meltanodata.config.checks import Check
 from meltanodata.doctor import droplet_facts, probes
 from meltanodata.doctor.diagnosis import Level
 from meltanodata.doctor.probes import Limits, Way
-from meltanodata.droplet.scripts import verify
+from meltanodata.droplet.scripts import health
 from tests.fakes.caddy import HOST, certificate
 from tests.fakes.ssh_server import SshServer
 from tests.unit.doctor.samples import ACME, FACTS
@@ -62,7 +62,7 @@ def test_an_answer_as_the_script_gives_it_is_judged(droplet: SshServer) -> None:
 def test_an_odd_answer_is_the_droplet_s_own_row_and_not_shown(droplet: SshServer, answer: str) -> None:
     found = only(look(droplet, f"print {answer}"))
     assert (found.check, found.hint) == (Check.SYSTEM, "meltanodata ssh acme -- systemctl status")
-    assert found.found.startswith("the droplet does not say how it is: its answer is not what the script for it prints")
+    assert found.found.startswith("the droplet's answer is not what the script prints")
     assert "hunter2" not in found.found
 
 
@@ -76,7 +76,7 @@ def test_an_endless_answer_is_bounded_in_memory_and_time(droplet: SshServer, ins
         _, peak = tracemalloc.get_traced_memory()
     finally:
         tracemalloc.stop()
-    assert found.found == "the droplet does not say how it is: it says more than 1 MiB"
+    assert found.found == "the droplet's answer is longer than 1 MiB"
     assert time.monotonic() - started < LIMITS.script
     # Both ends are in this process, and each may have a window full on its way.
     assert peak < 16 * droplet_facts.BYTES
@@ -105,21 +105,21 @@ def test_something_pinned_that_is_no_host_key_is_said_and_nobody_signs_in(drople
 
 
 def test_a_fault_in_looking_at_one_is_its_own_row(droplet: SshServer, monkeypatch: pytest.MonkeyPatch) -> None:
-    real = probes._Look.see
+    real = probes._Probe.see
 
-    async def see(look: probes._Look) -> Any:
-        if look.instance.tenant == "bolt":
+    async def see(probe: probes._Probe) -> Any:
+        if probe.instance.tenant == "bolt":
             raise LookupError("hunter2")
-        return await real(look)
+        return await real(probe)
 
-    monkeypatch.setattr(probes._Look, "see", see)
+    monkeypatch.setattr(probes._Probe, "see", see)
     droplet.instead = f"print {json.dumps(FACTS)}"
     acme = replace(ACME, address="127.0.0.1", host_key=droplet.public_key)
     patients = [(replace(acme, tenant=tenant), way(droplet, Check.SYSTEM)) for tenant in ("acme", "bolt", "core")]
     told: list[str] = []
     found = probes.examine(patients, lambda it, _: told.append(it.tenant), LIMITS)
     assert sorted(told) == ["acme", "bolt", "core"]
-    assert only(found["bolt"]).found == "looking at it failed (LookupError): what it says was not foreseen"
+    assert only(found["bolt"]).found == "doctor failed on this instance with an unexpected LookupError"
     assert all(it.level is Level.OK for tenant in ("acme", "core") for it in found[tenant])
 
 
@@ -153,11 +153,11 @@ def dripping(pem: Path, *, first: bytes) -> Iterator[tuple[str, int]]:
 def test_a_page_that_never_ends_costs_a_visit_s_time(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, first: bytes
 ) -> None:
-    monkeypatch.setattr(verify, "VISIT", 1)
+    monkeypatch.setattr(health, "VISIT", 1)
     pem, _ = certificate(tmp_path)
     started = time.monotonic()
     with dripping(pem, first=first) as address:
-        said = verify.page(HOST, None, address)
+        problem = health.page_problem(HOST, None, address)
     assert time.monotonic() - started < 8
     # An answer that is cut off has its status: that is what it is judged by.
-    assert said is None or said.startswith(f"https://{HOST} does not answer (")
+    assert problem is None or problem.code == "no_answer"

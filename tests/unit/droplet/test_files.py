@@ -22,6 +22,7 @@ from tests.guide import CADDYFILE
 from tests.unit.droplet.samples import COMMON, document, droplet_files, everything, run, values
 
 if TYPE_CHECKING:
+    from collections.abc import Iterator
     from pathlib import Path
 
 
@@ -389,6 +390,36 @@ def test_nothing_of_a_files_content_is_said(droplet: Path, capsys: pytest.Captur
         assert secret not in said.out + said.err
 
 
-@pytest.mark.parametrize("name", ["write_files", "meltano", "admin", "verify", "wipe"])
+SCRIPTS = ["write_files", "meltano", "admin", "verify", "wipe", "examine", "reach"]
+
+
+@pytest.mark.parametrize("name", SCRIPTS)
 def test_a_script_is_written_for_python_3_8_too(name: str) -> None:
     ast.parse(files.script(name), feature_version=(3, 8))
+
+
+def defined(tree: ast.Module) -> Iterator[tuple[str, str]]:
+    """The names that a module defines or imports, each with what makes it."""
+    for node in tree.body:
+        if isinstance(node, ast.Import | ast.ImportFrom):
+            yield from ((alias.asname or alias.name, ast.dump(node)) for alias in node.names)
+        elif isinstance(node, ast.FunctionDef | ast.ClassDef):
+            yield node.name, f"line {node.lineno}"
+        elif isinstance(node, ast.Assign):
+            names = [it.id for it in ast.walk(node) if isinstance(it, ast.Name) and isinstance(it.ctx, ast.Store)]
+            yield from ((name, f"line {node.lineno}") for name in names)
+
+
+@pytest.mark.parametrize("name", SCRIPTS)
+def test_a_script_is_one_text_in_which_every_name_is_defined_once(name: str) -> None:
+    """Its parts share one namespace: what one of them defined again would change the others."""
+    source = files.script(name)
+    compile(source, name, "exec", dont_inherit=True)
+    tree = ast.parse(source)
+    imported = [node.module for node in tree.body if isinstance(node, ast.ImportFrom)]
+    assert not [module for module in imported if str(module).startswith("meltanodata")]
+    makers: dict[str, set[str]] = {}
+    for defined_name, maker in defined(tree):
+        makers.setdefault(defined_name, set()).add(maker.replace("Import(", ""))
+    ambiguous = {it: by for it, by in makers.items() if len(by) > 1 and any(one.startswith("line") for one in by)}
+    assert ambiguous == {}

@@ -97,7 +97,7 @@ def test_of_another_host_key_doctor_is_the_advice(client: Path, capsys: pytest.C
     (client / "said").write_text(said)
     openssh.run(ACME, 22, PRIVATE, [])
     told = capsys.readouterr().err.strip()
-    assert told.startswith(f"acme has another host key than the one that the stack has pinned ({ACME.fingerprint})")
+    assert told.startswith(f"acme has another host key than the pinned one ({ACME.fingerprint})")
     assert told.endswith("meltanodata doctor acme --stack prod")
     assert "/tmp" not in told
 
@@ -117,13 +117,13 @@ def test_a_client_that_fails_without_a_word_ends_with_doctor_too(
 
 
 def test_something_pinned_that_is_no_host_key_is_nobody_to_sign_in_to(client: Path) -> None:
-    with pytest.raises(UserError, match=r"acme: the stack has pinned 'x AAAA', which is no SSH host key.*doctor acme"):
+    with pytest.raises(UserError, match=r"acme: the stack has pinned 'x AAAA', which is not an SSH host.*doctor acme"):
         openssh.run(replace(ACME, host_key="x AAAA"), 22, PRIVATE, [])
     assert not (client / "arguments").exists()
 
 
 def test_without_a_droplet_there_is_nothing_to_sign_in_to(client: Path) -> None:
-    with pytest.raises(UserError, match=r"acme has no droplet that is ready\. Make it so: meltanodata up --stack prod"):
+    with pytest.raises(UserError, match=r"acme has no droplet yet\. Create it: meltanodata up --stack prod"):
         openssh.run(replace(ACME, address=None), 22, PRIVATE, [])
     assert not (client / "arguments").exists()
 

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 
-from meltanodata.cli import deploy
+from meltanodata.cli import deploying
 from meltanodata.engine import deployed_commit, pulumi_cli
 from meltanodata.errors import UserError
 
@@ -176,7 +176,7 @@ def test_a_newer_deployment_stops_one_that_waits_between_two_stages(
         return iter([])
 
     monkeypatch.setattr(pulumi_cli, "up", up)
-    pulumi = deploy._Pulumi("prod", repository.folder, refresh=False, back_from=None)
+    pulumi = deploying._Engine("prod", repository.folder, refresh=False, back_from=None)
     pulumi.up(["a"])
     repository.commit()
     repository.note()

@@ -39,8 +39,8 @@ def test_json() -> None:
 def test_of_many_only_what_is_not_well_is_told() -> None:
     said = text({"acme": [OK, WRONG], "bolt": [OK], "core": [OK, SOON]}, [Check.PING])
     assert "203.0.113.7" not in said
-    assert "all is well (1 checks)" in said
-    assert said.splitlines()[-1] == "2 of 3 tenants are well; left out, by the setting unchecked: ping"
+    assert "no problems (1 checks)" in said
+    assert said.splitlines()[-1] == "2 of 3 tenants are well; skipped by the setting unchecked: ping"
 
 
 def test_of_one_every_check_is_told() -> None:

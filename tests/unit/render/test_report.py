@@ -81,7 +81,7 @@ def test_comment_of_a_change_that_the_guard_stops(golden: Golden) -> None:
 def test_nothing_to_do_is_said_for_each_stack() -> None:
     text = report.comment([review(names=[]), review(names=[])])
     assert text.startswith(report.MARKER + "\n")
-    assert text.count("`prod`: nothing changes") == 2
+    assert text.count("`prod`: no changes") == 2
 
 
 def test_tables_for_the_terminal(golden: Golden) -> None:
@@ -143,7 +143,7 @@ def test_500_tenants_with_the_longest_names_and_all_different_fit() -> None:
     text = report.comment([found])
     assert len(text) <= report.LIMIT
     assert all(key in text for key in keys)
-    assert "There is too much to say" in text
+    assert "The details exceed" in text
 
 
 @pytest.mark.parametrize(("tenants", "named"), [(50, True), (500, False)])
@@ -274,8 +274,8 @@ def test_summary_of_a_deployment(golden: Golden) -> None:
 
 
 def test_summary_of_a_deployment_that_went_well() -> None:
-    assert report.outcome("prod", RESULTS[:1], 61).startswith("### ✅ `prod`: 1 of 1 tenants, 1:01 min\n")
-    assert report.outcome("prod", [], 5) == "### ✅ `prod`: 0 of 0 tenants, 0:05 min\n\n"
+    assert report.outcome("prod", RESULTS[:1], 61).startswith("### ✅ `prod`: 1 of 1 tenant deployed, 1:01 min\n")
+    assert report.outcome("prod", [], 5) == "### ✅ `prod`: 0 of 0 tenants deployed, 0:05 min\n\n"
 
 
 def test_outcome_for_the_terminal() -> None:

@@ -250,7 +250,7 @@ def test_it_ends_when_the_plan_becomes_another_one() -> None:
         say=world.said.append,
     )
     assert next(results).tenant == "t1"
-    with pytest.raises(UserError, match=r"nothing more is done. What is new:\n- t1: destroyed instead of changed"):
+    with pytest.raises(UserError, match=r"stages were not begun. What is new:\n- t1: destroyed instead of changed"):
         next(results)
     assert len(world.ups) == 1
 
@@ -269,7 +269,7 @@ def test_a_tenant_that_was_made_anew_while_others_were_applied_is_not_wiped_for_
         say=world.said.append,
     )
     assert next(results).tenant == "t1"
-    with pytest.raises(UserError, match="- t2: not the one that was reviewed: its database is 9, and 2 was reviewed"):
+    with pytest.raises(UserError, match="- t2: another tenant was reviewed: its database is 9, but 2 was reviewed"):
         next(results)
     assert len(world.ups) == 1
 

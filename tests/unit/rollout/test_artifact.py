@@ -59,11 +59,11 @@ def test_what_follows_from_the_operations_is_worked_out_again() -> None:
     [
         (b"", "the preview failed"),
         (b" \n", "the preview failed"),
-        (b"<html>", "is no plan"),
-        (b"[]", "is no plan"),
-        (b"{}", "is no plan"),
-        (b"[" * 100_000, "is no plan"),
-        (b"\xff", "is no plan"),
+        (b"<html>", "is not a plan"),
+        (b"[]", "is not a plan"),
+        (b"{}", "is not a plan"),
+        (b"[" * 100_000, "is not a plan"),
+        (b"\xff", "is not a plan"),
         (b"0" * (LARGEST_ARTIFACT + 1), "more than 16777216 bytes"),
     ],
 )
@@ -105,7 +105,7 @@ def edited(path: str, value: Any) -> dict[str, Any]:
     ],
 )
 def test_names_and_numbers_that_are_none_are_refused(content: dict[str, Any]) -> None:
-    with pytest.raises(UserError, match="is no plan"):
+    with pytest.raises(UserError, match="is not a plan"):
         read(content)
 
 

@@ -88,7 +88,7 @@ def test_the_verdict_of_the_requests_own_code_is_not_believed(request_: Request)
     request_.plan(*destroyed("bolt"), stops=[{"label": DATA_LOSS, "message": "reviewed by @boss", "allowed": True}])
     result = request_.judged()
     assert result.exit_code == 3
-    assert f"put the label {DATA_LOSS} on the pull request" in request_.comment
+    assert f"add the label {DATA_LOSS} to the pull request" in request_.comment
     assert "@boss" not in request_.comment
     assert request_.judged(DATA_LOSS).exit_code == 0
     assert f"Allowed by the label {DATA_LOSS}" in request_.comment
@@ -105,7 +105,7 @@ def test_a_misspelt_label_is_told_in_the_comment(request_: Request) -> None:
     request_.plan(*created("core"))
     result = request_.judged("guard:dataloss")
     assert isinstance(result.exception, UserError)
-    assert "guard:dataloss: the guard knows no such label" in request_.comment
+    assert "guard:dataloss: the guard has no such label" in request_.comment
 
 
 PROGRAM_EDITS = {
@@ -125,7 +125,7 @@ def test_what_decides_about_plans_is_named_and_wants_a_label_of_its_own(request_
     result = request_.judged()
     assert result.exit_code == 3
     assert file in request_.comment
-    assert f"put the label {PROGRAM} on the pull request" in request_.comment
+    assert f"add the label {PROGRAM} to the pull request" in request_.comment
     assert request_.judged(DATA_LOSS, UNNAMED).exit_code == 3
     assert request_.judged(PROGRAM).exit_code == 0
     assert file in request_.comment
@@ -186,7 +186,7 @@ def test_where_the_fleet_file_is_another_one_nobody_is_named(request_: Request, 
         return
     assert result.exit_code == 3
     assert "2 tenants that the pull request does not name: acme, bolt" in request_.comment
-    assert "customers.yaml takes the place of tenants.yaml" in request_.comment
+    assert "customers.yaml instead of tenants.yaml" in request_.comment
     assert request_.judged(PROGRAM, DATA_LOSS, UNNAMED).exit_code == 0
 
 
@@ -203,8 +203,8 @@ def test_a_renamed_fleet_file_is_compared_with_what_it_was(request_: Request) ->
 def test_a_stack_that_the_request_touches_has_a_plan_or_the_check_fails(request_: Request) -> None:
     request_.project.fleet("acme")
     result = request_.judged(DATA_LOSS)
-    assert "### ❌ `prod`: there is no plan: its preview failed or was not run" in request_.comment
-    assert "No tenant is touched" not in request_.comment
+    assert "### ❌ `prod`: there is no plan. The preview failed or did not run" in request_.comment
+    assert "No tenant changes" not in request_.comment
     assert "prod: there is no plan" in str(result.exception)
 
 
@@ -219,7 +219,7 @@ def test_an_older_comment_does_not_outlive_its_plan(request_: Request) -> None:
     assert "there is no plan" in request_.comment
     request_.project.fleet("acme", "bolt")
     request_.judged()
-    assert "No tenant is touched." in request_.comment
+    assert "No tenant changes." in request_.comment
 
 
 @pytest.mark.parametrize("plan", ["", "<html>", "{}", '{"plan": {"stack": "prod-2"}}'])
@@ -255,9 +255,9 @@ def test_a_stack_whose_settings_are_removed_is_told_with_what_stays(request_: Re
     project.commit()
     listed = run("stacks", "--base", "main", "--json")
     assert json.loads(listed.stdout) == []
-    assert "prod-2: its settings are removed, so nothing is planned for it" in listed.stderr
+    assert "prod-2: its settings are removed, so it has no plan" in listed.stderr
     assert request_.judged().exit_code == 3
-    assert "1 tenant (bolt) by the fleet file of before" in request_.comment
+    assert "1 tenant (bolt) by the previous fleet file" in request_.comment
     assert "Pulumi.prod-2.yaml (removed)" in request_.comment
 
 
@@ -265,7 +265,7 @@ def test_a_request_that_cannot_be_read_is_said_and_fails(request_: Request) -> N
     request_.project.write("tenants.yaml", "acme: [\n")
     result = request_.judged()
     assert isinstance(result.exception, UserError)
-    assert "What the request changes cannot be judged" in request_.comment
+    assert "The pull request's changes cannot be judged" in request_.comment
     assert "tenants.yaml" in request_.comment
 
 
@@ -276,7 +276,7 @@ def test_a_request_that_has_moved_on_keeps_its_newer_comment(request_: Request) 
     result = run(
         "comment", "--base", "main", "--head", rev(request_.project, "HEAD"), "--pull-request", "7", "--run", "1"
     )
-    assert "Pull request 7 has come to ffffffffffff" in str(result.exception)
+    assert "Pull request 7 is at ffffffffffff" in str(result.exception)
     assert request_.hub.comments == []
 
 
@@ -383,7 +383,7 @@ def test_what_is_judged_is_a_file_and_no_link(request_: Request, file: str) -> N
     result = request_.judged(PROGRAM)
     assert isinstance(result.exception, UserError)
     assert "it is a symbolic link" in request_.comment
-    assert "keep the file itself here" in request_.comment
+    assert "Keep the file itself here" in request_.comment
 
 
 def test_a_project_in_a_larger_repository_is_judged_by_its_own_files_and_the_workflows(
@@ -398,7 +398,7 @@ def test_a_project_in_a_larger_repository_is_judged_by_its_own_files_and_the_wor
     monkeypatch.chdir(tmp_path / "infrastructure")
     project.write("website/index.html", "Hello")
     project.commit()
-    assert run("comment", "--base", "base", "--head", "HEAD").stdout.endswith("No tenant is touched.\n")
+    assert run("comment", "--base", "base", "--head", "HEAD").stdout.endswith("No tenant changes.\n")
     project.write(".github/workflows/preview.yml", "on: push")
     project.write("infrastructure/meltanodata/rollout/guard.py", "# nothing")
     project.write("infrastructure/tenants.yaml", "acme: {database_team: MeltanoData DBs 1}\n")

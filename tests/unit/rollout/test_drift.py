@@ -115,7 +115,7 @@ def test_a_stack_that_cannot_be_looked_at_hides_nothing_of_the_others(held: dict
     assert "stray.meltanodata.com" in result.stdout
     assert "`prod`:\n\n    the token of DBs 1 is refused\n    set another one\n" in result.stdout
     assert isinstance(result.exception, UserError)
-    assert str(result.exception).startswith("prod was not looked at: the token of DBs 1 is refused")
+    assert str(result.exception).startswith("prod was not examined: the token of DBs 1 is refused")
 
 
 def test_a_second_object_of_a_tenants_name_is_one() -> None:
@@ -166,7 +166,7 @@ def test_the_issue(golden: Callable[[str, str], None]) -> None:
 def test_no_drift_at_all() -> None:
     found = Drift([plan.read(preview())], [], [])
     assert found.none
-    assert report.drift(found) == f"{report.DRIFT_MARKER}\n\nNothing differs.\n"
+    assert report.drift(found) == f"{report.DRIFT_MARKER}\n\nThere is no drift.\n"
 
 
 def test_each_kind_of_drift_is_some() -> None:

@@ -55,7 +55,7 @@ def test_a_destroyed_database_stops() -> None:
     assert str(stop) == (
         "Data loss for acme: the database is deleted with its backups; the droplet is deleted with its disk (Meltano"
         " project, uploads)."
-        " If that is meant, put the label guard:data-loss on the pull request."
+        " If this is intended, add the label guard:data-loss to the pull request."
     )
 
 
@@ -95,8 +95,8 @@ def test_the_message_says_how_much_is_over_what() -> None:
     keys = [f"t{number:02}" for number in range(12)]
     (_, stop) = reviewed(*many(*keys), tenants=60, names=keys).stopped
     assert stop.message == (
-        "Many destroyed: the plan destroys 12 tenants of 60 (20 %), more than 2 and 10 %"
-        " (t00, t01, t02, t03, t04, t05, t06, t07, t08, t09 and 2 more)."
+        "The plan destroys 12 tenants of 60 (20 %), more than 2 and 10 %"
+        ": t00, t01, t02, t03, t04, t05, t06, t07, t08, t09 and 2 more."
     )
 
 
@@ -159,8 +159,8 @@ def test_who_loses_the_same_is_told_in_one_sentence() -> None:
     (stop, *_) = reviewed(*steps, replaced("core", "droplet", "image")).stopped
     assert stop.message == (
         "Data loss for acme, bolt: the database is deleted with its backups; the droplet is deleted with its disk"
-        " (Meltano project, uploads). Data loss for core: the droplet's disk (Meltano project, uploads) starts anew"
-        " from the snapshot."
+        " (Meltano project, uploads). Data loss for core: the droplet is replaced, and its disk (Meltano project,"
+        " uploads) starts anew from the snapshot."
     )
 
 
@@ -174,8 +174,8 @@ def test_no_label_lets_a_tenant_be_wiped_that_was_no_demo() -> None:
     (stop,) = reviewed(WIPED, names=["acme"], demos=["bolt"], allowed=guard.LABELS).stopped
     assert stop.label is None
     assert str(stop) == (
-        "The database of a tenant that is no demo yet would be wiped: acme. No label allows that. Merge demo: true"
-        " without wipe_database first; the next pull request may wipe it."
+        "The plan wipes the database of tenants that are not demos on the base branch: acme. No label allows this."
+        " First merge demo: true without wipe_database; the next pull request may wipe the database."
     )
     # Of a deployment that somebody starts by hand nobody knows what was before; the label is asked for all the same.
     assert [stop.label for stop in reviewed(WIPED).stopped] == [DATA_LOSS]
@@ -212,7 +212,7 @@ def test_a_pull_requests_other_labels_do_not_matter() -> None:
 
 
 def test_a_misspelt_label_is_told() -> None:
-    with pytest.raises(UserError, match="guard:dataloss: the guard knows no such label"):
+    with pytest.raises(UserError, match="guard:dataloss: the guard has no such label"):
         guard.labels(["guard:dataloss"])
 
 

@@ -71,7 +71,7 @@ def test_a_tenant_removed() -> None:
     assert words(found) == [
         "data loss: the database is deleted with its backups: db-postgresql-nyc3-52483-acme",
         f"data loss: {GONE}",
-        "the URL is gone: https://acme.meltanodata.com",
+        "the URL stops working: https://acme.meltanodata.com",
     ]
     assert found.severity is Severity.LOSS
     assert found.cost == plan.Cost(before=Decimal("33.15"), after=Decimal(0))
@@ -84,7 +84,7 @@ def test_an_option_is_told_with_both_values() -> None:
     )
     assert found.change is Change.CHANGED
     assert why(found) == ["droplet_size: s-2vcpu-2gb → s-2vcpu-4gb", "snapshot: none → Ubuntu meltano-2"]
-    assert words(found) == ["downtime of some minutes: the droplet is powered off, resized and powered on"]
+    assert words(found) == ["some minutes of downtime: the droplet is powered off, resized and powered on"]
     assert found.cost == plan.Cost(before=Decimal("33.15"), after=Decimal("39.15"))
 
 
@@ -145,7 +145,7 @@ def test_objects_that_exist_are_adopted() -> None:
             step["newState"]["importID"] = "4711"
     found = row(*steps)
     assert found.change is Change.ADOPTED
-    assert why(found) == ["takes over database db-postgresql-nyc3-52483-acme, droplet acme.meltanodata.com"]
+    assert why(found) == ["adopts database db-postgresql-nyc3-52483-acme, droplet acme.meltanodata.com"]
     assert [operation.id for operation in found.operations if operation.op == "import"] == ["4711", "4711"]
     # It is paid for already.
     assert found.cost is not None
@@ -183,7 +183,7 @@ def test_a_secret_that_differs_has_no_value() -> None:
 
 
 def test_what_the_program_does_otherwise_than_before_is_the_reason_where_no_option_is() -> None:
-    assert why(row(replaced("acme", "files", "stdin"))) == ["the program now declares acme-files otherwise"]
+    assert why(row(replaced("acme", "files", "stdin"))) == ["the program declares acme-files differently"]
 
 
 def test_what_was_changed_by_hand_is_told_beside_the_option() -> None:
@@ -230,25 +230,28 @@ def unknown_to_us(op: str) -> Step:
 GONE = "the droplet is deleted with its disk (Meltano project, uploads)"
 
 
+OPEN = "the cluster accepts connections from everybody while it has no firewall"
+
+
 @pytest.mark.parametrize(
     ("steps", "effect", "severity"),
     [
-        ([replaced("acme", "admin-password", "keepers")], "a new login password, the old one is refused", 1),
-        ([replaced("acme", "secret-key", "keepers")], "everybody is signed out", 1),
-        ([replaced("acme", "firewall", "clusterId")], "the database lets everybody in while it has no firewall", 2),
-        ([child("delete", "acme", "firewall", {})], "the database lets everybody in while it has no firewall", 2),
+        ([replaced("acme", "admin-password", "keepers")], "a new login password; the old one stops working", 1),
+        ([replaced("acme", "secret-key", "keepers")], "all users are signed out", 1),
+        ([replaced("acme", "firewall", "clusterId")], OPEN, 2),
+        ([child("delete", "acme", "firewall", {})], OPEN, 2),
         ([child("delete", "acme", "record", {})], "the host name stops working", 1),
         ([child("create", "acme", "database", None, {})], "a new, empty database", 1),
-        ([child("delete", "acme", "droplet", {})], f"data loss: {GONE}, and its URL is gone", 2),
+        ([child("delete", "acme", "droplet", {})], f"data loss: {GONE}, and its URL stops working", 2),
         ([unknown_to_us("delete")], "data loss: the volume attachment is deleted: id-of-acme-volume", 2),
-        ([updated("acme", "files", "stdin")], "restart of the services whose files differ (seconds)", 1),
+        ([updated("acme", "files", "stdin")], "services whose files differ restart (seconds)", 1),
     ],
 )
 def test_what_an_operation_means_for_people(steps: list[Step], effect: str, severity: int) -> None:
     assert [(str(found), found.severity) for found in row(*steps).effects] == [(effect, severity)]
 
 
-WIPED = "data loss: the demo's database is wiped but for the schema public"
+WIPED = "data loss: the demo's database is wiped, except for the schema public"
 
 
 @pytest.mark.parametrize(
@@ -327,7 +330,7 @@ def test_a_failed_preview_is_no_plan() -> None:
 
 
 def test_something_else_is_no_plan() -> None:
-    with pytest.raises(UserError, match="no output of `pulumi preview --json`"):
+    with pytest.raises(UserError, match="not an output of `pulumi preview --json`"):
         plan.read({"hello": "world"})
 
 
@@ -412,15 +415,15 @@ def test_an_approval_is_for_the_object_that_was_seen_and_not_for_its_name(step: 
     for begun in (False, True):
         assert unreviewed(read(step), read(step), begun=begun) == []
         assert unreviewed(read(step), read(on(step, "another")), begun=begun) == [
-            f"acme: not reviewed: {news}: another, and id-of-acme-{role} was reviewed"
+            f"acme: not reviewed: {news}: another, but id-of-acme-{role} was reviewed"
         ]
 
 
 def test_an_approved_removal_is_none_of_a_tenant_that_was_added_again() -> None:
     again = [on(step, f"new-{step['urn'].rsplit('-', 1)[-1]}") for step in destroyed("acme")]
     (news,) = unreviewed(read(*destroyed("acme")), read(*again), begun=True)
-    assert "delete of database acme-database: new-database, and id-of-acme-database was reviewed" in news
-    assert "delete of droplet acme-droplet: new-droplet, and id-of-acme-droplet was reviewed" in news
+    assert "delete of database acme-database: new-database, but id-of-acme-database was reviewed" in news
+    assert "delete of droplet acme-droplet: new-droplet, but id-of-acme-droplet was reviewed" in news
 
 
 def test_a_command_or_password_is_no_object() -> None:
@@ -433,7 +436,7 @@ def test_an_import_is_for_the_object_that_was_seen() -> None:
     seen = read(imported("acme", "database", "4711"))
     assert unreviewed(seen, read(imported("acme", "database", "4711")), begun=False) == []
     assert unreviewed(seen, read(imported("acme", "database", "4712")), begun=True) == [
-        "acme: not reviewed: import of database acme-database: 4712, and 4711 was reviewed"
+        "acme: not reviewed: import of database acme-database: 4712, but 4711 was reviewed"
     ]
 
 
@@ -442,7 +445,7 @@ def test_only_what_a_run_of_the_plan_made_is_taken_over_where_a_creation_was_rev
     left = read(imported("acme", "database", "4711"))
     assert unreviewed(reviewed, left, begun=True) == []
     assert unreviewed(reviewed, left, begun=False) == [
-        "acme: adopted instead of created (import of database acme-database: 4711, which no run of this plan made)"
+        "acme: adopted instead of created (import of database acme-database: 4711, which no run of this plan created)"
     ]
 
 
@@ -477,7 +480,7 @@ def record_to(address: str) -> Step:
 def test_a_records_value_is_the_one_that_was_seen() -> None:
     assert unreviewed(read(record_to("198.51.100.7")), read(record_to("198.51.100.7")), begun=False) == []
     assert unreviewed(read(record_to("198.51.100.7")), read(record_to("198.51.100.8")), begun=True) == [
-        "acme: not reviewed: update of record acme-record (value): value 198.51.100.8, and 198.51.100.7 was reviewed"
+        "acme: not reviewed: update of record acme-record (value): value 198.51.100.8, but 198.51.100.7 was reviewed"
     ]
     assert unreviewed(read(record_to("198.51.100.7")), read(record_to(plan.UNKNOWN)), begun=True) != []
     # It was known after the apply only: a run was cut off between the new droplet and the record.
@@ -522,7 +525,7 @@ def test_what_was_approved_for_a_tenant_is_not_done_to_another_one_of_its_name()
     reviewed = plan.read(steps, state(droplet="1", database="2"))
     assert unreviewed(reviewed, plan.read(steps, state(droplet="1", database="2")), begun=False) == []
     assert unreviewed(reviewed, plan.read(steps, state(droplet="1", database="9")), begun=True) == [
-        "acme: not the one that was reviewed: its database is 9, and 2 was reviewed"
+        "acme: another tenant was reviewed: its database is 9, but 2 was reviewed"
     ]
     # A plan without the objects says nothing of them.
     assert unreviewed(plan.read(steps), plan.read(steps, state(database="9")), begun=True) == []
@@ -568,12 +571,12 @@ def test_a_plan_survives_json() -> None:
 
 
 KEEP = {"adopt": {"login": "keep"}, "login_of_droplet": "7"}
-PASSWORD = "a new login password, the old one is refused"
+PASSWORD = "a new login password; the old one stops working"
 OTHERS = "every other login of the instance stops working"
 
 
 def taken_over(op: str, old: dict[str, object] | None, new: dict[str, object]) -> list[str]:
-    """What is said of a login at a plan that takes over a droplet."""
+    """What is said of a login at a plan that adopts a droplet."""
     steps = [
         component(op, "acme", old, new),
         child("import", "acme", "droplet", None, previews.inputs("acme", "droplet")),
@@ -588,11 +591,11 @@ def test_a_take_over_says_what_becomes_of_the_login() -> None:
 
 
 def test_the_plan_after_a_kill_says_whose_login_it_is() -> None:
-    assert taken_over("update", options(), options(demo=True)) == ["its login is the one that the stack knows"]
+    assert taken_over("update", options(), options(demo=True)) == ["its login is the one in the stack's state"]
     assert taken_over("update", options(**KEEP), options(**KEEP, demo=True)) == ["keeps its login"]
     # The engine leaves out of a preview what stays as it is.
     unchanged = row(child("import", "acme", "droplet", None, previews.inputs("acme", "droplet")))
-    assert words(unchanged) == ["a run that was broken off goes on; its login is as that run's plan said"]
+    assert words(unchanged) == ["an interrupted adoption continues; its login is as that run's plan said"]
 
 
 def test_a_new_droplet_has_a_new_login_where_the_old_one_had_its_own() -> None:
@@ -611,12 +614,12 @@ def test_a_login_that_is_asked_for_later_is_said_too() -> None:
         component("update", "acme", options(**KEEP), options(adopt={"login": "new"})),
         replaced("acme", "files", "stdin"),
     )
-    assert words(found) == [PASSWORD, OTHERS, "restart of the services whose files differ (seconds)"]
+    assert words(found) == [PASSWORD, OTHERS, "services whose files differ restart (seconds)"]
 
 
 def test_another_host_name_is_said_in_words_for_people() -> None:
     found = row(updated("acme", "record", "name"))
-    assert words(found) == ["another host name: the old one stops working, and everybody signs in anew"]
+    assert words(found) == ["another host name: the old one stops working, and everybody has to log in again"]
 
 
 def test_what_is_changed_on_the_way_is_one_operation_with_the_import() -> None:
@@ -633,7 +636,7 @@ def test_what_is_changed_on_the_way_is_one_operation_with_the_import() -> None:
     droplet = next(it for it in found.operations if it.role == "droplet")
     assert (droplet.op, droplet.properties) == ("import", ("tags",))
     assert "keeps its login" in words(found)
-    assert "the host name moves to another address; resolvers keep the old one for up to an hour" in words(found)
+    assert "the host name moves to another address; resolvers cache the old one for up to an hour" in words(found)
     assert found.cost is not None
     assert found.cost.before == found.cost.after
     # Reviewed, it covers what is left of it; what was not reviewed is not covered.

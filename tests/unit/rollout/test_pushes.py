@@ -74,12 +74,12 @@ def test_a_request_that_github_does_not_know_yet_is_waited_for() -> None:
     hub = Hub({"m": [pull(7, "m")]}, late=3)
     assert hub.of("m") == {7: ("m",)}
     assert hub.waits == list(PAUSES[:3])
-    assert hub.said[0] == "GitHub names no pull request that brought m to main yet: asking again in 2 s"
+    assert hub.said[0] == "GitHub does not know the pull request of m on main yet; asking again in 2 s"
 
 
 def test_one_commit_without_a_request_stops_all_of_them_after_two_minutes() -> None:
     hub = Hub({"a": [pull(7, "a")]})
-    with pytest.raises(NotReviewedError, match="No pull request brought b to main") as error:
+    with pytest.raises(NotReviewedError, match="GitHub knows no pull request that merged b into main") as error:
         hub.of("a", "b")
     assert hub.waits == list(PAUSES)
     assert 100 <= sum(PAUSES) <= 180

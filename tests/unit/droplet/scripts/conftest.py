@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from meltanodata.droplet.scripts import examine
+from meltanodata.droplet.layout import PROJECT
 from tests.fakes.caddy import HOST
 from tests.unit.droplet.scripts.samples import DATABASE, PASSWORD, SALT
 
@@ -17,7 +17,7 @@ if TYPE_CHECKING:
 @pytest.fixture
 def root(tmp_path: Path) -> Path:
     """A droplet on which all is well."""
-    project = tmp_path / "root" / examine.PROJECT
+    project = tmp_path / "root" / PROJECT.lstrip("/")
     (project / ".meltano/run").mkdir(parents=True)
     (project / ".env").write_text(f"PG_ADDRESS={DATABASE}\nPG_PASSWORD='{PASSWORD}'\nTAP_PIN=4711\nTAP_KEY=roses # x\n")
     (project / ".env").chmod(0o620)
@@ -38,7 +38,7 @@ list-units) test -e failed && cat failed ;;
 is-active) grep -qs "^$2.service" failed && echo failed || echo active ;;
 esac""",
         "journalctl": 'test -e "$2" && cat "$2"',
-        "python": f'echo \'{{"address": "{DATABASE}", "error": null}}\'',
+        "python": f'echo \'{{"address": "{DATABASE}", "problem": null}}\'',
     }.items():
         (folder / name).write_text(f"#!/bin/sh\ncd {folder}\n{text}\n")
         (folder / name).chmod(0o755)

@@ -18,18 +18,12 @@ if TYPE_CHECKING:
 DATABASE = "db-postgresql-nyc3-52483-acme-do-user-1.db.ondigitalocean.com"
 PASSWORD = "AVNS_tiger"
 SALT = "f33df00d"
+DOCUMENT = {"host_name": HOST, "database_host": DATABASE, "reach": files.script("reach")}
 
 
 def facts(root: Path, programs: Path, capsys: pytest.CaptureFixture[str], status: int = 401) -> dict[str, Any]:
-    document = {
-        "host_name": HOST,
-        "database_host": DATABASE,
-        "verify_script": files.script("verify"),
-        "write_files_script": files.script("write_files"),
-        "reach_script": files.script("reach"),
-    }
     with caddy(certificate(root)[0], [status]) as address:
-        examine.main(document, root, programs, address)
+        examine.main(DOCUMENT, root, programs, address)
     found: dict[str, Any] = json.loads(capsys.readouterr().out)
     return found
 

@@ -13,10 +13,10 @@ from hypothesis import example, given
 from hypothesis import settings as hypothesis
 from hypothesis import strategies as st
 
-from meltanodata.droplet.scripts import write_files
+from meltanodata.droplet.scripts import descriptors, env_lines
 from tests.unit.droplet.scripts.samples import PIECES
 
-OLD, RECENT = write_files.READERS
+OLD, RECENT = env_lines.READERS
 PATH = Path("/var/meltano/project/.env")
 LINES = {"PG_USERNAME": "PG_USERNAME=doadmin", "PG_PASSWORD": "PG_PASSWORD='AVNS x'", "PG_PORT": "PG_PORT=25060"}
 SET = {"PG_USERNAME": "doadmin", "PG_PASSWORD": "AVNS x", "PG_PORT": "25060"}
@@ -35,14 +35,14 @@ def read(text: str) -> dict[str, str | None]:
 
 
 def written(text: str, lines: dict[str, str] = LINES, kept: tuple[str, ...] = ()) -> str:
-    return write_files.with_lines(text.encode(), lines, kept, PATH).decode()
+    return env_lines.with_lines(text.encode(), lines, kept, PATH).decode()
 
 
 @given(TEXTS)
 @example("A=1\\\n")
 @hypothesis(max_examples=500)
 def test_a_text_is_read_as_python_dotenv_reads_it(text: str) -> None:
-    assert write_files.env_values(text, RECENT) == read(text)
+    assert env_lines.env_values(text, RECENT) == read(text)
 
 
 @given(TEXTS)
@@ -50,7 +50,7 @@ def test_a_text_is_read_as_python_dotenv_reads_it(text: str) -> None:
 def test_each_statement_is_where_python_dotenv_sees_it(text: str) -> None:
     stream = io.StringIO(text, newline="")
     theirs = [it.key for it in parse_stream(stream) if it.key is not None]
-    ours = list(write_files.bindings(text, RECENT))
+    ours = list(env_lines.bindings(text, RECENT))
     assert [it.name for it in ours if it.name is not None] == theirs
     places = [place for it in ours for place in (it.begin, it.end, it.after)]
     assert places == sorted(places)
@@ -61,7 +61,7 @@ def test_each_statement_is_where_python_dotenv_sees_it(text: str) -> None:
 def test_what_is_wanted_is_set_and_all_else_says_what_it_said(text: str) -> None:
     try:
         after = written(text)
-    except write_files.Refused as refused:
+    except descriptors.Refused as refused:
         assert "'" in text or '"' in text or "\ufeff" in text
         assert "cannot be set" in str(refused)  # noqa: PT017 - likewise
         return
@@ -74,7 +74,7 @@ def test_what_is_wanted_is_set_and_all_else_says_what_it_said(text: str) -> None
 def test_every_byte_of_others_stays(text: str) -> None:
     try:
         after = written(text)
-    except write_files.Refused:
+    except descriptors.Refused:
         return
     ours = "".join(f"{line}\n" for line in LINES.values())
     end = "\n" if text and not text.endswith(("\n", "\r")) else ""
@@ -130,7 +130,7 @@ BETWEEN_VERSIONS = "A='x\\\\'\nPG_PASSWORD='AVNS x'\nB='y'\n"
 
 def test_versions_of_python_dotenv_that_differ_are_both_told_what_is_wanted() -> None:
     """0.21, which Meltano brings, takes the second line for a part of the first."""
-    assert "PG_PASSWORD" not in write_files.env_values(BETWEEN_VERSIONS, OLD)
-    assert write_files.env_values(BETWEEN_VERSIONS, RECENT)["PG_PASSWORD"] == "AVNS x"
+    assert "PG_PASSWORD" not in env_lines.env_values(BETWEEN_VERSIONS, OLD)
+    assert env_lines.env_values(BETWEEN_VERSIONS, RECENT)["PG_PASSWORD"] == "AVNS x"
     after = written(BETWEEN_VERSIONS, {"PG_PORT": "PG_PORT=25060"})
-    assert all(write_files.env_values(after, reader)["PG_PORT"] == "25060" for reader in write_files.READERS)
+    assert all(env_lines.env_values(after, reader)["PG_PORT"] == "25060" for reader in env_lines.READERS)

@@ -13,30 +13,33 @@ import pytest
 from hypothesis import assume, given
 from hypothesis import strategies as st
 
-from meltanodata.droplet import files
-from meltanodata.droplet.scripts import examine, write_files
+from meltanodata.doctor import droplet_facts
+from meltanodata.droplet import files, layout
+from meltanodata.droplet.scripts import examine, foreign
+from meltanodata.droplet.scripts.codes import Problem
 from tests.fakes.caddy import HOST
-from tests.unit.droplet.scripts.samples import DATABASE, PASSWORD, SALT, facts
+from tests.unit.droplet.scripts.samples import DATABASE, DOCUMENT, PASSWORD, SALT, facts
 
 if TYPE_CHECKING:
     from pathlib import Path
 
 NOW = datetime.now(UTC)
+PROJECT = layout.PROJECT.lstrip("/")
 
 
 def test_all_is_well(root: Path, programs: Path, capsys: pytest.CaptureFixture[str]) -> None:
     found = facts(root, programs, capsys)
-    owner = (root / examine.PROJECT).owner() + ":" + (root / examine.PROJECT).group()
+    owner = (root / PROJECT).owner() + ":" + (root / PROJECT).group()
     assert found == {
-        "system": None,
-        "services": {"caddy": None, "meltano": None, "vsftpd": None},
+        "system": "running",
+        "services": {"caddy": "active", "meltano": "active", "vsftpd": "active"},
         "journal": {},
         "page": None,
         "page_log": [],
         "errors": {},
         "env": {"owner": owner, "mode": "620", "kind": "file"},
-        "project": {"owner": owner, "mode": f"{(root / examine.PROJECT).stat().st_mode & 0o7777:o}", "kind": "folder"},
-        "database": {"address": DATABASE, "error": None},
+        "project": {"owner": owner, "mode": f"{(root / PROJECT).stat().st_mode & 0o7777:o}", "kind": "folder"},
+        "database": {"address": DATABASE, "problem": None},
     }
 
 
@@ -44,7 +47,8 @@ def test_failed_units_tell_their_last_words(root: Path, programs: Path, capsys: 
     (programs / "failed").write_text("caddy.service loaded failed failed x\ncron.service loaded failed failed x\n")
     (programs / "caddy.service").write_text("".join(f"line {number}\n" for number in range(40)))
     found = facts(root, programs, capsys)
-    assert found["services"]["caddy"].startswith("caddy.service is failed, not active")
+    assert found["system"] == "degraded"
+    assert found["services"] == {"caddy": "failed", "meltano": "active", "vsftpd": "active"}
     assert found["journal"]["caddy.service"] == [f"line {number}" for number in range(28, 40)]
     assert found["journal"]["cron.service"] == []
 
@@ -54,7 +58,7 @@ def test_a_page_that_does_not_work_tells_meltanos(
 ) -> None:
     (programs / "meltano").write_text(f"no access with {PASSWORD}\n")
     found = facts(root, programs, capsys, 502)
-    assert found["page"].startswith(f"https://{HOST} answers 502")
+    assert found["page"] == {"code": "another_status", "detail": "502"}
     assert found["page_log"] == ["no access with [hidden]"]
 
 
@@ -62,16 +66,16 @@ def test_errors_of_the_last_day_with_what_follows(
     root: Path, programs: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     old, new = (f"{NOW - timedelta(hours=hours):%Y-%m-%d %H:%M:%S}" for hours in (30, 1))
-    (root / examine.PROJECT / ".meltano/run/meltano-ui.log").write_text(
+    (root / PROJECT / ".meltano/run/meltano-ui.log").write_text(
         f"[{old},713] [ERROR] an old one\nTraceback (most recent call last):\n  old\n"
         f"[{new},713] [INFO] fine\n"
         f"[{new},713] [99|root] [ERROR] in tap-x with tulips\n"
         "Traceback (most recent call last):\n  File x\nKeyError\n\n"
         f"[{new},713] [INFO] fine again\n"
     )
-    fine = root / examine.PROJECT / ".meltano/run/fine.log"
+    fine = root / PROJECT / ".meltano/run/fine.log"
     fine.write_text(f"{new}Z [info     ] errors: none\n")
-    stale = root / examine.PROJECT / ".meltano/run/stale.log"
+    stale = root / PROJECT / ".meltano/run/stale.log"
     stale.write_text("[ERROR] long ago\n")
     os.utime(stale, (time.time() - 90_000,) * 2)
     assert facts(root, programs, capsys)["errors"] == {
@@ -85,41 +89,54 @@ def test_errors_of_the_last_day_with_what_follows(
 
 
 def test_what_is_missing(root: Path, programs: Path, capsys: pytest.CaptureFixture[str]) -> None:
-    (root / examine.PROJECT / ".env").unlink()
+    (root / PROJECT / ".env").unlink()
     assert facts(root, programs, capsys)["env"] is None
 
 
 @pytest.mark.parametrize(
-    ("text", "said"),
+    ("text", "problem"),
     [
-        ("cat >/dev/null; echo 'a\nKeyError: secret=lilies' >&2; exit 1", "cannot be asked: KeyError: secret=[hidden]"),
-        ("cat >/dev/null", "cannot be asked: it said nothing"),
         (
-            f'cat >/dev/null; printf %s \'{{"address": null, "error": "no\\nentry for {PASSWORD}"}}\'',
-            "no entry for [hidden]",
+            "cat >/dev/null; echo 'a\nKeyError: secret=lilies' >&2; exit 1",
+            Problem("not_asked", "KeyError: secret=[hidden]"),
+        ),
+        ("cat >/dev/null", Problem("not_asked")),
+        (
+            f"""cat >/dev/null; printf %s '{{"address": null, "problem": {{"code": "not_let_in", "detail": "no\\nentry for {PASSWORD}"}}}}'""",  # noqa: E501 - a line of shell
+            Problem("not_let_in", "no entry for [hidden]"),
         ),
     ],
 )
 def test_a_database_that_cannot_be_asked(
-    root: Path, programs: Path, capsys: pytest.CaptureFixture[str], text: str, said: str
+    root: Path, programs: Path, capsys: pytest.CaptureFixture[str], text: str, problem: Problem
 ) -> None:
     (programs / "python").write_text(f"#!/bin/sh\n{text}\n")
-    assert facts(root, programs, capsys)["database"] == {"address": None, "error": said}
+    assert facts(root, programs, capsys)["database"] == {"address": None, "problem": problem._asdict()}
 
 
 @pytest.mark.parametrize(
     "answer",
-    ["[]", "{}", "null", '"x"', '{"address": 5, "error": null}', '{"address": null, "error": []}', "[" * 99_999],
+    [
+        *("[]", "{}", "null", '"x"', "[" * 99_999),
+        '{"address": 5, "problem": null}',
+        '{"address": null, "problem": null}',
+        '{"address": null, "problem": []}',
+        '{"address": null, "problem": {"code": "not_let_in", "detail": []}}',
+        '{"address": null, "problem": {"code": "public", "detail": ""}}',
+        '{"address": null, "problem": {"code": [], "detail": ""}}',
+        '{"address": null, "problem": {"code": "not_let_in", "detail": "", "more": ""}}',
+    ],
 )
 def test_whoever_writes_meltanos_python_decides_only_about_his_own_row(
     root: Path, programs: Path, capsys: pytest.CaptureFixture[str], answer: str
 ) -> None:
     (programs / "answer").write_text(answer)
     (programs / "python").write_text(f"#!/bin/sh\ncat >/dev/null; cat {programs}/answer\n")
-    found = facts(root, programs, capsys)["database"]
-    assert found["address"] is None
-    assert found["error"].startswith("cannot be asked: ")
-    assert len(found["error"]) <= examine.KEPT_CHARACTERS
+    found = facts(root, programs, capsys)
+    assert found["database"]["address"] is None
+    assert found["database"]["problem"]["code"] == "not_asked"
+    assert len(found["database"]["problem"]["detail"]) <= foreign.KEPT_CHARACTERS
+    droplet_facts.read(json.dumps(found).encode())
 
 
 @pytest.mark.parametrize("program", ["python", "journalctl"])
@@ -130,7 +147,7 @@ def test_a_program_that_prints_without_end_is_ended(
     (programs / program).write_text("#!/bin/sh\nexec yes 'words of no end'\n")
     found = facts(root, programs, capsys)
     assert len(json.dumps(found)) < 20_000
-    assert found["services"]["caddy"]
+    assert found["services"]["caddy"] == "failed"
 
 
 def test_of_many_units_and_files_ours_and_the_first_are_told(
@@ -139,7 +156,7 @@ def test_of_many_units_and_files_ours_and_the_first_are_told(
     names = [*(f"unit-{number}.service" for number in range(40)), "vsftpd.service"]
     (programs / "failed").write_text("".join(f"{name} loaded failed failed x\n" for name in names))
     for number in range(40):
-        (root / examine.PROJECT / f".meltano/run/{number:02}.log").write_text("[ERROR] boom\n")
+        (root / PROJECT / f".meltano/run/{number:02}.log").write_text("[ERROR] boom\n")
     found = facts(root, programs, capsys)
     assert list(found["journal"]) == ["vsftpd.service", *names[: examine.KEPT_PARTS - 1]]
     assert len(found["errors"]) == examine.KEPT_PARTS
@@ -148,7 +165,7 @@ def test_of_many_units_and_files_ours_and_the_first_are_told(
 def test_a_stamp_that_is_no_time_is_taken_for_now(
     root: Path, programs: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    (root / examine.PROJECT / ".meltano/run/x.log").write_text("2026-99-99 99:99:99 [ERROR] boom\n")
+    (root / PROJECT / ".meltano/run/x.log").write_text("2026-99-99 99:99:99 [ERROR] boom\n")
     assert list(facts(root, programs, capsys)["errors"]) == ["x.log"]
 
 
@@ -157,11 +174,9 @@ def test_of_a_caddy_that_is_down_its_own_lines_are_told(
 ) -> None:
     (programs / "caddy").write_text("Caddyfile:1 - Error during parsing\n")
     (programs / "meltano").write_text("all is fine\n")
-    document = {"host_name": HOST, "database_host": DATABASE}
-    document |= {f"{name}_script": files.script(name) for name in ("verify", "write_files", "reach")}
-    examine.main(document, root, programs, ("127.0.0.1", 1))
+    examine.main(DOCUMENT, root, programs, ("127.0.0.1", 1))
     found = json.loads(capsys.readouterr().out)
-    assert "does not answer" in found["page"]
+    assert found["page"]["code"] == "no_answer"
     assert found["page_log"] == ["Caddyfile:1 - Error during parsing"]
 
 
@@ -169,25 +184,25 @@ def test_of_a_caddy_that_is_down_its_own_lines_are_told(
 def test_whatever_the_users_interpreter_says_of_the_database_is_a_short_plain_text(
     root: Path, programs: Path, capsys: pytest.CaptureFixture[str], address: object
 ) -> None:
-    answer = json.dumps({"address": address, "error": None})
+    answer = json.dumps({"address": address, "problem": None})
     (programs / "answer").write_text(answer)
     (programs / "python").write_text(f"#!/bin/sh\ncat {programs}/answer\n")
     found = facts(root, programs, capsys)["database"]
-    said = found["address"] or found["error"]
+    said = found["address"] or found["problem"]["detail"]
     assert said.isprintable()
-    assert len(said) <= examine.LONGEST_LINE
+    assert len(said) <= foreign.LONGEST_LINE
 
 
 def test_of_any_number_of_logs_only_some_are_told(
     root: Path, programs: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     for number in range(500):
-        (root / examine.PROJECT / f".meltano/run/{number}.log").write_text("ERROR\n")
+        (root / PROJECT / f".meltano/run/{number}.log").write_text("ERROR\n")
     assert len(facts(root, programs, capsys)["errors"]) == examine.KEPT_PARTS
 
 
 def test_secrets_are_what_the_instances_files_hide(root: Path) -> None:
-    found = examine.secrets(root, write_files)
+    found = examine.hidden_values(root)
     assert {PASSWORD, SALT, "tulips", "roses # x"} <= set(found)
     assert not {"4711", DATABASE, HOST, "2026-01-01"} & set(found)
 
@@ -265,7 +280,7 @@ def test_nothing_in_a_line_moves_the_readers_terminal() -> None:
 
 def test_a_long_line_is_cut_and_takes_no_time() -> None:
     started = time.monotonic()
-    assert len(examine.redact("a." * 500_000 + "password=x", ["hunter2"])) == examine.KEPT_CHARACTERS
+    assert len(examine.redact("a." * 500_000 + "password=x", ["hunter2"])) == foreign.KEPT_CHARACTERS
     assert time.monotonic() - started < 10
 
 

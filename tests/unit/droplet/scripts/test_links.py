@@ -14,7 +14,8 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 
-from meltanodata.droplet.scripts import examine, write_files
+from meltanodata.droplet.layout import PROJECT
+from meltanodata.droplet.scripts import descriptors, write_files
 from tests.unit.droplet.samples import document, droplet_files, everything, run
 from tests.unit.droplet.scripts.samples import facts
 
@@ -82,9 +83,9 @@ def to_socket(path: Path, _: Path) -> None:
     ("make", "said"),
     [
         (to_link, "is a symbolic link to"),
-        (to_pipe, "is no file"),
-        (to_folder, "is no file"),
-        (to_socket, "is no file"),
+        (to_pipe, "is not a file"),
+        (to_folder, "is not a file"),
+        (to_socket, "is not a file"),
     ],
 )
 @pytest.mark.parametrize("name", [".env", "ui.cfg"])
@@ -127,7 +128,7 @@ def test_a_file_of_another_owners_is_refused_where_hard_links_are_not_protected(
 ) -> None:
     """Its other name may have been removed since."""
     (theirs / ENV).write_text("TAP=1\n")
-    monkeypatch.setattr(write_files, "hard_links_are_protected", lambda: False)
+    monkeypatch.setattr(descriptors, "hard_links_are_protected", lambda: False)
     monkeypatch.setattr(pwd, "getpwnam", lambda _: os_user(4711))
     monkeypatch.setattr(os, "fchown", lambda *_: None)
     assert "may be a hard link" in refusal(theirs, env_alone())
@@ -141,7 +142,7 @@ def test_a_file_that_root_wrote_in_the_users_folder_is_given_back(
     (theirs / ENV).write_text("TAP=1\n")
     (theirs / ENV).chmod(0o600)
     given: list[tuple[int, int]] = []
-    monkeypatch.setattr(write_files, "hard_links_are_protected", lambda: True)
+    monkeypatch.setattr(descriptors, "hard_links_are_protected", lambda: True)
     monkeypatch.setattr(pwd, "getpwnam", lambda _: os_user(4711))
     monkeypatch.setattr(os, "fchown", lambda _, owner, group: given.append((owner, group)))
     run(theirs, env_alone())
@@ -158,7 +159,7 @@ class os_user:  # noqa: N801 - stands for pwd's
 def test_a_file_of_endless_size_is_not_read(theirs: Path) -> None:
     with (theirs / ENV).open("wb") as file:
         file.truncate(1 << 40)
-    assert f"has more than {write_files.LARGEST} bytes" in refusal(theirs, env_alone())
+    assert f"has more than {descriptors.LARGEST} bytes" in refusal(theirs, env_alone())
 
 
 # Between any two steps
@@ -255,7 +256,7 @@ def test_where_root_alone_may_write_its_own_links_are_followed_and_replaced(
 def test_the_doctor_shows_nothing_through_a_link(
     root: Path, programs: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    project = root / examine.PROJECT
+    project = root / PROJECT.lstrip("/")
     for folder in (project, project / ".meltano", project / ".meltano/run"):
         folder.chmod(0o777)
     (root / "secret.log").write_text("[ERROR] tell-tale\n")
@@ -275,7 +276,7 @@ def test_the_doctor_shows_nothing_through_a_link(
 def test_the_doctor_goes_into_no_folder_through_a_link(
     root: Path, programs: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    project = root / examine.PROJECT
+    project = root / PROJECT.lstrip("/")
     (root / "elsewhere").mkdir()
     (root / "elsewhere/x.log").write_text("[ERROR] tell-tale\n")
     (project / ".meltano").chmod(0o777)

@@ -196,7 +196,7 @@ def spoil(world: World) -> None:
 def test_a_version_that_does_not_come_up_is_undone(world: World) -> None:
     world.broken = ("2.21.0",)
     spoil(world)
-    assert refusal("2.21.0").startswith("Meltano 2.21.0 does not come up, 2.20.0 is back: it answers 500. Look at: ")
+    assert refusal("2.21.0").startswith("Meltano 2.21.0 does not work, 2.20.0 is restored: it answers 500. Look at: ")
     assert world.installed == "2.20.0"
     assert world.rows() == [("before",)]
     assert sorted(path.name for path in world.home.glob(".venv*")) == [".venv"]
@@ -210,17 +210,17 @@ def test_a_service_that_keeps_ending_is_not_waited_for(
     monkeypatch.setattr(meltano, "PATIENCE", 3600)
     world.broken = ("2.21.0",)
     (tmp_path / "bin/systemctl").write_text('#!/bin/sh\ntest "$1" != show || echo 3\n')
-    assert "2.21.0 does not come up, 2.20.0 is back: it ended 3 times. Look at: " in refusal("2.21.0")
+    assert "2.21.0 does not work, 2.20.0 is restored: it crashed 3 times. Look at: " in refusal("2.21.0")
 
 
 def test_neither_comes_up(world: World) -> None:
     world.broken = ("2.21.0", "2.20.0")
-    assert "does not come up: it answers 500" in refusal("2.21.0")
-    assert "Nor does 2.20.0: it answers 500" in refusal("2.21.0")
+    assert "does not work: it answers 500" in refusal("2.21.0")
+    assert "Neither does 2.20.0: it answers 500" in refusal("2.21.0")
 
 
 def test_a_version_that_cannot_be_had(world: World) -> None:
-    assert refusal("9.9.9") == "Meltano 9.9.9 does not come up, 2.20.0 is back: ERROR: No matching distribution"
+    assert refusal("9.9.9") == "Meltano 9.9.9 does not work, 2.20.0 is restored: ERROR: No matching distribution"
     assert world.installed == "2.20.0"
 
 
@@ -284,7 +284,7 @@ def test_an_environment_that_cannot_be_renamed_is_replaced_all_the_same(
 
     monkeypatch.setattr(pathlib.Path, "rename", refusing)
     world.broken = ("2.21.0",)
-    assert "2.20.0 is back" in refusal("2.21.0")
+    assert "2.20.0 is restored" in refusal("2.21.0")
     assert world.installed == "2.20.0"
     assert sorted(path.name for path in world.home.glob(".venv*")) == [".venv"]
 

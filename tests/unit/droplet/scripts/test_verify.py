@@ -67,7 +67,7 @@ def test_another_certificate(tmp_path: Path, systemctl: Path) -> None:
 @pytest.mark.parametrize(("host", "days"), [("other.meltanodata.com", 1), (HOST, -1)])
 def test_a_certificate_for_another_host_or_time(tmp_path: Path, systemctl: Path, host: str, days: int) -> None:
     with caddy(certificate(tmp_path, host, days)[0], [401]) as address:
-        assert "has no good certificate (CERTIFICATE_VERIFY_FAILED)" in found(address, systemctl, None)
+        assert "has no valid certificate (CERTIFICATE_VERIFY_FAILED)" in found(address, systemctl, None)
 
 
 def test_an_instance_that_shows_itself_to_everybody(tmp_path: Path, systemctl: Path) -> None:

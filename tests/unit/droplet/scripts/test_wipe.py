@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import sys
 from types import SimpleNamespace
 from typing import TYPE_CHECKING, Any
@@ -51,7 +52,7 @@ def test_every_schema_is_dropped_in_one_transaction(psycopg2: MagicMock, capsys:
     assert "NOT IN ('information_schema', 'public')" in asked
     assert dropped == ['DROP SCHEMA "tap_gitlab" CASCADE', 'DROP SCHEMA "od"d" CASCADE']
     assert psycopg2.connect.return_value.__enter__.call_count == 1
-    assert capsys.readouterr().out == 'dropped tap_gitlab, od"d\n'
+    assert json.loads(capsys.readouterr().out) == {"dropped": ["tap_gitlab", 'od"d']}
 
 
 def test_the_connection_is_encrypted_and_waits_for_nobody_for_ever(psycopg2: MagicMock) -> None:
@@ -73,7 +74,7 @@ def test_nothing_to_drop(psycopg2: MagicMock, capsys: pytest.CaptureFixture[str]
     it = cursor(psycopg2)
     wipe.main(TOLD)
     assert it.execute.call_count == 1
-    assert capsys.readouterr().out == "dropped nothing: there was no schema but public\n"
+    assert json.loads(capsys.readouterr().out) == {"dropped": []}
 
 
 def test_a_failure_is_said(psycopg2: MagicMock) -> None:

@@ -8,8 +8,8 @@ from typing import TYPE_CHECKING
 import pytest
 import typer
 
-from meltanodata.cli.context import Here
-from meltanodata.cli.pushed import Request, of_push
+from meltanodata.cli.context import StackContext
+from meltanodata.cli.reviewed_push import Request, of_push
 from meltanodata.errors import NotReviewedError, UserError
 from meltanodata.github import GitHub
 from meltanodata.rollout import plan as plans
@@ -62,14 +62,14 @@ class Main:
         return running
 
     def pushed(self) -> Request:
-        return of_push(Here("prod"), rev(self.project, "HEAD"), self.before)
+        return of_push(StackContext("prod"), rev(self.project, "HEAD"), self.before)
 
 
 @pytest.fixture
 def waits(monkeypatch: pytest.MonkeyPatch) -> list[float]:
     """How long was waited."""
     waited: list[float] = []
-    monkeypatch.setattr("meltanodata.cli.pushed.time.sleep", waited.append)
+    monkeypatch.setattr("meltanodata.cli.reviewed_push.time.sleep", waited.append)
     monkeypatch.setattr(GitHub, "__init__", partialmethod(GitHub.__init__, pauses=()))
     return waited
 
@@ -121,7 +121,7 @@ def test_a_request_that_github_does_not_know_yet_is_waited_for_and_its_labels_co
     main.hub.unknown[merged] = 2
     assert main.pushed().labels == ("skip-deploy",)
     assert waits == [2, 4]
-    assert "GitHub names no pull request" in capsys.readouterr().out
+    assert "GitHub does not know the pull request" in capsys.readouterr().out
 
 
 @pytest.mark.usefixtures("waits")
@@ -129,7 +129,7 @@ def test_without_a_pull_request_nothing_is_deployed(main: Main) -> None:
     pushed = main.commit(add="acme")
     result = run("deploy", "--stack", "prod", "--base", main.before, "--merged", pushed)
     assert result.exit_code == 4
-    assert f"No pull request brought {pushed[:12]} to main" in result.stderr
+    assert f"GitHub knows no pull request that merged {pushed[:12]} into main" in result.stderr
     assert "start the deploy workflow by hand" in result.stderr
 
 
@@ -166,16 +166,14 @@ def test_a_request_to_another_branch_with_the_same_commit_is_none_of_it(main: Ma
 def test_a_plan_of_a_forks_of_another_or_of_a_failed_run_was_not_reviewed(main: Main, run: dict[str, object]) -> None:
     main.request(7, main.commit(add="acme"), plan=created("acme"))
     main.hub.runs[-1] |= run
-    with pytest.raises(NotReviewedError, match="There is no plan of prod that pull request 7 showed before the merge"):
+    with pytest.raises(NotReviewedError, match="There is no reviewed plan of prod in pull request 7"):
         main.pushed()
 
 
 def test_a_plan_that_is_none_is_not_what_was_reviewed(main: Main) -> None:
     running = main.request(7, main.commit(add="acme"))
     main.hub.upload(running, "plan-prod", b'{"plan": "reviewed"}')
-    with pytest.raises(
-        UserError, match="The plan of prod that pull request 7 showed: what the preview wrote is no plan"
-    ):
+    with pytest.raises(UserError, match="The plan of prod in pull request 7: the preview's output is not a plan"):
         main.pushed()
 
 
@@ -221,9 +219,8 @@ def test_a_change_of_the_program_in_one_request_wants_its_label_there(
 ) -> None:
     main.request(7, main.commit(add="acme"), labels=("guard:program-changed",), plan=created("acme"))
     main.request(8, main.commit(file="meltanodata/rollout/guard.py"), plan=plan)
-    assert "Pull request 8: More than tenants: the request changes program (meltanodata/rollout/guard.py)" in refused(
-        main, capsys
-    )
+    said = "Pull request 8: The pull request changes more than tenants: program (meltanodata/rollout/guard.py)"
+    assert said in refused(main, capsys)
 
 
 def test_a_request_of_the_same_push_cannot_raise_the_thresholds_for_another_one(
@@ -233,7 +230,7 @@ def test_a_request_of_the_same_push_cannot_raise_the_thresholds_for_another_one(
     main.request(7, main.commit(add="acme"), labels=("guard:program-changed",), plan=created("acme"))
     gone = [step for key in ("t1", "t2", "t3") for step in destroyed(key)]
     main.request(8, main.commit(remove="t1 t2 t3"), labels=(DATA_LOSS,), plan=gone)
-    assert "Pull request 8: Many destroyed" in refused(main, capsys)
+    assert "Pull request 8: The plan destroys" in refused(main, capsys)
 
 
 @pytest.mark.parametrize(
@@ -252,7 +249,7 @@ def test_one_request_of_a_push_cannot_be_left_out(main: Main) -> None:
     main.request(7, main.commit(add="acme"), labels=("skip-deploy",), plan=created("acme"))
     main.request(8, main.commit(add="bolt"), plan=created("bolt"))
     with pytest.raises(
-        UserError, match=r"pull request 7 shall not be deployed \(label skip-deploy\), pull request 8 shall"
+        UserError, match=r"Only pull request 7 must not be deployed \(label skip-deploy\), but pull request 8 cannot"
     ):
         main.pushed()
     main.hub.pulls[8]["labels"] = [{"name": "skip-deploy"}]

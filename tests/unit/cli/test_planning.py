@@ -1,3 +1,5 @@
+"""`meltanodata plan`, `comment` and `stacks`."""
+
 from __future__ import annotations
 
 import json
@@ -5,7 +7,9 @@ import json
 import pytest
 
 from meltanodata.errors import UserError
+from meltanodata.render import report
 from meltanodata.rollout.guard import Review
+from tests.fakes import github
 from tests.previews import created, destroyed, renewed
 from tests.unit.cli.project import SETTINGS, TWO_STACKS, Project, run
 
@@ -19,7 +23,7 @@ def test_a_plan_on_the_terminal(project: Project) -> None:
 
 def test_nothing_to_do(project: Project) -> None:
     result = project.plan(steps=[])
-    assert (result.exit_code, result.stdout) == (0, "prod: nothing changes\n")
+    assert (result.exit_code, result.stdout) == (0, "prod: no changes\n")
 
 
 def test_json_says_how_full_the_teams_become(project: Project) -> None:
@@ -44,7 +48,7 @@ def test_a_plan_that_the_guard_stops_is_shown_and_ends_with_3(project: Project) 
     project.fleet("acme")
     result = project.plan("--base", "main", "--json", steps=destroyed("bolt"))
     assert result.exit_code == 3
-    assert "put the label guard:data-loss on the pull request" in result.stderr
+    assert "add the label guard:data-loss to the pull request" in result.stderr
     assert [stop.label for stop in Review.model_validate_json(result.stdout).stops] == ["guard:data-loss"]
 
 
@@ -104,7 +108,7 @@ def test_another_plan_than_the_one_that_was_reviewed_ends_with_4_and_says_what_i
     (project.folder / "reviewed.json").write_text(project.plan("--json", steps=created("core")).stdout)
     result = project.plan("--expect", "reviewed.json", steps=[*created("core"), *renewed("acme")])
     assert result.exit_code == 4
-    assert "This is not the plan that was reviewed" in result.stderr
+    assert "This is not the reviewed plan" in result.stderr
     assert "- acme: changed, and the reviewed plan does not touch it (certificate" in result.stderr
 
 
@@ -112,10 +116,10 @@ def test_another_plan_than_the_one_that_was_reviewed_ends_with_4_and_says_what_i
     ("arguments", "message"),
     [
         (["--base", "nowhere"], "'nowhere' is no revision that git has"),
-        (["--allow", "guard:everything"], "the guard knows no such label"),
-        (["--expect", "Pulumi.yaml"], "no plan; write one by: meltanodata plan --json"),
-        (["--expect", "missing.json"], "no plan; write one by: meltanodata plan --json"),
-        (["--preview", "Pulumi.yaml"], "no output of `pulumi preview --json`"),
+        (["--allow", "guard:everything"], "the guard has no such label"),
+        (["--expect", "Pulumi.yaml"], "is not a plan. Write one with: meltanodata plan --json"),
+        (["--expect", "missing.json"], "is not a plan. Write one with: meltanodata plan --json"),
+        (["--preview", "Pulumi.yaml"], "not an output of `pulumi preview --json`"),
     ],
 )
 def test_mistakes_are_told(project: Project, arguments: list[str], message: str) -> None:
@@ -150,10 +154,10 @@ def test_a_workflow_gives_the_options_by_its_environment(project: Project, monke
         ('"guard:data-loss"', 0),  # what somebody typed who started a deployment
         ('"guard:data-loss, guard:unnamed-tenants"', 0),
         ("guard:data-loss guard:unnamed-tenants", 0),
-        ('"blocked guard:data-loss"', "'blocked': the guard knows no such label"),
-        ("blocked guard:data-loss", "labels are given as JSON"),
-        ('{"guard:data-loss": 1}', "labels are given as JSON"),
-        ("[1]", "labels are given as JSON"),
+        ('"blocked guard:data-loss"', "'blocked': the guard has no such label"),
+        ("blocked guard:data-loss", "is not a JSON list of labels"),
+        ('{"guard:data-loss": 1}', "is not a JSON list of labels"),
+        ("[1]", "is not a JSON list of labels"),
     ],
 )
 def test_a_label_allows_something_by_its_whole_name_alone(
@@ -191,3 +195,49 @@ def test_the_stacks_that_a_change_touches(project: Project, file: str, text: str
     names = [{1: "prod", 2: "prod-2"}[number] for number in touched]
     assert run("stacks", "--base", "base").stdout.split() == names
     assert json.loads(run("stacks", "--base", "base", "--json").stdout) == names
+
+
+def test_comment_of_several_stacks_from_their_plans(project: Project) -> None:
+    project.write("Pulumi.prod-2.yaml", TWO_STACKS)
+    plan = project.plan("--json", steps=created("core")).stdout
+    (project.folder / "plan-prod.json").write_text(plan)
+    (project.folder / "plan-prod-2.json").write_text(
+        plan.replace("pulumi:prod:", "pulumi:prod-2:").replace('"prod"', '"prod-2"')
+    )
+    result = run("comment", "plan-prod.json", "plan-prod-2.json")
+    assert result.exit_code == 0
+    assert result.stdout.startswith(report.MARKER)
+    assert result.stdout.count("### ✅ ") == 2
+
+
+def test_a_plans_file_says_whose_it_is(project: Project) -> None:
+    (project.folder / "a.json").write_text(project.plan("--json", steps=created("core")).stdout)
+    assert "a.json: rename it to plan-STACK.json" in str(run("comment", "a.json").exception)
+    (project.folder / "a.json").rename(project.folder / "plan-prod-2.json")
+    result = run("comment", "plan-prod-2.json")
+    assert "### ❌ `prod-2`: the preview's output is the plan of another stack" in result.stdout
+    assert isinstance(result.exception, UserError)
+
+
+def test_a_comment_is_posted(project: Project, monkeypatch: pytest.MonkeyPatch) -> None:
+    (project.folder / "plan-prod.json").write_text(project.plan("--json", steps=created("core")).stdout)
+    with github.serve() as server:
+        server.pull(7, "def")
+        for name, value in {"REPOSITORY": github.REPOSITORY, "TOKEN": github.TOKEN, "API_URL": server.url}.items():
+            monkeypatch.setenv(f"GITHUB_{name}", value)
+        result = run("comment", "plan-prod.json", "--pull-request", "7")
+    assert result.exit_code == 0
+    assert [(it["issue"], it["body"]) for it in server.comments] == [(7, result.stdout)]
+
+
+def test_a_comment_says_which_preview_failed(project: Project) -> None:
+    (project.folder / "plan-prod.json").write_text(project.plan("--json", steps=created("core")).stdout)
+    (project.folder / "plan-prod-2.json").write_text("")
+    text = run("comment", "plan-prod.json", "plan-prod-2.json").stdout
+    assert "### ❌ `prod-2`: the preview failed" in text
+    assert "### ✅ `prod`" in text
+
+
+@pytest.mark.usefixtures("project")
+def test_a_pull_request_that_touches_no_stack() -> None:
+    assert run("comment").stdout == f"{report.MARKER}\n\nNo tenant changes.\n"

@@ -65,7 +65,7 @@ def world(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> World:
 def test_a_canary_is_to_be_renamed_in_the_settings_too(world: World) -> None:
     said = CliRunner().invoke(app, ["rename", "acme", "acme2"])
     assert said.exit_code == 0
-    assert "Pulumi.prod.yaml has acme as a canary; give it the new name:" in said.output
+    assert "Pulumi.prod.yaml lists acme as a canary. Set the new name:" in said.output
     assert "pulumi config set --stack prod --path 'meltanodata:rollout.canaries[1]' acme2\n" in said.output
     assert world.file.read_text().startswith("acme2:\n  database_team: DBs 1\n  adopt: {record: acme, database: db-")
 
@@ -83,7 +83,9 @@ def test_a_deployment_at_the_same_time_is_noticed_before_anything_is_written(wor
     now = state("acme", "demo", "new")
     world.deployed = [now]
     result = CliRunner().invoke(app, ["rename", "acme", "acme2"])
-    assert str(result.exception) == "prod has changed meanwhile: somebody deploys. Run this again afterwards."
+    assert str(result.exception) == (
+        "the state of prod changed meanwhile: a deployment is running. Run this again afterwards."
+    )
     assert (world.state, world.file.read_text()) == (now, TENANTS)
 
 
@@ -99,23 +101,25 @@ def test_a_tenant_that_is_not_finished_is_finished_first(world: World) -> None:
 
 def test_a_name_that_the_state_has_still_is_another_tenants(world: World) -> None:
     world.state = state("acme", "acme2", "demo")
-    assert "the state of prod has both acme and acme2: they are two tenants" in refused(world)
+    assert "the state of prod has both acme and acme2, so they are two tenants" in refused(world)
 
 
 def test_a_new_entry_is_not_taken_for_a_tenant_whose_entry_is_gone(world: World) -> None:
     """The state has acme2, which waits to be removed; acme is new, and not made yet."""
     world.state = state("acme2", "demo")
     said = refused(world)
-    assert said.startswith("the entry of acme does not name what the state of prod has of acme2, so it may be another")
+    assert said.startswith(
+        "the entry of acme does not name the objects that the state of prod has for acme2, so it may be another"
+    )
 
 
 def test_what_the_state_does_not_have_is_renamed_in_the_file_alone(world: World) -> None:
     world.state = state("demo")
-    assert "A new tenant that is not made yet is renamed by an edit of its entry alone" in refused(world)
+    assert "Rename a tenant that is not deployed by editing its entry" in refused(world)
 
 
 def test_the_new_name_has_to_be_one(world: World) -> None:
     assert refused(world, "Acme").startswith("'Acme': a tenant's name is 1 to 63 of")
-    assert "demo is there already" in refused(world, "demo")
+    assert "demo exists already" in refused(world, "demo")
     world.file.write_text("acme: {}\n")
-    assert refused(world) == "acme: no stack has its database team; meltanodata check says more"
+    assert refused(world) == "acme: no stack has its database team. Run: meltanodata check"

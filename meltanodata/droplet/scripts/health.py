@@ -1,0 +1,109 @@
+"""How an instance is: its services and its page, in codes and fields that `words` turns into sentences."""
+
+from __future__ import annotations
+
+import contextlib
+import hashlib
+import http.client
+import socket
+import ssl
+import subprocess
+import threading
+from typing import TYPE_CHECKING
+
+from meltanodata.droplet.scripts.codes import Problem
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+PARTIAL_CHAIN = 0x80000
+"""OpenSSL's X509_V_FLAG_PARTIAL_CHAIN; Python names it since 3.10."""
+SILENCE, VISIT = 10, 20
+"""Seconds that a server may say nothing, and that one connection may take whatever it says."""
+BODY_BYTES = 1 << 20
+"""Read of an answer."""
+
+
+def system_state(systemctl: str) -> str:
+    """systemd's, such as `running` or `degraded`; empty where it does not say."""
+    return ask(systemctl, "is-system-running")
+
+
+def failed_units(systemctl: str) -> list[str]:
+    """The names of the units that failed."""
+    lines = ask(systemctl, "list-units", "--failed", "--plain", "--no-legend").splitlines()
+    return [line.split()[0] for line in lines if line.strip()]
+
+
+def service_state(systemctl: str, service: str) -> str:
+    """systemd's, such as `active` or `failed`; empty where it does not say."""
+    return ask(systemctl, "is-active", service)
+
+
+def ask(*command: str) -> str:
+    """What a command prints, whatever its exit code."""
+    return subprocess.run(command, check=False, capture_output=True, text=True).stdout.strip()
+
+
+def page_problem(host_name: str, fingerprint: str | None, caddy: tuple[str, int]) -> Problem | None:
+    """HTTPS with the right certificate, Meltano behind it, and nothing to see for who is not signed in."""
+    try:
+        served = certificate(host_name, caddy)
+        if fingerprint is not None and hashlib.sha256(served).hexdigest() != fingerprint:
+            return Problem("another_certificate")
+        status, _ = ask_page(host_name, "/api/v1/identity", served, caddy)
+    except ssl.SSLError as error:
+        return Problem("bad_certificate", str(error.reason))
+    except (OSError, http.client.HTTPException) as error:
+        return Problem("no_answer", str(error))
+    if status == http.HTTPStatus.UNAUTHORIZED:
+        return None
+    return Problem("public") if status == http.HTTPStatus.OK else Problem("another_status", str(status))
+
+
+def certificate(host_name: str, caddy: tuple[str, int]) -> bytes:
+    """What is served for the host name, whatever it is."""
+    anything = ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT)
+    anything.check_hostname, anything.verify_mode = False, ssl.CERT_NONE
+    with connect(anything, host_name, caddy) as connection:
+        return connection.getpeercert(binary_form=True) or b""
+
+
+def ask_page(host_name: str, path: str, served: bytes, caddy: tuple[str, int]) -> tuple[int, bytes]:
+    """Meltano's answer, status and body; the certificate must be in time and made out to the host name.
+
+    Trust rests on the certificate that was served, since it is compared with the one to be served already, and a
+    self-signed one has nothing above it.
+    """
+    this_one = ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT)
+    this_one.verify_flags |= PARTIAL_CHAIN
+    this_one.load_verify_locations(cadata=served)
+    with connect(this_one, host_name, caddy) as connection:
+        request = http.client.HTTPConnection(host_name)
+        request.sock = connection
+        request.request("GET", path)
+        answer = request.getresponse()
+        return answer.status, answer.read(BODY_BYTES)
+
+
+@contextlib.contextmanager
+def connect(context: ssl.SSLContext, host_name: str, caddy: tuple[str, int]) -> Iterator[ssl.SSLSocket]:
+    """A connection to this droplet's Caddy as a visitor of the host name has it; cut when its time is up."""
+    plain = socket.create_connection(caddy, timeout=SILENCE)
+    with context.wrap_socket(plain, server_hostname=host_name, do_handshake_on_connect=False) as connection:
+        # A byte now and then is no silence, and would be read for ever.
+        timer = threading.Timer(VISIT, cut, [connection])
+        timer.daemon = True
+        timer.start()
+        try:
+            connection.do_handshake()
+            yield connection
+        finally:
+            timer.cancel()
+
+
+def cut(connection: socket.socket) -> None:
+    """End a connection that another thread is reading from."""
+    with contextlib.suppress(OSError):
+        # Not TLS's own goodbye: the other thread is in the middle of that protocol.
+        socket.socket.shutdown(connection, socket.SHUT_RDWR)
