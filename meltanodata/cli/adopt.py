@@ -38,7 +38,7 @@ def adopt(file: Path | None, stack: str | None, *, write: bool, new_logins: bool
         there = adoption.free(loaded, stacks, _together([it.held for it in asked]))
         trusted = {id_: sources for it in asked for id_, sources in _trusted(it, there).items()}
     known = {id_ for own in stacks for _, id_ in pulumi_cli.state(own.stack, project.root).objects}
-    found, left = adoption.match(there, stacks, trusted, known, keep_login=not new_logins)
+    found, left = adoption.Match(there, stacks, trusted, known, keep_login=not new_logins).all()
     if found:
         text = edit.add(source, {it.key: it.options for it in found})
         grown, _ = fleet.parse(document.parse(text.encode(), source.file))
@@ -67,7 +67,7 @@ def _together(held: Sequence[Inventory]) -> Inventory:
     return replace(held[0], clusters=tuple(clusters.values()))
 
 
-def _trusted(own: Account, there: adoption.Free) -> dict[str, frozenset[Source]]:
+def _trusted(own: Account, there: Inventory) -> dict[str, frozenset[Source]]:
     teams = {team.name for team in own.settings.database_teams}
     mine = [cluster for cluster in there.clusters if cluster.team in teams]
     return accounts.trusted_sources(own.settings, own.secrets.tokens, mine)

@@ -17,7 +17,7 @@ from dataclasses import dataclass
 from datetime import UTC, datetime
 from http import HTTPStatus
 from itertools import count
-from typing import TYPE_CHECKING, Any, TypeVar
+from typing import TYPE_CHECKING, Any, TypeAlias, TypeVar
 
 import requests
 from requests.adapters import HTTPAdapter
@@ -114,6 +114,10 @@ class Cluster:
     """RFC 3339."""
 
 
+Objects: TypeAlias = "Mapping[Type, Sequence[Any]]"
+"""What tenants' resources stand for: each droplet, record and cluster under its own type, all three of `OBJECTS`."""
+
+
 @dataclass(frozen=True)
 class Snapshot:
     """A snapshot of a droplet, the disk image of new ones."""
@@ -156,8 +160,8 @@ class Inventory:
     database: DatabaseOffer
 
     @property
-    def objects(self) -> Mapping[Type, Sequence[Droplet | Record | Cluster]]:
-        """What tenants' resources stand for, by type."""
+    def objects(self) -> Objects:
+        """See `Objects`."""
         return {Type.DROPLET: self.droplets, Type.RECORD: self.records, Type.CLUSTER: self.clusters}
 
 
