@@ -11,19 +11,21 @@ import sys
 import time
 import zipfile
 import zlib
-from dataclasses import dataclass
 from datetime import UTC, datetime
 from http import HTTPStatus
-from typing import TYPE_CHECKING, Any, TypeVar
+from typing import TYPE_CHECKING, Annotated, Any, TypeVar
 
 import requests
-from pydantic import AwareDatetime, BaseModel, ConfigDict, TypeAdapter, ValidationError
+from pydantic import AliasPath, AwareDatetime, BeforeValidator, Field, TypeAdapter, ValidationError
+from pydantic.dataclasses import dataclass
 
 from meltanodata.errors import UserError
 from meltanodata.text import is_token
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator, Mapping, Sequence
+    from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+
+_T = TypeVar("_T")
 
 TIMEOUT = (10, 30)
 """Seconds for a connection, and for silence on it."""
@@ -53,93 +55,59 @@ LARGEST_ARTIFACT = 16 * 1024 * 1024
 """Bytes of a plan, packed or not; one that makes 500 tenants at once has 4 million."""
 
 
+def _member(name: str) -> BeforeValidator:
+    """Takes one member of an object in an answer for the whole."""
+    return BeforeValidator(lambda value: value.get(name) if isinstance(value, dict) else value)
+
+
 @dataclass(frozen=True)
 class PullRequest:
     """A pull request as far as a review and a deployment ask."""
 
     number: int
-    labels: tuple[str, ...]
-    head: str
+    labels: tuple[Annotated[str, _member("name")], ...]
+    head: str = Field(validation_alias=AliasPath("head", "sha"))
     """The commit that was reviewed last."""
-    branch: str
+    branch: str = Field(validation_alias=AliasPath("head", "ref"))
     """The one that the commit is on."""
-    base: str
+    base: str = Field(validation_alias=AliasPath("base", "ref"))
     """The branch that it goes to."""
-    merged_at: datetime | None = None
-    merge: str | None = None
+    merged_at: AwareDatetime | None = None
+    merge: str | None = Field(default=None, validation_alias="merge_commit_sha")
     """The commit on the base branch that its merge ended with."""
 
 
-class _Answer(BaseModel):
-    """What we read of an answer; it has more."""
-
-    model_config = ConfigDict(frozen=True, extra="ignore")
-
-
-class _User(_Answer):
+@dataclass(frozen=True)
+class _User:
     login: str
     type: str = "User"
 
 
-class _Text(_Answer):
+@dataclass(frozen=True)
+class _Text:
     """A comment or an issue."""
 
     id: int
-    number: int = 0
     body: str | None
     user: _User | None
+    number: int = 0
 
 
-class _Label(_Answer):
-    name: str
-
-
-class _Repository(_Answer):
-    full_name: str
-
-
-class _Branch(_Answer):
-    ref: str
-    sha: str
-
-
-class _Pull(_Answer):
-    number: int
-    labels: tuple[_Label, ...]
-    head: _Branch
-    base: _Branch
-    merged_at: AwareDatetime | None = None
-    merge_commit_sha: str | None = None
-
-    def request(self) -> PullRequest:
-        return PullRequest(
-            self.number,
-            tuple(label.name for label in self.labels),
-            self.head.sha,
-            self.head.ref,
-            self.base.ref,
-            self.merged_at,
-            self.merge_commit_sha,
-        )
-
-
-class _Number(_Answer):
-    number: int
-
-
-class _Run(_Answer):
+@dataclass(frozen=True)
+class _Run:
     id: int
     path: str
     event: str
     conclusion: str | None
     head_sha: str
     head_branch: str | None
-    head_repository: _Repository | None
     created_at: AwareDatetime
-    pull_requests: tuple[_Number, ...] | None = None
+    repository: str | None = Field(default=None, validation_alias=AliasPath("head_repository", "full_name"))
+    pull_requests: tuple[Annotated[int, _member("number")], ...] | None = None
 
 
-class _Artifact(_Answer):
+@dataclass(frozen=True)
+class _Artifact:
     id: int
     name: str
     expired: bool
@@ -147,12 +115,10 @@ class _Artifact(_Answer):
     created_at: AwareDatetime
 
 
-class _Event(_Answer):
+@dataclass(frozen=True)
+class _Event:
     event: str
     created_at: AwareDatetime
-
-
-_Model = TypeVar("_Model", bound=_Answer)
 
 
 class _Bearer(requests.auth.AuthBase):
@@ -242,11 +208,12 @@ class GitHub:
 
     def pull_request(self, number: int) -> PullRequest:
         """A pull request as it is now."""
-        return self._one(f"/pulls/{number}", _Pull).request()
+        path = f"/pulls/{number}"
+        return _read(self._ask("GET", path), path, PullRequest)
 
     def requests_with(self, commit: str) -> list[PullRequest]:
         """The pull requests that GitHub associates with a commit: merged ones, and others that have it too."""
-        return [pull.request() for pull in self._all(f"/commits/{commit}/pulls", _Pull)]
+        return list(self._all(f"/commits/{commit}/pulls", PullRequest))
 
     def artifact_of_run(self, run: int, name: str) -> bytes | None:
         """The artifact NAME, with the one file NAME.json, of a workflow's run; the newest where it has several.
@@ -254,8 +221,7 @@ class GitHub:
         Raises:
             UserError: it holds anything else, or is too large.
         """
-        kept = [it for it in self._artifacts(run, name) if not it.expired]
-        return self._unpacked(max(kept, key=lambda it: (it.created_at, it.id))) if kept else None
+        return self._newest(self._artifacts(run, name))
 
     def reviewed_artifact(self, request: PullRequest, name: str) -> bytes | None:
         """The artifact that a merged pull request showed last, see `artifact_of_run`; None where it cannot be had.
@@ -271,51 +237,46 @@ class GitHub:
             UserError: it is none of ours, or too large.
         """
         since = self._base_changed(request)
-        runs = [run for run in self._runs(request.head) if self._is_preview_of(run, request)]
-        if not runs or since is None or request.merged_at is None:
+        query = {"head_sha": request.head, "event": "pull_request", "status": "success"}
+        listed_runs = self._all("/actions/runs", _Run, "workflow_runs", **query)
+        runs = [run for run in listed_runs if self._is_preview_of(run, request)]
+        merged_at = request.merged_at
+        if not runs or since is None or merged_at is None:
             return None
-        found = [
-            it
-            for run in runs
-            if run.created_at >= since
-            for it in self._artifacts(run.id, name)
-            if not it.expired and it.created_at <= request.merged_at
-        ]
-        return self._unpacked(max(found, key=lambda it: (it.created_at, it.id))) if found else None
-
-    def _runs(self, commit: str) -> Iterator[_Run]:
-        query = {"head_sha": commit, "event": "pull_request", "status": "success"}
-        return self._all("/actions/runs", _Run, "workflow_runs", **query)
+        listed = (it for run in runs if run.created_at >= since for it in self._artifacts(run.id, name))
+        return self._newest(it for it in listed if it.created_at <= merged_at)
 
     def _is_preview_of(self, run: _Run, request: PullRequest) -> bool:
         """Whether a run is a preview of a pull request that ended well; what the query asks for is looked at again."""
-        numbers = [pull.number for pull in run.pull_requests or ()]
         return (
             run.path.partition("@")[0] == PREVIEW
             and run.event == "pull_request"
             and run.conclusion == "success"
-            and run.head_repository is not None
-            and run.head_repository.full_name.lower() == self._repository.lower()
+            and (run.repository or "").lower() == self._repository.lower()
             and (run.head_sha, run.head_branch) == (request.head, request.branch)
-            and (not numbers or request.number in numbers)
+            and (not run.pull_requests or request.number in run.pull_requests)
         )
 
     def _base_changed(self, request: PullRequest) -> datetime | None:
         """Since when runs of the request's commit are about its own base; None where they may be about another one."""
         owner = self._repository.partition("/")[0]
         query = {"state": "all", "head": f"{owner}:{request.branch}"}
-        same = [pull for pull in self._all("/pulls", _Pull, **query) if pull.head.sha == request.head]
-        if any(pull.base.ref != request.base for pull in same):
+        pulls = self._all("/pulls", PullRequest, **query)
+        if any(pull.base != request.base for pull in pulls if pull.head == request.head):
             return None
         events = self._all(f"/issues/{request.number}/events", _Event)
         changes = [it.created_at for it in events if it.event == "base_ref_changed"]
         return max(changes, default=datetime.min.replace(tzinfo=UTC))
 
-    def _artifacts(self, run: int, name: str) -> list[_Artifact]:
-        found = self._all(f"/actions/runs/{run}/artifacts", _Artifact, "artifacts", name=name)
-        return [it for it in found if it.name == name]
+    def _artifacts(self, run: int, name: str) -> Iterator[_Artifact]:
+        listed = self._all(f"/actions/runs/{run}/artifacts", _Artifact, "artifacts", name=name)
+        return (it for it in listed if it.name == name and not it.expired)
 
-    def _unpacked(self, found: _Artifact) -> bytes:
+    def _newest(self, artifacts: Iterable[_Artifact]) -> bytes | None:
+        """The content of the newest one; None without any."""
+        found = max(artifacts, key=lambda it: (it.created_at, it.id), default=None)
+        if found is None:
+            return None
         if found.size_in_bytes > LARGEST_ARTIFACT:
             raise UserError(f"the artifact {found.name} has more than {LARGEST_ARTIFACT} bytes")
         packed = self._ask("GET", f"/actions/artifacts/{found.id}/zip").content
@@ -361,44 +322,17 @@ class GitHub:
         """Whose the token is; nobody for a workflow's own, which may not ask and writes as a bot."""
         if self._viewer is None:
             answer = self._answer("GET", f"{self._api_url}/user", "/user")
-            known = answer.status_code == HTTPStatus.OK
-            self._viewer = [self._read(answer, "/user", TypeAdapter(_User))] if known else []
+            self._viewer = [_read(answer, "/user", _User)] if answer.status_code == HTTPStatus.OK else []
         return self._viewer
 
-    def _one(self, path: str, model: type[_Model]) -> _Model:
-        found: _Model = self._read(self._ask("GET", path), path, TypeAdapter(model))
-        return found
-
-    def _all(self, path: str, model: type[_Model], key: str | None = None, **query: str) -> Iterator[_Model]:
-        """Every item of a list, over all its pages."""
-        adapter: TypeAdapter[Any] = TypeAdapter(list[model] if key is None else dict[str, Any])  # type: ignore[valid-type]
+    def _all(self, path: str, kind: type[_T], key: str | None = None, **query: str) -> Iterator[_T]:
+        """Every item of a list, over all its pages; `key` names the list in an answer that has more."""
         for page in range(1, _PAGES + 1):
             answer = self._ask("GET", path, params={**query, "per_page": PER_PAGE, "page": page})
-            listed = self._read(answer, path, adapter)
-            if key is not None:
-                listed = self._valid(listed.get(key), path, TypeAdapter(list[model]))  # type: ignore[valid-type]
-            yield from listed
+            yield from _read(answer, path, list[kind], key)  # type: ignore[valid-type]
             if "next" not in answer.links:
                 return
         raise UserError(f"GitHub's list {path} has more than {_PAGES} pages")
-
-    def _read(self, answer: requests.Response, path: str, adapter: TypeAdapter[Any]) -> Any:
-        try:
-            content = answer.json()
-        except ValueError:
-            raise UserError(
-                f"GitHub's answer to GET {path} is no JSON, although it says {answer.status_code}"
-            ) from None
-        return self._valid(content, path, adapter)
-
-    @staticmethod
-    def _valid(content: object, path: str, adapter: TypeAdapter[Any]) -> Any:
-        try:
-            return adapter.validate_python(content)
-        except ValidationError as error:
-            first = error.errors(include_url=False, include_input=False, include_context=False)[0]
-            where = ".".join(map(str, first["loc"])) or "the answer"
-            raise UserError(f"GitHub's answer to GET {path} is not as its API says: {where}: {first['msg']}") from None
 
     def _ask(self, method: str, path: str, **options: Any) -> requests.Response:
         """An answer that says that it went well.
@@ -467,6 +401,26 @@ class GitHub:
         print(f"GitHub's limit of requests is used up: waiting {seconds:.0f} s", file=sys.stderr, flush=True)
         self._patience -= seconds
         self._wait(seconds)
+
+
+def _read(answer: requests.Response, path: str, kind: type[_T], key: str | None = None) -> _T:
+    """What an answer holds, or what one of its members holds.
+
+    Raises:
+        UserError: it holds something else.
+    """
+    try:
+        content = answer.json()
+    except ValueError:
+        raise UserError(f"GitHub's answer to GET {path} is no JSON, although it says {answer.status_code}") from None
+    try:
+        if key is not None:
+            content = TypeAdapter(dict[str, Any]).validate_python(content).get(key)
+        return TypeAdapter(kind).validate_python(content)
+    except ValidationError as error:
+        first = error.errors(include_url=False, include_input=False, include_context=False)[0]
+        where = ".".join(map(str, first["loc"])) or "the answer"
+        raise UserError(f"GitHub's answer to GET {path} is not as its API says: {where}: {first['msg']}") from None
 
 
 def _limit(answer: requests.Response, now: float) -> float | None:
