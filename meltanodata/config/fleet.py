@@ -96,7 +96,7 @@ def _row(file: str, key: str, place: Place, value: Value, problems: list[Problem
     if value.data is not None and not isinstance(value.data, dict):
         problems.append(Problem(file, *value.place, f"{key}: {value.shown()} is no mapping of options; write {_ENTRY}"))
         return None
-    given = {name: option for name, option in (value.data or {}).items() if not option.was_refused()}
+    given = {name: option for name, option in value.entries.items() if not option.was_refused()}
     plain = {name: option.plain() for name, option in given.items()}
     wrong = set()
     for finding in findings(Options, plain, "option"):

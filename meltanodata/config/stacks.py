@@ -88,7 +88,7 @@ class Project:
 
 def project_option(source: Document, key: str) -> str | None:
     """What Pulumi.yaml has under a key."""
-    value = source.root.data.get(key) if source.root is not None and isinstance(source.root.data, dict) else None
+    value = source.entries.get(key)
     return value.text if value is not None else None
 
 
