@@ -125,7 +125,7 @@ def _judged(plan: Plan, changes: Changes | None, allowed: Collection[str]) -> Re
     own = next((it for it in stacks if it.stack == plan.stack), None)
     if own is None:
         raise UserError("the pull request's fleet has no such stack")
-    head = changes.after.fleet(changes.after.fleet_file(own))
+    head = changes.after.tenants(changes.after.tenants_file(own))
     uses = [placement.droplet_use(head, stacks), *placement.database_uses(head, stacks)]
     review = verdict(plans.with_capacity(_counted(plan, changes), uses[0], uses[1:]), changes, allowed)
     stops = tuple(stop for stop in review.stops if stop.label != guard.PROGRAM_CHANGED)
@@ -148,7 +148,7 @@ def _counted(plan: Plan, changes: Changes) -> Plan:
     own = changes.before.settings(plan.stack)
     if own is None:
         return plan
-    then = changes.before.fleet_then(changes.before.fleet_file(own)).rows
+    then = changes.before.tenants_then(changes.before.tenants_file(own)).rows
     teams = {team.name for team in own.database_teams}
     count = sum(row.options.database_team in teams for row in then)
     return plan.model_copy(update={"tenants": min(plan.tenants, count)}) if count else plan

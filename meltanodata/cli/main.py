@@ -23,7 +23,6 @@ from meltanodata.config.options import name_problem
 from meltanodata.config.revisions import Revision
 from meltanodata.config.stacks import Project
 from meltanodata.errors import Problem, ProblemsError, UserError
-from meltanodata.rollout.changes import Side
 from meltanodata.text import count, show
 
 if TYPE_CHECKING:
@@ -183,10 +182,10 @@ def _before(base: str, path: Path, stack: str | None) -> Fleet:
         return fleet.load(Path(base))[0]
     if stack is not None:
         root = Project.around(Path.cwd()).root
-        then = Side(Revision.of(base, root), root)
+        then = Project(root, Revision.of(base, root))
         own = next((it for it in then.stacks_then() if it.stack == stack), None)
         if own is not None:
-            return then.fleet_then(then.fleet_file(own))
+            return then.tenants_then(then.tenants_file(own))
     old = Revision.of(base, path.absolute().parent).read(path)
     return Fleet(base, ()) if old is None else fleet.parse(document.parse(old, f"{base}:{path.name}"))[0]
 

@@ -8,13 +8,12 @@ from typing import Annotated
 import typer
 
 from meltanodata.config import fleet
-from meltanodata.config.settings import stack_of
 from meltanodata.config.stacks import Project
 
 
 def _stack_names() -> list[str]:
     """For the shell's completion."""
-    return sorted(stack_of(path) for path in Project.around(Path.cwd()).files())
+    return sorted(Project.around(Path.cwd()).names())
 
 
 def tenant_names() -> list[str]:

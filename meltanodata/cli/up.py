@@ -13,6 +13,7 @@ from meltanodata.cli import recovery
 from meltanodata.cli.context import Here
 from meltanodata.cli.exit_codes import STOPPED
 from meltanodata.cli.plan import review, show
+from meltanodata.config.settings import file_of
 from meltanodata.engine import deployed_commit, pulumi_cli
 from meltanodata.errors import UserError
 from meltanodata.rollout import guard
@@ -119,7 +120,7 @@ def _ask(here: Here, arguments: Sequence[str]) -> None:
 
 def _files(here: Here) -> list[bytes | None]:
     """What the plan comes from: the fleet file and the settings of its stacks."""
-    paths = [here.file, *sorted(here.project.files())]
+    paths = [here.file, *sorted(here.project.root / file_of(name) for name in here.project.names())]
     return [path.read_bytes() if path.is_file() else None for path in paths]
 
 
