@@ -183,25 +183,15 @@ class GitHub:
         return cls(os.environ["GITHUB_REPOSITORY"], token, url)
 
     def comment(self, number: int, marker: str, body: str, *, new: bool = True) -> None:
-        """Write our one comment of a pull request, over the old one or, if told so, new.
+        """Write our one comment of a pull request, which begins with the marker, over the old one or, if told so, new.
 
-        Args:
-            number: the pull request's.
-            marker: what the comment begins with. Somebody else's that begins so is left alone.
-            body: its text.
-            new: whether to write one where there is none.
+        Somebody else's that begins so is left alone.
         """
         path = f"/issues/{number}/comments"
         self._write(path, {}, marker, new={"body": body} if new else None, over=({"body": body}, "/issues/comments"))
 
     def issue(self, marker: str, title: str, body: str | None) -> None:
-        """Open, rewrite or close our one open issue whose text begins with the marker.
-
-        Args:
-            marker: the first characters of its text.
-            title: of the issue.
-            body: its text, which begins with the marker; None closes it.
-        """
+        """Open, rewrite or close our one open issue, whose body begins with the marker. A body of None closes it."""
         text = {"title": title, "body": body}
         over = {"state": "closed", "state_reason": "completed"} if body is None else text
         self._write("/issues", {"state": "open"}, marker, new=None if body is None else text, over=(over, "/issues"))
@@ -441,14 +431,10 @@ def _limit(answer: requests.Response, now: float) -> float | None:
 
 
 def unpacked(archive: bytes, name: str) -> bytes:
-    """The one file of an artifact, as GitHub packs it.
-
-    Args:
-        archive: a zip file.
-        name: what its file has to be called.
+    """The one file of an artifact, as GitHub packs it: a zip file.
 
     Raises:
-        UserError: it is too large, no zip file, or holds anything else.
+        UserError: it is too large, no zip file, or holds anything else than a file of this name.
     """
     if len(archive) > LARGEST_ARTIFACT:
         raise UserError(f"the artifact of {name} has more than {LARGEST_ARTIFACT} bytes")

@@ -39,16 +39,10 @@ _UNREADABLE = (ValueError, TypeError, x509.InvalidVersion, x509.DuplicateExtensi
 
 
 def problems(certificate: str | None, key: str | None, domain: str | None, now: datetime) -> list[tuple[str, str]]:
-    """What is wrong with the wildcard certificate and its key; None is not checked.
+    """What is wrong with the wildcard certificate for `*.domain` and its key, by setting; None is not checked.
 
-    Args:
-        certificate: PEM, the server's own certificate first, as Caddy wants it.
-        key: PEM.
-        domain: the certificate has to be for `*.domain`.
-        now: with its zone.
-
-    Returns:
-        Pairs of the setting (`certificate` or `certificate_key`) and what is wrong with it.
+    Both are PEM, the server's own certificate first, as Caddy wants it. `now` has its zone. Each pair is
+    the setting, `certificate` or `certificate_key`, and what is wrong with it.
     """
     wrong = []
     private = None if key is None else _servers_key(key)

@@ -57,11 +57,7 @@ class Fleet:
 
 
 def load(path: Path) -> tuple[Fleet, list[Problem]]:
-    """Read a fleet file.
-
-    Returns:
-        What could be read, and every problem; with any problem the fleet is for further checks only.
-    """
+    """A fleet file as far as it can be read, and its problems; with any of them it is for further checks only."""
     return parse(document.read(path))
 
 

@@ -36,13 +36,9 @@ if TYPE_CHECKING:
 def problems(
     fleet: Fleet, stacks: Sequence[Settings], placement: Mapping[str, str] | None = None, before: Fleet | None = None
 ) -> list[Problem]:
-    """Everything that is wrong with a fleet.
+    """Everything that is wrong with a fleet; its stacks are in the order in which their teams fill up.
 
-    Args:
-        fleet: the whole file, whichever stack asks.
-        stacks: all stacks of the fleet, in the order in which their teams fill up.
-        placement: tenant to the team that holds its database; None where that is not known.
-        before: an older version of the file; None where there is none to compare with.
+    Moves and new tenants are judged where the placement is known, changes where there is an older version of the file.
     """
     found = [
         *stacks_agree(stacks),

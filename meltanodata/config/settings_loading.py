@@ -58,12 +58,8 @@ def from_config(config: Mapping[str, str], stack: str, now: datetime) -> tuple[S
 def from_values(values: Mapping[str, str], stack: str, now: datetime) -> tuple[Settings, Secrets]:
     """Both from values as pulumi.Config gives them: decrypted text, JSON where they have a structure.
 
-    The tokens are those of the environment where it has some, see `TOKENS_VARIABLE`.
-
-    Args:
-        values: by the setting's name, without the namespace.
-        stack: whose they are.
-        now: the time at which the certificate has to be valid, with its zone.
+    Names are without the namespace. The tokens are those of the environment where it has some, see `TOKENS_VARIABLE`.
+    The certificate has to be valid `now`, a time with its zone.
 
     Raises:
         ProblemsError: every missing or wrong setting, each with the command that mends it.

@@ -1,4 +1,7 @@
-"""Edits of a stack's file as text: all other lines stay, with their comments (see edit.py). Pure."""
+"""Edits of a stack's file as text: all other lines stay, with their comments (see edit.py). Pure.
+
+The files have no problems, see settings_loading.parse. A ProblemsError says that an entry has no lines of its own.
+"""
 
 from __future__ import annotations
 
@@ -17,15 +20,7 @@ _TEAMS, _TOKENS = key(("database_teams",)), key(("tokens",))
 
 
 def team_entry(source: Document, team: str) -> str:
-    """The lines of a team's entry with the comments right above it, not indented.
-
-    Args:
-        source: a file without problems, see settings_loading.parse; here and in the functions below.
-        team: one that it lists.
-
-    Raises:
-        ProblemsError: the entry has no lines of its own; here and in the functions below.
-    """
+    """The lines of a team's entry with the comments right above it, not indented."""
     start, end = _entry(source, team)
     return _indented(source.text[start:end], 0)
 

@@ -163,11 +163,7 @@ def fleet_among(stacks: Sequence[Settings], stack: str | None) -> tuple[Settings
 def touched(stacks: Sequence[Settings], before: Fleet, after: Fleet, files: Mapping[str, Kind]) -> list[str]:
     """The stacks whose plan a change can alter, in the fleet's order.
 
-    Args:
-        stacks: of the fleet.
-        before: the fleet file as it was.
-        after: the fleet file as it is.
-        files: all files that differ, relative to the project's folder, and what each is.
+    `files` has all files that differ, relative to the project's folder, and what each is.
     """
     if Kind.PROGRAM in files.values():
         return [stack.stack for stack in stacks]
@@ -189,9 +185,7 @@ def touched(stacks: Sequence[Settings], before: Fleet, after: Fleet, files: Mapp
 def fleet_of(own: Settings, root: Path) -> tuple[Settings, ...]:
     """The fleet of a running program's stack: its own settings as given, those of the others from their files.
 
-    Args:
-        own: the settings of the stack that runs.
-        root: the folder with Pulumi.yaml (pulumi.get_root_directory()).
+    `root` is the folder with Pulumi.yaml (pulumi.get_root_directory()).
 
     Raises:
         ProblemsError: what is wrong in another stack's file.

@@ -28,12 +28,8 @@ _SHORTEST = 7
 def refuse_older(stack: str, root: Path, back_from: str | None = None) -> None:
     """Stop where the commit that is checked out does not contain the last one deployed.
 
-    Without a git repository, or before the first deployment, there is nothing to compare.
-
-    Args:
-        stack: the stack's name.
-        root: the project's folder, with Pulumi.yaml.
-        back_from: the last one deployed, where somebody goes back from it on purpose.
+    Without a git repository, or before the first deployment, there is nothing to compare. `back_from` is the last one
+    deployed, where somebody goes back from it on purpose.
 
     Raises:
         UserError: the commit is older, of another branch, or git cannot tell; with what to do.

@@ -49,14 +49,9 @@ def joined(
     """The target's state with a team's tenants as the source has them, in place of what it has of the team already.
 
     Whatever the tenants use of other teams (the droplets') or of none (the plugins without settings) is the target's
-    own, and is copied only where the target has nothing of that name yet.
-
-    Args:
-        source: with its secrets in the open; the engine encrypts them with the target's key when it takes the state in.
-        target: its own secrets may be encrypted.
-        team: the team's name.
-        stack: the target's name.
-        droplet_team: the team's name that each stack has a provider of, with tenants or without.
+    own, and is copied only where the target has nothing of that name yet. Each stack has a provider of the droplet
+    team, with tenants or without. The source has its secrets in the open: the engine encrypts them with the target's
+    key when it takes the state in. The target's own secrets may be encrypted.
 
     Raises:
         UserError: what moves refers to something that stays, or the target has no key for secrets.

@@ -36,14 +36,7 @@ def adopted(tenant: TenantState) -> dict[str, str]:
 
 
 def misnamed(tenant: TenantState, key: str, entry: Options, domain: str) -> list[str]:
-    """The names by which an entry does not find the objects that a state has of a tenant, as `adopt` would have them.
-
-    Args:
-        tenant: as the state has it.
-        key: the entry's name.
-        entry: the entry.
-        domain: the tenants'.
-    """
+    """The names, as `adopt` would have them, by which an entry does not find a tenant's objects in the state."""
     options, database = tenant.options, adopted(tenant).get("database", "")
     stated = entry.adopt.database if entry.adopt else None
     names = {

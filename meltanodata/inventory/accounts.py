@@ -168,11 +168,6 @@ class Inventory:
 def read(settings: Settings, tokens: Mapping[str, SecretStr], waits: Waits = WAITS) -> Inventory:
     """Ask all teams at the same time, after each token has proved to be its team's.
 
-    Args:
-        settings: the stack's.
-        tokens: by the team's name.
-        waits: between attempts.
-
     Raises:
         UserError: the tokens that are other teams', or every request that failed; with what to do.
     """
@@ -268,15 +263,8 @@ def let_in(settings: Settings, tokens: Mapping[str, SecretStr], team: str, clust
 def close(settings: Settings, tokens: Mapping[str, SecretStr], cluster: Cluster, source: Source, called: str) -> None:
     """Let one source and nobody else into a cluster that lets in everybody; nothing if it does not.
 
-    Args:
-        settings: the stack's.
-        tokens: by the team's name.
-        cluster: which.
-        source: whom.
-        called: what an error calls it.
-
     Raises:
-        UserError: it is online, and cannot be closed.
+        UserError: the cluster, `called` so, is online, and cannot be closed.
     """
     if trusted_sources(settings, tokens, [cluster])[cluster.id]:
         return
@@ -339,13 +327,8 @@ class _Team:
         """A list from all its pages: https://docs.digitalocean.com/reference/api/#pagination.
 
         An object that comes or goes meanwhile shifts the pages after its own, so that others stand on two pages or on
-        none. So each object is taken once, by its id, and a list that is not as long as it says is read again.
-
-        Args:
-            path: the list's.
-            key: the member of the answer that holds it.
-            make: what to make of an item.
-            query: further parameters.
+        none. So each object is taken once, by its id, and a list that is not as long as it says is read again. `key`
+        names the member of the answer that holds the list.
         """
         before: Mapping[str, Any] | None = None
         with self._session() as session:
@@ -403,8 +386,7 @@ class _Team:
     def refuse_other_team(self, names: Mapping[str, str]) -> None:
         """Raise an error where the token is another team's, or DigitalOcean names no team.
 
-        Args:
-            names: what DigitalOcean calls the stack's teams, by their names in the settings.
+        `names` has what DigitalOcean calls the stack's teams, by their names in the settings.
         """
         # https://docs.digitalocean.com/reference/api/digitalocean/#operation/account_get
         said = self.one(_ACCOUNT, lambda answer: (answer["account"].get("team") or {}).get("name"))

@@ -46,13 +46,7 @@ class Unmatched:
 
 
 def free(fleet: Fleet, stacks: Sequence[Settings], inventory: Inventory) -> Inventory:
-    """The inventory without the objects that an entry of the file or `no_tenants` names.
-
-    Args:
-        fleet: the whole file.
-        stacks: all stacks of the fleet.
-        inventory: of all their teams.
-    """
+    """The inventory without the objects that an entry of the file or `no_tenants` names."""
     domain = stacks[0].domain
     taken = {name for stack in stacks for name in stack.no_tenants}
     clusters = clusters_by_tenant(inventory.clusters)

@@ -33,13 +33,9 @@ class _Description:
 
 
 def several(type_: Type, namesakes: Sequence[Any], known: str | None, domain: str) -> str:
-    """Which of several objects of one name is the stack's, and what to do about the others.
+    """Which of two or more objects of one name is the stack's, and what to do about the others.
 
-    Args:
-        type_: theirs.
-        namesakes: two or more; clusters of whatever teams.
-        known: the id of the stack's own; None where its state has none.
-        domain: the tenants'.
+    `known` is the id of the stack's own; None where its state has none. Clusters may be of several teams.
     """
     what, team = f"{_KINDS[type_]}s have the name {namesakes[0].name}", "the droplet team"
     if type_ == Type.CLUSTER:

@@ -77,17 +77,7 @@ def placements(fleet: Fleet, settings: Settings, inventory: Inventory, ids: Ids)
 def identify(
     tenants: Iterable[Tenant], inventory: Inventory, domain: str, ids: Ids
 ) -> tuple[dict[str, Existing], list[str]]:
-    """The objects of each tenant.
-
-    Args:
-        tenants: the stack's.
-        inventory: what its teams have.
-        domain: the tenants'.
-        ids: those that the stack's state knows.
-
-    Returns:
-        The objects by the tenant's key, and every reason to stop.
-    """
+    """The objects of each tenant by its key, and every reason to stop. The ids are those of the stack's state."""
     find = finder(inventory.objects, domain)
     by_id = {type_: {str(it.id): it for it in listed} for type_, listed in inventory.objects.items()}
     owners = {(type_, id_): tenant for (tenant, type_), id_ in ids.items()}

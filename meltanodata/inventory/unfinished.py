@@ -37,11 +37,6 @@ def abandoned(created: Mapping[str, Objects], tenants: Sequence[Tenant], domain:
     """What of it no entry leads to, by tenant, and what to do.
 
     Where one leads to several objects of a name, the plan says so: see `duplicates`.
-
-    Args:
-        created: see `created`.
-        tenants: those that have an entry.
-        domain: the tenants'.
     """
     find = finder({type_: [it for its in created.values() for it in its[type_]] for type_ in OBJECTS}, domain)
     led_to = {(type_, it.id) for tenant in tenants for type_, named in find(tenant).items() for it in named}
