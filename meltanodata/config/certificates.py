@@ -81,7 +81,7 @@ def normal(certificate: str) -> str:
     go_reads = [block.der for block in pem.as_go_has_it(certificate) if block.label == _LABEL]
     if go_reads == [block.der for block in certificates] and not any(map(_is_key, pem.blocks(certificate))):
         return certificate
-    return pem.written(certificates)
+    return "".join(map(str, certificates))
 
 
 def normal_key(key: str) -> str:
@@ -102,7 +102,7 @@ def last_day(certificate: str) -> date:
 
 def ssh_key_problems(key: str | None) -> list[tuple[str, str]]:
     """The same for the private key for SSH, the setting `ssh_private_key`."""
-    if key is None or _load(key, ssh=True) is not None:
+    if key is None or _load(key) is not None:
         return []
     return [("ssh_private_key", "is no private key that can be read (OpenSSH or PEM, without passphrase)")]
 
@@ -110,7 +110,7 @@ def ssh_key_problems(key: str | None) -> list[tuple[str, str]]:
 @functools.cache
 def compact(key: str) -> str:
     """A private key for SSH without problems, in its shortest form, PKCS#8 (PEM): the state has it in every Command."""
-    private = _load(key, ssh=True)
+    private = _load(key)
     if private is None:
         raise ValueError("a private key with problems")
     return private.private_bytes(Encoding.PEM, PrivateFormat.PKCS8, NoEncryption()).decode()
@@ -236,9 +236,10 @@ def _served(private: PrivateKeyTypes) -> bool:
             return False
 
 
-def _load(text: str, *, ssh: bool) -> PrivateKeyTypes | None:
+def _load(text: str) -> PrivateKeyTypes | None:
+    """A private key for SSH; None for what is none."""
     try:
-        if ssh and "BEGIN OPENSSH PRIVATE KEY" in text:
+        if "BEGIN OPENSSH PRIVATE KEY" in text:
             return load_ssh_private_key(text.encode(), password=None)
         return load_pem_private_key(text.encode(), password=None)
     except (ValueError, TypeError, UnsupportedAlgorithm):  # TypeError: it has a passphrase

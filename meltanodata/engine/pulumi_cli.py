@@ -155,9 +155,8 @@ def export(stack: str, folder: Path, *, show_secrets: bool = False) -> dict[str,
 
     With its secrets in the open it needs the passphrase, and must not be shown or stored.
     """
-    exported: dict[str, Any] = _json(
-        ["stack", "export", "--stack", stack, *(["--show-secrets"] if show_secrets else [])], folder
-    )
+    command = ["stack", "export", "--stack", stack, *(["--show-secrets"] if show_secrets else [])]
+    exported: dict[str, Any] = _json(command, folder)
     return exported
 
 

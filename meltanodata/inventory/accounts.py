@@ -173,28 +173,24 @@ def read(settings: Settings, tokens: Mapping[str, SecretStr], waits: Waits = WAI
     """
     teams = {name: _Team(name, tokens[name], settings, waits) for name in settings.teams}
     _refuse_other_teams(list(teams.values()), settings)
-    droplet_team = teams[settings.droplet_team.name]
+    home = teams[settings.droplet_team.name]
     database_teams = [teams[team.name] for team in settings.database_teams]
     with ThreadPoolExecutor(max_workers=len(database_teams) + 7) as pool:
-        droplets = pool.submit(_droplets, droplet_team)
-        records = pool.submit(_records, droplet_team, settings.domain)
-        snapshots = pool.submit(_snapshots, droplet_team)
-        ssh_keys = pool.submit(_ssh_keys, droplet_team)
-        projects = pool.submit(_projects, droplet_team)
-        sizes = pool.submit(_droplet_sizes, droplet_team)
-        database = pool.submit(_database_offer, database_teams[0])
+        asked: dict[str, Future[Any]] = {
+            "droplets": pool.submit(_droplets, home),
+            "records": pool.submit(_records, home, settings.domain),
+            "snapshots": pool.submit(_snapshots, home),
+            "ssh_keys": pool.submit(_ssh_keys, home),
+            "projects": pool.submit(_projects, home),
+            "droplet_sizes": pool.submit(_droplet_sizes, home),
+            "database": pool.submit(_database_offer, database_teams[0]),
+        }
         clusters = [pool.submit(_clusters, team) for team in database_teams]
-    _raise_all([droplets, records, snapshots, ssh_keys, projects, sizes, database, *clusters])
+    _raise_all([*asked.values(), *clusters])
     return Inventory(
-        droplets=droplets.result(),
-        records=records.result(),
         clusters=tuple(cluster for future in clusters for cluster in future.result() if cluster),
         cluster_counts={team.name: len(future.result()) for team, future in zip(database_teams, clusters, strict=True)},
-        snapshots=snapshots.result(),
-        ssh_keys=ssh_keys.result(),
-        projects=projects.result(),
-        droplet_sizes=sizes.result(),
-        database=database.result(),
+        **{name: request.result() for name, request in asked.items()},
     )
 
 
@@ -404,17 +400,12 @@ class _Team:
                 f"the token is of the team {others[0]}, where everything of {self.name} would be looked for and made."
                 f" {self._set_token()}"
             )
+        command = config_commands.set_plain(self._stack, self._setting, name)
+        rename = f". If it is the right one, and only its name differs: {command}" if name.isprintable() else ""
         raise self._error(
             f"the token is of a team that DigitalOcean calls {show(name)}. If it is the wrong one, take a token of"
-            f" {names[self.name]}. {self._set_token()}{self._rename_hint(name)}"
+            f" {names[self.name]}. {self._set_token()}{rename}"
         )
-
-    def _rename_hint(self, name: str) -> str:
-        """How to set a team's name at DigitalOcean."""
-        if not name.isprintable():
-            return ""
-        command = config_commands.set_plain(self._stack, self._setting, name)
-        return f". If it is the right one, and only its name differs: {command}"
 
     @contextmanager
     def _understanding(self, path: str) -> Iterator[None]:
@@ -451,22 +442,17 @@ class _Team:
 
     def _get(self, session: requests.Session, path: str, query: Mapping[str, str | int]) -> Any:
         answer = self._send(session, "GET", path, params=query)
-        match answer.status_code:
-            case HTTPStatus.OK:
-                pass
-            case HTTPStatus.FORBIDDEN:
-                raise self._error(
-                    f"the token may not read {path} (403). Make one with full access, or for previews with read"
-                    f" access{_ACCOUNT_SCOPE if path == _ACCOUNT else ''}. {self._set_token()}"
-                )
-            case HTTPStatus.NOT_FOUND:
-                raise self._error(f"there is no {path} in this team (404)")
-            case HTTPStatus.TOO_MANY_REQUESTS:
-                raise self._error(f"no requests left for the token (429, GET {path}). Wait, and run it again")
-            case status:
-                raise self._error(
-                    f"DigitalOcean answered GET {path} with {status}. Run it again, or see status.digitalocean.com"
-                )
+        status = answer.status_code
+        if status != HTTPStatus.OK:
+            refusals: dict[int, str] = {
+                HTTPStatus.FORBIDDEN: f"the token may not read {path} (403). Make one with full access, or for previews"
+                f" with read access{_ACCOUNT_SCOPE if path == _ACCOUNT else ''}. {self._set_token()}",
+                HTTPStatus.NOT_FOUND: f"there is no {path} in this team (404)",
+                HTTPStatus.TOO_MANY_REQUESTS: f"no requests left for the token (429, GET {path}). Wait, and run it"
+                " again",
+            }
+            other = f"DigitalOcean answered GET {path} with {status}. Run it again, or see status.digitalocean.com"
+            raise self._error(refusals.get(status, other))
         try:
             return answer.json()
         except (ValueError, RecursionError):
