@@ -68,8 +68,7 @@ def _together(held: Sequence[Inventory]) -> Inventory:
 
 
 def _trusted(own: Account, there: Inventory) -> dict[str, frozenset[Source]]:
-    teams = {team.name for team in own.settings.database_teams}
-    mine = [cluster for cluster in there.clusters if cluster.team in teams]
+    mine = [cluster for cluster in there.clusters if cluster.team in own.settings.team_names]
     return accounts.trusted_sources(own.settings, own.secrets.tokens, mine)
 
 

@@ -149,8 +149,7 @@ def _counted(plan: Plan, changes: Changes) -> Plan:
     if own is None:
         return plan
     then = changes.before.tenants_then(changes.before.tenants_file(own)).rows
-    teams = {team.name for team in own.database_teams}
-    count = sum(row.options.database_team in teams for row in then)
+    count = sum(row.options.database_team in own.team_names for row in then)
     return plan.model_copy(update={"tenants": min(plan.tenants, count)}) if count else plan
 
 

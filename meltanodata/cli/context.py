@@ -76,12 +76,3 @@ def account(stack: str, project: Project) -> Account:
 
     own, secrets = settings_loading.from_config(pulumi_cli.config(stack, project.root), stack, datetime.now(UTC))
     return Account(own, secrets, accounts.read(own, secrets.tokens))
-
-
-def tenants(file: Path) -> Fleet:
-    """A fleet file.
-
-    Raises:
-        ProblemsError: it is not well formed.
-    """
-    return read(file)[1]

@@ -182,8 +182,8 @@ def _missing(project: Project, found: Sequence[tuple[Settings, Mapping[str, Inst
     """The file's tenants that these stacks should have and have not; also those of whom nobody knows whose they are."""
     stacks = [own for own, _ in found]
     made = {tenant for _, there in found for tenant in there}
-    teams = {team.name for own in stacks for team in own.database_teams}
-    others = {team.name for own in project.fleet(stacks[0].stack) for team in own.database_teams} - teams
+    teams = {team for own in stacks for team in own.team_names}
+    others = {team for own in project.fleet(stacks[0].stack) for team in own.team_names} - teams
     rows, _ = fleet.load(project.tenants_file(stacks[0]))
     return [row for row in rows.rows if row.key not in made and row.options.database_team not in others]
 
@@ -204,7 +204,7 @@ def _stacks(project: Project, tenants: Sequence[str], stack: str | None) -> Sequ
     teams = {homes.get(tenant) for tenant in tenants}
     if not teams or None in teams:  # one that is not in the file any more, and still somewhere
         return meant
-    return [own for own in meant if teams.intersection(team.name for team in own.database_teams)] or meant
+    return [own for own in meant if teams.intersection(own.team_names)] or meant
 
 
 def _key(own: Settings, project: Project) -> SecretStr:

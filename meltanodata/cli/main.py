@@ -18,7 +18,6 @@ from meltanodata.cli import tenants
 from meltanodata.cli.context import located, read
 from meltanodata.cli.options import File, Stack  # noqa: TC001 - typer looks at them
 from meltanodata.config import document, edit, fleet, placement, removals, rules, schema
-from meltanodata.config.fleet import Fleet
 from meltanodata.config.options import name_problem
 from meltanodata.config.revisions import Revision
 from meltanodata.config.stacks import Project
@@ -27,6 +26,8 @@ from meltanodata.text import count, show
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
+
+    from meltanodata.config.fleet import Fleet
 
 
 app = typer.Typer(
@@ -186,16 +187,14 @@ def _before(base: str, path: Path, stack: str | None) -> Fleet:
         own = next((it for it in then.stacks_then() if it.stack == stack), None)
         if own is not None:
             return then.tenants_then(then.tenants_file(own))
-    old = Revision.of(base, path.absolute().parent).read(path)
-    return Fleet(base, ()) if old is None else fleet.parse(document.parse(old, f"{base}:{path.name}"))[0]
+    return fleet.parse(Revision.of(base, path.absolute().parent).document(path))[0]
 
 
 def _homes(path: Path, tenants: Iterable[str]) -> dict[str, str]:
     """The team that each of these tenants had last, by git; nothing of one that is new, or where there is no git."""
     searched, homes = set(tenants), dict[str, str]()
     for revision in Revision.history(path) if searched else ():
-        raw = revision.read(path)
-        before = Fleet(path.name, ()) if raw is None else fleet.parse(document.parse(raw, path.name))[0]
+        before, _ = fleet.parse(revision.document(path))
         homes |= {key: team for key, team in placement.stated_teams(before).items() if key in searched}
         # One without an entry has come since.
         searched &= {row.key for row in before.rows} - homes.keys()

@@ -9,7 +9,6 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from meltanodata.cli import recovery
-from meltanodata.cli.context import tenants
 from meltanodata.config import document, edit, rules, settings, settings_loading, stack_file
 from meltanodata.config.config_commands import SECRET_FILES, key
 from meltanodata.config.stacks import Project
@@ -48,7 +47,7 @@ def _known(team: str, project: Project, stacks: Sequence[Settings]) -> None:
     if team in names:
         return
     for stack in stacks:
-        for row in tenants(project.tenants_file(stack)).rows:
+        for row in project.tenants(project.tenants_file(stack)).rows:
             if row.key == team:
                 raise UserError(
                     f"{team} is a tenant. A stack owns whole database teams, and a tenant's team never changes, so a"
@@ -62,16 +61,12 @@ def _source(team: str, to: str, stacks: Sequence[Settings], project: Project) ->
     urls = {stack.stack: stack.api_url for stack in stacks}
     others = [stack for stack in stacks if stack.stack != to and stack.api_url == urls.get(to, stack.api_url)]
     for stack in others:
-        if team in _teams(stack):
+        if team in stack.team_names:
             return stack.stack
     for stack in others:
         if team_move.holds(pulumi_cli.state(stack.stack, project.root), team):
             return stack.stack
     return None
-
-
-def _teams(stack: Settings) -> list[str]:
-    return [team.name for team in stack.database_teams]
 
 
 @dataclass(frozen=True)
@@ -142,10 +137,10 @@ class _Move:
         texts: dict[str, str] = {}
         if self.to not in known:
             texts[self.to] = stack_file.new_stack(source, target, stack_file.team_entry(source, self.team))
-        elif self.team not in _teams(known[self.to]):
+        elif self.team not in known[self.to].team_names:
             texts[self.to] = stack_file.with_team(target, stack_file.team_entry(source, self.team))
-        if self.team in _teams(known[self.source]):
-            if len(_teams(known[self.source])) == 1:
+        if self.team in known[self.source].team_names:
+            if len(known[self.source].team_names) == 1:
                 raise UserError(f"{self.team} is the last team of {self.source}, and a stack has at least one")
             texts[self.source] = stack_file.without_team(source, self.team)
         after = known | {stack: self._parsed(stack, text) for stack, text in texts.items()}

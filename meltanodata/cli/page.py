@@ -5,7 +5,6 @@ from __future__ import annotations
 from datetime import UTC, datetime
 from pathlib import Path
 
-from meltanodata.cli.context import tenants
 from meltanodata.config import placement
 from meltanodata.config.stacks import Project
 from meltanodata.engine import pulumi_cli
@@ -16,7 +15,7 @@ def page(output: Path, stack: str | None, *, revision: str | None) -> None:
     """See `cli.page`."""
     project = Project.around(Path.cwd())
     fleet_stacks = project.fleet(stack)
-    loaded = tenants(project.tenants_file(fleet_stacks[0]))
+    loaded = project.tenants(project.tenants_file(fleet_stacks[0]))
     states = [pulumi_cli.state(settings.stack, project.root) for settings in fleet_stacks]
     found = pages.in_order(entry for state in states for entry in pages.entries(state))
     made = pages.Page(

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any, Literal
 import typer
 
 from meltanodata import terminal
-from meltanodata.cli.context import Here, tenants
+from meltanodata.cli.context import Here
 from meltanodata.cli.exit_codes import NOT_REVIEWED, STOPPED
 from meltanodata.config import placement
 from meltanodata.config.revisions import NONE
@@ -86,7 +86,7 @@ def _show_stacks(project: Project, stack: str | None, *, as_json: bool) -> None:
     if as_json:
         print(json.dumps([found.stack for found in fleet_stacks]))
         return
-    loaded = tenants(project.tenants_file(fleet_stacks[0]))
+    loaded = project.tenants(project.tenants_file(fleet_stacks[0]))
     uses = [(found.stack, placement.database_uses(loaded, [found])) for found in fleet_stacks]
     terminal.console().print(report.stacks(uses))
 
@@ -108,7 +108,7 @@ def review(
 
 def planned(here: Here, preview: Mapping[str, Any], before: StackState | None = None) -> Plan:
     """What a preview would do, with the teams that it fills or empties."""
-    head = tenants(here.file)
+    head = here.project.tenants(here.file)
     uses = [placement.droplet_use(head, here.stacks), *placement.database_uses(head, here.stacks)]
     return plans.with_capacity(plans.read(preview, before), uses[0], uses[1:])
 

@@ -101,7 +101,7 @@ def _row(loaded: Fleet, old: str, new: str) -> Row:
 def _stack(row: Row, stacks: Sequence[Settings]) -> Settings:
     """The stack whose tenant it is."""
     for stack in stacks:
-        if row.options.database_team in {team.name for team in stack.database_teams}:
+        if row.options.database_team in stack.team_names:
             return stack
     raise UserError(f"{row.key}: no stack has its database team; meltanodata check says more")
 

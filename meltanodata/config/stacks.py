@@ -178,7 +178,7 @@ def touched(stacks: Sequence[Settings], before: Fleet, after: Fleet, files: Mapp
     return [
         stack.stack
         for stack in stacks
-        if settings.file_of(stack.stack) in files or teams.intersection(team.name for team in stack.database_teams)
+        if settings.file_of(stack.stack) in files or teams.intersection(stack.team_names)
     ]
 
 

@@ -50,22 +50,18 @@ def note(stack: str, root: Path, back_from: str | None = None) -> None:
 
 def has_begun(stack: str, root: Path) -> bool:
     """Whether the last deployment was of the commit that is checked out, so that this one continues it."""
-    here = _checked_out(root)
-    return here is not None and _last(stack, root) == here.commit
+    here, last = _checked_out_and_last(stack, root)
+    return here is not None and last == here.commit
 
 
-def _checked_out(root: Path) -> Revision | None:
-    return Revision.checked_out_with(root / "Pulumi.yaml")
-
-
-def _last(stack: str, root: Path) -> str | None:
-    return pulumi_cli.tags(stack, root).get(TAG)
+def _checked_out_and_last(stack: str, root: Path) -> tuple[Revision | None, str | None]:
+    here = Revision.checked_out_with(root / "Pulumi.yaml")
+    return here, None if here is None else pulumi_cli.tags(stack, root).get(TAG)
 
 
 def _compared(stack: str, root: Path, back_from: str | None) -> tuple[Revision | None, str | None]:
     """The commit that is checked out and the last one deployed, unless `refuse_older` refuses it."""
-    here = _checked_out(root)
-    last = _last(stack, root) if here is not None else None
+    here, last = _checked_out_and_last(stack, root)
     if here is None or last is None:
         return here, last
     contained = here.contains(last) if re.fullmatch(r"[0-9a-f]{40,64}", last) else None

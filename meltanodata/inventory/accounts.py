@@ -180,7 +180,7 @@ def read(settings: Settings, tokens: Mapping[str, SecretStr], waits: Waits = WAI
             "droplets": pool.submit(_droplets, home),
             "records": pool.submit(_records, home, settings.domain),
             "snapshots": pool.submit(_snapshots, home),
-            "ssh_keys": pool.submit(_ssh_keys, home),
+            "ssh_keys": pool.submit(home.items, "/v2/account/keys", "ssh_keys", _id),
             "projects": pool.submit(_projects, home),
             "droplet_sizes": pool.submit(_droplet_sizes, home),
             "database": pool.submit(_database_offer, database_teams[0]),
@@ -586,10 +586,6 @@ def _snapshots(team: _Team) -> tuple[Snapshot, ...]:
         return Snapshot(_id(it), _word(it, "name"), regions, _time(it.get("created_at")), disk)
 
     return team.items("/v2/snapshots", "snapshots", make, resource_type="droplet")
-
-
-def _ssh_keys(team: _Team) -> tuple[str, ...]:
-    return team.items("/v2/account/keys", "ssh_keys", _id)
 
 
 def _projects(team: _Team) -> Mapping[str, str]:

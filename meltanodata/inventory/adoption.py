@@ -161,7 +161,7 @@ class Match:
 
     def _entry(self, pair: _Pair, cluster: Cluster) -> NewEntry:
         droplet, key = pair.droplet, pair.record.name
-        stack = next(it for it in self.stacks if cluster.team in {team.name for team in it.database_teams})
+        stack = next(it for it in self.stacks if cluster.team in it.team_names)
         adopt: dict[str, str] = {}
         if droplet.name != f"{key}.{self._domain}":
             adopt["droplet"] = droplet.name

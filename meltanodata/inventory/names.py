@@ -60,7 +60,6 @@ def placements(fleet: Fleet, settings: Settings, inventory: Inventory, ids: Ids)
     The inventory tells it of the stack's own teams, by the id that the state knows or else by the name; the entry tells
     it of a tenant in another stack's team.
     """
-    own = {team.name for team in settings.database_teams}
     by_name, by_id = clusters_by_tenant(inventory.clusters), {cluster.id: cluster for cluster in inventory.clusters}
     placements = {}
     for row in fleet.rows:
@@ -69,7 +68,7 @@ def placements(fleet: Fleet, settings: Settings, inventory: Inventory, ids: Ids)
         team = row.options.database_team
         if clusters:
             placements[row.key] = clusters[0].team
-        elif team is not None and team not in own:
+        elif team is not None and team not in settings.team_names:
             placements[row.key] = team
     return placements
 

@@ -136,7 +136,7 @@ class Changes:
             own.stack: tuple(
                 row.key
                 for row in self.before.tenants_then(self.before.tenants_file(own)).rows
-                if row.options.database_team in {team.name for team in own.database_teams}
+                if row.options.database_team in own.team_names
             )
             for own in self._fleet_then(stack)
             if own.stack not in now
