@@ -243,7 +243,7 @@ class _Composer:
             elif key.text in data:
                 first = keys[key.text].place.line
                 self._refuse(item, f"{show(key.text)} is repeated; it is in line {first} already. Keep one")
-            elif read_as := _key_read_as(key):
+            elif read_as := _NO_TEXTS.get(type(key.data), key.read_as):
                 self._refuse(
                     item, f"the name {key.text or '(empty)'} is {read_as} to other readers of YAML; {quoted(key.text)}"
                 )
@@ -281,6 +281,8 @@ def _hidden(text: str) -> str | None:
 _YAML_1_1: Any = yaml.SafeLoader("")
 """PyYAML's own reader, which follows YAML 1.1 (https://yaml.org/type/), but for `y` and `n`."""
 _KINDS = {"bool": "true or false", "int": "a number", "float": "a number", "timestamp": "a date", "null": "no value"}
+_NO_TEXTS = {bool: _KINDS["bool"], int: _KINDS["int"], Decimal: _KINDS["int"], type(None): _KINDS["null"]}
+"""What readers of either version take a value for, by what it means here."""
 
 
 def _in_yaml_1_1(event: _Event) -> str | None:
@@ -291,19 +293,6 @@ def _in_yaml_1_1(event: _Event) -> str | None:
         return _KINDS["bool"]
     tag: str = _YAML_1_1.resolve(yaml.ScalarNode, event.value, (True, False))
     return _KINDS.get(tag.removeprefix("tag:yaml.org,2002:"))
-
-
-def _key_read_as(key: Value) -> str | None:
-    """What readers of either version take a key for, in words; None for a text."""
-    match key.data:
-        case bool():
-            return _KINDS["bool"]
-        case int() | Decimal():
-            return _KINDS["int"]
-        case None:
-            return _KINDS["null"]
-        case _:
-            return key.read_as
 
 
 def _scalar(event: _Event) -> Scalar:

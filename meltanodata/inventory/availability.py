@@ -30,12 +30,6 @@ def snapshot(tenant: Tenant, inventory: Inventory, pattern: str) -> Snapshot | N
     return max(fitting, key=lambda it: (it.created_at, it.id), default=None)
 
 
-def image(tenant: Tenant, inventory: Inventory, pattern: str) -> str | None:
-    """The id of the snapshot."""
-    newest = snapshot(tenant, inventory, pattern)
-    return newest.id if newest else None
-
-
 def upgrades(tenant: Tenant, existing: Existing) -> bool:
     """Whether the tenant's cluster gets a newer version of PostgreSQL: only one that its entry states.
 

@@ -39,11 +39,6 @@ def strangers(fleet: Fleet, stack: Settings, stacks: Sequence[Settings], ids: Id
             )
 
 
-def take_over(existing: Mapping[str, Existing]) -> bool:
-    """Whether anything is to be taken over, so that other stacks' states have to be read."""
-    return any(its.imports for its in existing.values())
-
-
 def shares_account(state: StackState, api_url: str) -> bool:
     """Whether a state may have objects of the accounts behind an API: ids of another one mean other objects.
 

@@ -61,7 +61,7 @@ def _declare() -> None:
     held, existing = found.accounts, found.existing
     misplaced = rules.problems(fleet, fleet_stacks, names.placements(fleet, settings, held, state.ids))
     states = {settings.stack: state}
-    if ownership.take_over(existing):
+    if any(its.imports for its in existing.values()):
         # Those without a file as well: a stack may be younger than the files that are at hand.
         others = {it.stack for it in fleet_stacks} | set(pulumi_cli.stacks(root))
         other_states = {other: pulumi_cli.state(prefix + other, root) for other in sorted(others - {settings.stack})}
@@ -98,6 +98,7 @@ def _declare() -> None:
     end = duplicate_check.Afterwards(tenants, settings, secrets.tokens)
     made_ready = remote.readiness(list(alike.values()))
     keeper = deletion_hooks.Keeper(may_go, deletions.with_database(state))
+    snapshots = {it.key: availability.snapshot(it, held, settings.snapshot) for it in tenants}
     instances = {
         tenant.key: TenantInstance(
             tenant.key,
@@ -108,7 +109,7 @@ def _declare() -> None:
                 droplet_team=providers[settings.droplet_team.name],
                 database_team=providers[tenant.database_team],
                 project=held.projects[settings.project],
-                image=availability.image(tenant, held, settings.snapshot) or "",
+                image=newest.id if (newest := snapshots[tenant.key]) else "",
                 ssh_keys=held.ssh_keys,
                 existing=existing[tenant.key],
                 common=alike,
