@@ -112,12 +112,11 @@ class Project:
         stacks: list[Settings] = []
         problems: list[Problem] = []
         for name in self.names():
+            source = self.tree.document(self.root / settings.file_of(name))
             try:
-                own = self.settings(name)
+                stacks += [settings_loading.parse(source, name)] if settings_loading.has_settings(source) else []
             except ProblemsError as error:
                 problems += error.problems
-            else:
-                stacks += [own] if own is not None else []
         return in_order(stacks), problems
 
     def fleet(self, stack: str | None) -> tuple[Settings, ...]:

@@ -62,17 +62,16 @@ def joined(
     members, keys = _members(state, team), tenants(state, team)
     (root,) = (resource for resource in state.resources if resource.type == STACK)
     project, old, new = urns.project_of(root.urn), urns.prefix(urns.stack_of(root.urn)), urns.prefix(stack)
+    # What becomes something else than its URN with the other stack's name.
     special = {root.urn: f"{new}{project}::{STACK}::{project}-{stack}"}
-    """What becomes something else than its URN with the other stack's name."""
 
-    def there(text: str) -> str:
+    def in_target(text: str) -> str:
         """As it stands in the target's state: URNs hold the stack's name."""
         return special.get(text) or (new + text.removeprefix(old) if text.startswith(old) else text)
 
     outputs = {key: value for key, value in _outputs(root.json).items() if key in keys}
-
     kept = StackState(without(target, team)).resources or (
-        Resource.read({**rewritten(root.json, there), "outputs": {}}),
+        Resource.read({**rewritten(root.json, in_target), "outputs": {}}),
     )
     present = {resource.urn: resource for resource in kept}
     moving = [resource for resource in state.resources if resource.urn in members]
@@ -82,12 +81,12 @@ def joined(
         needed = _reference(provider) in used or _is_provider_of(provider, droplet_team)
         if not needed or provider.urn in members:
             continue
-        own = present.get(there(provider.urn))
+        own = present.get(in_target(provider.urn))
         if own is None:
             copied.append(provider)
         else:
             special[_reference(provider)] = _reference(own)
-    arrived = [Resource.read(rewritten(resource.json, there)) for resource in (*copied, *moving)]
+    arrived = [Resource.read(rewritten(resource.json, in_target)) for resource in (*copied, *moving)]
     known = {*present, *(resource.urn for resource in arrived)}
     if bound := sorted({resource.name for resource in arrived if not known.issuperset(resource.references())}):
         raise UserError(f"{', '.join(bound)}: refers to what does not belong to {team}, so the team cannot move alone")

@@ -46,9 +46,9 @@ def several(type_: Type, namesakes: Sequence[Any], known: str | None, domain: st
 
 def one(type_: Type, it: Any, domain: str) -> str:
     """An object that is nobody's: what it is, where a person sees it, and how to delete it."""
-    own = _described(type_, it, domain)
-    about = own.about.removeprefix(f"{it.name}, ")
-    return f"the {_KINDS[type_]} {it.name} ({own.id}, {about}; {own.page}; {own.delete})"
+    shown = _described(type_, it, domain)
+    about = shown.about.removeprefix(f"{it.name}, ")
+    return f"the {_KINDS[type_]} {it.name} ({shown.id}, {about}; {shown.page}; {shown.delete})"
 
 
 def _described(type_: Type, it: Any, domain: str) -> _Description:
