@@ -13,7 +13,7 @@ from meltanodata.config.stacks import Project
 
 def _stack_names() -> list[str]:
     """For the shell's completion."""
-    return sorted(Project.around(Path.cwd()).names())
+    return sorted(Project.around(Path.cwd()).stack_names())
 
 
 def tenant_names() -> list[str]:

@@ -120,7 +120,7 @@ def _ask(here: Here, arguments: Sequence[str]) -> None:
 
 def _files(here: Here) -> list[bytes | None]:
     """What the plan comes from: the fleet file and the settings of its stacks."""
-    paths = [here.file, *sorted(here.project.root / file_of(name) for name in here.project.names())]
+    paths = [here.file, *sorted(here.project.root / file_of(name) for name in here.project.stack_names())]
     return [path.read_bytes() if path.is_file() else None for path in paths]
 
 

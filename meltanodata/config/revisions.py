@@ -18,8 +18,6 @@ if TYPE_CHECKING:
 
 NONE = "0" * 40
 """The revision that GitHub and git's hooks give before a branch's first push."""
-
-
 _LINK = (
     "it is a symbolic link, and a review shows where that leads, not what is there; keep the file itself here. A fleet"
     " file may be elsewhere: set tenants_file"

@@ -73,7 +73,7 @@ class Project:
         """What could be read of a fleet file; without tenants where it does not exist."""
         return fleet.parse(self.tree.document(file))[0]
 
-    def names(self) -> list[str]:
+    def stack_names(self) -> list[str]:
         """The stacks that have a file here."""
         return [settings.stack_of(Path(name)) for name in self.tree.stack_files(self.root)]
 
@@ -111,7 +111,7 @@ class Project:
     def _read(self) -> tuple[tuple[Settings, ...], list[Problem]]:
         stacks: list[Settings] = []
         problems: list[Problem] = []
-        for name in self.names():
+        for name in self.stack_names():
             source = self.tree.document(self.root / settings.file_of(name))
             try:
                 stacks += [settings_loading.parse(source, name)] if settings_loading.has_settings(source) else []
