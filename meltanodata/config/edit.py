@@ -184,12 +184,12 @@ def _differs_only(
     after, problems = fleet.parse(document.parse(text.encode(), source.file))
     if problems:
         return False
-    wanted = {names.get(row.key, row.key): row.options for row in before.rows}
+    wanted = {names.get(key, key): options for key, options in before.options.items()}
     for tenant, options in changes.items():
         stated = Options.model_validate(options)
         update = {name: getattr(stated, name) for name in options}
         wanted[tenant] = wanted.get(tenant, Options()).model_copy(update=update)
-    return [(row.key, row.options) for row in after.rows] == [*wanted.items()]
+    return [*after.options.items()] == [*wanted.items()]
 
 
 def _checked(source: Document, text: str, changes: Mapping[str, Mapping[str, object]]) -> str:

@@ -51,6 +51,11 @@ class Fleet:
     file: str
     rows: tuple[Row, ...]
 
+    @property
+    def options(self) -> dict[str, Options]:
+        """By the tenant's name."""
+        return {row.key: row.options for row in self.rows}
+
     def problem(self, row: Row, option: str, message: str) -> Problem:
         """A problem of a tenant, at the option or, where that is missing, at the entry."""
         return Problem(self.file, *row.place_of(option), f"{row.key}: {message}")

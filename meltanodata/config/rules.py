@@ -53,9 +53,8 @@ def problems(
     if placement is not None:
         found += [*full_teams_stay_full(fleet, stacks, placement), *teams_stay(fleet, placement)]
     if before is not None:
-        old = {row.key: row.options for row in before.rows}
-        old |= {new: old[key] for new, key in renamed(fleet, before, stacks[0].domain).items()}
-        found += numbers_go_up(fleet, old)
+        old, new_names = before.options, renamed(fleet, before, stacks[0].domain)
+        found += numbers_go_up(fleet, old | {new: old[key] for new, key in new_names.items()})
     return sorted(found)
 
 

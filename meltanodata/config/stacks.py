@@ -166,7 +166,7 @@ def touched(stacks: Sequence[Settings], before: Fleet, after: Fleet, files: Mapp
     """
     if Kind.PROGRAM in files.values():
         return [stack.stack for stack in stacks]
-    old, new = ({row.key: row.options for row in fleet.rows} for fleet in (before, after))
+    old, new = before.options, after.options
     teams = {
         options.database_team
         for key in {*old, *new}

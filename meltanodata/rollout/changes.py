@@ -23,7 +23,6 @@ if TYPE_CHECKING:
     from collections.abc import Mapping
 
     from meltanodata.config.document import Document
-    from meltanodata.config.fleet import Fleet
     from meltanodata.config.settings import Settings
 
 _SHOWN_WITH_VALUES = ("api_url", "tenants_file", "guard")
@@ -93,7 +92,7 @@ class Changes:
         if own is None or self.renamed(stack) is not None:
             return frozenset()
         file = self.after.tenants_file(own)
-        return guard.named(_entries(self.before.tenants_then(file)), _entries(self.after.tenants(file)))
+        return guard.named(self.before.tenants_then(file).options, self.after.tenants(file).options)
 
     def demos(self, stack: str) -> frozenset[str]:
         """The tenants that are demos on the branch that the change goes to."""
@@ -194,10 +193,6 @@ def _config(source: Document | None) -> dict[str, object] | None:
         return None
     config = settings_loading.config_of(source)
     return {key.removeprefix(f"{NAMESPACE}:"): value.plain() for key, value in config.items()}
-
-
-def _entries(loaded: Fleet) -> dict[str, object]:
-    return {row.key: row.options for row in loaded.rows}
 
 
 def summary_of_dropped(dropped: Mapping[str, tuple[str, ...]]) -> list[str]:
