@@ -111,10 +111,11 @@ class Project:
     def _read(self) -> tuple[tuple[Settings, ...], list[Problem]]:
         stacks: list[Settings] = []
         problems: list[Problem] = []
-        for name in self.stack_names():
-            source = self.tree.document(self.root / settings.file_of(name))
+        for file in self.tree.stack_files(self.root):
+            source = self.tree.document(self.root / file)
             try:
-                stacks += [settings_loading.parse(source, name)] if settings_loading.has_settings(source) else []
+                if settings_loading.has_settings(source):
+                    stacks.append(settings_loading.parse(source, settings.stack_of(Path(file))))
             except ProblemsError as error:
                 problems += error.problems
         return in_order(stacks), problems
