@@ -12,6 +12,7 @@ import time
 import zipfile
 import zlib
 from datetime import UTC, datetime
+from functools import cached_property
 from http import HTTPStatus
 from typing import TYPE_CHECKING, Annotated, Any, TypeVar
 
@@ -159,7 +160,6 @@ class GitHub:
         self._root = f"{api_url}/repos/{repository}"
         self._wait, self._largest, self._pauses = wait, largest, pauses
         self._patience: float = _PATIENCE
-        self._viewer: list[_User] | None = None
         self._session = requests.Session()
         self._session.auth = _Bearer(token)
         self._session.headers.update(
@@ -305,15 +305,13 @@ class GitHub:
     def _is_ours(self, text: _Text, marker: str) -> bool:
         if text.user is None or not (text.body or "").startswith(marker):
             return False
-        who = self._who_we_are()
-        return text.user.login == who[0].login if who else text.user.type == "Bot"
+        return text.user.login == self._viewer.login if self._viewer else text.user.type == "Bot"
 
-    def _who_we_are(self) -> list[_User]:
-        """Whose the token is; nobody for a workflow's own, which may not ask and writes as a bot."""
-        if self._viewer is None:
-            answer = self._answer("GET", f"{self._api_url}/user", "/user")
-            self._viewer = [_read(answer, "/user", _User)] if answer.status_code == HTTPStatus.OK else []
-        return self._viewer
+    @cached_property
+    def _viewer(self) -> _User | None:
+        """Whose the token is; None for a workflow's own, which may not ask and writes as a bot."""
+        answer = self._answer("GET", f"{self._api_url}/user", "/user")
+        return _read(answer, "/user", _User) if answer.status_code == HTTPStatus.OK else None
 
     def _all(self, path: str, kind: type[_T], key: str | None = None, **query: str) -> Iterator[_T]:
         """Every item of a list, over all its pages; `key` names the list in an answer that has more."""
