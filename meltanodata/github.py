@@ -12,20 +12,23 @@ import sys
 import time
 import zipfile
 import zlib
-from dataclasses import dataclass
 from datetime import UTC, datetime
+from functools import cached_property
 from http import HTTPStatus
-from typing import TYPE_CHECKING, Any, TypeVar
+from typing import TYPE_CHECKING, Annotated, Any, TypeVar
 
-from pydantic import AwareDatetime, BaseModel, ConfigDict, TypeAdapter, ValidationError
+from pydantic import AliasPath, AwareDatetime, BeforeValidator, Field, TypeAdapter, ValidationError
+from pydantic.dataclasses import dataclass
 
 from meltanodata.errors import UserError
 from meltanodata.text import is_token
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator, Mapping, Sequence
+    from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 
     import requests
+
+_T = TypeVar("_T")
 
 TIMEOUT = (10, 30)
 """Seconds for a connection, and for silence on it."""
@@ -55,93 +58,59 @@ LARGEST_ARTIFACT = 16 * 1024 * 1024
 """The most bytes of a plan, packed or not; a plan that creates 500 tenants has 4 million."""
 
 
+def _member(name: str) -> BeforeValidator:
+    """Takes one member of an object in an answer for the whole."""
+    return BeforeValidator(lambda value: value.get(name) if isinstance(value, dict) else value)
+
+
 @dataclass(frozen=True)
 class PullRequest:
     """What reviews and deployments need of a pull request."""
 
     number: int
-    labels: tuple[str, ...]
-    head: str
+    labels: tuple[Annotated[str, _member("name")], ...]
+    head: str = Field(validation_alias=AliasPath("head", "sha"))
     """Its last commit."""
-    branch: str
+    branch: str = Field(validation_alias=AliasPath("head", "ref"))
     """The branch of that commit."""
-    base: str
+    base: str = Field(validation_alias=AliasPath("base", "ref"))
     """The base branch."""
-    merged_at: datetime | None = None
-    merge: str | None = None
+    merged_at: AwareDatetime | None = None
+    merge: str | None = Field(default=None, validation_alias="merge_commit_sha")
     """The last commit of its merge on the base branch."""
 
 
-class _Answer(BaseModel):
-    """The fields of an answer that are used."""
-
-    model_config = ConfigDict(frozen=True, extra="ignore", defer_build=True)
-
-
-class _User(_Answer):
+@dataclass(frozen=True)
+class _User:
     login: str
     type: str = "User"
 
 
-class _Text(_Answer):
+@dataclass(frozen=True)
+class _Text:
     """A comment or an issue."""
 
     id: int
-    number: int = 0
     body: str | None
     user: _User | None
+    number: int = 0
 
 
-class _Label(_Answer):
-    name: str
-
-
-class _Repository(_Answer):
-    full_name: str
-
-
-class _Branch(_Answer):
-    ref: str
-    sha: str
-
-
-class _Pull(_Answer):
-    number: int
-    labels: tuple[_Label, ...]
-    head: _Branch
-    base: _Branch
-    merged_at: AwareDatetime | None = None
-    merge_commit_sha: str | None = None
-
-    def request(self) -> PullRequest:
-        return PullRequest(
-            self.number,
-            tuple(label.name for label in self.labels),
-            self.head.sha,
-            self.head.ref,
-            self.base.ref,
-            self.merged_at,
-            self.merge_commit_sha,
-        )
-
-
-class _Number(_Answer):
-    number: int
-
-
-class _Run(_Answer):
+@dataclass(frozen=True)
+class _Run:
     id: int
     path: str
     event: str
     conclusion: str | None
     head_sha: str
     head_branch: str | None
-    head_repository: _Repository | None
     created_at: AwareDatetime
-    pull_requests: tuple[_Number, ...] | None = None
+    repository: str | None = Field(default=None, validation_alias=AliasPath("head_repository", "full_name"))
+    pull_requests: tuple[Annotated[int, _member("number")], ...] | None = None
 
 
-class _Artifact(_Answer):
+@dataclass(frozen=True)
+class _Artifact:
     id: int
     name: str
     expired: bool
@@ -149,12 +118,10 @@ class _Artifact(_Answer):
     created_at: AwareDatetime
 
 
-class _Event(_Answer):
+@dataclass(frozen=True)
+class _Event:
     event: str
     created_at: AwareDatetime
-
-
-_Model = TypeVar("_Model", bound=_Answer)
 
 
 class _Bearer:
@@ -197,7 +164,6 @@ class GitHub:
         self._root = f"{api_url}/repos/{repository}"
         self._wait, self._largest, self._pauses = wait, largest, pauses
         self._patience: float = _PATIENCE
-        self._viewer: list[_User] | None = None
         self._session = requests.Session()
         self._session.auth = _Bearer(token)
         self._session.headers.update({"Accept": "application/vnd.github+json", "X-GitHub-Api-Version": "2022-11-28"})
@@ -219,36 +185,27 @@ class GitHub:
         return cls(os.environ["GITHUB_REPOSITORY"], token, url)
 
     def comment(self, number: int, marker: str, body: str, *, new: bool = True) -> None:
-        """Write our comment of a pull request, in place of the old one or, if there is none, as a new one.
+        """Write our comment of a pull request, in place of the old one or, if there is none and `new`, as a new one.
 
-        Args:
-            number: the pull request's.
-            marker: the comment's first characters. Other users' comments that begin so are left alone.
-            body: its text.
-            new: whether to write a new one.
+        Other users' comments that begin with the marker are left alone.
         """
         path = f"/issues/{number}/comments"
         self._write(path, {}, marker, new={"body": body} if new else None, over=({"body": body}, "/issues/comments"))
 
     def issue(self, marker: str, title: str, body: str | None) -> None:
-        """Open, rewrite or close our one open issue whose text begins with the marker.
-
-        Args:
-            marker: the first characters of its text.
-            title: of the issue.
-            body: its text, which begins with the marker; None closes it.
-        """
+        """Open, rewrite or close our one open issue, whose body begins with the marker. A body of None closes it."""
         text = {"title": title, "body": body}
         over = {"state": "closed", "state_reason": "completed"} if body is None else text
         self._write("/issues", {"state": "open"}, marker, new=None if body is None else text, over=(over, "/issues"))
 
     def pull_request(self, number: int) -> PullRequest:
         """A pull request as it is now."""
-        return self._one(f"/pulls/{number}", _Pull).request()
+        path = f"/pulls/{number}"
+        return _read(self._ask("GET", path), path, PullRequest)
 
     def requests_with(self, commit: str) -> list[PullRequest]:
         """The pull requests that GitHub associates with a commit, merged or not."""
-        return [pull.request() for pull in self._all(f"/commits/{commit}/pulls", _Pull)]
+        return list(self._all(f"/commits/{commit}/pulls", PullRequest))
 
     def artifact_of_run(self, run: int, name: str) -> bytes | None:
         """The artifact NAME, with the one file NAME.json, of a workflow run; the newest if there are several.
@@ -271,45 +228,43 @@ class GitHub:
             UserError: it holds anything else, or is too large.
         """
         since = self._base_changed(request)
-        runs = [run for run in self._runs(request.head) if self._is_preview_of(run, request)]
-        if not runs or since is None or request.merged_at is None:
+        query = {"head_sha": request.head, "event": "pull_request", "status": "success"}
+        listed_runs = self._all("/actions/runs", _Run, "workflow_runs", **query)
+        runs = [run for run in listed_runs if self._is_preview_of(run, request)]
+        merged_at = request.merged_at
+        if not runs or since is None or merged_at is None:
             return None
-        artifacts = [it for run in runs if run.created_at >= since for it in self._artifacts(run.id, name)]
-        return self._newest([it for it in artifacts if it.created_at <= request.merged_at])
-
-    def _runs(self, commit: str) -> Iterator[_Run]:
-        query = {"head_sha": commit, "event": "pull_request", "status": "success"}
-        return self._all("/actions/runs", _Run, "workflow_runs", **query)
+        artifacts = (it for run in runs if run.created_at >= since for it in self._artifacts(run.id, name))
+        return self._newest(it for it in artifacts if it.created_at <= merged_at)
 
     def _is_preview_of(self, run: _Run, request: PullRequest) -> bool:
         """Whether a run is a successful preview of a pull request; this repeats the query's conditions."""
-        numbers = [pull.number for pull in run.pull_requests or ()]
         return (
             run.path.partition("@")[0] == PREVIEW
             and run.event == "pull_request"
             and run.conclusion == "success"
-            and run.head_repository is not None
-            and run.head_repository.full_name.lower() == self._repository.lower()
+            and (run.repository or "").lower() == self._repository.lower()
             and (run.head_sha, run.head_branch) == (request.head, request.branch)
-            and (not numbers or request.number in numbers)
+            and (not run.pull_requests or request.number in run.pull_requests)
         )
 
     def _base_changed(self, request: PullRequest) -> datetime | None:
         """Since when runs of the pull request's commit are about its base; None if they may be about another."""
         owner = self._repository.partition("/")[0]
         query = {"state": "all", "head": f"{owner}:{request.branch}"}
-        same = [pull for pull in self._all("/pulls", _Pull, **query) if pull.head.sha == request.head]
-        if any(pull.base.ref != request.base for pull in same):
+        pulls = self._all("/pulls", PullRequest, **query)
+        if any(pull.base != request.base for pull in pulls if pull.head == request.head):
             return None
         events = self._all(f"/issues/{request.number}/events", _Event)
         changes = [it.created_at for it in events if it.event == "base_ref_changed"]
         return max(changes, default=datetime.min.replace(tzinfo=UTC))
 
-    def _artifacts(self, run: int, name: str) -> list[_Artifact]:
+    def _artifacts(self, run: int, name: str) -> Iterator[_Artifact]:
         artifacts = self._all(f"/actions/runs/{run}/artifacts", _Artifact, "artifacts", name=name)
-        return [artifact for artifact in artifacts if artifact.name == name and not artifact.expired]
+        return (artifact for artifact in artifacts if artifact.name == name and not artifact.expired)
 
-    def _newest(self, artifacts: Sequence[_Artifact]) -> bytes | None:
+    def _newest(self, artifacts: Iterable[_Artifact]) -> bytes | None:
+        """The content of the newest one; None without any."""
         newest = max(artifacts, key=lambda artifact: (artifact.created_at, artifact.id), default=None)
         if newest is None:
             return None
@@ -351,50 +306,22 @@ class GitHub:
     def _is_ours(self, text: _Text, marker: str) -> bool:
         if text.user is None or not (text.body or "").startswith(marker):
             return False
-        who = self._who_we_are()
-        return text.user.login == who[0].login if who else text.user.type == "Bot"
+        return text.user.login == self._viewer.login if self._viewer else text.user.type == "Bot"
 
-    def _who_we_are(self) -> list[_User]:
-        """The token's user; none for a workflow's own token, which may not ask and writes as a bot."""
-        if self._viewer is None:
-            answer = self._answer("GET", f"{self._api_url}/user", "/user")
-            known = answer.status_code == HTTPStatus.OK
-            self._viewer = [self._read(answer, "/user", TypeAdapter(_User))] if known else []
-        return self._viewer
+    @cached_property
+    def _viewer(self) -> _User | None:
+        """The token's user; None for a workflow's own token, which may not ask and writes as a bot."""
+        answer = self._answer("GET", f"{self._api_url}/user", "/user")
+        return _read(answer, "/user", _User) if answer.status_code == HTTPStatus.OK else None
 
-    def _one(self, path: str, model: type[_Model]) -> _Model:
-        found: _Model = self._read(self._ask("GET", path), path, TypeAdapter(model))
-        return found
-
-    def _all(self, path: str, model: type[_Model], key: str | None = None, **query: str) -> Iterator[_Model]:
-        """Every item of a list, over all its pages."""
-        adapter: TypeAdapter[Any] = TypeAdapter(list[model] if key is None else dict[str, Any])  # type: ignore[valid-type]
+    def _all(self, path: str, kind: type[_T], key: str | None = None, **query: str) -> Iterator[_T]:
+        """Every item of a list, over all its pages; `key` names the list in an answer that has more."""
         for page in range(1, _PAGES + 1):
             answer = self._ask("GET", path, params={**query, "per_page": PER_PAGE, "page": page})
-            listed = self._read(answer, path, adapter)
-            if key is not None:
-                listed = self._valid(listed.get(key), path, TypeAdapter(list[model]))  # type: ignore[valid-type]
-            yield from listed
+            yield from _read(answer, path, list[kind], key)  # type: ignore[valid-type]
             if "next" not in answer.links:
                 return
         raise UserError(f"GitHub's list {path} has more than {_PAGES} pages")
-
-    def _read(self, answer: requests.Response, path: str, adapter: TypeAdapter[Any]) -> Any:
-        try:
-            content = answer.json()
-        except ValueError:
-            status = answer.status_code
-            raise UserError(f"GitHub's answer to GET {path} is not JSON, although its status is {status}") from None
-        return self._valid(content, path, adapter)
-
-    @staticmethod
-    def _valid(content: object, path: str, adapter: TypeAdapter[Any]) -> Any:
-        try:
-            return adapter.validate_python(content)
-        except ValidationError as error:
-            first = error.errors(include_url=False, include_input=False, include_context=False)[0]
-            where = ".".join(map(str, first["loc"])) or "the answer"
-            raise UserError(f"GitHub's answer to GET {path} differs from its API: {where}: {first['msg']}") from None
 
     def _ask(self, method: str, path: str, **options: Any) -> requests.Response:
         """A successful answer; an error for any other."""
@@ -455,6 +382,27 @@ class GitHub:
         self._wait(seconds)
 
 
+def _read(answer: requests.Response, path: str, kind: type[_T], key: str | None = None) -> _T:
+    """What an answer holds, or what one of its members holds.
+
+    Raises:
+        UserError: it holds something else.
+    """
+    try:
+        content = answer.json()
+    except ValueError:
+        status = answer.status_code
+        raise UserError(f"GitHub's answer to GET {path} is not JSON, although its status is {status}") from None
+    try:
+        if key is not None:
+            content = TypeAdapter(dict[str, Any]).validate_python(content).get(key)
+        return TypeAdapter(kind).validate_python(content)
+    except ValidationError as error:
+        first = error.errors(include_url=False, include_input=False, include_context=False)[0]
+        where = ".".join(map(str, first["loc"])) or "the answer"
+        raise UserError(f"GitHub's answer to GET {path} differs from its API: {where}: {first['msg']}") from None
+
+
 def _limit(answer: requests.Response, now: float) -> float | None:
     """The seconds to wait for a rate limit; None for any other answer.
 
@@ -473,14 +421,10 @@ def _limit(answer: requests.Response, now: float) -> float | None:
 
 
 def unpacked(archive: bytes, name: str) -> bytes:
-    """The one file of an artifact, as GitHub packs it.
-
-    Args:
-        archive: a zip file.
-        name: the name that its file must have.
+    """The one file of an artifact, as GitHub packs it: a zip file.
 
     Raises:
-        UserError: it is too large, not a zip file, or holds anything else.
+        UserError: it is too large, not a zip file, or holds anything but a file of this name.
     """
     if len(archive) > LARGEST_ARTIFACT:
         raise UserError(f"the artifact of {name} has more than {LARGEST_ARTIFACT} bytes")

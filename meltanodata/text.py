@@ -77,10 +77,8 @@ class Finding(NamedTuple):
 def findings(model: type[BaseModel], values: Mapping[str, object], noun: str) -> list[Finding]:
     """Everything that is wrong with the values for a model, in words.
 
-    Args:
-        model: every field has a title (what it is, as in `is not …`) and an example.
-        values: none of them a secret, or typed as one (SecretStr shows nothing).
-        noun: what a field is to the reader: `option`, `setting`.
+    Every field has a title (what it is, as in `is not …`) and an example. No value is a secret, or it is typed as one
+    (SecretStr shows nothing). The noun is what a field is to the reader: `option`, `setting`.
     """
     try:
         model.model_validate(values)

@@ -20,7 +20,7 @@ if TYPE_CHECKING:
 
     from meltanodata.cli.context import Account
     from meltanodata.inventory.accounts import Inventory, Source
-    from meltanodata.inventory.adoption import Free, NewEntry, Unmatched
+    from meltanodata.inventory.adoption import NewEntry, Unmatched
 
 app = typer.Typer()
 
@@ -89,7 +89,7 @@ def adopt(
         trusted = {id_: sources for own in each for id_, sources in _trusted(own, free).items()}
     states = [pulumi_cli.state(settings.stack, project().root) for settings in stacks]
     in_states = {id_ for state in states for _, id_ in state.objects}
-    entries, left = adoption.match(free, stacks, trusted, in_states, keep_login=not new_logins)
+    entries, left = adoption.Match(free, stacks, trusted, in_states, keep_login=not new_logins).all()
     if entries:
         text = edit.add(source, {entry.key: entry.options for entry in entries})
         edited(source, fleet, text, stacks)
@@ -116,11 +116,10 @@ def _together(inventories: Sequence[Inventory]) -> Inventory:
     return replace(inventories[0], clusters=tuple(clusters.values()))
 
 
-def _trusted(own: Account, free: Free) -> dict[str, frozenset[Source]]:
+def _trusted(own: Account, free: Inventory) -> dict[str, frozenset[Source]]:
     from meltanodata.inventory.accounts import trusted_sources
 
-    teams = {team.name for team in own.settings.database_teams}
-    clusters = [cluster for cluster in free.clusters if cluster.team in teams]
+    clusters = [cluster for cluster in free.clusters if cluster.team in own.settings.team_names]
     return trusted_sources(own.settings, own.secrets.tokens, clusters)
 
 

@@ -21,6 +21,7 @@ from meltanodata.cli.options import Allow, Base, Expect, FleetStack, Labels, Sta
 from meltanodata.cli.planning import judge, read_plan, refuse_stopped, review_preview, show
 from meltanodata.cli.pulumi_options import for_preview, refuse_elsewhere, switches
 from meltanodata.cli.reviewed_push import SKIP, Request, of_push
+from meltanodata.config.settings import file_of
 from meltanodata.engine import deployed_commit, pulumi_cli
 from meltanodata.errors import NotReviewedError, UserError
 from meltanodata.github import GitHub
@@ -128,7 +129,7 @@ def _ask(context: StackContext, arguments: Sequence[str]) -> None:
 
 def _files(context: StackContext) -> list[bytes | None]:
     """What the plan is made from: the fleet file and the settings of its stacks."""
-    paths = [context.file, *sorted(context.project.files())]
+    paths = [context.file, *sorted(context.root / file_of(name) for name in context.project.stack_names())]
     return [path.read_bytes() if path.is_file() else None for path in paths]
 
 

@@ -209,8 +209,8 @@ def _without_instance(by_stack: ByStack) -> list[Row]:
     """The entries that have no instance in these stacks and should have one, or whose team belongs to no stack."""
     selected = [own for own, _ in by_stack]
     made = {tenant for _, instances_ in by_stack for tenant in instances_}
-    teams = {team.name for own in selected for team in own.database_teams}
-    others = {team.name for own in project().fleet(selected[0].stack) for team in own.database_teams} - teams
+    teams = {team for own in selected for team in own.team_names}
+    others = {team for own in project().fleet(selected[0].stack) for team in own.team_names} - teams
     loaded, _ = fleet.load(project().tenants_file(selected[0]))
     return [row for row in loaded.rows if row.key not in made and row.options.database_team not in others]
 
@@ -220,7 +220,7 @@ def _not_deployed(row: Row, by_stack: ByStack) -> Finding:
     from meltanodata.doctor.diagnosis import Finding, Level
 
     team = row.options.database_team
-    owner = next((own.stack for own, _ in by_stack if team in {each.name for each in own.database_teams}), None)
+    owner = next((own.stack for own, _ in by_stack if team in own.team_names), None)
     hint = f"meltanodata up --stack {owner}" if owner else "Its entry names no team of a stack: meltanodata check"
     return Finding(Check.SSH, Level.WRONG, "it has an entry in tenants.yaml and is not deployed yet", hint)
 
@@ -233,7 +233,7 @@ def _stacks(tenants: Sequence[str], stack: str | None) -> Sequence[Settings]:
     teams = {placements.get(tenant) for tenant in tenants}
     if not teams or None in teams:  # without an entry a tenant may still be in any of the states
         return selected
-    return [own for own in selected if teams.intersection(team.name for team in own.database_teams)] or selected
+    return [own for own in selected if teams.intersection(own.team_names)] or selected
 
 
 def _key(own: Settings) -> SecretStr:

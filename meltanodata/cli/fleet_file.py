@@ -10,15 +10,16 @@ import typer
 from meltanodata.cli.context import edited, located, project, read
 from meltanodata.cli.options import FleetFile, FleetStack  # noqa: TC001 - typer looks at them
 from meltanodata.config import document, edit, fleet, placement, removals, rules, schema
-from meltanodata.config.fleet import Fleet
 from meltanodata.config.options import name_problem
 from meltanodata.config.revisions import Revision
+from meltanodata.config.stacks import Project
 from meltanodata.errors import Problem, ProblemsError, UserError
-from meltanodata.rollout.changes import Side
 from meltanodata.text import count, show
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
+
+    from meltanodata.config.fleet import Fleet
 
 app = typer.Typer()
 
@@ -161,20 +162,18 @@ def _before(base: str, path: Path, stack: str | None) -> Fleet:
         return fleet.load(Path(base))[0]
     if stack is not None:
         root = project().root
-        then = Side(Revision.of(base, root), root)
+        then = Project(root, Revision.of(base, root))
         settings = next((settings for settings in then.stacks_then() if settings.stack == stack), None)
         if settings is not None:
-            return then.fleet_then(then.fleet_file(settings))
-    raw = Revision.of(base, path.absolute().parent).read(path)
-    return Fleet(base, ()) if raw is None else fleet.parse(document.parse(raw, f"{base}:{path.name}"))[0]
+            return then.tenants_then(then.tenants_file(settings))
+    return fleet.parse(Revision.of(base, path.absolute().parent).document(path))[0]
 
 
 def _earlier_teams(path: Path, tenants: Iterable[str]) -> dict[str, str]:
     """The last team of each of these tenants, from git's history; new tenants are missing in it."""
     wanted, teams = set(tenants), dict[str, str]()
     for revision in Revision.history(path) if wanted else ():
-        raw = revision.read(path)
-        before = Fleet(path.name, ()) if raw is None else fleet.parse(document.parse(raw, path.name))[0]
+        before, _ = fleet.parse(revision.document(path))
         teams |= {key: team for key, team in placement.stated_teams(before).items() if key in wanted}
         # A tenant without an entry in this revision was added later.
         wanted &= {row.key for row in before.rows} - teams.keys()

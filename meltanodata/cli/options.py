@@ -9,13 +9,12 @@ import typer
 
 from meltanodata.cli.context import project
 from meltanodata.config import fleet
-from meltanodata.config.settings import stack_of
 from meltanodata.rollout import guard
 
 
 def _stack_names() -> list[str]:
     """For the shell's completion."""
-    return sorted(stack_of(path) for path in project().files())
+    return sorted(project().stack_names())
 
 
 def tenant_names() -> list[str]:

@@ -367,7 +367,7 @@ def _judged(plan: Plan, since: Changes | None, allowed: Collection[str]) -> Revi
     settings = next((settings for settings in fleet_stacks if settings.stack == plan.stack), None)
     if settings is None:
         raise UserError("the pull request's fleet has no such stack")
-    after = since.after.fleet(since.after.fleet_file(settings))
+    after = since.after.tenants(since.after.tenants_file(settings))
     review = verdict(_with_capacity(_counted(plan, since), after, fleet_stacks), since, allowed)
     stops = [stop for stop in review.stops if stop.label != guard.PROGRAM_CHANGED]
     if replaced := since.renamed(plan.stack):
@@ -384,9 +384,8 @@ def _counted(plan: Plan, since: Changes) -> Plan:
     settings = since.before.settings(plan.stack)
     if settings is None:
         return plan
-    before = since.before.fleet_then(since.before.fleet_file(settings)).rows
-    teams = {team.name for team in settings.database_teams}
-    number = sum(row.options.database_team in teams for row in before)
+    before = since.before.tenants_then(since.before.tenants_file(settings)).rows
+    number = sum(row.options.database_team in settings.team_names for row in before)
     return plan.model_copy(update={"tenants": min(plan.tenants, number)}) if number else plan
 
 

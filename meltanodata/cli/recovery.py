@@ -14,6 +14,7 @@ from meltanodata.config import fleet, rules
 from meltanodata.config.tenants import tenants_of
 from meltanodata.engine import pulumi_cli, recovery, urns
 from meltanodata.engine.recovery import Lock
+from meltanodata.engine.resource_types import Type
 from meltanodata.errors import ProblemsError, UserError
 from meltanodata.inventory import unfinished, vanished
 
@@ -67,7 +68,7 @@ def settle_creations(stack: str, project: Project, state: StackState) -> None:
 
     own = account(stack)
     created = unfinished.created(state, own.inventory)
-    clusters = [cluster for objects in created.values() for cluster in objects.clusters]
+    clusters = [cluster for objects in created.values() for cluster in objects[Type.CLUSTER]]
     for cluster in clusters:
         called = f"the database {cluster.name} ({cluster.id}, {cluster.team})"
         accounts.close(own.settings, own.secrets.tokens, cluster, accounts.NOBODY, called)

@@ -12,11 +12,12 @@ import typer
 from meltanodata.cli.exit_codes import STOPPED
 from meltanodata.cli.planning import verdict
 from meltanodata.config.revisions import NONE, Revision
+from meltanodata.config.stacks import Project
 from meltanodata.errors import NotReviewedError, UserError
 from meltanodata.github import GitHub
 from meltanodata.rollout import artifact, guard, pushes
 from meltanodata.rollout import plan as plans
-from meltanodata.rollout.changes import Changes, Side
+from meltanodata.rollout.changes import Changes
 from meltanodata.rollout.plan import Change
 
 if TYPE_CHECKING:
@@ -117,7 +118,7 @@ def _labels_of_several(
             stops: tuple[Stop, ...] = () if program is None or program.allowed else (program,)
         else:
             # By the thresholds from before the push: another pull request of it cannot raise them for this one.
-            stops = verdict(plan, replace(own, base=Side(Revision.of(base, root), root)), labels).stopped
+            stops = verdict(plan, replace(own, base=Project(root, Revision.of(base, root))), labels).stopped
         refused += [f"Pull request {each.request.number}: {stop}" for stop in stops]
     if refused:
         message = f"{stack}: the labels do not allow everything that the pull requests of this push do."

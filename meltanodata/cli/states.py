@@ -77,7 +77,7 @@ def move(
 
 def _refuse_unknown_team(team: str, root: Project, stacks: Sequence[Settings]) -> None:
     """Stop unless there is such a team."""
-    names = [name for stack in stacks for name in _teams(stack)]
+    names = [name for stack in stacks for name in stack.team_names]
     if team in names:
         return
     for stack in stacks:
@@ -95,16 +95,12 @@ def _source(team: str, to: str, stacks: Sequence[Settings], root: Project) -> st
     urls = {stack.stack: stack.api_url for stack in stacks}
     others = [stack for stack in stacks if stack.stack != to and stack.api_url == urls.get(to, stack.api_url)]
     for stack in others:
-        if team in _teams(stack):
+        if team in stack.team_names:
             return stack.stack
     for stack in others:
         if team_move.holds(pulumi_cli.state(stack.stack, root.root), team):
             return stack.stack
     return None
-
-
-def _teams(stack: Settings) -> list[str]:
-    return [team.name for team in stack.database_teams]
 
 
 @dataclass(frozen=True)
@@ -168,10 +164,10 @@ class _Move:
         texts: dict[str, str] = {}
         if self.to not in before:
             texts[self.to] = stack_file.new_stack(source, target, stack_file.team_entry(source, self.team))
-        elif self.team not in _teams(before[self.to]):
+        elif self.team not in before[self.to].team_names:
             texts[self.to] = stack_file.with_team(target, stack_file.team_entry(source, self.team))
-        if self.team in _teams(before[self.source]):
-            if len(_teams(before[self.source])) == 1:
+        if self.team in before[self.source].team_names:
+            if len(before[self.source].team_names) == 1:
                 raise UserError(f"{self.team} is the last team of {self.source}, and a stack needs at least one")
             texts[self.source] = stack_file.without_team(source, self.team)
         after = before | {stack: self._parsed(stack, text) for stack, text in texts.items()}
@@ -290,7 +286,7 @@ def _row(loaded: Fleet, old: str, new: str) -> Row:
 def _owner(row: Row, stacks: Sequence[Settings]) -> Settings:
     """The stack that owns a tenant's database team."""
     for stack in stacks:
-        if row.options.database_team in _teams(stack):
+        if row.options.database_team in stack.team_names:
             return stack
     raise UserError(f"{row.key}: no stack has its database team. Run: meltanodata check")
 

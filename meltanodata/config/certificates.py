@@ -39,16 +39,10 @@ _UNREADABLE = (ValueError, TypeError, x509.InvalidVersion, x509.DuplicateExtensi
 
 
 def problems(certificate: str | None, key: str | None, domain: str | None, now: datetime) -> list[tuple[str, str]]:
-    """What is wrong with the wildcard certificate and its key; None is not checked.
+    """What is wrong with the wildcard certificate for `*.domain` and its key, by setting; None is not checked.
 
-    Args:
-        certificate: PEM, the server's own certificate first, as Caddy wants it.
-        key: PEM.
-        domain: the certificate has to be for `*.domain`.
-        now: with its zone.
-
-    Returns:
-        Pairs of the setting (`certificate` or `certificate_key`) and what is wrong with it.
+    Both are PEM, the server's own certificate first, as Caddy wants it. `now` has its zone. Each pair is
+    the setting, `certificate` or `certificate_key`, and what is wrong with it.
     """
     wrong = []
     private = None if key is None else _servers_key(key)
@@ -87,7 +81,7 @@ def normal(certificate: str) -> str:
     go_reads = [block.der for block in pem.as_go_has_it(certificate) if block.label == _LABEL]
     if go_reads == [block.der for block in certificates] and not any(map(_is_key, pem.blocks(certificate))):
         return certificate
-    return pem.written(certificates)
+    return "".join(map(str, certificates))
 
 
 def normal_key(key: str) -> str:
@@ -108,7 +102,7 @@ def last_day(certificate: str) -> date:
 
 def ssh_key_problems(key: str | None) -> list[tuple[str, str]]:
     """The same for the private key for SSH, the setting `ssh_private_key`."""
-    if key is None or _load(key, ssh=True) is not None:
+    if key is None or _load(key) is not None:
         return []
     return [("ssh_private_key", "is no private key that can be read (OpenSSH or PEM, without passphrase)")]
 
@@ -116,7 +110,7 @@ def ssh_key_problems(key: str | None) -> list[tuple[str, str]]:
 @functools.cache
 def compact(key: str) -> str:
     """A private key for SSH without problems, in its shortest form, PKCS#8 (PEM): the state has it in every Command."""
-    private = _load(key, ssh=True)
+    private = _load(key)
     if private is None:
         raise ValueError("a private key with problems")
     return private.private_bytes(Encoding.PEM, PrivateFormat.PKCS8, NoEncryption()).decode()
@@ -242,9 +236,10 @@ def _served(private: PrivateKeyTypes) -> bool:
             return False
 
 
-def _load(text: str, *, ssh: bool) -> PrivateKeyTypes | None:
+def _load(text: str) -> PrivateKeyTypes | None:
+    """A private key for SSH; None for what is none."""
     try:
-        if ssh and "BEGIN OPENSSH PRIVATE KEY" in text:
+        if "BEGIN OPENSSH PRIVATE KEY" in text:
             return load_ssh_private_key(text.encode(), password=None)
         return load_pem_private_key(text.encode(), password=None)
     except (ValueError, TypeError, UnsupportedAlgorithm):  # TypeError: it has a passphrase

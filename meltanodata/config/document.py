@@ -74,23 +74,26 @@ class Value:
         """As it may stand in a message."""
         return self.text if isinstance(self.data, dict | list) else show(self.text)
 
+    @property
+    def entries(self) -> dict[str, Value]:
+        """Those of a mapping, by key; none of anything else."""
+        return self.data if isinstance(self.data, dict) else {}
+
+    @property
+    def items(self) -> list[Value]:
+        """The values in a list or a mapping; none in anything else."""
+        return self.data if isinstance(self.data, list) else [*self.entries.values()]
+
     def was_refused(self) -> bool:
         """Whether it, or anything in it, has a problem already."""
-        match self.data:
-            case dict():
-                return any(value.was_refused() for value in self.data.values())
-            case list():
-                return any(value.was_refused() for value in self.data)
-            case _:
-                return isinstance(self.data, Refused)
+        return isinstance(self.data, Refused) or any(value.was_refused() for value in self.items)
 
     def misread(self) -> Iterator[Value]:
         """The texts in it that a reader of YAML 1.1 takes for something else."""
         if self.read_as is not None:
             yield self
-        if isinstance(self.data, dict | list):
-            for value in self.data.values() if isinstance(self.data, dict) else self.data:
-                yield from value.misread()
+        for value in self.items:
+            yield from value.misread()
 
     def plain(self) -> object:
         """The same without places: dict, list, str, int, Decimal, bool or None."""
@@ -112,6 +115,11 @@ class Document:
     root: Value | None
     """None for a file without content, or one that is not YAML; the problems say which."""
     problems: list[Problem]
+
+    @property
+    def entries(self) -> dict[str, Value]:
+        """The file's, by key; none where it is no mapping."""
+        return self.root.entries if self.root is not None else {}
 
 
 def display(path: Path) -> str:
@@ -136,21 +144,17 @@ def parse(raw: bytes, file: str) -> Document:
     try:
         text = raw.decode("utf-8")
     except UnicodeDecodeError as error:
-        before = raw[: error.start].decode("utf-8")
-        line, column = before.count("\n") + 1, len(before) - before.rfind("\n")
+        place = _place_in(raw[: error.start].decode("utf-8"))
         message = f"byte 0x{raw[error.start]:02x} is not UTF-8; save the file in the encoding UTF-8"
-        return Document(file, "", None, [Problem(file, line, column, message)])
-    if conflicts := [text.count("\n", 0, mark.start()) + 1 for mark in _CONFLICT.finditer(text)]:
+        return Document(file, "", None, [Problem(file, *place, message)])
+    if conflicts := [_place_in(text[: mark.start()]).line for mark in _CONFLICT.finditer(text)]:
         lines = ", ".join(map(str, conflicts))
         message = f"git has left a merge conflict here (lines {lines}); keep one side of each and remove these lines"
         return Document(file, "", None, [Problem(file, conflicts[0], 0, message)])
     problems: list[Problem] = []
     for character in _REORDERING.finditer(text):
-        place = Place(
-            text.count("\n", 0, character.start()) + 1, character.start() - text.rfind("\n", 0, character.start())
-        )
         message = f"{_named(character[0])} changes the order in which the line is shown; remove it"
-        problems.append(Problem(file, *place, message))
+        problems.append(Problem(file, *_place_in(text[: character.start()]), message))
     if text and not text.endswith(("\n", "\r")):
         message = "the file ends in the middle of a line and looks truncated; complete it, or end its last line"
         problems.append(Problem(file, text.count("\n") + 1, 0, message))
@@ -163,13 +167,17 @@ def parse(raw: bytes, file: str) -> Document:
         place = Place(mark.line + 1, mark.column + 1) if mark else Place(0, 0)
         problems.append(Problem(file, *place, f"not YAML: {reason}"))
     except yaml.reader.ReaderError as error:
-        before_it = text[: error.position]
-        place = Place(before_it.count("\n") + 1, len(before_it) - before_it.rfind("\n"))
-        problems.append(Problem(file, *place, f"not YAML: the control character U+{ord(text[error.position]):04X}"))
+        message = f"not YAML: the control character U+{ord(text[error.position]):04X}"
+        problems.append(Problem(file, *_place_in(text[: error.position]), message))
     except (ValueError, OverflowError):
         # PyYAML hands the number of a \U escape to chr().
         problems.append(Problem(file, 0, 0, "not YAML: an escape \\U… for a character that does not exist"))
     return Document(file, text, root, problems)
+
+
+def _place_in(before: str) -> Place:
+    """The place after a beginning of the file's text."""
+    return Place(before.count("\n") + 1, len(before) - before.rfind("\n"))
 
 
 class _Composer:
@@ -235,7 +243,7 @@ class _Composer:
             elif key.text in data:
                 first = keys[key.text].place.line
                 self._refuse(item, f"{show(key.text)} is repeated; it is in line {first} already. Keep one")
-            elif read_as := _key_read_as(key):
+            elif read_as := _NO_TEXTS.get(type(key.data), key.read_as):
                 self._refuse(
                     item, f"the name {key.text or '(empty)'} is {read_as} to other readers of YAML; {quoted(key.text)}"
                 )
@@ -273,6 +281,8 @@ def _hidden(text: str) -> str | None:
 _YAML_1_1: Any = yaml.SafeLoader("")
 """PyYAML's own reader, which follows YAML 1.1 (https://yaml.org/type/), but for `y` and `n`."""
 _KINDS = {"bool": "true or false", "int": "a number", "float": "a number", "timestamp": "a date", "null": "no value"}
+_NO_TEXTS = {bool: _KINDS["bool"], int: _KINDS["int"], Decimal: _KINDS["int"], type(None): _KINDS["null"]}
+"""What readers of either version take a value for, by what it means here."""
 
 
 def _in_yaml_1_1(event: _Event) -> str | None:
@@ -283,19 +293,6 @@ def _in_yaml_1_1(event: _Event) -> str | None:
         return _KINDS["bool"]
     tag: str = _YAML_1_1.resolve(yaml.ScalarNode, event.value, (True, False))
     return _KINDS.get(tag.removeprefix("tag:yaml.org,2002:"))
-
-
-def _key_read_as(key: Value) -> str | None:
-    """What readers of either version take a key for, in words; None for a text."""
-    match key.data:
-        case bool():
-            return _KINDS["bool"]
-        case int() | Decimal():
-            return _KINDS["int"]
-        case None:
-            return _KINDS["null"]
-        case _:
-            return key.read_as
 
 
 def _scalar(event: _Event) -> Scalar:

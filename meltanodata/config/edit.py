@@ -17,7 +17,7 @@ from typing import TYPE_CHECKING, TypeAlias
 import yaml
 
 from meltanodata.config import document, fleet
-from meltanodata.config.options import Adopt, Options
+from meltanodata.config.options import Options
 from meltanodata.errors import Problem, ProblemsError
 
 if TYPE_CHECKING:
@@ -40,9 +40,8 @@ def assign(source: Document, teams: Mapping[str, str]) -> str:
     Raises:
         ProblemsError: an entry is written in a way that cannot be completed by an insertion.
     """
-    text = _replaced(source.text, [_insertion(source, tenant, scalar(team)) for tenant, team in teams.items()])
-    _refuse_other_changes(source, text, {tenant: {"database_team": team} for tenant, team in teams.items()})
-    return text
+    text = replaced(source.text, [_insertion(source, tenant, scalar(team)) for tenant, team in teams.items()])
+    return _checked(source, text, {tenant: {"database_team": team} for tenant, team in teams.items()})
 
 
 def add(source: Document, entries: Mapping[str, Mapping[str, object]]) -> str:
@@ -60,8 +59,7 @@ def add(source: Document, entries: Mapping[str, Mapping[str, object]]) -> str:
         eol = _eol(text)
         gap = "" if text.endswith(eol * 2) else eol
         changed = text + gap + new.replace("\n", eol)
-    _refuse_other_changes(source, changed, entries)
-    return changed
+    return _checked(source, changed, entries)
 
 
 def rename(source: Document, old: str, new: str, adopt: Mapping[str, str]) -> str:
@@ -70,51 +68,38 @@ def rename(source: Document, old: str, new: str, adopt: Mapping[str, str]) -> st
     Raises:
         ProblemsError: the entry is written in a way that this cannot be written into.
     """
-    root = source.root
-    if root is None or not isinstance(root.data, dict):
-        raise TypeError("a tenant comes from a mapping")
-    key, value = root.keys[old], root.data[old]
+    key, value = _root(source).keys[old], _root(source).entries[old]
     changes = [(key.start, key.end, scalar(new))]
-    options = value.data if isinstance(value.data, dict) else {}
-    stated = options["adopt"].plain() if "adopt" in options else {}
-    missing = {kind: name for kind, name in adopt.items() if not isinstance(stated, dict) or kind not in stated}
+    stated = value.entries["adopt"].entries if "adopt" in value.entries else {}
+    missing = {kind: name for kind, name in adopt.items() if kind not in stated}
     if missing:
         changes.append(_adopting(source.text, value, missing))
-    text = _replaced(source.text, changes)
-    if not _renamed(source, text, old, new, missing):
+    text = replaced(source.text, changes)
+    now = {**{kind: name.plain() for kind, name in stated.items()}, **missing}
+    if not _differs_only(source, text, {new: {"adopt": now}}, {old: new}):
         message = f"{old}: cannot be renamed in a file of this form; write by hand: {scalar(new)}, and into its adopt"
         raise ProblemsError([Problem(source.file, *key.place, f"{message} {_written(missing)}")])
     return text
 
 
-def _replaced(text: str, changes: Iterable[_Change]) -> str:
+def replaced(text: str, changes: Iterable[_Change]) -> str:
     """The text with all changes, whose places do not overlap."""
     for start, end, new in sorted(changes, reverse=True):
         text = text[:start] + new + text[end:]
     return text
 
 
-def _renamed(source: Document, text: str, old: str, new: str, names: Mapping[str, str]) -> bool:
-    """Whether a text differs only in a tenant's name and in the names that its `adopt` has in addition."""
-    after, problems = fleet.parse(document.parse(text.encode(), source.file))
-    if problems:
-        return False
-    wanted = []
-    for row in fleet.parse(source)[0].rows:
-        if row.key != old:
-            wanted.append((row.key, row.options))
-            continue
-        stated = row.options.adopt.model_dump(exclude_none=True) if row.options.adopt else {}
-        adopt = Adopt.model_validate({**stated, **names})
-        wanted.append((new, row.options.model_copy(update={"adopt": adopt})))
-    return [(row.key, row.options) for row in after.rows] == wanted
+def _root(source: Document) -> Value:
+    """The mapping of a file that has a tenant."""
+    if source.root is None:
+        raise TypeError("a tenant comes from a mapping")
+    return source.root
 
 
 def _adopting(text: str, value: Value, names: Mapping[str, str]) -> _Change:
     """Puts names into an entry: into its `adopt` if it has one, else into a line of their own below the team's."""
-    options = value.data if isinstance(value.data, dict) else {}
     lines = [f"{kind}: {scalar(name)}" for kind, name in names.items()]
-    adopt = options.get("adopt")
+    adopt = value.entries.get("adopt")
     if adopt is not None and text[adopt.start] == "{":
         return adopt.start + 1, adopt.start + 1, "".join(f"{line}, " for line in lines)
     if adopt is not None:
@@ -122,7 +107,7 @@ def _adopting(text: str, value: Value, names: Mapping[str, str]) -> _Change:
         start, indent = first.start - (first.place.column - 1), " " * (first.place.column - 1)
         return start, start, "".join(f"{indent}{line}{_eol(text)}" for line in lines)
     option = f"adopt: {{{', '.join(lines)}}}"
-    team = options["database_team"]
+    team = value.entries["database_team"]
     if text[value.start] == "{":
         return team.end, team.end, f", {option}"
     start, indent = _next_line(text, team.end), " " * (value.keys["database_team"].place.column - 1)
@@ -159,12 +144,10 @@ def write(path: Path, text: str) -> None:
 
 def _insertion(source: Document, tenant: str, team: str) -> _Change:
     """Puts a tenant's team into its entry."""
-    text, root = source.text, source.root
-    if root is None or not isinstance(root.data, dict):
-        raise TypeError("a tenant comes from a mapping")
-    key, value, option = root.keys[tenant], root.data[tenant], f"database_team: {team}"
-    if isinstance(value.data, dict) and "database_team" in value.data:
-        return _instead_of(value.data["database_team"], team)
+    text, root, option = source.text, _root(source), f"database_team: {team}"
+    key, value = root.keys[tenant], root.entries[tenant]
+    if "database_team" in value.entries:
+        return _instead_of(value.entries["database_team"], team)
     if isinstance(value.data, dict) and text[value.start] == "{":
         return value.start + 1, value.start + 1, option + (", " if value.data else "")
     if value.data is None and (text[root.start] == "{" or value.end > value.start):
@@ -193,18 +176,27 @@ def _next_line(text: str, position: int) -> int:
     return line_end.end() if line_end else len(text)
 
 
-def _refuse_other_changes(source: Document, text: str, changes: Mapping[str, Mapping[str, object]]) -> None:
-    """Refuse a text that differs in anything but these options."""
+def _differs_only(
+    source: Document, text: str, changes: Mapping[str, Mapping[str, object]], names: Mapping[str, str]
+) -> bool:
+    """Whether a text has the same entries but for these options, and for these names instead of others."""
     before, _ = fleet.parse(source)
     after, problems = fleet.parse(document.parse(text.encode(), source.file))
-    wanted = {row.key: row.options for row in before.rows}
+    if problems:
+        return False
+    wanted = {names.get(key, key): options for key, options in before.options.items()}
     for tenant, options in changes.items():
         stated = Options.model_validate(options)
         update = {name: getattr(stated, name) for name in options}
         wanted[tenant] = wanted.get(tenant, Options()).model_copy(update=update)
-    if not problems and {row.key: row.options for row in after.rows} == wanted:
-        return
-    places = {row.key: row.place for row in before.rows}
+    return [*after.options.items()] == [*wanted.items()]
+
+
+def _checked(source: Document, text: str, changes: Mapping[str, Mapping[str, object]]) -> str:
+    """The text, which must not differ in anything but these options."""
+    if _differs_only(source, text, changes, {}):
+        return text
+    places = {row.key: row.place for row in fleet.parse(source)[0].rows}
     raise ProblemsError(
         [
             Problem(

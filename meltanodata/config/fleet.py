@@ -51,17 +51,18 @@ class Fleet:
     file: str
     rows: tuple[Row, ...]
 
+    @property
+    def options(self) -> dict[str, Options]:
+        """By the tenant's name."""
+        return {row.key: row.options for row in self.rows}
+
     def problem(self, row: Row, option: str, message: str) -> Problem:
         """A problem of a tenant, at the option or, where that is missing, at the entry."""
         return Problem(self.file, *row.place_of(option), f"{row.key}: {message}")
 
 
 def load(path: Path) -> tuple[Fleet, list[Problem]]:
-    """Read a fleet file.
-
-    Returns:
-        What could be read, and every problem; with any problem the fleet is for further checks only.
-    """
+    """A fleet file as far as it can be read, and its problems; with any of them it is for further checks only."""
     return parse(document.read(path))
 
 
@@ -96,7 +97,7 @@ def _row(file: str, key: str, place: Place, value: Value, problems: list[Problem
     if value.data is not None and not isinstance(value.data, dict):
         problems.append(Problem(file, *value.place, f"{key}: {value.shown()} is no mapping of options; write {_ENTRY}"))
         return None
-    given = {name: option for name, option in (value.data or {}).items() if not option.was_refused()}
+    given = {name: option for name, option in value.entries.items() if not option.was_refused()}
     plain = {name: option.plain() for name, option in given.items()}
     wrong = set()
     for finding in findings(Options, plain, "option"):

@@ -46,13 +46,10 @@ def kind(
     program: str = "",
     linked: Collection[str] = (),
 ) -> Kind:
-    """What a file is.
+    """What a file is. All paths are relative to the project's folder, with `/`.
 
-    Args:
-        file: relative to the project's folder, with `/`.
-        fleet_files: those of the branch that the request goes to, likewise.
-        program: the program's folder, likewise, where it is another one than the project's.
-        linked: what is read by another name, see `linked`.
+    The fleet files are those of the branch that the request goes to. The program's folder is empty where it is the
+    project's. For what is read by another name, see `linked`.
     """
     if file in fleet_files:
         return Kind.FLEET
@@ -66,15 +63,10 @@ def kind(
 
 
 def linked(links: Mapping[str, str], fleet_files: Collection[str] = (), program: str = "") -> frozenset[str]:
-    """The files and folders that symbolic links give another name, one that is not harmless.
+    """The files and folders that symbolic links give another name, one that is not harmless; see `kind`.
 
-    Who edits `docs/x.py` edits the program where `x.py` is a link to it.
-
-    Args:
-        links: where each link of the repository leads, by its path; both as it is written, relative to the project's
-            folder and to the link's.
-        fleet_files: see `kind`.
-        program: see `kind`.
+    Who edits `docs/x.py` edits the program where `x.py` is a link to it. `links` says where each link of the repository
+    leads, by its path; both as it is written, relative to the project's folder and to the link's.
     """
     found: set[str] = set()
     while True:

@@ -15,7 +15,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Iterator
+    from collections.abc import Iterator
 
 
 @dataclass(frozen=True)
@@ -67,22 +67,15 @@ def blocks(text: str) -> list[Block]:
     return found
 
 
-def as_go_has_it(text: str) -> list[Block]:
-    """The blocks that Go's reader finds in a text, in their order; it skips the others without an error."""
-    return list(_decode(text.encode(errors="surrogateescape")))
-
-
-def written(found: Iterable[Block]) -> str:
-    """Blocks in the form that every reader accepts."""
-    return "".join(map(str, found))
-
-
 _BEGIN = re.compile(rb"^-----BEGIN ", re.MULTILINE)
 
 
-def _decode(data: bytes) -> Iterator[Block]:
-    """Go's rules: a block begins and ends with a line of its own from the first column; see `as_go_has_it`."""
-    at = 0
+def as_go_has_it(text: str) -> Iterator[Block]:
+    """The blocks that Go's reader finds in a text, in their order; it skips the others without an error.
+
+    Its rules: a block begins and ends with a line of its own from the first column.
+    """
+    data, at = text.encode(errors="surrogateescape"), 0
     while begin := _BEGIN.search(data, at):
         title, at = _line(data, begin.end())
         if not title.endswith(b"-----"):

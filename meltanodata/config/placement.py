@@ -86,8 +86,7 @@ def left_teams(fleet: Fleet, before: Fleet) -> set[str]:
 def assignments(fleet: Fleet, stacks: Sequence[Settings]) -> dict[str, str | None]:
     """A team for each tenant that has none: the first that is not full and below its limit (the guide's step 3).
 
-    Returns:
-        In the file's order; None for a tenant that no team has room for.
+    In the file's order; None for a tenant that no team has room for.
     """
     free = {use.team: use.free for use in database_uses(fleet, stacks)}
     places = (team for team, count in free.items() for _ in range(count))

@@ -7,7 +7,9 @@ import subprocess
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, TypeAlias
 
-from meltanodata.errors import UserError
+from meltanodata.config import document
+from meltanodata.config.document import Document
+from meltanodata.errors import Problem, UserError
 from meltanodata.text import show
 
 if TYPE_CHECKING:
@@ -16,23 +18,23 @@ if TYPE_CHECKING:
 
 NONE = "0" * 40
 """The revision that GitHub and git's hooks give before a branch's first push."""
+_LINK = (
+    "it is a symbolic link, and a review shows where a link leads, not what the file contains. Keep the file itself"
+    " here; a fleet file may be elsewhere: set tenants_file"
+)
 
 
 @dataclass(frozen=True)
 class Worktree:
-    """The files as they are on the disk, committed or not."""
+    """The files as they are on the disk, committed or not; links are followed."""
 
-    name: str = ""
-    """For messages: what stands before a file's name."""
+    def has(self, path: Path) -> bool:
+        """Whether there is such a file."""
+        return path.is_file()
 
-    def read(self, path: Path) -> bytes | None:
-        """A file's content; None where it does not exist."""
-        return path.read_bytes() if path.is_file() else None
-
-    def is_link(self, path: Path) -> bool:
-        """Whether `read` answers where a symbolic link leads, and not what is there. Here links are followed."""
-        del path
-        return False
+    def document(self, path: Path) -> Document:
+        """A YAML file; one that does not exist, or cannot be read, has that as its problem."""
+        return document.read(path)
 
     def stack_files(self, folder: Path) -> list[str]:
         """The names of the stacks' files, Pulumi.<stack>.yaml, in the project's folder."""
@@ -65,7 +67,7 @@ class Revision:
         """
         found = _git(folder, "rev-parse", "--verify", "--quiet", "--end-of-options", f"{name}^{{commit}}")
         if found is None:
-            raise UserError(f"{show(name)} is no revision that git has; fetch it first if it is one")
+            raise UserError(f"{show(name)} is not a revision that git has; fetch it first if it exists")
         return cls(folder, name, found.decode().strip())
 
     @classmethod
@@ -141,10 +143,18 @@ class Revision:
         """
         return _git(self.folder, "cat-file", "blob", f"{self.commit}:./{os.path.relpath(path, self.folder)}")
 
-    def is_link(self, path: Path) -> bool:
-        """Whether `read` answers where a symbolic link leads, and not what is there."""
-        listed = _git(self.folder, "ls-tree", self.commit, "--", os.path.relpath(path, self.folder))
-        return (listed or b"").startswith(b"120000 ")
+    def has(self, path: Path) -> bool:
+        """See `Worktree`."""
+        return self.read(path) is not None
+
+    def document(self, path: Path) -> Document:
+        """See `Worktree`; a symbolic link is a problem."""
+        name, raw = f"{self.name}:{path.name}", self.read(path)
+        listed = _git(self.folder, "ls-tree", self.commit, "--", os.path.relpath(path, self.folder)) or b""
+        if raw is not None and not listed.startswith(b"120000 "):
+            return document.parse(raw, name)
+        message = "there is no such file" if raw is None else _LINK
+        return Document(name, "", None, [Problem(name, 0, 0, message)])
 
     def links(self) -> dict[str, str]:
         """Where each symbolic link of the repository leads, as it is written, by its path relative to the folder."""

@@ -36,13 +36,9 @@ if TYPE_CHECKING:
 def problems(
     fleet: Fleet, stacks: Sequence[Settings], placement: Mapping[str, str] | None = None, before: Fleet | None = None
 ) -> list[Problem]:
-    """Everything that is wrong with a fleet.
+    """Everything that is wrong with a fleet; its stacks are in the order in which their teams fill up.
 
-    Args:
-        fleet: the whole file, whichever stack asks.
-        stacks: all stacks of the fleet, in the order in which their teams fill up.
-        placement: tenant to the team that holds its database; None where that is not known.
-        before: an older version of the file; None where there is none to compare with.
+    Moves and new tenants are judged where the placement is known, changes where there is an older version of the file.
     """
     found = [
         *stacks_agree(stacks),
@@ -51,15 +47,14 @@ def problems(
         *teams_within_limits(fleet, stacks),
         *droplets_within_limit(fleet, stacks),
         *cluster_names_fit(fleet, stacks),
-        *wiped_are_demos(fleet),
+        *wiped_are_demos(fleet, before),
         *names_used_once(fleet, stacks),
     ]
     if placement is not None:
         found += [*full_teams_stay_full(fleet, stacks, placement), *teams_stay(fleet, placement)]
     if before is not None:
-        old = {row.key: row.options for row in before.rows}
-        old |= {new: old[key] for new, key in renamed(fleet, before, stacks[0].domain).items()}
-        found += [*counts_go_up(fleet, old), *postgres_goes_up(fleet, old), *wiped_were_demos(fleet, before)]
+        old, new_names = before.options, renamed(fleet, before, stacks[0].domain)
+        found += numbers_go_up(fleet, old | {new: old[key] for new, key in new_names.items()})
     return sorted(found)
 
 
@@ -175,21 +170,16 @@ def cluster_names_fit(fleet: Fleet, stacks: Sequence[Settings]) -> Iterator[Prob
             yield Problem(fleet.file, *row.place, f"{row.key}: {message}")
 
 
-def wiped_are_demos(fleet: Fleet) -> Iterator[Problem]:
-    """Only a demo's database is ever wiped."""
+def wiped_are_demos(fleet: Fleet, before: Fleet | None) -> Iterator[Problem]:
+    """Only a database that was a demo's before is ever wiped, so that no single edit wipes a customer's."""
+    demos = None if before is None else {row.key for row in before.rows if row.options.demo}
     for row in fleet.rows:
-        options = row.options
-        if options.wipe_database is not None and not options.demo and not row.states_wrongly("demo"):
+        if row.options.wipe_database is None or row.states_wrongly("demo"):
+            continue
+        if not row.options.demo:
             message = "wipe_database drops the data and is for demos only; remove it, or add demo: true if it is one"
             yield fleet.problem(row, "wipe_database", message)
-
-
-def wiped_were_demos(fleet: Fleet, before: Fleet) -> Iterator[Problem]:
-    """Only a tenant that was a demo before is wiped, so that no single edit allows it for a customer's database."""
-    demos = {row.key for row in before.rows if row.options.demo}
-    for row in fleet.rows:
-        options = row.options
-        if options.wipe_database is not None and options.demo and row.key not in demos:
+        elif demos is not None and row.key not in demos:
             message = "wipe_database is only for a tenant that is a demo already; remove it and merge demo: true first"
             yield fleet.problem(row, "wipe_database", message)
 
@@ -231,22 +221,17 @@ def teams_stay(fleet: Fleet, placement: Mapping[str, str]) -> Iterator[Problem]:
             yield fleet.problem(row, "database_team", message)
 
 
-def counts_go_up(fleet: Fleet, before: Mapping[str, Options]) -> Iterator[Problem]:
-    """A smaller number is a change too: it would rebuild the droplet or change the password once more."""
-    effects = {"rebuild": "make a new droplet", "admin_password_generation": "change the admin password"}
+def numbers_go_up(fleet: Fleet, before: Mapping[str, Options]) -> Iterator[Problem]:
+    """A smaller count is a change too, and DigitalOcean never takes back the upgrade of a cluster's major version."""
+    effects = {
+        "rebuild": ", which would make a new droplet again;",
+        "admin_password_generation": ", which would change the admin password again;",
+        "database_version": "; a cluster cannot go back,",
+    }
     for row in fleet.rows:
         old = before.get(row.key, row.options)
         for option, effect in effects.items():
             was, now = getattr(old, option), getattr(row.options, option)
-            if now < was and not row.states_wrongly(option):
-                message = f"{option} goes down from {was} to {now}, which would {effect} again; leave it at {was}"
+            if None not in {was, now} and int(now) < int(was) and not row.states_wrongly(option):
+                message = f"{option} goes down from {was} to {now}{effect} leave it at {was}"
                 yield fleet.problem(row, option, message)
-
-
-def postgres_goes_up(fleet: Fleet, before: Mapping[str, Options]) -> Iterator[Problem]:
-    """DigitalOcean upgrades a cluster's major version and never takes it back."""
-    for row in fleet.rows:
-        was, now = before.get(row.key, row.options).database_version, row.options.database_version
-        if was is not None and now is not None and int(now) < int(was):
-            message = f"database_version goes down from {was} to {now}; a cluster cannot go back, leave it at {was}"
-            yield fleet.problem(row, "database_version", message)

@@ -53,14 +53,12 @@ def _unmarked(name: str) -> str:
 
 _TeamName = Annotated[str, Field(min_length=1), AfterValidator(_unmarked)]
 _AtDigitalOcean = Annotated[
-    str | None,
+    _TeamName | None,
     Field(
-        min_length=1,
         title="a team's name at DigitalOcean",
         description="The team's name at DigitalOcean, without the mark (full), if it is not `name`.",
         examples=["MeltanoData DBs 1"],
     ),
-    AfterValidator(lambda name: name and _unmarked(name)),
 ]
 
 
@@ -148,9 +146,7 @@ def _root_url(url: str) -> str:
 _LAST_PORT = 65535
 
 
-def _name_server(text: str | None) -> str | None:
-    if text is None:
-        return None
+def _name_server(text: str) -> str:
     try:
         address, _, port = text.partition(":")
         if IPv4Address(address) and (not port or 0 < int(port) <= _LAST_PORT):
@@ -254,7 +250,7 @@ class Settings(_Frozen):
         description="DigitalOcean, or a sandbox. Stacks with the same one form one fleet.",
         examples=[DIGITALOCEAN],
     )
-    resolver: Annotated[str | None, AfterValidator(_name_server)] = Field(
+    resolver: Annotated[str, AfterValidator(_name_server)] | None = Field(
         default=None,
         title="a name server's address, with a port where it is not 53",
         description="The name server that `meltanodata doctor` asks; left out, that of its machine.",
@@ -294,9 +290,14 @@ class Settings(_Frozen):
     )
 
     @property
+    def team_names(self) -> tuple[str, ...]:
+        """The names of the database teams, in the order in which they fill up."""
+        return tuple(team.name for team in self.database_teams)
+
+    @property
     def teams(self) -> tuple[str, ...]:
         """The names of all teams whose tokens the program needs: the droplets' first."""
-        return tuple(dict.fromkeys([self.droplet_team.name, *(team.name for team in self.database_teams)]))
+        return tuple(dict.fromkeys([self.droplet_team.name, *self.team_names]))
 
     @property
     def names_at_digitalocean(self) -> dict[str, str]:
@@ -308,7 +309,7 @@ class Settings(_Frozen):
         """Where a team's name at DigitalOcean is set, as the functions of `config_commands` take it."""
         if team == self.droplet_team.name:
             return "droplet_team", "account"
-        return "database_teams", [database_team.name for database_team in self.database_teams].index(team), "account"
+        return "database_teams", self.team_names.index(team), "account"
 
 
 class Secrets(_Frozen):

@@ -58,12 +58,8 @@ def from_config(config: Mapping[str, str], stack: str, now: datetime) -> tuple[S
 def from_values(values: Mapping[str, str], stack: str, now: datetime) -> tuple[Settings, Secrets]:
     """Both from values as pulumi.Config gives them: decrypted text, JSON where they have a structure.
 
-    The tokens are those of the environment where it has some, see `TOKENS_VARIABLE`.
-
-    Args:
-        values: by the setting's name, without the namespace.
-        stack: whose they are.
-        now: the time at which the certificate has to be valid, with its zone.
+    Names are without the namespace. The tokens are those of the environment where it has some, see `TOKENS_VARIABLE`.
+    The certificate has to be valid `now`, a time with its zone.
 
     Raises:
         ProblemsError: every missing or wrong setting, each with the command that mends it.
@@ -152,9 +148,8 @@ def has_settings(source: Document) -> bool:
 
 def config_of(source: Document) -> Mapping[str, Value]:
     """The config in a stack's file, by the names with their namespace; empty where the file is of another form."""
-    root = source.root.data if source.root is not None else None
-    config = root.get("config") if isinstance(root, dict) else None
-    return config.data if config is not None and isinstance(config.data, dict) else {}
+    config = source.entries.get("config")
+    return config.entries if config is not None else {}
 
 
 class _Report:
@@ -190,22 +185,19 @@ class _Report:
             return Place(0, 0)
         value = self._given[str(path[0])]
         for part in path[1:]:
-            inner = value.data
-            if isinstance(inner, dict) and str(part) in inner:
-                value = inner[str(part)]
-            elif isinstance(inner, list) and isinstance(part, int):
-                value = inner[part]
+            if isinstance(value.data, list) and isinstance(part, int):
+                value = value.data[part]
+            else:
+                value = value.entries.get(str(part), value)
         return value.place
 
 
 def _leaves_encrypted(value: Value) -> Iterator[bool]:
     """For each leaf of a setting, whether it is as `pulumi config set --secret` writes it."""
-    if not isinstance(value.data, dict):
-        yield False
-    elif value.data.keys() == {"secure"}:
-        yield True
+    if not isinstance(value.data, dict) or value.entries.keys() == {"secure"}:
+        yield isinstance(value.data, dict)
     else:
-        for inner in value.data.values():
+        for inner in value.items:
             yield from _leaves_encrypted(inner)
 
 

@@ -1,11 +1,16 @@
-"""Edits of a stack's file as text: all other lines stay, with their comments (see edit.py). Pure."""
+"""Edits of a stack's file as text: all other lines stay, with their comments (see edit.py). Pure.
+
+The files have no problems, see settings_loading.parse. A ProblemsError says that an entry has no lines of its own.
+"""
 
 from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
 from meltanodata.config.config_commands import key
+from meltanodata.config.edit import replaced
 from meltanodata.config.settings import Settings, without_namespace
+from meltanodata.config.settings_loading import config_of
 from meltanodata.errors import Problem, ProblemsError
 
 if TYPE_CHECKING:
@@ -15,15 +20,7 @@ _TEAMS, _TOKENS = key(("database_teams",)), key(("tokens",))
 
 
 def team_entry(source: Document, team: str) -> str:
-    """The lines of a team's entry with the comments right above it, not indented.
-
-    Args:
-        source: a file without problems, see settings_loading.parse; here and in the functions below.
-        team: one that it lists.
-
-    Raises:
-        ProblemsError: the entry has no lines of its own; here and in the functions below.
-    """
+    """The lines of a team's entry with the comments right above it, not indented."""
     start, end = _entry(source, team)
     return _indented(source.text[start:end], 0)
 
@@ -31,19 +28,15 @@ def team_entry(source: Document, team: str) -> str:
 def without_team(source: Document, team: str) -> str:
     """The file's text without a team's entry and its token."""
     spans = [_entry(source, team)]
-    tokens = _mapping(_config(source)).get(_TOKENS)
-    if tokens is not None and isinstance(tokens.data, dict) and team in tokens.data:
-        spans.append(_lines(source, tokens.keys[team], tokens.data[team]))
-    text = source.text
-    for start, end in sorted(spans, reverse=True):
-        text = text[:start] + text[end:]
-    return text
+    tokens = config_of(source).get(_TOKENS)
+    if tokens is not None and team in tokens.entries:
+        spans.append(_lines(source, tokens.keys[team], tokens.entries[team]))
+    return replaced(source.text, [(start, end, "") for start, end in spans])
 
 
 def with_team(target: Document, entry: str) -> str:
     """The file's text with a team's entry as the last one."""
-    teams = _mapping(_config(target))[_TEAMS]
-    last = _list(teams)[-1]
+    last = config_of(target)[_TEAMS].items[-1]
     start, end = _lines(target, last, last)
     columns = len(target.text[start:end]) - len(target.text[start:end].lstrip(" "))
     return target.text[:end] + _indented(entry, columns) + target.text[end:]
@@ -51,10 +44,10 @@ def with_team(target: Document, entry: str) -> str:
 
 def new_stack(source: Document, target: Document, entry: str) -> str:
     """The text for a stack without settings: another stack's non-secret settings, with one team."""
-    config = _config(source)
+    config = source.entries["config"]
     blocks = [
         _indented(source.text[start:end], 2)
-        for name, value in without_namespace(_mapping(config)).items()
+        for name, value in without_namespace(config.entries).items()
         if name in Settings.model_fields and key((name,)) != _TEAMS
         for start, end in [_lines(source, config.keys[key((name,))], value)]
     ]
@@ -63,27 +56,9 @@ def new_stack(source: Document, target: Document, entry: str) -> str:
     return f"{target.text}config:\n{''.join(blocks)}  {_TEAMS}:\n{_indented(entry, 4)}"
 
 
-def _config(source: Document) -> Value:
-    """The mapping of settings."""
-    return _mapping(source.root)["config"]
-
-
-def _mapping(value: Value | None) -> dict[str, Value]:
-    if value is None or not isinstance(value.data, dict):
-        raise TypeError("valid settings have a mapping here")
-    return value.data
-
-
-def _list(value: Value) -> list[Value]:
-    if not isinstance(value.data, list):
-        raise TypeError("valid settings have a list here")
-    return value.data
-
-
 def _entry(source: Document, team: str) -> tuple[int, int]:
     """Where a team's entry begins and ends in the text, in whole lines."""
-    teams = _mapping(_config(source))[_TEAMS]
-    (item,) = (item for item in _list(teams) if _mapping(item)["name"].text == team)
+    (item,) = (item for item in config_of(source)[_TEAMS].items if item.entries["name"].text == team)
     return _lines(source, item, item)
 
 
@@ -107,9 +82,9 @@ def _end(text: str, value: Value) -> int:
     """Where a value ends; the reader ends a block at the next thing that is no comment."""
     match value.data:
         case dict() if text[value.start] != "{":
-            return max(max(value.keys[key].end, _end(text, inner)) for key, inner in value.data.items())
+            return max(max(value.keys[key].end, _end(text, inner)) for key, inner in value.entries.items())
         case list() if text[value.start] != "[":
-            return max(_end(text, inner) for inner in value.data)
+            return max(_end(text, inner) for inner in value.items)
         case _:
             return value.end
 

@@ -3,18 +3,19 @@
 from __future__ import annotations
 
 import re
-from dataclasses import dataclass
+from dataclasses import dataclass, field
+from pathlib import Path
 from typing import TYPE_CHECKING
 
-from meltanodata.config import document, settings, settings_loading
+from meltanodata.config import fleet, settings, settings_loading
 from meltanodata.config.influence import Kind
+from meltanodata.config.revisions import Tree, Worktree
 from meltanodata.config.settings import DIGITALOCEAN, Settings
 from meltanodata.errors import Problem, ProblemsError, UserError
 from meltanodata.text import did_you_mean, listing, show
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping, Sequence
-    from pathlib import Path
 
     from meltanodata.config.document import Document
     from meltanodata.config.fleet import Fleet
@@ -22,9 +23,10 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True)
 class Project:
-    """A folder with Pulumi.yaml and the stacks' files."""
+    """A folder with Pulumi.yaml and the stacks' files, on the disk or at a revision."""
 
     root: Path
+    tree: Tree = field(default_factory=Worktree)
 
     @classmethod
     def around(cls, folder: Path) -> Project:
@@ -41,28 +43,82 @@ class Project:
     @property
     def name(self) -> str:
         """Pulumi's name for the project (`name` in Pulumi.yaml)."""
-        return project_option(document.read(self.root / "Pulumi.yaml"), "name") or ""
+        return self._option("name")
 
     @property
     def program(self) -> Path:
         """The folder of the program, which relative paths in settings start from (`main` in Pulumi.yaml)."""
-        return self.root / (project_option(document.read(self.root / "Pulumi.yaml"), "main") or "")
+        return self.root / self._option("main")
+
+    def _option(self, key: str) -> str:
+        value = self.tree.document(self.root / "Pulumi.yaml").entries.get(key)
+        return value.text if value is not None else ""
 
     def tenants_file(self, stack: Settings) -> Path:
         """The fleet file of a stack."""
         return self.program / stack.tenants_file
 
-    def files(self) -> list[Path]:
-        """The stacks' files."""
-        return list(self.root.glob("Pulumi.*.yaml"))
+    def tenants(self, file: Path) -> Fleet:
+        """A fleet file.
+
+        Raises:
+            ProblemsError: it does not exist, or is not well formed.
+        """
+        loaded, problems = fleet.parse(self.tree.document(file))
+        if problems:
+            raise ProblemsError(problems)
+        return loaded
+
+    def tenants_then(self, file: Path) -> Fleet:
+        """What could be read of a fleet file; without tenants where it does not exist."""
+        return fleet.parse(self.tree.document(file))[0]
+
+    def stack_names(self) -> list[str]:
+        """The stacks that have a file here."""
+        return [settings.stack_of(Path(name)) for name in self.tree.stack_files(self.root)]
+
+    def stack_document(self, stack: str) -> Document | None:
+        """A stack's file; None where it has none."""
+        path = self.root / settings.file_of(stack)
+        return self.tree.document(path) if self.tree.has(path) else None
+
+    def settings(self, stack: str) -> Settings | None:
+        """A stack's settings; None for one that has none yet.
+
+        Raises:
+            ProblemsError: what is wrong with them.
+        """
+        source = self.stack_document(stack)
+        if source is None or not settings_loading.has_settings(source):
+            return None
+        return settings_loading.parse(source, stack)
 
     def stacks(self) -> tuple[Settings, ...]:
-        """Every stack of the program's that has a file here, `prod-2` before `prod-10`.
+        """Every stack of the program's that has settings here, `prod-2` before `prod-10`.
 
         Raises:
             ProblemsError: what is wrong in any of their files.
         """
-        return settings_in({settings.stack_of(path): document.read(path) for path in self.files()})
+        stacks, problems = self._read()
+        if problems:
+            raise ProblemsError(problems)
+        return stacks
+
+    def stacks_then(self) -> tuple[Settings, ...]:
+        """Those alone whose settings today's program can read: what an older one had may have had other settings."""
+        return self._read()[0]
+
+    def _read(self) -> tuple[tuple[Settings, ...], list[Problem]]:
+        stacks: list[Settings] = []
+        problems: list[Problem] = []
+        for file in self.tree.stack_files(self.root):
+            source = self.tree.document(self.root / file)
+            try:
+                if settings_loading.has_settings(source):
+                    stacks.append(settings_loading.parse(source, settings.stack_of(Path(file))))
+            except ProblemsError as error:
+                problems += error.problems
+        return in_order(stacks), problems
 
     def fleet(self, stack: str | None) -> tuple[Settings, ...]:
         """The stacks that form one fleet with the named one; without a name, those on DigitalOcean itself.
@@ -86,32 +142,6 @@ class Project:
         return tuple(settings for settings in self.fleet(stack) if stack is None or settings.stack == stack)
 
 
-def project_option(source: Document, key: str) -> str | None:
-    """What Pulumi.yaml has under a key."""
-    value = source.root.data.get(key) if source.root is not None and isinstance(source.root.data, dict) else None
-    return value.text if value is not None else None
-
-
-def settings_in(files: Mapping[str, Document]) -> tuple[Settings, ...]:
-    """The settings in stacks' files, by the stack's name; without those stacks that have none yet.
-
-    Raises:
-        ProblemsError: what is wrong in any of the files.
-    """
-    stacks: list[Settings] = []
-    problems: list[Problem] = []
-    for stack, source in files.items():
-        if not settings_loading.has_settings(source):
-            continue
-        try:
-            stacks.append(settings_loading.parse(source, stack))
-        except ProblemsError as error:
-            problems += error.problems
-    if problems:
-        raise ProblemsError(problems)
-    return in_order(stacks)
-
-
 def fleet_among(stacks: Sequence[Settings], stack: str | None) -> tuple[Settings, ...]:
     """The stacks that form one fleet with the named one; without a name, those on DigitalOcean itself.
 
@@ -133,15 +163,11 @@ def fleet_among(stacks: Sequence[Settings], stack: str | None) -> tuple[Settings
 def touched(stacks: Sequence[Settings], before: Fleet, after: Fleet, files: Mapping[str, Kind]) -> list[str]:
     """The stacks whose plan a change can alter, in the fleet's order.
 
-    Args:
-        stacks: of the fleet.
-        before: the fleet file as it was.
-        after: the fleet file as it is.
-        files: all files that differ, relative to the project's folder, and what each is.
+    `files` has all files that differ, relative to the project's folder, and what each is.
     """
     if Kind.PROGRAM in files.values():
         return [stack.stack for stack in stacks]
-    old, new = ({row.key: row.options for row in fleet.rows} for fleet in (before, after))
+    old, new = before.options, after.options
     teams = {
         options.database_team
         for key in {*old, *new}
@@ -152,16 +178,14 @@ def touched(stacks: Sequence[Settings], before: Fleet, after: Fleet, files: Mapp
     return [
         stack.stack
         for stack in stacks
-        if settings.file_of(stack.stack) in files or teams.intersection(team.name for team in stack.database_teams)
+        if settings.file_of(stack.stack) in files or teams.intersection(stack.team_names)
     ]
 
 
 def fleet_of(own: Settings, root: Path) -> tuple[Settings, ...]:
     """The fleet of a running program's stack: its own settings as given, those of the others from their files.
 
-    Args:
-        own: the settings of the stack that runs.
-        root: the folder with Pulumi.yaml (pulumi.get_root_directory()).
+    `root` is the folder with Pulumi.yaml (pulumi.get_root_directory()).
 
     Raises:
         ProblemsError: what is wrong in another stack's file.

@@ -29,7 +29,6 @@ def tenants_of(fleet: Fleet, settings: Settings) -> tuple[Tenant, ...]:
 
     Only for a fleet without problems: a tenant without a team belongs to no stack and is left out.
     """
-    teams = {team.name for team in settings.database_teams}
     return tuple(
         Tenant.model_validate(
             {
@@ -41,5 +40,5 @@ def tenants_of(fleet: Fleet, settings: Settings) -> tuple[Tenant, ...]:
             }
         )
         for row in fleet.rows
-        if row.options.database_team in teams
+        if row.options.database_team in settings.team_names
     )

@@ -58,10 +58,6 @@ def unguarded(state: StackState, declared: Collection[str]) -> list[str]:
 
     An older version of the program wrote such a state. A run writes the hooks of whatever it declares, and declares
     nothing of a tenant whose entry is gone.
-
-    Args:
-        state: the stack's.
-        declared: the tenants that the program is about to declare.
     """
     databases: set[str] = set()
     without_hook: set[str] = set()

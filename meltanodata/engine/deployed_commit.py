@@ -28,19 +28,13 @@ _SHORTEST = 7
 def refuse_older(stack: str, root: Path, back_from: str | None = None) -> None:
     """Stop where the commit that is checked out does not contain the last one deployed.
 
-    Without a git repository, or before the first deployment, there is nothing to compare.
-
-    Args:
-        stack: the stack's name.
-        root: the project's folder, with Pulumi.yaml.
-        back_from: the last one deployed, where somebody goes back from it on purpose.
+    Without a git repository, or before the first deployment, there is nothing to compare. `back_from` is the last one
+    deployed, where somebody goes back from it on purpose.
 
     Raises:
         UserError: the commit is older, of another branch, or git cannot tell; with what to do.
     """
-    here = _checked_out(root)
-    if here is not None:
-        _compare(stack, here, _last(stack, root), back_from)
+    _compared(stack, root, back_from)
 
 
 def note(stack: str, root: Path, back_from: str | None = None) -> None:
@@ -49,35 +43,30 @@ def note(stack: str, root: Path, back_from: str | None = None) -> None:
     This comes before the first operation: an older commit may not follow even a deployment that fails. The comparison
     is made again, since another deployment may have begun meanwhile.
     """
-    here = _checked_out(root)
-    if here is None:
-        return
-    last = _last(stack, root)
-    _compare(stack, here, last, back_from)
-    if last != here.commit:
+    here, last = _compared(stack, root, back_from)
+    if here is not None and last != here.commit:
         pulumi_cli.set_tag(stack, root, TAG, here.commit)
 
 
 def has_begun(stack: str, root: Path) -> bool:
     """Whether the last deployment was of the commit that is checked out, so that this one continues it."""
-    here = _checked_out(root)
-    return here is not None and _last(stack, root) == here.commit
+    here, last = _checked_out_and_last(stack, root)
+    return here is not None and last == here.commit
 
 
-def _checked_out(root: Path) -> Revision | None:
-    return Revision.checked_out_with(root / "Pulumi.yaml")
+def _checked_out_and_last(stack: str, root: Path) -> tuple[Revision | None, str | None]:
+    here = Revision.checked_out_with(root / "Pulumi.yaml")
+    return here, None if here is None else pulumi_cli.tags(stack, root).get(TAG)
 
 
-def _last(stack: str, root: Path) -> str | None:
-    return pulumi_cli.tags(stack, root).get(TAG)
-
-
-def _compare(stack: str, here: Revision, last: str | None, back_from: str | None) -> None:
-    if last is None or (back_from is not None and len(back_from) >= _SHORTEST and last.startswith(back_from)):
-        return
+def _compared(stack: str, root: Path, back_from: str | None) -> tuple[Revision | None, str | None]:
+    """The commit that is checked out and the last one deployed, unless `refuse_older` refuses it."""
+    here, last = _checked_out_and_last(stack, root)
+    if here is None or last is None:
+        return here, last
     contained = here.contains(last) if re.fullmatch(r"[0-9a-f]{40,64}", last) else None
-    if contained:
-        return
+    if contained or (back_from is not None and len(back_from) >= _SHORTEST and last.startswith(back_from)):
+        return here, last
     commit, deployed = here.commit[:12], show(last) if contained is None else last[:12]
     on_purpose = f"To deploy it all the same: meltanodata deploy --stack {stack} --go-back-from {last}"
     if contained is None:

@@ -27,11 +27,7 @@ if TYPE_CHECKING:
 def preview(stack: str, folder: Path, *, refresh: bool = False, arguments: Sequence[str] = ()) -> dict[str, Any]:
     """What `pulumi preview --json` prints; a preview that fails says why in its diagnostics.
 
-    Args:
-        stack: the stack's name.
-        folder: the one with Pulumi.yaml.
-        refresh: read every object anew first, with the program's own tokens and not the state's.
-        arguments: more of the command's options.
+    To refresh is to read every object anew first, with the program's own tokens and not the state's.
     """
     command = ["preview", "--json", "--non-interactive", "--stack", stack, *(_REFRESH if refresh else ()), *arguments]
     done = _run(command, folder)
@@ -69,14 +65,8 @@ def up(
 ) -> Iterator[dict[str, Any]]:
     """Apply, and yield the engine's events as they come (sdk/go/common/apitype/events.go).
 
-    A tenant that fails does not stop the others. An interrupt is handed on, and the engine ends what it has begun.
-
-    Args:
-        stack: the stack's name.
-        folder: the one with Pulumi.yaml.
-        targets: the URNs that may be touched; None for everything.
-        refresh: see `preview`.
-        may_go: the tenants whose databases may be deleted, see `deletions`.
+    A tenant that fails does not stop the others. An interrupt is handed on, and the engine ends what it has begun. Only
+    the targets' URNs may be touched, or everything for None. `may_go` has the tenants whose databases may be deleted.
     """
     command = ["up", "--json", "--yes", "--skip-preview", "--non-interactive", "--continue-on-error", "--stack", stack]
     command += _REFRESH if refresh else ()
@@ -165,9 +155,8 @@ def export(stack: str, folder: Path, *, show_secrets: bool = False) -> dict[str,
 
     With its secrets in the open it needs the passphrase, and must not be shown or stored.
     """
-    exported: dict[str, Any] = _json(
-        ["stack", "export", "--stack", stack, *(["--show-secrets"] if show_secrets else [])], folder
-    )
+    command = ["stack", "export", "--stack", stack, *(["--show-secrets"] if show_secrets else [])]
+    exported: dict[str, Any] = _json(command, folder)
     return exported
 
 
@@ -189,14 +178,9 @@ def replace_state(stack: str, folder: Path, exported: Mapping[str, Any], passphr
 def set_secrets(
     stack: str, folder: Path, file: Path, secrets: Mapping[str, str], passphrase_file: Path | None = None
 ) -> None:
-    """Encrypt values with a stack's key into a file of its settings.
+    """Encrypt values, by Pulumi's notation with the namespace, into a file that has the parameters of a stack's key.
 
-    Args:
-        stack: the stack's name.
-        folder: the one with Pulumi.yaml.
-        file: to write to, with the key's parameters in it.
-        secrets: by Pulumi's notation, with the namespace; they go through a pipe.
-        passphrase_file: the stack's, where it is not the one of the environment.
+    The values go through a pipe. The passphrase is the environment's where no file has it.
     """
     for path, value in secrets.items():
         command = ["config", "set", "--stack", stack, "--config-file", str(file), "--secret", "--path", path]

@@ -70,10 +70,7 @@ class Lock:
 def why_kept(lock: Lock, host: str, runs: Callable[[int], bool]) -> str | None:
     """Why a lock has to stay; None for one that a killed run has left.
 
-    Args:
-        lock: the stack's.
-        host: this machine's name.
-        runs: whether a process of this machine is a Pulumi at work.
+    `host` is this machine, and `runs` tells whether one of its processes is a Pulumi at work.
     """
     if lock.host != host:
         return (

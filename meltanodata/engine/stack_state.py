@@ -15,7 +15,7 @@ from meltanodata.engine import urns
 from meltanodata.engine.resource_types import OBJECTS, ROLES, TENANT, Type, resource_name, tenant_of
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Iterator, Mapping
+    from collections.abc import Callable, Iterable, Iterator, Mapping
 
 CREATING = "creating"
 """The kind of a pending operation whose object the state does not have."""
@@ -253,6 +253,19 @@ class StackState:
     def with_resources(self, resources: Iterable[Mapping[str, Any]]) -> dict[str, Any]:
         """The exported state with other resources."""
         return {**self.exported, "deployment": {**self.exported["deployment"], "resources": list(resources)}}
+
+
+def rewritten(value: Any, word: Callable[[str], str]) -> Any:
+    """A value of a state with what `word` makes of each text in it; the names of members stay."""
+    match value:
+        case str():
+            return word(value)
+        case dict():
+            return {key: rewritten(inner, word) for key, inner in value.items()}
+        case list():
+            return [rewritten(inner, word) for inner in value]
+        case _:
+            return value
 
 
 def opened(value: Any) -> Any:

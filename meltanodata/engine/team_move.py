@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 
 from meltanodata.engine import urns
 from meltanodata.engine.resource_types import STACK, TEAM_PROVIDER
-from meltanodata.engine.stack_state import Resource, StackState
+from meltanodata.engine.stack_state import Resource, StackState, rewritten
 from meltanodata.errors import UserError
 
 if TYPE_CHECKING:
@@ -49,14 +49,9 @@ def joined(
     """The target's state with a team's tenants as the source has them, in place of what it has of the team already.
 
     Whatever the tenants use of other teams (the droplets') or of none (the plugins without settings) is the target's
-    own, and is copied only where the target has nothing of that name yet.
-
-    Args:
-        source: with its secrets in the open; the engine encrypts them with the target's key when it takes the state in.
-        target: its own secrets may be encrypted.
-        team: the team's name.
-        stack: the target's name.
-        droplet_team: the team's name that each stack has a provider of, with tenants or without.
+    own, and is copied only where the target has nothing of that name yet. Each stack has a provider of the droplet
+    team, with tenants or without. The source has its secrets in the open: the engine encrypts them with the target's
+    key when it takes the state in. The target's own secrets may be encrypted.
 
     Raises:
         UserError: what moves refers to something that stays, or the target has no key for secrets.
@@ -66,10 +61,18 @@ def joined(
     state = StackState(source)
     members, keys = _members(state, team), tenants(state, team)
     (root,) = (resource for resource in state.resources if resource.type == STACK)
-    renamed = _Renamed(root.urn, stack)
-    outputs = {key: value for key, value in _outputs(root.json).items() if key in keys}
+    project, old, new = urns.project_of(root.urn), urns.prefix(urns.stack_of(root.urn)), urns.prefix(stack)
+    # What becomes something else than its URN with the other stack's name.
+    special = {root.urn: f"{new}{project}::{STACK}::{project}-{stack}"}
 
-    kept = StackState(without(target, team)).resources or (Resource.read({**renamed.of(root.json), "outputs": {}}),)
+    def in_target(text: str) -> str:
+        """As it stands in the target's state: URNs hold the stack's name."""
+        return special.get(text) or (new + text.removeprefix(old) if text.startswith(old) else text)
+
+    outputs = {key: value for key, value in _outputs(root.json).items() if key in keys}
+    kept = StackState(without(target, team)).resources or (
+        Resource.read({**rewritten(root.json, in_target), "outputs": {}}),
+    )
     present = {resource.urn: resource for resource in kept}
     moving = [resource for resource in state.resources if resource.urn in members]
     used = {resource.json["provider"] for resource in moving if resource.provider}
@@ -78,12 +81,12 @@ def joined(
         needed = _reference(provider) in used or _is_provider_of(provider, droplet_team)
         if not needed or provider.urn in members:
             continue
-        own = present.get(renamed.of(provider.urn))
+        own = present.get(in_target(provider.urn))
         if own is None:
             copied.append(provider)
         else:
-            renamed.special[_reference(provider)] = _reference(own)
-    arrived = [Resource.read(renamed.of(resource.json)) for resource in (*copied, *moving)]
+            special[_reference(provider)] = _reference(own)
+    arrived = [Resource.read(rewritten(resource.json, in_target)) for resource in (*copied, *moving)]
     known = {*present, *(resource.urn for resource in arrived)}
     if bound := sorted({resource.name for resource in arrived if not known.issuperset(resource.references())}):
         raise UserError(f"{', '.join(bound)}: refers to what does not belong to {team}, so the team cannot move alone")
@@ -93,29 +96,6 @@ def joined(
         _with_outputs(resource.json, add=outputs) if resource.type == STACK else resource.json
         for resource in (*kept, *arrived)
     )
-
-
-class _Renamed:
-    """Whatever stands in a stack's state, as it stands in another stack's: URNs hold the stack's name."""
-
-    def __init__(self, root: str, stack: str) -> None:
-        self._old, self._new = urns.prefix(urns.stack_of(root)), urns.prefix(stack)
-        project = urns.project_of(root)
-        self.special = {root: f"{self._new}{project}::{STACK}::{project}-{stack}"}
-        """What becomes something else than its URN with the other stack's name."""
-
-    def of(self, value: Any) -> Any:
-        match value:
-            case str() if value in self.special:
-                return self.special[value]
-            case str() if value.startswith(self._old):
-                return self._new + value.removeprefix(self._old)
-            case dict():
-                return {key: self.of(inner) for key, inner in value.items()}
-            case list():
-                return [self.of(inner) for inner in value]
-            case _:
-                return value
 
 
 def _reference(provider: Resource) -> str:

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any
 from meltanodata.config.object_names import droplet_of, record_of, tenant_of_cluster
 from meltanodata.engine import urns
 from meltanodata.engine.resource_types import OBJECTS, ROLES, STACK, TENANT
-from meltanodata.engine.stack_state import StackState
+from meltanodata.engine.stack_state import StackState, rewritten
 from meltanodata.errors import UserError
 
 if TYPE_CHECKING:
@@ -36,14 +36,7 @@ def adopted(tenant: TenantState) -> dict[str, str]:
 
 
 def misnamed(tenant: TenantState, key: str, entry: Options, domain: str) -> list[str]:
-    """The names by which an entry does not find the objects that a state has of a tenant, as `adopt` would have them.
-
-    Args:
-        tenant: as the state has it.
-        key: the entry's name.
-        entry: the entry.
-        domain: the tenants'.
-    """
+    """The names, as `adopt` would have them, by which an entry does not find a tenant's objects in the state."""
     options, database = tenant.options, adopted(tenant).get("database", "")
     stated = entry.adopt.database if entry.adopt else None
     names = {
@@ -68,7 +61,7 @@ def renamed(exported: Mapping[str, Any], old: str, new: str) -> dict[str, Any]:
     for resource in state.resources:
         # Inputs and outputs are other people's words: only what the engine keeps for itself is renamed.
         own = {field: value for field, value in resource.json.items() if field not in {"inputs", "outputs"}}
-        now = {**resource.json, **_replaced(own, replacements)}
+        now = {**resource.json, **rewritten(own, lambda text: replacements.get(text, text))}
         if resource.type == TENANT and resource.name == old:
             adopt = {"login": "new", **(resource.inputs.get("adopt") or {}), **adopted(state.tenants[old])}
             now["inputs"] = {**resource.inputs, "adopt": adopt}
@@ -92,15 +85,3 @@ def _renamed_urns(state: StackState, old: str, new: str) -> dict[str, str]:
             )
         renames[resource.urn] = urns.with_name(resource.urn, new + resource.name.removeprefix(old))
     return renames
-
-
-def _replaced(value: Any, replacements: Mapping[str, str]) -> Any:
-    match value:
-        case str():
-            return replacements.get(value, value)
-        case dict():
-            return {key: _replaced(inner, replacements) for key, inner in value.items()}
-        case list():
-            return [_replaced(inner, replacements) for inner in value]
-        case _:
-            return value

@@ -17,7 +17,7 @@ from dataclasses import dataclass
 from datetime import UTC, datetime
 from http import HTTPStatus
 from itertools import count
-from typing import TYPE_CHECKING, Any, TypeVar
+from typing import TYPE_CHECKING, Any, TypeAlias, TypeVar
 
 import requests
 from requests.adapters import HTTPAdapter
@@ -114,6 +114,10 @@ class Cluster:
     """RFC 3339."""
 
 
+Objects: TypeAlias = "Mapping[Type, Sequence[Any]]"
+"""What tenants' resources stand for: each droplet, record and cluster under its own type, all three of `OBJECTS`."""
+
+
 @dataclass(frozen=True)
 class Snapshot:
     """A snapshot of a droplet, the disk image of new ones."""
@@ -156,46 +160,37 @@ class Inventory:
     database: DatabaseOffer
 
     @property
-    def objects(self) -> Mapping[Type, Sequence[Droplet | Record | Cluster]]:
-        """What tenants' resources stand for, by type."""
+    def objects(self) -> Objects:
+        """See `Objects`."""
         return {Type.DROPLET: self.droplets, Type.RECORD: self.records, Type.CLUSTER: self.clusters}
 
 
 def read(settings: Settings, tokens: Mapping[str, SecretStr], waits: Waits = WAITS) -> Inventory:
     """Ask all teams at the same time, after each token has proved to be its team's.
 
-    Args:
-        settings: the stack's.
-        tokens: by the team's name.
-        waits: between attempts.
-
     Raises:
         UserError: the tokens that are other teams', or every request that failed; with what to do.
     """
     teams = {name: _Team(name, tokens[name], settings, waits) for name in settings.teams}
     _refuse_other_teams(list(teams.values()), settings)
-    droplet_team = teams[settings.droplet_team.name]
+    home = teams[settings.droplet_team.name]
     database_teams = [teams[team.name] for team in settings.database_teams]
     with ThreadPoolExecutor(max_workers=len(database_teams) + 7) as pool:
-        droplets = pool.submit(_droplets, droplet_team)
-        records = pool.submit(_records, droplet_team, settings.domain)
-        snapshots = pool.submit(_snapshots, droplet_team)
-        ssh_keys = pool.submit(_ssh_keys, droplet_team)
-        projects = pool.submit(_projects, droplet_team)
-        sizes = pool.submit(_droplet_sizes, droplet_team)
-        database = pool.submit(_database_offer, database_teams[0])
+        asked: dict[str, Future[Any]] = {
+            "droplets": pool.submit(_droplets, home),
+            "records": pool.submit(_records, home, settings.domain),
+            "snapshots": pool.submit(_snapshots, home),
+            "ssh_keys": pool.submit(home.items, "/v2/account/keys", "ssh_keys", _id),
+            "projects": pool.submit(_projects, home),
+            "droplet_sizes": pool.submit(_droplet_sizes, home),
+            "database": pool.submit(_database_offer, database_teams[0]),
+        }
         clusters = [pool.submit(_clusters, team) for team in database_teams]
-    _raise_all([droplets, records, snapshots, ssh_keys, projects, sizes, database, *clusters])
+    _raise_all([*asked.values(), *clusters])
     return Inventory(
-        droplets=droplets.result(),
-        records=records.result(),
         clusters=tuple(cluster for future in clusters for cluster in future.result() if cluster),
         cluster_counts={team.name: len(future.result()) for team, future in zip(database_teams, clusters, strict=True)},
-        snapshots=snapshots.result(),
-        ssh_keys=ssh_keys.result(),
-        projects=projects.result(),
-        droplet_sizes=sizes.result(),
-        database=database.result(),
+        **{name: request.result() for name, request in asked.items()},
     )
 
 
@@ -264,15 +259,8 @@ def let_in(settings: Settings, tokens: Mapping[str, SecretStr], team: str, clust
 def close(settings: Settings, tokens: Mapping[str, SecretStr], cluster: Cluster, source: Source, called: str) -> None:
     """Let one source and nobody else into a cluster that is open to everybody; nothing if it is not.
 
-    Args:
-        settings: the stack's.
-        tokens: by the team's name.
-        cluster: which.
-        source: whom.
-        called: what an error calls it.
-
     Raises:
-        UserError: it is online, and cannot be closed.
+        UserError: the cluster, `called` so, is online, and cannot be closed.
     """
     if trusted_sources(settings, tokens, [cluster])[cluster.id]:
         return
@@ -335,13 +323,8 @@ class _Team:
         """A list from all its pages: https://docs.digitalocean.com/reference/api/#pagination.
 
         An object that comes or goes meanwhile shifts the pages after its own, so that others stand on two pages or on
-        none. So each object is taken once, by its id, and a list that is not as long as it says is read again.
-
-        Args:
-            path: the list's.
-            key: the member of the answer that holds it.
-            make: what to make of an item.
-            query: further parameters.
+        none. So each object is taken once, by its id, and a list that is not as long as it says is read again. `key`
+        names the member of the answer that holds the list.
         """
         before: Mapping[str, Any] | None = None
         with self._session() as session:
@@ -399,8 +382,7 @@ class _Team:
     def refuse_other_team(self, names: Mapping[str, str]) -> None:
         """Raise an error where the token is another team's, or DigitalOcean names no team.
 
-        Args:
-            names: what DigitalOcean calls the stack's teams, by their names in the settings.
+        `names` has what DigitalOcean calls the stack's teams, by their names in the settings.
         """
         # https://docs.digitalocean.com/reference/api/digitalocean/#operation/account_get
         said = self.one(_ACCOUNT, lambda answer: (answer["account"].get("team") or {}).get("name"))
@@ -418,17 +400,12 @@ class _Team:
                 f"the token is of the team {others[0]}, where everything of {self.name} would be looked for and made."
                 f" {self._set_token()}"
             )
+        command = config_commands.set_plain(self._stack, self._setting, name)
+        rename = f". If it is the right one, and only its name differs: {command}" if name.isprintable() else ""
         raise self._error(
             f"the token is of a team that DigitalOcean calls {show(name)}. If it is the wrong one, take a token of"
-            f" {names[self.name]}. {self._set_token()}{self._rename_hint(name)}"
+            f" {names[self.name]}. {self._set_token()}{rename}"
         )
-
-    def _rename_hint(self, name: str) -> str:
-        """How to set a team's name at DigitalOcean."""
-        if not name.isprintable():
-            return ""
-        command = config_commands.set_plain(self._stack, self._setting, name)
-        return f". If it is the right one, and only its name differs: {command}"
 
     @contextmanager
     def _understanding(self, path: str) -> Iterator[None]:
@@ -465,22 +442,17 @@ class _Team:
 
     def _get(self, session: requests.Session, path: str, query: Mapping[str, str | int]) -> Any:
         answer = self._send(session, "GET", path, params=query)
-        match answer.status_code:
-            case HTTPStatus.OK:
-                pass
-            case HTTPStatus.FORBIDDEN:
-                raise self._error(
-                    f"the token may not read {path} (403). Make one with full access, or for previews with read"
-                    f" access{_ACCOUNT_SCOPE if path == _ACCOUNT else ''}. {self._set_token()}"
-                )
-            case HTTPStatus.NOT_FOUND:
-                raise self._error(f"there is no {path} in this team (404)")
-            case HTTPStatus.TOO_MANY_REQUESTS:
-                raise self._error(f"no requests left for the token (429, GET {path}). Wait, and run it again")
-            case status:
-                raise self._error(
-                    f"DigitalOcean answered GET {path} with {status}. Run it again, or see status.digitalocean.com"
-                )
+        status = answer.status_code
+        if status != HTTPStatus.OK:
+            refusals: dict[int, str] = {
+                HTTPStatus.FORBIDDEN: f"the token may not read {path} (403). Make one with full access, or for previews"
+                f" with read access{_ACCOUNT_SCOPE if path == _ACCOUNT else ''}. {self._set_token()}",
+                HTTPStatus.NOT_FOUND: f"there is no {path} in this team (404)",
+                HTTPStatus.TOO_MANY_REQUESTS: f"no requests left for the token (429, GET {path}). Wait, and run it"
+                " again",
+            }
+            other = f"DigitalOcean answered GET {path} with {status}. Run it again, or see status.digitalocean.com"
+            raise self._error(refusals.get(status, other))
         try:
             return answer.json()
         except (ValueError, RecursionError):
@@ -614,10 +586,6 @@ def _snapshots(team: _Team) -> tuple[Snapshot, ...]:
         return Snapshot(_id(it), _word(it, "name"), regions, _time(it.get("created_at")), disk)
 
     return team.items("/v2/snapshots", "snapshots", make, resource_type="droplet")
-
-
-def _ssh_keys(team: _Team) -> tuple[str, ...]:
-    return team.items("/v2/account/keys", "ssh_keys", _id)
 
 
 def _projects(team: _Team) -> Mapping[str, str]:

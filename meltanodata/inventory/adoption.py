@@ -7,8 +7,8 @@ the guide gives them; a cluster that has another name goes by its trusted source
 from __future__ import annotations
 
 from collections import defaultdict
-from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any
+from dataclasses import dataclass, field, replace
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 from meltanodata.config.object_names import droplet_of, record_of, tenant_of_cluster
 from meltanodata.config.options import Options, name_problem
@@ -45,85 +45,53 @@ class Unmatched:
     why: str
 
 
-@dataclass(frozen=True)
-class Free:
-    """The objects that no entry of the file names, and `no_tenants` neither."""
-
-    droplets: Sequence[Droplet]
-    records: Sequence[Record]
-    clusters: Sequence[Cluster]
-
-
-def free(fleet: Fleet, stacks: Sequence[Settings], inventory: Inventory) -> Free:
-    """What could belong to instances without an entry.
-
-    Args:
-        fleet: the whole file.
-        stacks: all stacks of the fleet.
-        inventory: of all their teams.
-    """
+def free(fleet: Fleet, stacks: Sequence[Settings], inventory: Inventory) -> Inventory:
+    """The inventory without the objects that an entry of the file or `no_tenants` names."""
     domain = stacks[0].domain
     taken = {name for stack in stacks for name in stack.no_tenants}
     clusters = clusters_by_tenant(inventory.clusters)
     droplets = taken | {droplet_of(row.key, row.options, domain) for row in fleet.rows}
     records = taken | {record_of(row.key, row.options) for row in fleet.rows}
     ids = {cluster.id for row in fleet.rows for cluster in clusters(row.key, row.options)}
-    return Free(
-        [it for it in inventory.droplets if it.name not in droplets],
-        [it for it in inventory.records if it.name not in records],
-        [it for it in inventory.clusters if it.id not in ids and it.name not in taken],
+    return replace(
+        inventory,
+        droplets=tuple(it for it in inventory.droplets if it.name not in droplets),
+        records=tuple(it for it in inventory.records if it.name not in records),
+        clusters=tuple(it for it in inventory.clusters if it.id not in ids and it.name not in taken),
     )
 
 
-def match(
-    free: Free,
-    stacks: Sequence[Settings],
-    trusted: Mapping[str, Collection[Source]],
-    in_states: Collection[str],
-    *,
-    keep_login: bool,
-) -> tuple[list[NewEntry], list[Unmatched]]:
-    """Match droplets with their records and clusters.
-
-    Args:
-        free: see there.
-        stacks: all stacks of the fleet.
-        trusted: the trusted sources of each of the clusters, by its id.
-        in_states: the ids of what a stack's state has already: its entry was removed, and the next up deletes it.
-        keep_login: whether the admins keep their passwords.
-
-    Returns:
-        The entries by name, and everything else with the reason.
-    """
-    return _Match(free, stacks, trusted, frozenset(in_states), keep_login=keep_login).all()
-
-
-@dataclass(frozen=True)
-class _Pair:
+class _Pair(NamedTuple):
     """A droplet and its record."""
 
     droplet: Droplet
     record: Record
 
 
-class _Match:
-    def __init__(
-        self,
-        free: Free,
-        stacks: Sequence[Settings],
-        trusted: Mapping[str, Collection[Source]],
-        in_states: frozenset[str],
-        *,
-        keep_login: bool,
-    ) -> None:
-        self._free, self._stacks, self._trusted, self._in_states = free, stacks, trusted, in_states
-        self._domain = stacks[0].domain
-        self._keep_login = keep_login
-        self._unmatched: dict[str, Unmatched] = {}
-        """By id."""
+@dataclass(frozen=True)
+class Match:
+    """Droplets with their records and clusters."""
+
+    free: Inventory
+    """See `free`."""
+    stacks: Sequence[Settings]
+    """All stacks of the fleet."""
+    trusted: Mapping[str, Collection[Source]]
+    """The trusted sources of each of the clusters, by its id."""
+    in_states: Collection[str]
+    """The ids of what a stack's state has already: its entry was removed, and the next up deletes it."""
+    keep_login: bool = field(kw_only=True)
+    """Whether the admins keep their passwords."""
+    _unmatched: dict[str, Unmatched] = field(default_factory=dict, init=False)
+    """By id."""
+
+    @property
+    def _domain(self) -> str:
+        return self.stacks[0].domain
 
     def all(self) -> tuple[list[NewEntry], list[Unmatched]]:
-        pairs = [pair for droplet in self._free.droplets if (pair := self._pair(droplet))]
+        """The entries by name, and everything else with the reason."""
+        pairs = [pair for droplet in self.free.droplets if (pair := self._pair(droplet))]
         clusters = dict(self._clusters(pairs))
         owners = defaultdict(list)
         for pair, cluster in clusters.items():
@@ -143,7 +111,7 @@ class _Match:
 
     def _pair(self, droplet: Droplet) -> _Pair | None:
         """The droplet with its record; None where it is unmatched."""
-        pointing = [record for record in self._free.records if record.address == droplet.address]
+        pointing = [record for record in self.free.records if record.address == droplet.address]
         named = [record for record in pointing if f"{record.name}.{self._domain}" == droplet.name]
         records = named or pointing
         if why := next(self._unclear(droplet, records), None):
@@ -153,9 +121,9 @@ class _Match:
 
     def _unclear(self, droplet: Droplet, records: Sequence[Record]) -> Iterator[str]:
         """Why a droplet with these records makes no instance; the first reason counts."""
-        if str(droplet.id) in self._in_states:
+        if str(droplet.id) in self.in_states:
             yield _IN_A_STATE
-        if sum(other.name == droplet.name for other in self._free.droplets) > 1:
+        if sum(other.name == droplet.name for other in self.free.droplets) > 1:
             yield "another droplet has the same name. Rename the one that is not in use"
         if droplet.address is None:
             yield "it has no address yet. Wait, and run this again"
@@ -165,14 +133,14 @@ class _Match:
             names = listing((f"{it.name} ({it.id})" for it in records), "and")
             yield f"more than one A record points to it: {names}. Write its entry by hand, with adopt: {{record: …}}"
         (record,) = records
-        if sum(other.name == record.name for other in self._free.records) > 1:
+        if sum(other.name == record.name for other in self.free.records) > 1:
             yield f"there are two A records {record.name}. Delete the one that is wrong"
         if problem := name_problem(record.name):
             yield f"its record is called {record.name}, and {problem}"
 
     def _clusters(self, pairs: Sequence[_Pair]) -> Iterator[tuple[_Pair, Cluster]]:
         """The cluster of each pair that has one: by its name, or else by its trusted source."""
-        others = [it for it in self._free.clusters if it.id not in self._in_states]
+        others = [it for it in self.free.clusters if it.id not in self.in_states]
         named: dict[str, list[Cluster]] = defaultdict(list)
         for cluster in others:
             named[tenant_of_cluster(cluster.name) or ""].append(cluster)
@@ -193,14 +161,14 @@ class _Match:
 
     def _entry(self, pair: _Pair, cluster: Cluster) -> NewEntry:
         droplet, key = pair.droplet, pair.record.name
-        stack = next(it for it in self._stacks if cluster.team in {team.name for team in it.database_teams})
+        stack = next(it for it in self.stacks if cluster.team in it.team_names)
         adopt: dict[str, str] = {}
         if droplet.name != f"{key}.{self._domain}":
             adopt["droplet"] = droplet.name
-        same = [it for it in self._free.clusters if tenant_of_cluster(it.name) == key]
+        same = [it for it in self.free.clusters if tenant_of_cluster(it.name) == key]
         if same != [cluster]:
             adopt["database"] = cluster.name
-        if not self._keep_login:
+        if not self.keep_login:
             adopt["login"] = "new"
         stated: dict[str, Any] = {"database_team": cluster.team}
         actual = {
@@ -210,18 +178,18 @@ class _Match:
         }
         stated |= {option: value for option, (value, default) in actual.items() if value != default}
         options = {**stated, "adopt": adopt} if adopt else stated
-        also = [it for it in self._trusted[cluster.id] if not it.is_droplet(str(droplet.id), droplet.address)]
+        also = [it for it in self.trusted[cluster.id] if not it.is_droplet(str(droplet.id), droplet.address)]
         return NewEntry(key, options, tuple(sorted(map(str, also))))
 
     def _trusts(self, cluster: Cluster, droplet: Droplet) -> bool:
-        return any(source.is_droplet(str(droplet.id), droplet.address) for source in self._trusted[cluster.id])
+        return any(source.is_droplet(str(droplet.id), droplet.address) for source in self.trusted[cluster.id])
 
     def _rest(self, entries: Sequence[NewEntry]) -> None:
         """Records and clusters that belong to no instance."""
         keys = {instance.key for instance in entries}
         own = {(it.options.get("adopt") or {}).get("database") or it.key for it in entries}
-        places = {droplet.address: droplet for droplet in self._free.droplets}
-        for record in self._free.records:
+        places = {droplet.address: droplet for droplet in self.free.droplets}
+        for record in self.free.records:
             droplet = places.get(record.address)
             if record.name in keys or (droplet and str(droplet.id) in self._unmatched):
                 continue
@@ -230,11 +198,11 @@ class _Match:
             else:
                 why = f"it points to {record.address}, where no droplet without an entry is"
             self._unmatched[f"record {record.id}"] = Unmatched(f"record {record.name} ({record.id})", why)
-        for cluster in self._free.clusters:
+        for cluster in self.free.clusters:
             if own & {cluster.name, tenant_of_cluster(cluster.name)}:
                 continue
             unused = "its name is no droplet's, and it trusts no droplet without a database"
-            why = _IN_A_STATE if cluster.id in self._in_states else unused
+            why = _IN_A_STATE if cluster.id in self.in_states else unused
             self._unmatched[cluster.id] = Unmatched(f"database {cluster.name} ({cluster.id}, {cluster.team})", why)
 
     def _leave(self, droplet: Droplet, why: str) -> None:

@@ -22,23 +22,12 @@ if TYPE_CHECKING:
 def snapshot(tenant: Tenant, inventory: Inventory, pattern: str) -> Snapshot | None:
     """The snapshot for a tenant's droplet: the guide's step 1, Choose an image.
 
-    Args:
-        tenant: whose `snapshot` counts for more than the pattern.
-        inventory: of the stack's teams.
-        pattern: the stack's.
-
-    Returns:
-        The newest in the tenant's region; None where there is none.
+    The newest in its region that the entry names or, without a name, that the pattern matches; None where there is
+    none.
     """
     here = [it for it in inventory.snapshots if tenant.region in it.regions]
     fitting = [it for it in here if it.name == tenant.snapshot or (not tenant.snapshot and re.search(pattern, it.name))]
     return max(fitting, key=lambda it: (it.created_at, it.id), default=None)
-
-
-def image(tenant: Tenant, inventory: Inventory, pattern: str) -> str | None:
-    """The id of the snapshot."""
-    newest = snapshot(tenant, inventory, pattern)
-    return newest.id if newest else None
 
 
 def upgrades(tenant: Tenant, existing: Existing) -> bool:
@@ -64,12 +53,7 @@ def problems(
 ) -> Iterator[str]:
     """What is missing, and for whom.
 
-    Args:
-        tenants: the stack's.
-        existing: what bears their names, by the tenant's key.
-        inventory: of the stack's teams.
-        settings: the stack's.
-        rebuilds: the `rebuild` that each tenant's droplet was made with; None where the state does not say.
+    `rebuilds` has the `rebuild` that each tenant's droplet was made with; None where the state does not say.
     """
     if settings.project not in inventory.projects:
         there = listing(map(show, sorted(inventory.projects))) if inventory.projects else "none"

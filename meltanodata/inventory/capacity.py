@@ -21,12 +21,7 @@ def counted(
 ) -> list[Use]:
     """The same with what the accounts have: the droplet team, then the database teams.
 
-    Args:
-        fleet: the whole file.
-        droplets: see `placement.droplet_use`.
-        databases: see `placement.database_uses`.
-        inventories: of each database team's stack, by the team's name.
-        domain: the tenants'.
+    The inventories are those of each database team's stack, by the team's name.
     """
     names = {droplet.name for inventory in inventories.values() for droplet in inventory.droplets}
     count = max(len(inventory.droplets) for inventory in inventories.values())

@@ -7,21 +7,21 @@ and there are two droplets, or two records, of one name. The stack's state has t
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
+from meltanodata.engine.resource_types import Type
 from meltanodata.text import listing
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
-    from meltanodata.inventory.accounts import Cluster, Droplet, Record
-
 _PANEL = "https://cloud.digitalocean.com"
+_KINDS = {Type.DROPLET: "droplet", Type.RECORD: "A record", Type.CLUSTER: "database"}
 
 
 @dataclass(frozen=True)
-class _Object:
-    """One of the objects."""
+class _Description:
+    """One of the objects, for a person."""
 
     id: str
     about: str
@@ -32,78 +32,38 @@ class _Object:
     """The command that deletes this one and no other."""
 
 
-_DROPLET_TEAM = "the droplet team"
+def several(type_: Type, namesakes: Sequence[Any], known: str | None, domain: str) -> str:
+    """Which of two or more objects of one name is the stack's, and what to do about the others.
 
-
-def droplets(namesakes: Sequence[Droplet], known: str | None) -> str:
-    """Which of several droplets of one name is the stack's, and what to do about the others.
-
-    Args:
-        namesakes: two or more.
-        known: the id of the stack's own; None where its state has none.
+    `known` is the id of the stack's own; None where its state has none. Clusters may be of several teams.
     """
-    return _sentences(
-        f"droplets have the name {namesakes[0].name}", list(map(_droplet, namesakes)), known, _DROPLET_TEAM
-    )
+    what, team = f"{_KINDS[type_]}s have the name {namesakes[0].name}", "the droplet team"
+    if type_ == Type.CLUSTER:
+        what = "database clusters have the tenant's name"
+        team = listing(sorted({f"team {it.team}" for it in namesakes if it.id != known}), "and")
+    return _sentences(what, [_described(type_, it, domain) for it in namesakes], known, team)
 
 
-def records(namesakes: Sequence[Record], known: str | None, domain: str) -> str:
-    """The same of A records."""
-    objects = [_record(it, domain) for it in namesakes]
-    return _sentences(f"A records have the name {namesakes[0].name}", objects, known, _DROPLET_TEAM)
+def one(type_: Type, it: Any, domain: str) -> str:
+    """An object that is nobody's: what it is, where a person sees it, and how to delete it."""
+    shown = _described(type_, it, domain)
+    about = shown.about.removeprefix(f"{it.name}, ")
+    return f"the {_KINDS[type_]} {it.name} ({shown.id}, {about}; {shown.page}; {shown.delete})"
 
 
-def clusters(namesakes: Sequence[Cluster], known: str | None) -> str:
-    """The same of database clusters, of whatever teams."""
-    teams = sorted({f"team {it.team}" for it in namesakes if it.id != known})
-    objects = list(map(_cluster, namesakes))
-    return _sentences("database clusters have the tenant's name", objects, known, listing(teams, "and"))
+def _described(type_: Type, it: Any, domain: str) -> _Description:
+    if type_ == Type.RECORD:
+        page, delete = f"networking/domains/{domain}", f"doctl compute domain records delete {domain} {it.id}"
+        return _Description(str(it.id), it.address, f"{_PANEL}/{page}", delete)
+    created = f"created {it.created_at or 'at an unknown time'}"
+    if type_ == Type.DROPLET:
+        about, page, delete = it.address or "no address yet", f"droplets/{it.id}", "doctl compute droplet delete"
+    else:
+        about, page, delete = f"{it.name}, team {it.team}", f"databases/{it.id}", "doctl databases delete"
+    return _Description(str(it.id), f"{about}, {created}", f"{_PANEL}/{page}", f"{delete} {it.id}")
 
 
-def droplet(it: Droplet) -> str:
-    """A droplet that is nobody's: what it is, where a person sees it, and how to delete it."""
-    return _alone("droplet", it.name, _droplet(it))
-
-
-def record(it: Record, domain: str) -> str:
-    """The same of an A record."""
-    return _alone("A record", it.name, _record(it, domain))
-
-
-def cluster(it: Cluster) -> str:
-    """The same of a database cluster."""
-    return _alone("database", it.name, _cluster(it))
-
-
-def _alone(kind: str, name: str, one: _Object) -> str:
-    about = one.about.removeprefix(f"{name}, ")
-    return f"the {kind} {name} ({one.id}, {about}; {one.page}; {one.delete})"
-
-
-def _droplet(it: Droplet) -> _Object:
-    return _Object(
-        str(it.id),
-        f"{it.address or 'no address yet'}, created {it.created_at or 'at an unknown time'}",
-        f"{_PANEL}/droplets/{it.id}",
-        f"doctl compute droplet delete {it.id}",
-    )
-
-
-def _record(it: Record, domain: str) -> _Object:
-    page, delete = f"{_PANEL}/networking/domains/{domain}", f"doctl compute domain records delete {domain} {it.id}"
-    return _Object(str(it.id), it.address, page, delete)
-
-
-def _cluster(it: Cluster) -> _Object:
-    return _Object(
-        it.id,
-        f"{it.name}, team {it.team}, created {it.created_at or 'at an unknown time'}",
-        f"{_PANEL}/databases/{it.id}",
-        f"doctl databases delete {it.id}",
-    )
-
-
-def _sentences(what: str, objects: Sequence[_Object], known: str | None, team: str) -> str:
+def _sentences(what: str, objects: Sequence[_Description], known: str | None, team: str) -> str:
     """What the objects are and what to do, the harmless step first."""
     own = [it for it in objects if it.id == known]
     strays = [it for it in objects if it.id != known]
@@ -123,5 +83,5 @@ def _sentences(what: str, objects: Sequence[_Object], known: str | None, team: s
     return f"{len(objects)} {what}. {which}"
 
 
-def _listed(objects: Sequence[_Object]) -> str:
+def _listed(objects: Sequence[_Description]) -> str:
     return listing([f"{it.id} ({it.about})" for it in objects], "and")

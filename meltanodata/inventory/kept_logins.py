@@ -28,15 +28,9 @@ DROPLET = "login_of_droplet"
 
 
 def settled(tenant: Tenant, existing: Existing, recorded: TenantState | None) -> tuple[Tenant, str | None]:
-    """The tenant with its `adopt.login` decided, as its component notes it.
+    """The tenant with its `adopt.login` decided, and what its component has to note of the droplet; None for nothing.
 
-    Args:
-        tenant: as the file has it.
-        existing: what is the tenant's already.
-        recorded: what the state has of it; None where it has nothing.
-
-    Returns:
-        The tenant, and what the component has to note of the droplet; None for nothing.
+    `recorded` is what the state has of the tenant; None where it has nothing.
     """
     if tenant.adopt is not None and tenant.adopt.login == "new":
         return tenant, None

@@ -6,24 +6,26 @@ An object that has a tenant's name is that tenant's, so the program never create
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, TypeVar
+from typing import TYPE_CHECKING, Any, TypeAlias, TypeVar
 
 from meltanodata.config.object_names import names_of, tenant_of_cluster
 from meltanodata.engine.resource_types import OBJECTS, ROLES, Type
 from meltanodata.inventory import duplicates
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+    from collections.abc import Callable, Iterable, Iterator, Mapping
 
     from meltanodata.config.fleet import Fleet
     from meltanodata.config.options import Options
     from meltanodata.config.settings import Settings
     from meltanodata.config.tenants import Tenant
     from meltanodata.engine.stack_state import Ids
-    from meltanodata.inventory.accounts import Cluster, Droplet, Inventory, Record
+    from meltanodata.inventory.accounts import Cluster, Droplet, Inventory, Objects, Record
 
 _T = TypeVar("_T")
-_Object = TypeVar("_Object", "Droplet", "Record", "Cluster")
+
+Known: TypeAlias = "Mapping[Type, str | None]"
+"""The ids of a tenant's objects that the state knows; None for one that it does not have."""
 
 
 @dataclass(frozen=True)
@@ -47,11 +49,8 @@ class Existing:
     @property
     def imports(self) -> dict[Type, str]:
         """The objects' own ids, by type, of what is to be imported."""
-        objects = [
-            (Type.DROPLET, self.import_droplet, self.droplet),
-            (Type.RECORD, self.import_record, self.record),
-            (Type.CLUSTER, self.import_cluster, self.cluster),
-        ]
+        imports = self.import_droplet, self.import_record, self.import_cluster
+        objects = zip(OBJECTS, imports, (self.droplet, self.record, self.cluster), strict=True)
         return {type_: str(existing.id) for type_, import_id, existing in objects if import_id and existing}
 
 
@@ -61,7 +60,6 @@ def placements(fleet: Fleet, settings: Settings, inventory: Inventory, ids: Ids)
     The inventory tells it of the stack's own teams, by the id that the state knows or else by the name; the entry tells
     it of a tenant in another stack's team.
     """
-    own = {team.name for team in settings.database_teams}
     by_name, by_id = clusters_by_tenant(inventory.clusters), {cluster.id: cluster for cluster in inventory.clusters}
     placements = {}
     for row in fleet.rows:
@@ -70,7 +68,7 @@ def placements(fleet: Fleet, settings: Settings, inventory: Inventory, ids: Ids)
         team = row.options.database_team
         if clusters:
             placements[row.key] = clusters[0].team
-        elif team is not None and team not in own:
+        elif team is not None and team not in settings.team_names:
             placements[row.key] = team
     return placements
 
@@ -78,24 +76,14 @@ def placements(fleet: Fleet, settings: Settings, inventory: Inventory, ids: Ids)
 def identify(
     tenants: Iterable[Tenant], inventory: Inventory, domain: str, ids: Ids
 ) -> tuple[dict[str, Existing], list[str]]:
-    """The objects of each tenant.
-
-    Args:
-        tenants: the stack's.
-        inventory: what its teams have.
-        domain: the tenants'.
-        ids: those that the stack's state knows.
-
-    Returns:
-        The objects by the tenant's key, and every reason to stop.
-    """
-    by_name = _finder(inventory.droplets, inventory.records, inventory.clusters, domain)
-    by_id = _by_id(inventory.droplets), _by_id(inventory.records), _by_id(inventory.clusters)
+    """The objects of each tenant by its key, and every reason to stop. The ids are those of the stack's state."""
+    find = finder(inventory.objects, domain)
+    by_id = {type_: {str(it.id): it for it in listed} for type_, listed in inventory.objects.items()}
     owners = {(type_, id_): tenant for (tenant, type_), id_ in ids.items()}
     existing, problems = {}, []
     for tenant in tenants:
-        namesakes, known = by_name(tenant), _known(tenant, ids)
-        existing[tenant.key] = _existing(namesakes, known, domain, by_id)
+        namesakes, known = find(tenant), _known(tenant, ids)
+        existing[tenant.key] = _existing(namesakes, known, by_id, domain)
         reasons = [
             *_duplicates(namesakes, known, domain),
             *_other_than_known(namesakes, known, owners),
@@ -123,15 +111,6 @@ def being_made(tenants: Iterable[Tenant], existing: Mapping[str, Existing]) -> I
             yield f"the database of {tenant.key}"
 
 
-@dataclass(frozen=True)
-class _Namesakes:
-    """Everything that has a tenant's names."""
-
-    droplets: Sequence[Droplet]
-    records: Sequence[Record]
-    clusters: Sequence[Cluster]
-
-
 def _grouped(objects: Iterable[_T], by: Callable[[_T], str | None]) -> dict[str | None, list[_T]]:
     groups: dict[str | None, list[_T]] = {}
     for it in objects:
@@ -152,66 +131,45 @@ def clusters_by_tenant(clusters: Iterable[Cluster]) -> Callable[[str, Options], 
     return find
 
 
-def _finder(
-    droplets: Iterable[Droplet], records: Iterable[Record], clusters: Iterable[Cluster], domain: str
-) -> Callable[[Tenant], _Namesakes]:
+def finder(objects: Objects, domain: str) -> Callable[[Tenant], Objects]:
     """Looks up everything that has a tenant's names."""
-    droplets_by_name = _grouped(droplets, lambda droplet: droplet.name)
-    records_by_name = _grouped(records, lambda record: record.name)
-    find_clusters = clusters_by_tenant(clusters)
+    droplets, records = (_grouped(objects[type_], lambda it: it.name) for type_ in (Type.DROPLET, Type.RECORD))
+    find_clusters = clusters_by_tenant(objects[Type.CLUSTER])
 
-    def find(tenant: Tenant) -> _Namesakes:
+    def find(tenant: Tenant) -> Objects:
         names = names_of(tenant, domain)
-        return _Namesakes(
-            droplets_by_name.get(names.droplet, []),
-            records_by_name.get(names.record, []),
-            find_clusters(tenant.key, tenant),
-        )
+        return {
+            Type.DROPLET: droplets.get(names.droplet, []),
+            Type.RECORD: records.get(names.record, []),
+            Type.CLUSTER: find_clusters(tenant.key, tenant),
+        }
 
     return find
 
 
-def _known(tenant: Tenant, ids: Ids) -> dict[Type, str | None]:
+def _known(tenant: Tenant, ids: Ids) -> Known:
     """The ids of a tenant's objects that the state knows."""
     return {type_: ids.get((tenant.key, type_)) for type_ in OBJECTS}
 
 
-def _duplicates(namesakes: _Namesakes, known: Mapping[Type, str | None], domain: str) -> Iterator[str]:
-    if len(namesakes.droplets) > 1:
-        yield duplicates.droplets(namesakes.droplets, known[Type.DROPLET])
-    if len(namesakes.records) > 1:
-        yield duplicates.records(namesakes.records, known[Type.RECORD], domain)
-    if len(namesakes.clusters) > 1:
-        yield duplicates.clusters(namesakes.clusters, known[Type.CLUSTER])
+def _duplicates(namesakes: Objects, known: Known, domain: str) -> Iterator[str]:
+    for type_, objects in namesakes.items():
+        if len(objects) > 1:
+            yield duplicates.several(type_, objects, known[type_], domain)
 
 
-def twice(
-    tenants: Iterable[Tenant],
-    droplets: Iterable[Droplet],
-    records: Iterable[Record],
-    clusters: Iterable[Cluster],
-    *,
-    domain: str,
-    ids: Ids,
-) -> list[str]:
+def twice(tenants: Iterable[Tenant], objects: Objects, domain: str, ids: Ids) -> list[str]:
     """Where several objects have a tenant's name, which of them is the stack's; see `identify`."""
-    by_name = _finder(droplets, records, clusters, domain)
+    find = finder(objects, domain)
     return [
         f"{tenant.key}: {reason}"
         for tenant in tenants
-        for reason in _duplicates(by_name(tenant), _known(tenant, ids), domain)
+        for reason in _duplicates(find(tenant), _known(tenant, ids), domain)
     ]
 
 
-def _other_than_known(
-    namesakes: _Namesakes, known: Mapping[Type, str | None], owners: Mapping[tuple[Type, str], str]
-) -> Iterator[str]:
-    objects: dict[Type, Sequence[Droplet | Record | Cluster]] = {
-        Type.DROPLET: namesakes.droplets,
-        Type.RECORD: namesakes.records,
-        Type.CLUSTER: namesakes.clusters,
-    }
-    for type_, named in objects.items():
+def _other_than_known(namesakes: Objects, known: Known, owners: Mapping[tuple[Type, str], str]) -> Iterator[str]:
+    for type_, named in namesakes.items():
         role, own, ids = ROLES[type_], known[type_], [str(it.id) for it in named]
         if not own or not ids or own in ids:
             continue
@@ -238,26 +196,10 @@ def _other_database(tenant: Tenant, existing: Existing) -> Iterator[str]:
         )
 
 
-def _by_id(objects: Iterable[_Object]) -> dict[str | None, _Object]:
-    return {str(it.id): it for it in objects}
-
-
-def _existing(
-    namesakes: _Namesakes,
-    known: Mapping[Type, str | None],
-    domain: str,
-    by_id: tuple[Mapping[str | None, Droplet], Mapping[str | None, Record], Mapping[str | None, Cluster]],
-) -> Existing:
+def _existing(namesakes: Objects, known: Known, by_id: Mapping[Type, Mapping[str, Any]], domain: str) -> Existing:
     """What is a tenant's: the object whose id the state knows, else the first of its name."""
-    droplets, records, clusters = by_id
-    droplet = droplets.get(known[Type.DROPLET]) or next(iter(namesakes.droplets), None)
-    record = records.get(known[Type.RECORD]) or next(iter(namesakes.records), None)
-    cluster = clusters.get(known[Type.CLUSTER]) or next(iter(namesakes.clusters), None)
-    return Existing(
-        droplet,
-        record,
-        cluster,
-        str(droplet.id) if droplet and not known[Type.DROPLET] else None,
-        f"{domain},{record.id}" if record and not known[Type.RECORD] else None,
-        cluster.id if cluster and not known[Type.CLUSTER] else None,
-    )
+    own = {type_: by_id[type_].get(known[type_] or "") or next(iter(named), None) for type_, named in namesakes.items()}
+    imports = {type_: str(it.id) for type_, it in own.items() if it is not None and not known[type_]}
+    if Type.RECORD in imports:
+        imports[Type.RECORD] = f"{domain},{imports[Type.RECORD]}"
+    return Existing(*(own[type_] for type_ in OBJECTS), *(imports.get(type_) for type_ in OBJECTS))

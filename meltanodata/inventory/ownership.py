@@ -26,14 +26,7 @@ _ADVICE = "If your files are older than a move of the team, get the newest ones 
 
 
 def strangers(fleet: Fleet, stack: Settings, stacks: Sequence[Settings], ids: Ids) -> Iterator[str]:
-    """The tenants that are in a stack's state although their team is another stack's: the stack would delete them.
-
-    Args:
-        fleet: the whole file.
-        stack: the one whose state it is.
-        stacks: of the fleet.
-        ids: those that its state knows.
-    """
+    """The tenants that a stack would delete: they are in its state, and their team is another stack's."""
     owners = {team.name: owner.stack for owner in stacks for team in owner.database_teams}
     for row in fleet.rows:
         owner = owners.get(row.options.database_team or "")
@@ -44,11 +37,6 @@ def strangers(fleet: Fleet, stack: Settings, stacks: Sequence[Settings], ids: Id
                 f" {owner}. Nothing is done, since {stack.stack} would destroy it. {_ADVICE}, or was made in the files"
                 f" only: meltanodata move {shlex.quote(row.options.database_team or '')} --to STACK"
             )
-
-
-def take_over(existing: Mapping[str, Existing]) -> bool:
-    """Whether anything is to be taken over, so that other stacks' states have to be read."""
-    return any(its.imports for its in existing.values())
 
 
 def shares_account(state: StackState, api_url: str) -> bool:
@@ -64,12 +52,8 @@ def taken(existing: Mapping[str, Existing], states: Mapping[str, StackState], ow
     """The tenants whose objects are to be taken over although a state has them, also the stack's own.
 
     In its own state such an object is another tenant's, whose entry may be gone: one run would take it over and then
-    delete it. Or it is one that an unfinished run has still to delete.
-
-    Args:
-        existing: see `names.identify`.
-        states: of all stacks that share the accounts, by the stack's name.
-        own: the name of the stack that takes over.
+    delete it. Or it is one that an unfinished run has still to delete. The states are those of all stacks that share
+    the accounts, by the stack's name.
     """
     for stack, state in states.items():
         for key, its in existing.items():

@@ -7,66 +7,45 @@ that no entry leads to must not be dropped while that exists.
 
 from __future__ import annotations
 
-from dataclasses import dataclass
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
-from meltanodata.config.object_names import names_of
-from meltanodata.engine.resource_types import Type
+from meltanodata.engine.resource_types import OBJECTS
 from meltanodata.inventory import duplicates
-from meltanodata.inventory.names import clusters_by_tenant
+from meltanodata.inventory.names import finder
 from meltanodata.text import listing
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping, Sequence
 
     from meltanodata.config.tenants import Tenant
+    from meltanodata.engine.resource_types import Type
     from meltanodata.engine.stack_state import StackState
-    from meltanodata.inventory.accounts import Cluster, Droplet, Inventory, Record
+    from meltanodata.inventory.accounts import Inventory, Objects
 
 
-@dataclass
-class Created:
-    """What was created after all of what a run began for a tenant."""
-
-    droplets: list[Droplet]
-    records: list[Record]
-    clusters: list[Cluster]
-
-
-def created(state: StackState, inventory: Inventory) -> dict[str, Created]:
+def created(state: StackState, inventory: Inventory) -> dict[str, Objects]:
     """What of the pending creations exists, by the tenant's name when the run began."""
     known = {(type_, id_) for (_, type_), id_ in state.ids.items()}
-    objects: dict[str, Created] = {}
+    objects: dict[str, dict[Type, list[Any]]] = {}
     for tenant, type_, name in state.creations:
-        its = objects.setdefault(tenant, Created([], [], []))
-        if type_ == Type.DROPLET:
-            its.droplets += [it for it in inventory.droplets if it.name == name and (type_, str(it.id)) not in known]
-        elif type_ == Type.RECORD:
-            its.records += [it for it in inventory.records if it.name == name and (type_, str(it.id)) not in known]
-        else:
-            its.clusters += [it for it in inventory.clusters if it.name == name and (type_, it.id) not in known]
-    return objects
+        named = [it for it in inventory.objects[type_] if it.name == name and (type_, str(it.id)) not in known]
+        objects.setdefault(tenant, {type_: [] for type_ in OBJECTS})[type_] += named
+    return dict(objects)
 
 
-def abandoned(created: Mapping[str, Created], tenants: Sequence[Tenant], domain: str) -> Iterator[str]:
+def abandoned(created: Mapping[str, Objects], tenants: Sequence[Tenant], domain: str) -> Iterator[str]:
     """What of it no entry leads to, by tenant, and what to do.
 
     Where one leads to several objects of a name, the plan says so: see `duplicates`.
-
-    Args:
-        created: see `created`.
-        tenants: those that have an entry.
-        domain: the tenants'.
     """
-    entries = [(tenant, names_of(tenant, domain)) for tenant in tenants]
-    droplets, records = {names.droplet for _, names in entries}, {names.record for _, names in entries}
-    lead = clusters_by_tenant(cluster for its in created.values() for cluster in its.clusters)
-    clusters = {cluster.id for tenant in tenants for cluster in lead(tenant.key, tenant)}
+    find = finder({type_: [it for its in created.values() for it in its[type_]] for type_ in OBJECTS}, domain)
+    led_to = {(type_, it.id) for tenant in tenants for type_, named in find(tenant).items() for it in named}
     for key, its in created.items():
         left = [
-            *(duplicates.droplet(it) for it in its.droplets if it.name not in droplets),
-            *(duplicates.record(it, domain) for it in its.records if it.name not in records),
-            *(duplicates.cluster(it) for it in its.clusters if it.id not in clusters),
+            duplicates.one(type_, it, domain)
+            for type_, objects in its.items()
+            for it in objects
+            if (type_, it.id) not in led_to
         ]
         if left:
             yield (

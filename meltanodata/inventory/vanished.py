@@ -21,23 +21,13 @@ _DEPENDENT = (Type.FIREWALL, Type.MEMBERSHIP)
 
 
 def going(state: StackState, entries: Collection[str]) -> list[Resource]:
-    """The resources that the next run deletes: those of tenants without an entry, and those that are replaced.
-
-    Args:
-        state: the stack's.
-        entries: the names of the tenants in the fleet file.
-    """
+    """The resources that the next run deletes: of tenants without an entry, and those that are replaced."""
     removed = state.tenants.keys() - entries
     return [it for it in state.resources if it.is_replaced or (it.tenant in removed and it.type != TENANT)]
 
 
 def vanished(going: Iterable[Resource], inventory: Inventory) -> list[str]:
-    """The URNs of those whose objects are in no account any more, and of what was deleted with them.
-
-    Args:
-        going: see there.
-        inventory: what the stack's teams have.
-    """
+    """The URNs of those whose objects are in no account any more, and of what was deleted with them."""
     current, ids = [resource for resource in going if not resource.is_replaced], _ids(inventory)
     lost = {resource.urn for resource in current if _is_lost(resource, ids)}
     along = {resource.urn for resource in current if resource.type in _DEPENDENT and resource.deleted_with in lost}

@@ -72,13 +72,13 @@ class DuplicateCheck:
             droplets = pool.submit(accounts.droplets_now, own, tokens) if Type.DROPLET in types else None
             records = pool.submit(accounts.records_now, own, tokens) if Type.RECORD in types else None
             clusters = [pool.submit(accounts.clusters_now, own, tokens, team) for team in sorted(teams)]
+        listed: accounts.Objects = {
+            Type.DROPLET: droplets.result() if droplets else (),
+            Type.RECORD: records.result() if records else (),
+            Type.CLUSTER: [cluster for request in clusters for cluster in request.result()],
+        }
         return names.twice(
-            [self._tenants[key] for key in sorted({key for key, _ in self._tried})],
-            droplets.result() if droplets else (),
-            records.result() if records else (),
-            [cluster for listed in clusters for cluster in listed.result()],
-            domain=own.domain,
-            ids=ids,
+            [self._tenants[key] for key in sorted({key for key, _ in self._tried})], listed, own.domain, ids
         )
 
 

@@ -96,7 +96,7 @@ def _check(stack: _Stack, inventory: Survey) -> None:
     """Refuse to go on with what the accounts cannot give, or what is another stack's, and to delete databases."""
     settings, accounts, ids = stack.settings, inventory.accounts, stack.state.ids
     states = {settings.stack: stack.state}
-    if ownership.take_over(inventory.existing):
+    if any(existing.imports for existing in inventory.existing.values()):
         # Those without a file as well: a stack may be younger than the files that are at hand.
         others = ({it.stack for it in stack.fleet_stacks} | set(pulumi_cli.stacks(stack.root))) - {settings.stack}
         other_states = {other: pulumi_cli.state(_full_name(other), stack.root) for other in sorted(others)}
@@ -124,7 +124,8 @@ def _decide(stack: _Stack, inventory: Survey) -> list[TenantArgs]:
     for tenant in stack.tenants:
         existing = inventory.existing[tenant.key]
         tenant_with_login, login_of_droplet = kept_logins.settled(tenant, existing, stack.state.tenants.get(tenant.key))
-        image = availability.image(tenant, inventory.accounts, stack.settings.snapshot) or ""
+        snapshot = availability.snapshot(tenant, inventory.accounts, stack.settings.snapshot)
+        image = snapshot.id if snapshot else ""
         decided.append(TenantArgs(tenant_with_login, existing, image, login_of_droplet))
     return decided
 

@@ -51,6 +51,12 @@ def test_a_stack_without_settings_yet_is_left_out(project: Project) -> None:
     assert "new" not in names(project.stacks())
 
 
+def test_a_stacks_file_that_leads_nowhere_is_a_mistake(project: Project) -> None:
+    (project.root / "Pulumi.gone.yaml").symlink_to("elsewhere.yaml")
+    with pytest.raises(ProblemsError, match=r"Pulumi\.gone\.yaml: there is no such file"):
+        project.stacks()
+
+
 def test_all_mistakes_of_all_stacks_come_at_once(project: Project) -> None:
     write_stack(project.root, "prod-2", domain="x")
     write_stack(project.root, "sandbox", project="")

@@ -58,7 +58,7 @@ class Accounts:
         )
         fleet = fleet_of(file or {})
         there = adoption.free(fleet, STACKS, held)
-        instances, left = adoption.match(there, STACKS, self.trusted, known, keep_login=keep)
+        instances, left = adoption.Match(there, STACKS, self.trusted, known, keep_login=keep).all()
         written = "".join(edit.entry(it.key, it.options) for it in instances)
         grown, problems = parsed(text(file or {}).removeprefix("{}\n") + written or "{}\n")
         assert problems == []

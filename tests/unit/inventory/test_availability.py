@@ -16,7 +16,8 @@ PATTERN = settings().snapshot
 
 
 def image(snapshots: Any = (), **options: Any) -> str | None:
-    return availability.image(tenant(**options), accounts(snapshots=snapshots), PATTERN)
+    newest = availability.snapshot(tenant(**options), accounts(snapshots=snapshots), PATTERN)
+    return newest.id if newest else None
 
 
 def test_the_newest_snapshot_that_matches_in_the_region() -> None:

@@ -18,7 +18,7 @@ OURS = Droplet(7, NAMES[Type.DROPLET], "active", "nyc3", "s-1vcpu-2gb", 50, "203
 OTHER = Droplet(8, "bolt.meltanodata.com", "active", "nyc3", "s-1vcpu-2gb", 50, "203.0.113.8")
 A_RECORD = Record(9, "acme", "203.0.113.7")
 DATABASE = Cluster("uuid", NAMES[Type.CLUSTER], "DBs 1", "online", "nyc3", "db-s-1vcpu-1gb", "16")
-HELD: Any = SimpleNamespace(droplets=(OURS, OTHER), records=(A_RECORD,), clusters=(DATABASE,))
+HELD: Any = SimpleNamespace(objects={Type.DROPLET: (OURS, OTHER), Type.RECORD: (A_RECORD,), Type.CLUSTER: (DATABASE,)})
 
 
 def resource(type_: str, name: str, **more: Any) -> dict[str, Any]:
@@ -45,12 +45,12 @@ def test_what_was_made_is_found_by_the_names_in_the_notes() -> None:
     assert state().creations == [("acme", type_, name) for type_, name in NAMES.items()]
     assert state(kind="updating").creations == []
     its = created(state(), HELD)["acme"]
-    assert (its.droplets, its.records, its.clusters) == ([OURS], [A_RECORD], [DATABASE])
+    assert its == {Type.DROPLET: [OURS], Type.RECORD: [A_RECORD], Type.CLUSTER: [DATABASE]}
 
 
 def test_what_the_state_has_is_nothing_that_a_run_left() -> None:
     known = resource(Type.CLUSTER, "bolt-database", id="uuid")
-    assert created(state(known), HELD)["acme"].clusters == []
+    assert created(state(known), HELD)["acme"][Type.CLUSTER] == []
 
 
 def test_what_no_entry_leads_to_is_said_with_its_ids() -> None:
@@ -68,9 +68,9 @@ def test_what_no_entry_leads_to_is_said_with_its_ids() -> None:
 
 def test_two_of_one_name_whose_tenant_has_an_entry_are_left_to_the_plan() -> None:
     again = replace(OURS, id=77)
-    twice: Any = SimpleNamespace(droplets=(OURS, again), records=(), clusters=())
+    twice: Any = SimpleNamespace(objects={Type.DROPLET: (OURS, again), Type.RECORD: (), Type.CLUSTER: ()})
     objects = created(state(), twice)
-    assert objects["acme"].droplets == [OURS, again]
+    assert objects["acme"][Type.DROPLET] == [OURS, again]
     assert list(abandoned(objects, [tenant("acme")], "meltanodata.com")) == []
 
 
