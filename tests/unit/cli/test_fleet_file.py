@@ -201,7 +201,7 @@ def test_check_against_a_git_revision(folder: Path, run: Run) -> None:
     assert run("check", "--base", "begin").code == 0
     for name in ("nowhere", "--output=x"):
         ended = run("check", f"--base={name}")
-        assert (ended.code, ended.err) == (1, f"{name!r} is no revision that git has; fetch it first if it is one\n")
+        assert (ended.code, ended.err) == (1, f"{name!r} is not a revision that git has; fetch it first if it exists\n")
 
 
 def test_assign_writes_what_is_missing_and_check_is_content(folder: Path, run: Run) -> None:

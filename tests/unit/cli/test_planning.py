@@ -115,7 +115,7 @@ def test_another_plan_than_the_one_that_was_reviewed_ends_with_4_and_says_what_i
 @pytest.mark.parametrize(
     ("arguments", "message"),
     [
-        (["--base", "nowhere"], "'nowhere' is no revision that git has"),
+        (["--base", "nowhere"], "'nowhere' is not a revision that git has"),
         (["--allow", "guard:everything"], "the guard has no such label"),
         (["--expect", "Pulumi.yaml"], "is not a plan. Write one with: meltanodata plan --json"),
         (["--expect", "missing.json"], "is not a plan. Write one with: meltanodata plan --json"),
