@@ -136,6 +136,8 @@ def logs(
 def _print(text: str) -> None:
     """Print a part of a log as plain text, since whoever writes to the log decides what is in it."""
     print(terminal.plain(terminal.uncoloured(text)), end="", flush=True)
+    if terminal.unread():  # there is no need for more of it, which never ends
+        raise typer.Exit
 
 
 def examine(own: Settings, root: Project, selected: Sequence[Instance]) -> dict[str, list[Finding]]:
