@@ -2,23 +2,21 @@
 
 from __future__ import annotations
 
-import json
-import os
 import socket
-from pathlib import Path
+import sys
 from typing import TYPE_CHECKING
-from urllib.parse import unquote, urlsplit
 
 from meltanodata.cli.context import account
 from meltanodata.config import fleet, rules
 from meltanodata.config.tenants import tenants_of
-from meltanodata.engine import pulumi_cli, recovery, urns
-from meltanodata.engine.recovery import Lock
+from meltanodata.engine import processes, pulumi_cli, recovery, state_folder, urns
 from meltanodata.engine.resource_types import Type
 from meltanodata.errors import ProblemsError, UserError
 from meltanodata.inventory import unfinished, vanished
 
 if TYPE_CHECKING:
+    from pathlib import Path
+
     from meltanodata.config.stacks import Project
     from meltanodata.engine.stack_state import StackState
 
@@ -104,50 +102,60 @@ def forget_vanished(stack: str, project: Project, state: StackState) -> None:
         pulumi_cli.refresh(stack, project.root, gone)
 
 
+def say_unfinished(stack: str, folder: Path, command: str, *, interrupted: bool = False) -> None:
+    """Say what was under way when the engine ended, and how to go on; nothing of a run that ended by itself."""
+    try:
+        under_way = pulumi_cli.state(stack, folder).unfinished
+    except UserError as error:
+        print(error, file=sys.stderr)
+        return
+    if not interrupted and not under_way:
+        return
+    lines = ["Interrupted."] if interrupted else ["The engine ended in the middle of its work."]
+    if under_way:
+        lines += ["Under way, and perhaps done at DigitalOcean:", *(f"  {operation}" for operation in under_way)]
+    else:
+        lines += ["What had begun has ended."]
+    lines.append(
+        "The rest of the plan is not applied, and what existed before still exists. This finds out what was done, and"
+        f" continues: meltanodata {command} --stack {stack}"
+    )
+    print(*lines, sep="\n", file=sys.stderr)
+
+
 def unlock(stack: str, project: Project) -> None:
     """Remove stranded locks, and what else keeps the state from being read.
 
     Does nothing on a backend that is no folder, where Pulumi itself reports its locks.
 
     Raises:
-        UserError: a lock's holder is still running, or its host cannot be checked from here.
+        UserError: a lock's holder is still running, or cannot be known or checked from here; or the state's folder
+            cannot be written.
     """
-    url = urlsplit(pulumi_cli.backend(project.root))
-    if url.scheme != "file":
+    backend = state_folder.path(pulumi_cli.backend(project.root))
+    if backend is None:
         return
-    backend = Path(unquote(url.netloc + url.path)).expanduser() / ".pulumi"
     folder = backend / "locks" / "organization" / project.name / stack
-    locks = [_lock(path) for path in sorted(folder.glob("*.json"))]
-    reasons = [reason for lock in locks if (reason := recovery.why_kept(lock, socket.gethostname(), _runs))]
-    if reasons:
-        raise UserError("\n".join(reasons))
+    locks: list[recovery.Lock] = []
+    reasons: list[str | None] = []
+    for path in sorted(folder.glob("*.json")):
+        try:
+            lock = recovery.lock(path.read_bytes())
+        except (OSError, ValueError) as error:
+            reasons.append(recovery.unreadable_lock(stack, path, error))
+            continue
+        locks.append(lock)
+        reasons += [recovery.why_kept(lock, stack, socket.gethostname(), processes.runs, processes.may_be_hidden)]
+    if kept := [reason for reason in reasons if reason]:
+        raise UserError("\n".join(kept))
+    if problem := state_folder.unwritable(backend, project.name, stack):
+        raise UserError(problem)
     # Beside each file the backend keeps a file with its type, and truncates it before writing it. It works without that
-    # file, but not with an empty one: https://github.com/google/go-cloud/blob/master/blob/fileblob/attrs.go.
+    # file, but not with an empty or half-written one: https://github.com/google/go-cloud/blob/master/blob/fileblob/attrs.go.
     for attributes in (*folder.glob("*.attrs"), *(backend / "stacks" / project.name).glob(f"{stack}.[jp]*.attrs")):
-        if attributes.stat().st_size == 0:
+        if not state_folder.is_json(attributes):
             attributes.unlink()
     for lock in locks:
         print(f"Removed the lock of {lock}, which has ended.")
     if locks:
         pulumi_cli.cancel(stack, project.root)
-
-
-def _lock(path: Path) -> Lock:
-    content = json.loads(path.read_text(encoding="utf-8"))
-    return Lock(content["username"], content["hostname"], content["pid"], content["timestamp"])
-
-
-def _runs(pid: int) -> bool:
-    """Whether a process of this machine is a running Pulumi; any process counts if its name cannot be read."""
-    try:
-        os.kill(pid, 0)
-    except ProcessLookupError:
-        return False
-    except PermissionError:
-        pass
-    try:
-        # proc(5): number, (name), state. An ended process stays a zombie until its parent reaps it.
-        name, state = Path(f"/proc/{pid}/stat").read_text(encoding="utf-8").split("(", 1)[1].rsplit(")", 1)
-    except FileNotFoundError:
-        return not Path("/proc/self/stat").exists()
-    return name.startswith("pulumi") and state.split()[0] not in {"Z", "X"}

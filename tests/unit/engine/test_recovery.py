@@ -6,7 +6,7 @@ from typing import Any
 
 import pytest
 
-from meltanodata.engine.recovery import Lock, mended, uncertain, why_kept
+from meltanodata.engine.recovery import Lock, lock, mended, uncertain, why_kept
 from meltanodata.engine.resource_types import Type
 from meltanodata.engine.stack_state import Pending, StackState
 
@@ -94,11 +94,11 @@ LOCK = Lock("ci", "runner-1", 4711, "2026-11-23T00:44:22.5Z")
 
 
 def test_the_lock_of_a_process_that_is_gone_is_not_kept() -> None:
-    assert why_kept(LOCK, "runner-1", runs=lambda _: False) is None
+    assert why_kept(LOCK, "prod", "runner-1", runs=lambda _: False, hidden=lambda _: False) is None
 
 
 def test_a_process_at_work_keeps_its_lock() -> None:
-    reason = why_kept(LOCK, "runner-1", runs=lambda pid: pid == LOCK.pid)
+    reason = why_kept(LOCK, "prod", "runner-1", runs=lambda pid: pid == LOCK.pid, hidden=lambda _: True)
     assert reason == (
         "the stack is locked by ci@runner-1 (process 4711) since 2026-11-23 00:44:22, which is at work."
         " Wait until it has ended"
@@ -107,7 +107,40 @@ def test_a_process_at_work_keeps_its_lock() -> None:
 
 @pytest.mark.parametrize("runs", [True, False])
 def test_another_machines_lock_is_explained_and_kept(runs: bool) -> None:
-    reason = why_kept(LOCK, "runner-2", runs=lambda _: runs)
+    reason = why_kept(LOCK, "prod", "runner-2", runs=lambda _: runs, hidden=lambda _: False)
     assert reason is not None
     assert "ci@runner-1" in reason
     assert "pulumi cancel" in reason
+
+
+def test_a_lock_that_may_be_another_containers_is_kept_and_says_how_to_remove_it() -> None:
+    reason = why_kept(LOCK, "prod", "runner-1", runs=lambda _: False, hidden=lambda since: since == LOCK.since)
+    assert reason is not None
+    assert "another PID namespace" in reason
+    assert "pulumi cancel --yes --stack prod" in reason
+
+
+def test_a_lock_is_read_as_pulumi_writes_it() -> None:
+    content = '{"pid":4711,"username":"ci","hostname":"runner-1","timestamp":"2026-11-23T00:44:22.5Z"}'
+    assert lock(content.encode()) == LOCK
+
+
+@pytest.mark.parametrize(
+    "content",
+    [
+        b"",
+        b"\n",
+        b'{"pid":4711,"userna',
+        b"[]",
+        b"null",
+        b"{}",
+        b"\xff",
+        b'{"pid":"1","username":"ci","hostname":"x","timestamp":"y"}',
+        b'{"pid":-1,"username":"ci","hostname":"x","timestamp":"y"}',
+        b'{"pid":true,"username":"ci","hostname":"x","timestamp":"y"}',
+        b'{"pid":1,"username":null,"hostname":"x","timestamp":"y"}',
+    ],
+)
+def test_what_is_no_lock_is_said(content: bytes) -> None:
+    with pytest.raises(ValueError, match="it is "):
+        lock(content)
