@@ -48,3 +48,7 @@ class ProblemsError(UserError):
 
 class NotReviewedError(UserError):
     """A change is about to be applied that nobody has reviewed."""
+
+
+class InterruptedRunError(UserError):
+    """Somebody interrupted the engine, which has ended since."""

@@ -23,7 +23,7 @@ from meltanodata.cli.pulumi_options import for_preview, refuse_elsewhere, switch
 from meltanodata.cli.reviewed_push import SKIP, Request, of_push
 from meltanodata.config.settings import file_of
 from meltanodata.engine import deployed_commit, pulumi_cli
-from meltanodata.errors import NotReviewedError, UserError
+from meltanodata.errors import InterruptedRunError, NotReviewedError, UserError
 from meltanodata.github import GitHub
 from meltanodata.render import report
 from meltanodata.rollout import apply as rollouts
@@ -94,7 +94,14 @@ def up(
     skip = [] if "strict" in switches(passed_on) else ["--skip-preview"]
     # The outputs are long, and after an interruption the engine shows them as if every tenant were gone.
     command = ["--yes", *skip, "--suppress-outputs", *passed_on]
-    pulumi_cli.become_up(stack, context.root, command, review.plan.deleted_databases)
+    try:
+        code = pulumi_cli.shown_up(stack, context.root, command, review.plan.deleted_databases)
+    except InterruptedRunError:
+        recovery.say_unfinished(stack, context.root, "up", interrupted=True)
+        raise typer.Exit(WRONG) from None
+    if code != 0:
+        recovery.say_unfinished(stack, context.root, "up")
+    raise typer.Exit(code)
 
 
 def _prepare(context: StackContext, back_from: str | None = None) -> None:
@@ -200,12 +207,16 @@ def deploy(
     # Also if nothing is left to do: an older commit would undo what this one has and an earlier deployment did.
     deployed_commit.note(stack, root, go_back_from)
     if not review.plan.empty:
-        _roll_out(context, review.plan, replace(engine, may_go=review.plan.deleted_databases), summary)
+        with pulumi_cli.despite_hangup():
+            _roll_out(context, review.plan, replace(engine, may_go=review.plan.deleted_databases), summary)
 
 
 def _roll_out(context: StackContext, plan: Plan, engine: _Engine, summary: Path | None) -> None:
     results: list[rollouts.Result] = []
     started = time.monotonic()
+    if summary is not None:
+        summary.open("a").close()  # whoever cannot write it learns so before anything is applied
+    interrupted = False
     try:
         for result in rollouts.run(
             plan,
@@ -216,13 +227,31 @@ def _roll_out(context: StackContext, plan: Plan, engine: _Engine, summary: Path 
             say=partial(_say, started),
         ):
             results.append(result)  # noqa: PERF402 - if it fails in between, the results so far are shown
+    except (InterruptedRunError, KeyboardInterrupt):
+        interrupted = True
     finally:
         terminal.console().print(report.outcome_table(results))
-        if summary is not None:
-            with summary.open("a", encoding="utf-8") as file:
-                file.write(report.outcome(context.stack, results, time.monotonic() - started))
+        unwritten = _append(summary, report.outcome(context.stack, results, time.monotonic() - started))
+    if interrupted:
+        recovery.say_unfinished(context.stack, context.root, "deploy", interrupted=True)
+        raise typer.Exit(FAILED)
     if not all(result.well for result in results):
         raise typer.Exit(FAILED)
+    if unwritten:
+        raise typer.Exit(WRONG)
+
+
+def _append(summary: Path | None, text: str) -> bool:
+    """Append to the summary, if there is one; whether that failed, which is said and hides nothing else."""
+    if summary is None:
+        return False
+    try:
+        with summary.open("a", encoding="utf-8") as file:
+            file.write(text)
+    except OSError as error:
+        print(f"{summary}: the outcome cannot be written: {error.strerror}. It is in the table above", file=sys.stderr)
+        return True
+    return False
 
 
 @dataclass(frozen=True)

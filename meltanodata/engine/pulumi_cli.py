@@ -13,11 +13,15 @@ import subprocess
 import sys
 import tempfile
 from contextlib import contextmanager
-from typing import IO, TYPE_CHECKING, Any, NoReturn
+from subprocess import PIPE
+from threading import Thread
+from typing import IO, TYPE_CHECKING, Any, TextIO
 
-from meltanodata.engine import deletions
+from meltanodata import terminal
+from meltanodata.config.stacks import Project
+from meltanodata.engine import deletions, state_folder
 from meltanodata.engine.stack_state import StackState
-from meltanodata.errors import UserError
+from meltanodata.errors import InterruptedRunError, UserError
 
 if TYPE_CHECKING:
     from collections.abc import Collection, Iterator, Mapping, Sequence
@@ -34,7 +38,7 @@ def preview(stack: str, folder: Path, *, refresh: bool = False, arguments: Seque
     try:
         printed: dict[str, Any] = json.loads(done.stdout)
     except ValueError:
-        raise _failed(command, done) from None
+        raise _failed(command, done, folder) from None
     if done.returncode != 0 and not any(line.get("severity") == "error" for line in printed.get("diagnostics") or []):
         printed.setdefault("diagnostics", []).append({"severity": "error", "message": done.stderr.strip()})
     return printed
@@ -65,8 +69,12 @@ def up(
 ) -> Iterator[dict[str, Any]]:
     """Apply, and yield the engine's events as they come (sdk/go/common/apitype/events.go).
 
-    A tenant that fails does not stop the others. An interrupt is handed on, and the engine ends what it has begun. Only
-    the targets' URNs may be touched, or everything for None. `may_go` has the tenants whose databases may be deleted.
+    A tenant that fails does not stop the others. Only the targets' URNs may be touched, or everything for None.
+    `may_go` has the tenants whose databases may be deleted.
+
+    Raises:
+        InterruptedRunError: there was an interrupt, which was handed on, and the engine has ended what it had begun; a
+            second one ends it at once. Comes behind the last event.
     """
     command = ["up", "--json", "--yes", "--skip-preview", "--non-interactive", "--continue-on-error", "--stack", stack]
     command += _REFRESH if refresh else ()
@@ -76,13 +84,26 @@ def up(
     with (
         tempfile.TemporaryFile("w+") as stderr,
         _started(command, folder, stderr, deletions.variable(may_go)) as process,
-        _handed_on(process),
+        _handed_on(process) as interrupts,
     ):
-        for line in process.stdout or ():
-            event: dict[str, Any] = json.loads(line)
-            ended = ended or "summaryEvent" in event
-            yield event
-        if process.wait() != 0 and not ended:
+        try:
+            for line in process.stdout or ():
+                try:
+                    event: dict[str, Any] = json.loads(line)
+                except ValueError:  # the engine was killed while it wrote this line
+                    continue
+                ended = ended or "summaryEvent" in event
+                yield event
+        except BaseException:
+            # With its output closed the engine would be killed by the next line that it prints.
+            process.send_signal(signal.SIGINT)
+            for _ in process.stdout or ():
+                pass
+            raise
+        code = process.wait()
+        if interrupts:
+            raise InterruptedRunError("Interrupted")
+        if code != 0 and not ended:
             stderr.seek(0)
             failure = f"`pulumi up` failed: {stderr.read().strip()}"
             locked = "is currently locked by" in failure
@@ -108,13 +129,15 @@ def _environment(command: Sequence[str]) -> dict[str, str]:
     return {"PULUMI_PARALLEL": str(PARALLEL), "GOMEMLIMIT": memory, **os.environ}
 
 
-def _started(command: Sequence[str], folder: Path, stderr: IO[str], more: dict[str, str]) -> subprocess.Popen[str]:
+def _started(
+    command: Sequence[str], folder: Path, stderr: IO[str] | int | None, more: dict[str, str], stdout: int | None = PIPE
+) -> subprocess.Popen[str]:
     try:
         return subprocess.Popen(
             ["pulumi", *command],
             cwd=folder,
             env=_environment(command) | more,
-            stdout=subprocess.PIPE,
+            stdout=stdout,
             stderr=stderr,
             text=True,
             start_new_session=True,  # the terminal's interrupt reaches it once, through us
@@ -124,18 +147,30 @@ def _started(command: Sequence[str], folder: Path, stderr: IO[str], more: dict[s
 
 
 @contextmanager
-def _handed_on(process: subprocess.Popen[str]) -> Iterator[None]:
-    """Hand interrupts on to a process, which then ends what it has begun."""
+def _handed_on(process: subprocess.Popen[str]) -> Iterator[list[int]]:
+    """Hand interrupts on to a process, which then ends what it has begun; yields those that came."""
+    interrupts: list[int] = []
 
-    def hand_on(*_: object) -> None:
+    def hand_on(number: int, _: object) -> None:
+        interrupts.append(number)
         process.send_signal(signal.SIGINT)
 
     before = {number: signal.signal(number, hand_on) for number in (signal.SIGINT, signal.SIGTERM)}
     try:
-        yield
+        yield interrupts
     finally:
         for number, handler in before.items():
             signal.signal(number, handler)
+
+
+@contextmanager
+def despite_hangup() -> Iterator[None]:
+    """Go on to the end if the terminal is closed meanwhile, and so does every process that is started."""
+    before = signal.signal(signal.SIGHUP, signal.SIG_IGN)
+    try:
+        yield
+    finally:
+        signal.signal(signal.SIGHUP, before)
 
 
 def config(stack: str, folder: Path) -> dict[str, str]:
@@ -219,13 +254,53 @@ def cancel(stack: str, folder: Path) -> None:
     _call(["cancel", "--yes", "--stack", stack], folder)
 
 
-def become_up(stack: str, folder: Path, args: Sequence[str], may_go: Collection[str]) -> NoReturn:
-    """Replace this process by `pulumi up` with these options; for `may_go` see `up`."""
-    os.chdir(folder)
-    sys.stdout.flush()  # what is buffered would be lost
+def shown_up(stack: str, folder: Path, args: Sequence[str], may_go: Collection[str]) -> int:
+    """Run `pulumi up` with these options, and print what it prints; returns its exit code. For `may_go` see `up`.
+
+    A terminal is the engine's own. Anything else is written by us, since the engine is killed by a pipe that nobody
+    reads any more.
+
+    Raises:
+        InterruptedRunError: as in `up`. An interrupt that the engine reads from the terminal itself raises nothing.
+    """
+    sys.stdout.flush()
     command = ["up", "--stack", stack, *args]
-    environment = _environment(command) | deletions.variable(may_go)
-    os.execvpe("pulumi", ["pulumi", *command], environment)  # noqa: S606 - nothing in it needs a shell
+    out, err = (None if stream.isatty() else PIPE for stream in (sys.stdout, sys.stderr))
+    if out == err == PIPE and _are_one(sys.stdout, sys.stderr):
+        err = subprocess.STDOUT  # its lines stay in their order
+    with (
+        _started(command, folder, err, deletions.variable(may_go), out) as process,
+        _handed_on(process) as interrupts,
+        despite_hangup(),
+    ):
+        pipes = ((process.stdout, sys.stdout), (process.stderr, sys.stderr))
+        threads = [Thread(target=_relay, args=(pipe, to), daemon=True) for pipe, to in pipes if pipe is not None]
+        for thread in threads:
+            thread.start()
+        code = process.wait()
+        for thread in threads:
+            thread.join(_REST)
+    if interrupts and code != 0:
+        raise InterruptedRunError("Interrupted")
+    return code if code >= 0 else 128 - code
+
+
+_REST = 10.0
+"""Seconds for what the engine printed last. What it started may outlive it, and keeps its output open."""
+
+
+def _relay(pipe: IO[str], to: TextIO) -> None:
+    while data := os.read(pipe.fileno(), 1 << 16):
+        terminal.pass_on(to, data)
+
+
+def _are_one(*streams: TextIO) -> bool:
+    """Whether all streams go to the same file."""
+    try:
+        files = [os.fstat(stream.fileno()) for stream in streams]
+    except (OSError, ValueError):
+        return False
+    return len({(file.st_dev, file.st_ino) for file in files}) == 1
 
 
 def _json(command: Sequence[str], folder: Path) -> Any:
@@ -235,7 +310,7 @@ def _json(command: Sequence[str], folder: Path) -> Any:
 def _call(command: Sequence[str], folder: Path, stdin: str | None = None, passphrase_file: Path | None = None) -> str:
     done = _run(command, folder, stdin, passphrase_file)
     if done.returncode != 0:
-        raise _failed(command, done)
+        raise _failed(command, done, folder)
     return done.stdout
 
 
@@ -260,5 +335,26 @@ def _run(
         raise UserError(_MISSING) from None
 
 
-def _failed(command: Sequence[str], done: subprocess.CompletedProcess[str]) -> UserError:
-    return UserError(f"`pulumi {' '.join(command)}` failed: {done.stderr.strip() or done.stdout.strip()}")
+def _failed(command: Sequence[str], done: subprocess.CompletedProcess[str], folder: Path) -> UserError:
+    said = done.stderr.strip() or done.stdout.strip()
+    if any(words in said for words in _DAMAGED):
+        said = f"{said}\n{_damage(command, folder)}".rstrip()
+    return UserError(f"`pulumi {' '.join(command)}` failed: {said}")
+
+
+_DAMAGED = ("unexpected end of JSON input", "failed to load checkpoint", "unexpected EOF")
+"""What the CLI says of a state that is cut off, without its file and what to do."""
+
+
+def _damage(command: Sequence[str], folder: Path) -> str:
+    """What is wrong with the states that a call of the CLI read, in a backend that is a folder."""
+    files = state_folder.path(backend(folder))
+    if files is None:
+        return ""
+    name = Project.around(folder).name
+    stacks = (
+        [command[command.index("--stack") + 1]]
+        if "--stack" in command
+        else sorted({file.name.partition(".json")[0] for file in (files / "stacks" / name).glob("*.json*")})
+    )
+    return "\n".join(filter(None, (state_folder.damage(files, name, stack) for stack in stacks)))

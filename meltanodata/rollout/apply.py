@@ -9,7 +9,7 @@ from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING, Any, Protocol, TypeAlias
 
 from meltanodata.engine import urns
-from meltanodata.errors import UserError
+from meltanodata.errors import InterruptedRunError, UserError
 from meltanodata.rollout import plan as plans
 from meltanodata.rollout.plan import Change
 
@@ -92,6 +92,7 @@ class Progress:
     """URNs with an operation that succeeded."""
     errors: dict[str, list[str]] = field(default_factory=dict)
     """The engine's messages by URN; those of the run as a whole under the empty one."""
+    interrupted: InterruptedRunError | None = None
 
     def note(self, event: Mapping[str, Any]) -> str | None:
         """Record an event. Returns a line for the reader if there is something to say."""
@@ -151,6 +152,7 @@ def run(
 
     Raises:
         UserError: the engine failed outside the tenants, or the plan has changed between two stages.
+        InterruptedRunError: the engine was interrupted; comes behind all outcomes.
     """
     order = stages(plan, rollout)
     if unwell := _idle_canaries(plan, rollout, examine, say):
@@ -166,6 +168,10 @@ def run(
         # The last stage has no targets: it also applies what belongs to no tenant, and updates the stack's outputs.
         progress = _apply(engine, None if last else _targets(now, rows), say)
         outcomes = {row.tenant: result(row, stage, progress) for row in rows}
+        if progress.interrupted is not None:
+            yield from outcomes.values()
+            yield from _not_begun(plan, order[number + 1 :])
+            raise progress.interrupted
         if stage.holds_up and not last:
             wait(rollout.pause)
         for tenant, problem in _unwell(examine, [row for row in rows if outcomes[row.tenant].well], say):
@@ -174,13 +180,16 @@ def run(
         if not stage.holds_up and not last:
             continue
         if not all(outcome.well for outcome in outcomes.values()):
-            later = {tenant for waiting in order[number + 1 :] for tenant in waiting.tenants}
-            for row in plan.rows:
-                if row.tenant in later:
-                    yield Result(row.tenant, row.change, "", (), applied=False)
+            yield from _not_begun(plan, order[number + 1 :])
             return
         if others := [line for urn, lines in progress.errors.items() if urn not in tenants for line in lines]:
             raise UserError("\n".join(others))
+
+
+def _not_begun(plan: Plan, waiting: Iterable[Stage]) -> Iterator[Result]:
+    """The outcomes for the tenants of stages that were not begun."""
+    later = {tenant for stage in waiting for tenant in stage.tenants}
+    return (Result(row.tenant, row.change, "", (), applied=False) for row in plan.rows if row.tenant in later)
 
 
 def _idle_canaries(plan: Plan, rollout: Rollout, examine: Examine, say: Callable[[str], None]) -> Mapping[str, str]:
@@ -220,9 +229,12 @@ def _still_reviewed(plan: Plan, now: Plan) -> Plan:
 
 def _apply(engine: Engine, targets: Sequence[str] | None, say: Callable[[str], None]) -> Progress:
     progress = Progress()
-    for event in engine.up(targets):
-        if line := progress.note(event):
-            say(f"  {line}")
+    try:
+        for event in engine.up(targets):
+            if line := progress.note(event):
+                say(f"  {line}")
+    except InterruptedRunError as error:
+        progress.interrupted = error
     return progress
 
 
