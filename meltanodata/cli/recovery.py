@@ -103,23 +103,19 @@ def forget_vanished(stack: str, project: Project, state: StackState) -> None:
 
 
 def say_unfinished(stack: str, folder: Path, command: str, *, interrupted: bool = False) -> None:
-    """Say what was under way when the engine ended, and how to go on; nothing of a run that ended by itself."""
+    """Say what was under way when the engine ended, and how to go on.
+
+    An interrupt that the engine reads from the terminal itself looks like a failure from here.
+    """
+    lines = ["Interrupted."] if interrupted else ["Not all of the plan is applied."]
     try:
         under_way = pulumi_cli.state(stack, folder).unfinished
     except UserError as error:
-        print(error, file=sys.stderr)
-        return
-    if not interrupted and not under_way:
-        return
-    lines = ["Interrupted."] if interrupted else ["The engine ended in the middle of its work."]
+        under_way = []
+        lines.append(str(error))
     if under_way:
-        lines += ["Under way, and perhaps done at DigitalOcean:", *(f"  {operation}" for operation in under_way)]
-    else:
-        lines += ["What had begun has ended."]
-    lines.append(
-        "The rest of the plan is not applied, and what existed before still exists. This finds out what was done, and"
-        f" continues: meltanodata {command} --stack {stack}"
-    )
+        lines += ["Under way at the end, and perhaps done at DigitalOcean:", *(f"  {each}" for each in under_way)]
+    lines.append(f"What existed before still exists. This continues: meltanodata {command} --stack {stack}")
     print(*lines, sep="\n", file=sys.stderr)
 
 

@@ -350,6 +350,9 @@ def test_a_droplet_that_hangs_can_be_interrupted(settled: Fleet) -> None:
         assert process.returncode != 0
         # The engine's outputs would look as if every tenant had been deleted.
         assert "database_team" not in said
+        assert "Interrupted.\nUnder way at the end" in said
+        assert "  updating acme-files\n" in said
+        assert "This continues: meltanodata up --stack sandbox" in said
         settled.control.set_droplet_fault(droplets["acme"], None)
         settled.up()
         settled.unchanged()

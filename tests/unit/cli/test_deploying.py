@@ -15,9 +15,11 @@ from typing import Any
 
 import pytest
 
+from meltanodata.cli.exit_codes import FAILED
 from meltanodata.engine import deletions, deployed_commit, pulumi_cli
 from meltanodata.rollout.guard import DATA_LOSS, DROPLET_REPLACED, MANY_DESTROYED
 from tests.previews import Step, created, destroyed, preview, replaced
+from tests.waiting import eventually
 
 DROPLET = "urn:pulumi:prod::meltanodata::digitalocean:index/droplet:Droplet::acme-droplet"
 RECORD = "urn:pulumi:prod::meltanodata::digitalocean:index/dnsRecord:DnsRecord::acme-record"
@@ -617,10 +619,12 @@ class Ups:
         self.environment = {**os.environ, "PATH": f"{world.folder}/bin:{os.environ['PATH']}"}
         self.environment["PYTHONPATH"] = str(Path(__file__).parents[3])
 
-    def started(self, *, stdout: int = subprocess.PIPE, stderr: int = subprocess.PIPE) -> subprocess.Popen[str]:
+    def started(
+        self, *command: str, stdout: int = subprocess.PIPE, stderr: int = subprocess.PIPE
+    ) -> subprocess.Popen[str]:
         program = "from meltanodata.cli.main import main; main()"
         return subprocess.Popen(
-            [sys.executable, "-c", program, "up", "--stack", "prod", "--yes"],
+            [sys.executable, "-c", program, *(command or ("up", "--yes")), "--stack", "prod"],
             cwd=self.project,
             env=self.environment,
             stdin=subprocess.DEVNULL,
@@ -687,7 +691,7 @@ def test_an_interrupt_with_tee_does_not_kill_the_engine(world: World) -> None:
         said = process.stderr.read()
         code = process.wait()
     assert (ups.ended, (world.folder / "interrupted").exists(), code) == (True, True, 1)
-    assert "What had begun has ended" in said
+    assert said.endswith("What existed before still exists. This continues: meltanodata up --stack prod\n")
 
 
 def leaves_pending(world: World) -> None:
@@ -717,9 +721,8 @@ while :; do sleep 0.02; done
         printed, said = process.communicate()
     assert (process.returncode, printed) == (1, "interrupt 2\n")
     assert said.endswith(
-        "Interrupted.\nUnder way, and perhaps done at DigitalOcean:\n  creating acme-droplet\nThe rest of the plan is"
-        " not applied, and what existed before still exists. This finds out what was done, and continues: meltanodata"
-        " up --stack prod\n"
+        "Interrupted.\nUnder way at the end, and perhaps done at DigitalOcean:\n  creating acme-droplet\nWhat existed"
+        " before still exists. This continues: meltanodata up --stack prod\n"
     )
 
 
@@ -728,5 +731,56 @@ def test_of_an_engine_that_was_killed_it_says_so_too(world: World) -> None:
     with Ups(world, f"{LEAVES}; kill -9 $$").started() as process:
         _, said = process.communicate()
     assert process.returncode == 128 + signal.SIGKILL
-    assert "The engine ended in the middle of its work.\nUnder way" in said
+    assert "Not all of the plan is applied.\nUnder way at the end" in said
     assert "  creating acme-droplet\n" in said
+
+
+DEPLOYED = """
+trap 'touch {folder}/go' INT
+echo '{{"preludeEvent": {{}}}}'
+touch {folder}/begun
+until [ -e {folder}/go ]; do sleep 0.02; done
+for i in 1 2 3; do echo '{{"diagnosticEvent": {{"severity": "error", "message": "x"}}}}'; done
+echo '{{"summaryEvent": {{}}}}'
+touch {folder}/ended
+exit 1
+"""
+
+
+@pytest.mark.parametrize("by", [signal.SIGINT, signal.SIGTERM, signal.SIGHUP, None])
+def test_a_deployment_outlives_its_output_and_its_terminal(world: World, by: signal.Signals | None) -> None:
+    world.plans(*created("acme"))
+    ups = Ups(world, DEPLOYED)
+    with ups.started("deploy") as process:
+        eventually((world.folder / "begun").exists)
+        assert process.stdout is not None
+        assert process.stderr is not None
+        process.stdout.close()
+        if by is not None:
+            os.killpg(process.pid, by)
+        if by in {signal.SIGHUP, None}:
+            ups.go()
+        said = process.stderr.read()
+    assert (ups.ended, process.returncode) == (True, FAILED)
+    interrupted = "Interrupted.\nWhat existed before still exists. This continues: meltanodata deploy --stack prod\n"
+    assert said.endswith(interrupted) is (by in {signal.SIGINT, signal.SIGTERM})
+    assert "Traceback" not in said
+
+
+def test_a_summary_that_cannot_be_written_is_said_before_anything_is_applied(world: World) -> None:
+    world.plans(*created("acme"))
+    with Ups(world, DEPLOYED).started("deploy", "--summary", "nowhere/summary.md") as process:
+        said = process.communicate()[1]
+    assert (process.returncode, said) == (1, "nowhere/summary.md: No such file or directory\n")
+    assert not (world.folder / "begun").exists()
+
+
+def test_a_summary_that_is_full_hides_nothing_of_the_outcome(world: World) -> None:
+    world.plans(*created("acme"))
+    ups = Ups(world, DEPLOYED)
+    ups.go()
+    with ups.started("deploy", "--summary", "/dev/full") as process:
+        printed, said = process.communicate()
+    assert process.returncode == FAILED
+    assert "acme" in printed
+    assert "/dev/full: the outcome cannot be written: No space left on device" in said

@@ -9,7 +9,7 @@ from hypothesis import strategies as st
 from meltanodata.config.settings import Rollout
 from meltanodata.engine.resource_types import Type
 from meltanodata.engine.stack_state import StackState
-from meltanodata.errors import UserError
+from meltanodata.errors import InterruptedRunError, UserError
 from meltanodata.rollout import apply, plan
 from meltanodata.rollout.apply import Result, stages
 from tests import previews
@@ -17,6 +17,8 @@ from tests.previews import Step, child, created, destroyed, preview, renewed, re
 
 if TYPE_CHECKING:
     from collections.abc import Collection, Iterator, Mapping, Sequence
+
+    from meltanodata.rollout.plan import Plan
 
 PROVIDER = f"{previews.PREFIX}pulumi:providers:digitalocean::MeltanoData DBs 2"
 
@@ -28,6 +30,8 @@ class World:
         self.left = list(steps)
         self.fails: dict[str, str] = {}
         """The engine's message by URN; what comes after it in the same tenant is not done."""
+        self.interrupted: int | None = None
+        """The number of the `up` that is interrupted, when all that it began is done."""
         self.unwell: dict[str, str] = {}
         """What doctor finds wrong."""
         self.ups: list[set[str] | None] = []
@@ -49,6 +53,11 @@ class World:
 
     def up(self, targets: Sequence[str] | None) -> Iterator[Mapping[str, Any]]:
         self.ups.append(None if targets is None else set(targets))
+        yield from self._applied(targets)
+        if len(self.ups) == self.interrupted:
+            raise InterruptedRunError("Interrupted")
+
+    def _applied(self, targets: Sequence[str] | None) -> Iterator[Mapping[str, Any]]:
         stuck: set[str] = set()
         for step in list(self.left):
             urn = step["urn"]
@@ -80,10 +89,11 @@ class World:
 
     def deploy(self, **rollout: Any) -> list[Result]:
         found = plan.read(self.preview(), self.state())
-        return list(
-            apply.run(
-                found, Rollout(**rollout), self, examine=self.examine, wait=self.waits.append, say=self.said.append
-            )
+        return list(self.running(found, **rollout))
+
+    def running(self, found: Plan, **rollout: Any) -> Iterator[Result]:
+        return apply.run(
+            found, Rollout(**rollout), self, examine=self.examine, wait=self.waits.append, say=self.said.append
         )
 
 
@@ -296,3 +306,14 @@ def test_everybody_is_in_one_stage_and_canaries_are_in_the_first(
     assert sorted(tenant for stage in order for tenant in stage.tenants) == sorted(keys)
     assert order[0].tenants == chosen.intersection(keys)
     assert all(0 < len(stage.tenants) <= batch for stage in order[1:])
+
+
+def test_an_interrupt_ends_the_deployment_though_its_stage_was_done() -> None:
+    world = World(*of(renewed, "acme", "core"))
+    world.interrupted = 1
+    running = world.running(plan.read(world.preview(), world.state()), canaries=("core",), pause=7.0)
+    core, acme = next(running), next(running)
+    with pytest.raises(InterruptedRunError):
+        next(running)
+    assert (core.tenant, core.well, acme.tenant, acme.applied) == ("core", True, "acme", False)
+    assert (len(world.ups), world.waits, world.checked) == (1, [], [])
