@@ -52,5 +52,6 @@ def _ended() -> int | str | None:
     return 0
 
 
-_FULL = {errno.ENOSPC, errno.EDQUOT, errno.EFBIG, errno.EROFS}
-"""What a write says without the file's name: the disk, the quota or the file's limit is full."""
+_FULL = {errno.ENOSPC, errno.EDQUOT, errno.EFBIG, errno.EROFS, errno.ENOENT}
+"""What a write says without the file's name: the disk, the quota or the file's limit is full, there is no folder for
+temporary files."""

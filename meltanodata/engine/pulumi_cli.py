@@ -13,6 +13,7 @@ import subprocess
 import sys
 import tempfile
 from contextlib import contextmanager
+from dataclasses import dataclass
 from subprocess import PIPE
 from threading import Thread
 from typing import IO, TYPE_CHECKING, Any, TextIO
@@ -83,9 +84,10 @@ def up(
     # Debugging lines among the events show properties, so the events go through a pipe and are never stored.
     with (
         tempfile.TemporaryFile("w+") as stderr,
+        _handed_on() as interrupts,
         _started(command, folder, stderr, deletions.variable(may_go)) as process,
-        _handed_on(process) as interrupts,
     ):
+        interrupts.go_to(process)
         try:
             for line in process.stdout or ():
                 try:
@@ -101,7 +103,7 @@ def up(
                 pass
             raise
         code = process.wait()
-        if interrupts:
+        if interrupts.came:
             raise InterruptedRunError("Interrupted")
         if code != 0 and not ended:
             stderr.seek(0)
@@ -146,16 +148,30 @@ def _started(
         raise UserError(_MISSING) from None
 
 
+@dataclass
+class _Interrupts:
+    """Interrupts that are handed on to a process, which then ends what it has begun."""
+
+    came: bool = False
+    process: subprocess.Popen[str] | None = None
+
+    def go_to(self, process: subprocess.Popen[str]) -> None:
+        """Hand on to this one, also what came before it was started."""
+        self.process = process
+        if self.came:
+            process.send_signal(signal.SIGINT)
+
+    def hand_on(self, *_: object) -> None:
+        self.came = True
+        if self.process is not None:
+            self.process.send_signal(signal.SIGINT)
+
+
 @contextmanager
-def _handed_on(process: subprocess.Popen[str]) -> Iterator[list[int]]:
-    """Hand interrupts on to a process, which then ends what it has begun; yields those that came."""
-    interrupts: list[int] = []
-
-    def hand_on(number: int, _: object) -> None:
-        interrupts.append(number)
-        process.send_signal(signal.SIGINT)
-
-    before = {number: signal.signal(number, hand_on) for number in (signal.SIGINT, signal.SIGTERM)}
+def _handed_on() -> Iterator[_Interrupts]:
+    """Hand interrupts on meanwhile; enter it before the process is started, so that none is missed."""
+    interrupts = _Interrupts()
+    before = {number: signal.signal(number, interrupts.hand_on) for number in (signal.SIGINT, signal.SIGTERM)}
     try:
         yield interrupts
     finally:
@@ -269,10 +285,11 @@ def shown_up(stack: str, folder: Path, args: Sequence[str], may_go: Collection[s
     if out == err == PIPE and _are_one(sys.stdout, sys.stderr):
         err = subprocess.STDOUT  # its lines stay in their order
     with (
-        _started(command, folder, err, deletions.variable(may_go), out) as process,
-        _handed_on(process) as interrupts,
         despite_hangup(),
+        _handed_on() as interrupts,
+        _started(command, folder, err, deletions.variable(may_go), out) as process,
     ):
+        interrupts.go_to(process)
         pipes = ((process.stdout, sys.stdout), (process.stderr, sys.stderr))
         threads = [Thread(target=_relay, args=(pipe, to), daemon=True) for pipe, to in pipes if pipe is not None]
         for thread in threads:
@@ -280,7 +297,7 @@ def shown_up(stack: str, folder: Path, args: Sequence[str], may_go: Collection[s
         code = process.wait()
         for thread in threads:
             thread.join(_REST)
-    if interrupts and code != 0:
+    if interrupts.came and code != 0:
         raise InterruptedRunError("Interrupted")
     return code if code >= 0 else 128 - code
 
@@ -321,18 +338,27 @@ def _run(
     if passphrase_file is not None:
         environment.pop("PULUMI_CONFIG_PASSPHRASE", None)
         environment["PULUMI_CONFIG_PASSPHRASE_FILE"] = str(passphrase_file.absolute())
-    try:
-        return subprocess.run(
-            ["pulumi", *command],
-            cwd=folder,
-            env=environment,
-            input=stdin,
-            capture_output=True,
-            text=True,
-            check=False,
-        )
-    except FileNotFoundError:
-        raise UserError(_MISSING) from None
+    # `subprocess.run` would kill it at an interrupt, and what it was writing stays half-done and locked.
+    with _handed_on() as interrupts:
+        try:
+            process = subprocess.Popen(
+                ["pulumi", *command],
+                cwd=folder,
+                env=environment,
+                stdin=None if stdin is None else PIPE,
+                stdout=PIPE,
+                stderr=PIPE,
+                text=True,
+                start_new_session=True,
+            )
+        except FileNotFoundError:
+            raise UserError(_MISSING) from None
+        with process:
+            interrupts.go_to(process)
+            stdout, stderr = process.communicate(stdin)
+    if interrupts.came:
+        raise KeyboardInterrupt
+    return subprocess.CompletedProcess(command, process.returncode, stdout, stderr)
 
 
 def _failed(command: Sequence[str], done: subprocess.CompletedProcess[str], folder: Path) -> UserError:

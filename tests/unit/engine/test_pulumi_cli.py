@@ -183,3 +183,22 @@ def test_the_config_is_asked_for_with_its_secrets(cli: Cli, tmp_path: Path) -> N
     cli.prints(json.dumps(said))
     assert pulumi_cli.config("prod", tmp_path) == {"meltanodata:domain": "meltanodata.com"}
     assert (tmp_path / "arguments").read_text() == "config --json --show-secrets --stack prod\n"
+
+
+@pytest.mark.usefixtures("cli")
+def test_an_interrupt_lets_the_engine_end_what_it_writes(tmp_path: Path) -> None:
+    """Killed while it imports or refreshes, it leaves its lock."""
+    script = tmp_path / "pulumi"
+    script.write_text(
+        f"""#!/bin/bash
+trap 'interrupted=1' INT
+kill -INT {os.getpid()}
+until [ "$interrupted" ]; do sleep 0.05; done
+sleep 0.5  # longer than an interrupted subprocess.run waits
+touch {tmp_path}/ended
+"""
+    )
+    script.chmod(0o755)
+    with pytest.raises(KeyboardInterrupt):
+        pulumi_cli.replace_state("prod", tmp_path, {})
+    assert (tmp_path / "ended").exists()
