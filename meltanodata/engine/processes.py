@@ -34,15 +34,15 @@ def _runs_here(pid: int) -> bool:
         return False
     except PermissionError:
         pass
-    return _is_pulumi(_PROC / str(pid), unless_read=True)
+    return _is_pulumi(_PROC / str(pid), unreadable=True)
 
 
-def _is_pulumi(process: Path, *, unless_read: bool = False) -> bool:
+def _is_pulumi(process: Path, *, unreadable: bool = False) -> bool:
     try:
         # proc(5): number, (name), state. An ended process stays a zombie until its parent reaps it.
         name, state = (process / "stat").read_text(encoding="utf-8", errors="replace").split("(", 1)[1].rsplit(")", 1)
     except OSError:
-        return unless_read and not process.exists()
+        return unreadable and not process.exists()
     return name.startswith("pulumi") and state.split()[0] not in {"Z", "X"}
 
 
