@@ -9,7 +9,7 @@ import pytest
 from meltanodata.engine import deletions
 from meltanodata.engine.resource_types import Type
 from meltanodata.engine.stack_state import StackState
-from meltanodata.rollout import plan
+from meltanodata.rollout import preview_plan
 from tests.previews import child, created, destroyed, inputs, preview, renewed, replaced
 
 GUARDED = {"BeforeDelete": [deletions.HOOK]}
@@ -50,7 +50,7 @@ def test_a_plan_names_those_whose_databases_it_deletes_or_replaces() -> None:
     steps.append(child("delete", "eve", "record", old=inputs("eve", "record")))
     lone = child("delete", "fay", "database", old=inputs("fay", "database"))
     del lone["oldState"]["parent"]
-    assert plan.read(preview(*steps, lone)).deleted_databases == {"acme", "bolt-2", "fay"}
+    assert preview_plan.read(preview(*steps, lone)).deleted_databases == {"acme", "bolt-2", "fay"}
 
 
 def test_the_databases_that_a_state_has() -> None:
