@@ -16,7 +16,6 @@ from dataclasses import dataclass
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Literal, TypeVar
 
-import asyncssh
 import dns.asyncresolver
 import dns.exception
 import dns.flags
@@ -38,6 +37,7 @@ from meltanodata.inventory import accounts
 if TYPE_CHECKING:
     from collections.abc import Awaitable, Callable, Iterable, Mapping
 
+    import asyncssh
     from pydantic import SecretStr
 
     from meltanodata.config.settings import Settings
@@ -215,21 +215,17 @@ class _Probe:
             "reach": f"{files.script('reach')}\n\n\nmain()\n",
         }
         seconds = self.limits.script
-        broken = "the SSH connection broke during the examination of the droplet"
         command = f"timeout --kill-after=5 {max(seconds - 10, 1):g} python3 -"
+        program, most = files.call("examine", document), droplet_facts.BYTES
         try:
-            async with asyncio.timeout(seconds):
-                ran = await ssh.run(connection, command, files.call("examine", document), droplet_facts.BYTES)
+            ran = await ssh.run(connection, command, program, seconds=seconds, max_bytes=most)
+            facts = droplet_facts.read(ran.stdout)
         except TimeoutError:
             return f"the examination of the droplet did not end within {seconds:g} seconds"
         except ssh.TooMuch:
-            return f"the droplet's answer is longer than {droplet_facts.BYTES >> 20} MiB"
-        except (asyncssh.Error, OSError):
-            return broken
-        if ran.exit_status is None:
-            return broken
-        try:
-            facts = droplet_facts.read(ran.stdout)
+            return f"the droplet's answer is longer than {most >> 20} MiB"
+        except ssh.Broken:
+            return "the SSH connection broke during the examination of the droplet"
         except droplet_facts.NotFacts as error:
             # Nothing of what the droplet printed: it may have secrets in it.
             return (
@@ -240,13 +236,14 @@ class _Probe:
         return without
 
     async def _visit(self, address: str) -> Visit:
-        loop = asyncio.get_running_loop()
-        visit = loop.run_in_executor(self.threads, functools.partial(_visit, self.instance.host, address))
         try:
-            async with asyncio.timeout(self.limits.page):
-                return await visit
+            return await self._in_thread(functools.partial(_visit, self.instance.host, address))
         except TimeoutError:
             return Visit(Problem("no_answer", f"nothing within {self.limits.page:g} seconds"), None, None)
+
+    async def _in_thread(self, ask: Callable[[], _T]) -> _T:
+        async with asyncio.timeout(self.limits.page):
+            return await asyncio.get_running_loop().run_in_executor(self.threads, ask)
 
     async def _database(self) -> Literal["open", "closed", "unknown"]:
         host = self.instance.database_host
@@ -269,10 +266,8 @@ class _Probe:
     async def _trusted(self) -> frozenset[Source] | str | None:
         if self.way.trusted is None:
             return None
-        loop = asyncio.get_running_loop()
         try:
-            async with asyncio.timeout(self.limits.page):
-                return await loop.run_in_executor(self.threads, self.way.trusted, self.instance)
+            return await self._in_thread(functools.partial(self.way.trusted, self.instance))
         except TimeoutError:
             return f"DigitalOcean did not answer within {self.limits.page:g} seconds"
         except UserError as error:

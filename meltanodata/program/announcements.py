@@ -32,10 +32,10 @@ def tell(instances: Mapping[str, TenantInstance], before: Mapping[str, TenantSta
 
 
 def _tell_ready(key: str, instance: TenantInstance) -> None:
-    def log(answers: list[str]) -> None:
-        pulumi.log.info(f"{key} is ready: {answers[0]}. The admin's login: meltanodata credentials {key}", instance)
+    def log(_: str) -> None:
+        pulumi.log.info(f"{key} is ready: {instance.url}. The admin's login: meltanodata credentials {key}", instance)
 
-    pulumi.Output.all(instance.url, instance.verified).apply(log)
+    instance.verified.apply(log)
 
 
 def _tell_wiped(key: str, instance: TenantInstance, wiped: pulumi.Output[list[str]], before: str | None) -> None:

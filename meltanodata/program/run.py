@@ -65,7 +65,7 @@ def run() -> None:
         tenants = _decide(stack, inventory)
         instances = _declare(stack, inventory, tenants)
         announcements.tell(instances, stack.state.tenants)
-        pulumi.export("tenants", {key: instance.outputs() for key, instance in instances.items()})
+        pulumi.export("tenants", {key: instance.outputs for key, instance in instances.items()})
     except UserError as error:
         raise pulumi.RunError(terminal.plain(error)) from None
 
