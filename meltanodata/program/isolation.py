@@ -1,4 +1,4 @@
-"""One tenant that fails does not hold up the others, and loses nothing."""
+"""A tenant that fails does not stop the others, and loses nothing."""
 
 from __future__ import annotations
 
@@ -18,14 +18,13 @@ LEFT_OUT = (
 
 
 def isolate_failures() -> None:
-    """Let `pulumi up --continue-on-error` go on with everything that does not depend on what failed, and end there.
+    """Let `pulumi up --continue-on-error` go on with everything that does not depend on what failed, then fail.
 
-    The engine goes on; but the SDK (3.259) ends the program as soon as a resource cannot be registered because another
-    one, which it depends on, has failed: then whatever of the other tenants was still waiting for its turn is never
-    registered, and the operator sees a traceback. Here such a resource is left out, and the program fails once all
-    others have had their turn. It must fail: to the engine a resource that a program does not register is one to be
-    deleted, and if the program ended well, a database that cannot be resized would lose its firewall, which opens it
-    to the world. Without the flag nothing differs: the engine ends the program itself.
+    The engine goes on; but the SDK (3.259) ends the program, with a traceback, as soon as a resource cannot be
+    registered because one that it depends on has failed: it never registers the remaining resources of other tenants.
+    Here such a resource is left out, and the program fails after all others. It must fail: the engine deletes what a
+    program that ends well does not register, and a database that cannot be resized would lose its firewall, which opens
+    it to the world. Without the flag the engine ends the program itself.
     """
     manager = SETTINGS.rpc_manager
     do_rpc = manager.do_rpc

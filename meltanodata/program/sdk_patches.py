@@ -19,13 +19,12 @@ Output = asyncio.Future[Any]
 
 
 def patch_sdk() -> None:
-    """Spare the SDK (3.259) what most of a run's processor time went into: docs/decisions/where-the-time-goes.md.
+    """Remove the SDK's (3.259) largest costs: docs/decisions/where-the-time-goes.md.
 
-    Until a program ends, `wait_for_rpcs` waits for the first of all outputs that are left, and begins anew whenever
-    one is there: the square of their number, of which sixty tenants have thousands. And for every call and every
-    output it sends the engine a line for debugging, and waits for the answer. A fault of our own is found without.
-    So it is without the stack of calls that declared each resource, which is a quarter of the state. And Python looks
-    for garbage again and again among what is all in use until the end.
+    Until a program ends, `wait_for_rpcs` waits for the first of all remaining outputs, again and again: the square of
+    their number, and sixty tenants have thousands. For every call and output the SDK sends the engine a debug line and
+    waits for the answer. The call stack of each resource's declaration is a quarter of the state. And Python collects
+    garbage among objects that are all in use until the end.
     """
     gc.disable()
     pulumi.log.debug = lambda *_, **__: None
@@ -37,16 +36,16 @@ def patch_sdk() -> None:
 
 
 class Outstanding(set[Output]):
-    """A set of outputs; whoever goes through it to wait for them finds one future, which is done when they all are.
+    """A set of outputs that iterates over a single future, which is done when all outputs are.
 
-    As the SDK has it, an output that fails ends the wait with its error at once, unless it failed because its resource
-    could not be registered, or somebody took it out of the set: then its failure is somebody else's to tell.
+    As in the SDK, an output that fails ends the wait with its error at once, unless its resource could not be
+    registered, or somebody took it out of the set: then somebody else reports the failure.
     """
 
     def __init__(self) -> None:
         super().__init__()
         self._failed: set[Output] = set()
-        """Those not yet told of."""
+        """Failures that are still to be raised."""
         self._changed = asyncio.Event()
 
     def add(self, output: Output) -> None:
@@ -56,7 +55,7 @@ class Outstanding(set[Output]):
             output.add_done_callback(self._settled)
 
     def clear(self) -> None:
-        """Nothing: each goes when it is done. The SDK empties the set to fill it again with what is left."""
+        """Do nothing: each output leaves the set when it is done. The SDK clears the set to refill it."""
 
     def __iter__(self) -> Iterator[Output]:
         """The one thing to wait for."""
