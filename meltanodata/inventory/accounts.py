@@ -151,7 +151,7 @@ class Cluster:
 
 
 Objects: TypeAlias = "Mapping[Type, Sequence[Any]]"
-"""What tenants' resources stand for: each droplet, record and cluster under its own type, all three of `OBJECTS`."""
+"""The droplets, records and clusters of an inventory, each under its type; all three of `OBJECTS`."""
 
 
 @dataclass(frozen=True)
@@ -202,10 +202,10 @@ class Inventory:
 
 
 def read(settings: Settings, tokens: Mapping[str, SecretStr], waits: Waits = WAITS) -> Inventory:
-    """Ask all teams at the same time, after each token has proved to be its team's.
+    """Ask all teams at the same time, once each token has proved to be its team's.
 
     Raises:
-        UserError: the tokens that are other teams', or every request that failed; with what to do.
+        UserError: every token of another team, or every request that failed; with what to do.
     """
     teams = {name: _Team(name, settings, tokens, waits) for name in settings.teams}
     droplet_team = teams[settings.droplet_team.name]
@@ -318,17 +318,6 @@ def clusters_now(settings: Settings, tokens: Mapping[str, SecretStr], team: str)
     return tuple(cluster for cluster in _clusters(_Team(team, settings, tokens)) if cluster)
 
 
-class _Bearer(requests.auth.AuthBase):
-    """Sends the token. Without an `auth` of its own a session sends what ~/.netrc has for the host."""
-
-    def __init__(self, token: SecretStr) -> None:
-        self._token = token
-
-    def __call__(self, request: requests.PreparedRequest) -> requests.PreparedRequest:
-        request.headers["Authorization"] = f"Bearer {self._token.get_secret_value()}"
-        return request
-
-
 _ACCOUNT = "/v2/account"
 _ACCOUNT_SCOPE = "; one with custom scopes needs account:read, which tells whose token it is"
 
@@ -344,25 +333,24 @@ class _Team:
     def __init__(self, name: str, settings: Settings, tokens: Mapping[str, SecretStr], waits: Waits = WAITS) -> None:
         self.name = name
         self._waits = waits
-        self._auth = _Bearer(tokens[name])
+        self._token = tokens[name]
         self._root = settings.api_url
         self._stack = settings.stack
         self._setting = settings.account_setting(name)
 
     def items(self, path: str, key: str, make: Callable[[Any], _T], **query: str) -> tuple[_T, ...]:
-        """A list from all its pages: https://docs.digitalocean.com/reference/api/#pagination.
+        """A list from all its pages, in the member `key` of each: https://docs.digitalocean.com/reference/api/#pagination.
 
-        An object that comes or goes meanwhile shifts the pages after its own, so that others stand on two pages or on
-        none. So each object is taken once, by its id, and a list that is not as long as it says is read again. `key`
-        names the member of the answer that holds the list.
+        An object that comes or goes meanwhile shifts the pages after its own, so that others are on two pages or on
+        none. So each object is taken once, by its id, and a list whose length is not its total is read again.
         """
         before: Mapping[str, Any] | None = None
         with self._session() as session:
             for _ in range(READINGS):
-                items, whole = self._reading(session, path, key, query)
+                items, complete = self._reading(session, path, key, query)
                 # The total of a filtered list may count what the filter leaves out: the API's reference does not say.
                 # Then two readings have to agree.
-                if whole or (query and before is not None and items.keys() == before.keys()):
+                if complete or (query and before is not None and items.keys() == before.keys()):
                     break
                 before = items
             else:
@@ -373,7 +361,7 @@ class _Team:
     def _reading(
         self, session: requests.Session, path: str, key: str, query: Mapping[str, str]
     ) -> tuple[dict[str, Any], bool]:
-        """The items of a list by their ids, and whether they are as many as each page says."""
+        """A list's items by their ids, and whether they are as many as each page's total."""
         items: dict[str, Any] = {}
         totals = set()
         for page in count(1):
@@ -391,7 +379,7 @@ class _Team:
         return items, totals in ({None}, {len(items)})
 
     def put(self, path: str, body: Mapping[str, Any]) -> bool:
-        """Set what is at a path; False where there is nothing."""
+        """Set what is at a path; False where nothing is."""
         with self._session() as session:
             answer = self._send(session, "PUT", path, json=body)
         if answer.status_code == HTTPStatus.NOT_FOUND:
@@ -399,29 +387,26 @@ class _Team:
         if answer.status_code == HTTPStatus.FORBIDDEN:
             raise self._error(f"the token may not write {path} (403). Make one with full access. {self._set_token()}")
         if not answer.ok:
-            raise self._error(f"DigitalOcean answered PUT {path} with {answer.status_code}{_said(answer)}")
+            raise self._error(f"DigitalOcean answered PUT {path} with {answer.status_code}{_explanation(answer)}")
         return True
 
     def one(self, path: str, make: Callable[[Any], _T]) -> _T:
-        """What `make` makes of a single answer."""
+        """The result of `make` for a single answer."""
         with self._session() as session:
             answer = self._get(session, path, {})
         with self._understanding(path):
             return make(answer)
 
     def refuse_other_team(self, names: Mapping[str, str]) -> None:
-        """Raise an error where the token is another team's, or DigitalOcean names no team.
-
-        `names` has what DigitalOcean calls the stack's teams, by their names in the settings.
-        """
+        """Raise an error unless the token is this team's; `names` are DigitalOcean's, by those of the settings."""
         # https://docs.digitalocean.com/reference/api/digitalocean/#operation/account_get
-        said = self.one(_ACCOUNT, lambda answer: (answer["account"].get("team") or {}).get("name"))
-        if not isinstance(said, str) or not said.strip():
+        answered = self.one(_ACCOUNT, lambda answer: (answer["account"].get("team") or {}).get("name"))
+        if not isinstance(answered, str) or not answered.strip():
             raise self._error(
                 "DigitalOcean does not say which team the token is of. Make one in the control panel of this team."
                 f" {self._set_token()}"
             )
-        name = _without_mark(said)
+        name = _without_mark(answered)
         if name == names[self.name]:
             return
         others = [other for other, at_digitalocean in names.items() if at_digitalocean == name]
@@ -449,7 +434,7 @@ class _Team:
     def _session(self) -> requests.Session:
         """Tries four times more after 429 and 5xx, as the provider does."""
         session = requests.Session()
-        session.auth = self._auth
+        session.auth = self._authorized
         retry = Retry(
             4,
             status_forcelist=[429, *range(500, 600)],  # 520 to 530 come from the proxy before DigitalOcean
@@ -460,6 +445,11 @@ class _Team:
         )
         session.mount(self._root, HTTPAdapter(max_retries=retry))
         return session
+
+    def _authorized(self, request: requests.PreparedRequest) -> requests.PreparedRequest:
+        """Adds the token. A session without `auth` would send what ~/.netrc has for the host."""
+        request.headers["Authorization"] = f"Bearer {self._token.get_secret_value()}"
+        return request
 
     def _send(self, session: requests.Session, method: str, path: str, **content: Any) -> requests.Response:
         try:
@@ -543,8 +533,8 @@ def _reason(error: BaseException) -> str:
     return (error.strerror if isinstance(error, OSError) else None) or type(error).__name__
 
 
-def _said(answer: requests.Response) -> str:
-    """DigitalOcean's reason to refuse a request, on one line and shortened."""
+def _explanation(answer: requests.Response) -> str:
+    """DigitalOcean's reason for an error, on one line and shortened."""
     try:
         message = answer.json()["message"]
     except (ValueError, KeyError, TypeError):
