@@ -54,7 +54,6 @@ class Waits:
     """When DigitalOcean asks for a pause; its limits are by the minute and by the hour."""
 
 
-WAITS = Waits()
 PER_PAGE = 200
 """DigitalOcean's maximum."""
 READINGS = 3
@@ -201,7 +200,7 @@ class Inventory:
         return {Type.DROPLET: self.droplets, Type.RECORD: self.records, Type.CLUSTER: self.clusters}
 
 
-def read(settings: Settings, tokens: Mapping[str, SecretStr], waits: Waits = WAITS) -> Inventory:
+def read(settings: Settings, tokens: Mapping[str, SecretStr], waits: Waits = Waits()) -> Inventory:
     """Ask all teams at the same time, once each token has proved to be its team's.
 
     Raises:
@@ -330,7 +329,7 @@ def _without_mark(name: str) -> str:
 class _Team:
     """A team's account. Every error names the team; none shows the token."""
 
-    def __init__(self, name: str, settings: Settings, tokens: Mapping[str, SecretStr], waits: Waits = WAITS) -> None:
+    def __init__(self, name: str, settings: Settings, tokens: Mapping[str, SecretStr], waits: Waits = Waits()) -> None:
         self.name = name
         self._waits = waits
         self._token = tokens[name]
