@@ -5,7 +5,7 @@ An answer has the script's shape, with texts of bounded length, or it is rejecte
 
 from __future__ import annotations
 
-from typing import Annotated, Any, Literal
+from typing import Annotated, Any, Generic, Literal, TypeVar
 
 from pydantic import AfterValidator, BaseModel, ConfigDict, Field, StringConstraints, ValidationError, model_validator
 
@@ -27,6 +27,7 @@ _Line = Annotated[str, AfterValidator(lambda text: text[: foreign.KEPT_CHARACTER
 _Lines = Annotated[list[_Line], AfterValidator(lambda lines: lines[-examine.KEPT_LINES :])]
 _Unit = Annotated[str, StringConstraints(pattern=r"^[A-Za-z0-9:_.@\\-]{1,255}$")]
 """A unit's name, as systemd.unit(5) has it: it becomes a part of a hint's command."""
+_Code = TypeVar("_Code")
 _Mode = Annotated[str, StringConstraints(pattern=r"^[0-7]{1,4}$")]
 
 
@@ -43,17 +44,10 @@ class Entry(_Part):
     kind: Literal["file", "folder", "link", "other"]
 
 
-class PageProblem(_Part):
-    """Why the page does not work."""
+class Problem(_Part, Generic[_Code]):
+    """Why the page does not work, or the database cannot be reached."""
 
-    code: codes.PageCode
-    detail: _Text
-
-
-class DatabaseProblem(_Part):
-    """Why the database cannot be reached."""
-
-    code: codes.DatabaseCode
+    code: _Code
     detail: _Text
 
 
@@ -62,7 +56,7 @@ class Database(_Part):
 
     address: _Text | None
     """The host that `.env` names."""
-    problem: DatabaseProblem | None
+    problem: Problem[codes.DatabaseCode] | None
 
     @model_validator(mode="after")
     def _says_something(self) -> Database:
@@ -80,7 +74,7 @@ class Facts(_Part):
     """Their states, by name."""
     journal: dict[_Unit, _Lines] = Field(max_length=examine.KEPT_PARTS)
     """The last lines of the units that failed or are not active."""
-    page: PageProblem | None
+    page: Problem[codes.PageCode] | None
     page_log: _Lines
     errors: dict[_Line, _Lines] = Field(max_length=examine.KEPT_PARTS)
     """Of the last day, by the log's name."""

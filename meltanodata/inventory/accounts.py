@@ -321,11 +321,6 @@ _ACCOUNT = "/v2/account"
 _ACCOUNT_SCOPE = "; one with custom scopes needs account:read, which tells whose token it is"
 
 
-def _without_mark(name: str) -> str:
-    """A team's name without the mark that the guide puts behind the name of a full team."""
-    return re.sub(r"\s*\(full\)$", "", name.strip(), flags=re.IGNORECASE)
-
-
 class _Team:
     """A team's account. Every error names the team; none shows the token."""
 
@@ -405,7 +400,8 @@ class _Team:
                 "DigitalOcean does not say which team the token is of. Make one in the control panel of this team."
                 f" {self._set_token()}"
             )
-        name = _without_mark(answered)
+        # The guide puts this mark behind the name of a full team.
+        name = re.sub(r"\s*\(full\)$", "", answered.strip(), flags=re.IGNORECASE)
         if name == names[self.name]:
             return
         others = [other for other, at_digitalocean in names.items() if at_digitalocean == name]
