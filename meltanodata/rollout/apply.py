@@ -69,7 +69,7 @@ class Result:
 def stages(plan: Plan, rollout: Rollout) -> list[Stage]:
     """The order in which a plan is applied: the canaries that it touches, removals, then batches by name.
 
-    Removed tenants have a stage of their own, since a run in which anything fails removes nothing (`isolation`). Its
+    Removed tenants have a stage of their own, since a run in which anything fails removes nothing (`sdk_patches`). Its
     failures stop no other stage, and only the canaries' failures stop it. There is at least one stage, also for a plan
     without tenants.
     """

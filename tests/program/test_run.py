@@ -20,7 +20,7 @@ from meltanodata.errors import UserError
 from meltanodata.inventory import accounts
 from meltanodata.program import run as run_module
 from meltanodata.program import survey
-from meltanodata.program.isolation import LEFT_OUT
+from meltanodata.program.sdk_patches import LEFT_OUT
 from tests.program import builders
 from tests.program.builders import TEAM_1, TEAM_2
 from tests.program.recording import HOST_KEY, Recording, record

@@ -166,7 +166,7 @@ def test_what_a_killed_run_was_making_is_closed_and_not_forgotten_when_its_entry
     pending = fleet.export()["deployment"]["pending_operations"]
     fleet.tenants()
     said = fleet.up(*REMOVES, code=1)
-    assert f"acme: a run that was killed made the database db-postgresql-nyc3-11799-acme ({cluster}, " in said
+    assert f"acme: a killed run created the database db-postgresql-nyc3-11799-acme ({cluster}, " in said
     assert "Restore the entry of acme" in said
     assert _rules(fleet)[-1] == CLOSED
     assert fleet.export()["deployment"]["pending_operations"] == pending
