@@ -128,7 +128,7 @@ class Revision:
             return Revision(head.folder, head.name, merged.stdout.decode().split("\n", 1)[0])
         if merged.returncode == 1:
             raise UserError(
-                f"{head.name} conflicts with {self.name}, so nobody can tell what its merge changes. Merge {self.name}"
+                f"{head.name} conflicts with {self.name}, so what its merge changes is unknown. Merge {self.name}"
                 " into it, resolve the conflicts, and push"
             )
         raise UserError(

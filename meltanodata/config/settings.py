@@ -160,7 +160,7 @@ def _regex(pattern: str) -> str:
     try:
         re.compile(pattern)
     except re.error as error:
-        raise ValueError(f"no regular expression: {error}") from None
+        raise ValueError(f"it is not a regular expression: {error}") from None
     return pattern
 
 

@@ -258,7 +258,7 @@ def test_a_renewed_wildcard_certificate(world: World) -> None:
     chain, key = issue_wildcard("meltanodata.com", *ca, not_before=now, not_after=now + dt.timedelta(days=90))
     world.fleet.secret("certificate", chain.decode())
     said = world.fleet.preview(code=1)  # half of it
-    assert "certificate_key does not fit the certificate" in said
+    assert "certificate_key does not match the certificate" in said
     world.fleet.secret("certificate_key", key.decode())
     roles = {"": "update", "-files": "replace", "-verify": "replace"}
     assert world.fleet.steps() == {f"{tenant}{role}": it for tenant in instances for role, it in roles.items()}

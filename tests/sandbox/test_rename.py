@@ -123,7 +123,7 @@ def test_a_tenant_that_is_renamed_in_the_file_alone_is_neither_taken_over_nor_de
     )
     refused(fleet, "its database is in 'MeltanoData DBs 1' and cannot move to 'MeltanoData DBs 2'")
     fleet.tenants(demo={**DEMO, "adopt": {"record": "acme"}}, acme={**ACME, "adopt": {"record": "demo"}})
-    refused(fleet, "which its entry names, is that of acme in the stack's state", "meltanodata rename")
+    refused(fleet, "which its entry names, belongs to acme in the stack's state", "meltanodata rename")
 
 
 def test_a_tenant_gets_another_name_and_the_world_stays_as_it_is(fleet: Fleet) -> None:

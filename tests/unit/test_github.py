@@ -251,7 +251,7 @@ def test_where_github_is_out_of_order_it_is_asked_again_and_then_said(
     assert client.pull_request(7).head == "def"
     assert len(waits) == 2
     server.fails_with = status
-    with pytest.raises(UserError, match=f"with {status}: GitHub is out of order. Try again later"):
+    with pytest.raises(UserError, match=f"with {status}: an error at GitHub. Try again later"):
         client.pull_request(7)
     assert len(waits) == 2 + 4
 

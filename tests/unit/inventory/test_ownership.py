@@ -63,7 +63,7 @@ def test_what_another_stacks_state_holds_is_not_taken_over(imported: dict[str, s
     mine = {"acme": Existing(ALL.droplet, ALL.record, ALL.cluster, **imported)}
     assert mine["acme"].imports == {type_: id_}
     (said,) = ownership.taken(mine, {"prod-2": state(type_, id_)}, "prod")
-    assert f"{id_} is in the state of the stack prod-2, and is not taken over from there" in said
+    assert f"{id_} is in the state of the stack prod-2, and is not adopted from there" in said
     assert list(ownership.taken(mine, {"prod-2": state(type_, "1")}, "prod")) == []
     assert list(ownership.taken({"acme": ALL}, {"prod-2": state(type_, id_)}, "prod")) == []
 
@@ -109,7 +109,7 @@ def test_a_single_object_of_another_tenant_is_enough_to_refuse(kind: str) -> Non
 
 def test_what_an_unfinished_run_has_still_to_destroy_is_not_taken_over() -> None:
     (said,) = ownership.taken({"acme": TAKING}, {"prod": of("acme", delete=True)}, "prod")
-    assert "a run that was broken off has still to destroy what it replaced" in said
+    assert "an interrupted run still has to destroy what it replaced" in said
     assert "pulumi state delete" in said
 
 
