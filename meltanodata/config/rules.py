@@ -40,7 +40,7 @@ def problems(
 
     Moves and new tenants are judged where the placement is known, changes where there is an older version of the file.
     """
-    found = [
+    violations = [
         *stacks_agree(stacks),
         *teams_stated(fleet, stacks, placement or {}),
         *teams_known(fleet, stacks),
@@ -51,11 +51,11 @@ def problems(
         *names_used_once(fleet, stacks),
     ]
     if placement is not None:
-        found += [*full_teams_stay_full(fleet, stacks, placement), *teams_stay(fleet, placement)]
+        violations += [*full_teams_stay_full(fleet, stacks, placement), *teams_stay(fleet, placement)]
     if before is not None:
         old, new_names = before.options, renamed(fleet, before, stacks[0].domain)
-        found += numbers_go_up(fleet, old | {new: old[key] for new, key in new_names.items()})
-    return sorted(found)
+        violations += numbers_go_up(fleet, old | {new: old[key] for new, key in new_names.items()})
+    return sorted(violations)
 
 
 def placement_before(fleet: Fleet, before: Fleet, domain: str) -> dict[str, str]:

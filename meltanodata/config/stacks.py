@@ -105,7 +105,7 @@ class Project:
         return stacks
 
     def stacks_then(self) -> tuple[Settings, ...]:
-        """Those alone whose settings today's program can read: what an older one had may have had other settings."""
+        """The stacks whose settings this version of the program can read; an older version may have had other ones."""
         return self._read()[0]
 
     def _read(self) -> tuple[tuple[Settings, ...], list[Problem]]:

@@ -2,7 +2,7 @@
 
 `meltanodata up` and `deploy` name the tenants of the plan that passed the guard. An operator who runs `pulumi up` or
 `pulumi destroy` names them in an environment variable for that run. See
-docs/decisions/deleting-a-database-wants-a-word.md.
+docs/decisions/deleting-a-database-needs-permission.md.
 """
 
 from __future__ import annotations

@@ -38,7 +38,7 @@ def refuse_older(stack: str, root: Path, back_from: str | None = None) -> None:
 
 
 def note(stack: str, root: Path, back_from: str | None = None) -> None:
-    """Note that the deployment of the commit that is checked out begins, unless `refuse_older` refuses it.
+    """Record that the deployment of the commit that is checked out begins, unless `refuse_older` refuses it.
 
     This comes before the first operation: an older commit may not follow even a deployment that fails. The comparison
     is made again, since another deployment may have begun meanwhile.

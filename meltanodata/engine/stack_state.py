@@ -154,7 +154,7 @@ class Database:
 
 @dataclass(frozen=True, order=True)
 class Pending:
-    """A pending operation: the engine noted it before it began it, and a killed run never noted its end."""
+    """A pending operation: the engine recorded its begin, and a killed run did not record its end."""
 
     kind: str
     """`creating`, `updating`, `deleting`, `importing` or `reading`."""

@@ -33,7 +33,7 @@ def snapshot(tenant: Tenant, inventory: Inventory, pattern: str) -> Snapshot | N
 def upgrades(tenant: Tenant, existing: Existing) -> bool:
     """Whether the tenant's cluster gets a newer version of PostgreSQL: only one that its entry states.
 
-    Not while DigitalOcean is at work on the cluster, perhaps on this very upgrade.
+    Not while DigitalOcean is changing the cluster, perhaps by this same upgrade.
     """
     cluster = existing.cluster
     return bool(

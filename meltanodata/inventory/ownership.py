@@ -2,7 +2,7 @@
 
 Stacks of one fleet share the droplet team, and a database team moves between them (`meltanodata move`). During a move,
 or where files are older than it, a stack's state and its settings disagree: its program would delete tenants that
-another stack has, or take over another stack's objects and give them new passwords. Within one state it is the same
+another stack has, or adopt another stack's objects and give them new passwords. The same holds within one state
 when a tenant is renamed in the file alone: the old name's objects would be deleted.
 """
 

@@ -1,8 +1,8 @@
-"""What a killed run was creating at DigitalOcean and its stack's state does not have. Pure.
+"""Objects that a killed run created at DigitalOcean and that its stack's state does not have. Pure.
 
-The engine notes a creation before it begins it. As long as the note is there, what was created can be found by the name
-in it, whatever has become of the fleet file since. Without the note only an entry leads to it; so the note of something
-that no entry leads to must not be dropped while that exists.
+The engine records a creation as a pending operation before it begins. As long as the state has that operation, the
+object can be found by the name in it, whatever the fleet file says now. Without it only an entry leads to the object.
+So a pending operation stays while its object exists and no entry leads to it.
 """
 
 from __future__ import annotations

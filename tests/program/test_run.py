@@ -168,7 +168,7 @@ def test_a_take_over_keeps_the_login_and_what_a_killed_run_made_gets_the_states(
     assert outputs["demo"]["admin_password"] == {"secret": "result of demo-admin-password"}
 
 
-def test_what_a_tenant_without_an_entry_has_in_the_state_is_not_taken_over(run: Callable[..., Recording]) -> None:
+def test_what_a_tenant_without_an_entry_has_in_the_state_is_not_adopted(run: Callable[..., Recording]) -> None:
     urn = f"urn:pulumi:test::meltanodata::{TENANT}${Type.DROPLET}::old-droplet"
     parent = f"urn:pulumi:test::meltanodata::{TENANT}::old"
     held = builders.accounts(droplets=(builders.droplet(),))

@@ -222,7 +222,7 @@ def test_killed_after_any_step_it_harms_nobody_and_is_finished_by_the_next(two: 
             if held in between:
                 continue
             between.append(held)
-            # From the files as they were, nobody destroys, changes or takes over anything.
+            # From the files as they were, nobody destroys, changes or adopts anything.
             if TO in held:
                 refused(two, TO, "acme: it is in the state of other, and its team MeltanoData DBs 2 belongs to sandbox")
             if "sandbox" in held:

@@ -213,7 +213,7 @@ DEMO = {"database_team": "DBs 1", "demo": True}
     "before",
     [
         {"acme": {"database_team": "DBs 1"}},  # a customer's
-        {"bolt": DEMO},  # a new entry may take over an instance, under another name too
+        {"bolt": DEMO},  # a new entry may adopt an instance, under another name too
         {},
     ],
 )

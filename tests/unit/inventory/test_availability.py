@@ -113,7 +113,7 @@ def test_without_what_digitalocean_should_say_nobody_is_told_to_rebuild(existing
     ]
 
 
-def test_what_nobody_offers_is_said_as_that() -> None:
+def test_what_digitalocean_does_not_offer_is_reported() -> None:
     nothing = {"droplet_sizes": {}, "database": DatabaseOffer((), frozenset(), frozenset())}
     said = problems(None, nothing)
     assert "acme: droplets are not available in region nyc3; they are available in none" in said
@@ -157,7 +157,7 @@ def test_a_database_does_not_go_back() -> None:
 IMPORTED = Existing(droplet(), None, cluster(), "7", None, "c0ffee")
 
 
-def test_what_is_taken_over_is_described_as_it_is() -> None:
+def test_an_entry_describes_what_it_adopts() -> None:
     assert problems(IMPORTED) == []
 
 
@@ -170,7 +170,7 @@ def test_what_is_taken_over_is_described_as_it_is() -> None:
         ({"database_size": "db-s-2vcpu-4gb"}, "and the database c0ffee, which is to be adopted, has db-s-1vcpu-1gb"),
     ],
 )
-def test_what_is_taken_over_is_not_changed_on_the_way(options: dict[str, Any], said: str) -> None:
+def test_an_adoption_changes_nothing_at_once(options: dict[str, Any], said: str) -> None:
     everywhere = frozenset({"nyc3", "fra1"})
     held = {
         "snapshots": (snapshot(regions=everywhere),),
