@@ -1,8 +1,8 @@
-"""What a killed run was creating at DigitalOcean and its stack's state does not have. Pure.
+"""Objects that a killed run created at DigitalOcean and that its stack's state does not have. Pure.
 
-The engine notes a creation as a pending operation before it begins. The note has the object's name, whatever has become
-of the fleet file since. Without the note only an entry leads to the object; so the note of an object that no entry
-leads to must stay as long as the object exists.
+The engine records a creation as a pending operation before it begins. As long as the state has that operation, the
+object can be found by the name in it, whatever the fleet file says now. Without it only an entry leads to the object.
+So a pending operation stays while its object exists and no entry leads to it.
 """
 
 from __future__ import annotations

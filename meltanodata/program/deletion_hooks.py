@@ -1,6 +1,6 @@
 """The hooks by which the engine deletes nothing of a tenant whose database may not be deleted.
 
-See docs/decisions/deleting-a-database-wants-a-word.md.
+See docs/decisions/deleting-a-database-needs-permission.md.
 """
 
 from __future__ import annotations

@@ -92,5 +92,5 @@ def test_a_database_that_a_killed_run_left_to_be_deleted_counts_although_its_ten
 def test_a_refusal_names_everybody_and_the_word() -> None:
     *lines, last = deletions.refusal({"bolt", "acme"}).splitlines()
     assert [line.split(":")[0] for line in lines] == ["acme", "bolt"]
-    assert last.index("put its entry back") < last.index("--allow guard:data-loss")
+    assert last.index("restore its entry") < last.index("--allow guard:data-loss")
     assert last.endswith("MELTANODATA_DELETE_DATABASES=acme,bolt")

@@ -291,7 +291,7 @@ def test_a_wipe_is_told_whichever_step_of_its_replacement_comes_last() -> None:
     assert words(row(*steps)) == words(row(*reversed(steps))) == [WIPED]
 
 
-def taken_over_and_changed(key: str = "acme") -> list[Step]:
+def adopted_and_changed(key: str = "acme") -> list[Step]:
     """An instance made by hand, whose record leads elsewhere and whose objects have other tags."""
     taken = [
         imported(key, "droplet", "4711"),
@@ -309,8 +309,8 @@ def taken_over_and_changed(key: str = "acme") -> list[Step]:
     return [component("create", key, new=options()), *taken, *changed]
 
 
-def test_what_is_taken_over_and_changed_is_told_as_taken_over() -> None:
-    found = row(*taken_over_and_changed())
+def test_an_adoption_with_changes_is_shown_as_an_adoption() -> None:
+    found = row(*adopted_and_changed())
     assert found.change is Change.ADOPTED
     assert [(it.op, it.id, it.properties) for it in found.operations if it.op == "import"] == [
         ("import", "4713", ("tags",)),
@@ -319,10 +319,10 @@ def test_what_is_taken_over_and_changed_is_told_as_taken_over() -> None:
     ]
     assert any("the host name moves to another address" in effect for effect in words(found))
     wipe = child("create", "acme", "wipe", None, {"triggers": ["2026-11-23"]})
-    assert WIPED in words(row(*taken_over_and_changed(), wipe))
+    assert WIPED in words(row(*adopted_and_changed(), wipe))
 
 
-def test_what_would_be_taken_over_and_replaced_is_told_as_lost() -> None:
+def test_an_adoption_that_replaces_is_shown_as_a_loss() -> None:
     steps = [imported("acme", "database", "4713"), on(replaced("acme", "database", "name"), "4713")]
     for found in (row(*steps), row(*reversed(steps))):
         assert [(it.op, it.id) for it in found.operations] == [("replace", "4713")]
@@ -368,7 +368,7 @@ def test_what_is_left_of_a_reviewed_plan_is_reviewed(keys: list[str], dropped: r
     assert unreviewed(read(*steps), read(*left), begun=False) == []
 
 
-def test_an_object_that_a_dead_run_made_is_taken_over_as_reviewed() -> None:
+def test_an_object_that_a_killed_run_created_is_adopted_as_reviewed() -> None:
     rest = [
         imported("acme", "droplet", "4711"),
         imported("acme", "record", "meltanodata.com,4712"),
@@ -450,7 +450,7 @@ def test_an_import_is_for_the_object_that_was_seen() -> None:
     ]
 
 
-def test_only_what_a_run_of_the_plan_made_is_taken_over_where_a_creation_was_reviewed() -> None:
+def test_a_reviewed_creation_covers_only_the_adoption_of_what_a_run_of_the_plan_created() -> None:
     reviewed = read(*created("acme"))
     left = read(imported("acme", "database", "4711"))
     assert unreviewed(reviewed, left, begun=True) == []
@@ -474,13 +474,13 @@ def test_what_is_left_of_a_replacement_is_its_new_object_and_never_the_old_one()
 
 
 def test_what_is_left_of_a_take_over_is_its_update() -> None:
-    reviewed = read(*taken_over_and_changed())
-    left = [step for step in taken_over_and_changed() if step["op"] == "update"]
+    reviewed = read(*adopted_and_changed())
+    left = [step for step in adopted_and_changed() if step["op"] == "update"]
     assert unreviewed(reviewed, read(*left), begun=True) == []
     assert unreviewed(reviewed, read(on(left[0], "another")), begun=True) != []
     # A plan that an older version kept says `update` of it alone.
     older = read(component("create", "acme", new=options()), *left)
-    assert unreviewed(older, read(*taken_over_and_changed()), begun=True) == []
+    assert unreviewed(older, read(*adopted_and_changed()), begun=True) == []
 
 
 def record_to(address: str) -> Step:
@@ -585,7 +585,7 @@ PASSWORD = "a new login password; the old one stops working"
 OTHERS = "every other login of the instance stops working"
 
 
-def taken_over(op: str, old: dict[str, object] | None, new: dict[str, object]) -> list[str]:
+def adoption_effects(op: str, old: dict[str, object] | None, new: dict[str, object]) -> list[str]:
     """What is said of a login at a plan that adopts a droplet."""
     steps = [
         component(op, "acme", old, new),
@@ -595,14 +595,14 @@ def taken_over(op: str, old: dict[str, object] | None, new: dict[str, object]) -
 
 
 def test_a_take_over_says_what_becomes_of_the_login() -> None:
-    assert taken_over("create", None, options(**KEEP)) == ["keeps its login"]
-    assert taken_over("create", None, options(adopt={"login": "new"})) == [PASSWORD, OTHERS]
-    assert taken_over("create", None, options(**KEEP, admin_password_generation=2)) == [PASSWORD]
+    assert adoption_effects("create", None, options(**KEEP)) == ["keeps its login"]
+    assert adoption_effects("create", None, options(adopt={"login": "new"})) == [PASSWORD, OTHERS]
+    assert adoption_effects("create", None, options(**KEEP, admin_password_generation=2)) == [PASSWORD]
 
 
 def test_the_plan_after_a_kill_says_whose_login_it_is() -> None:
-    assert taken_over("update", options(), options(demo=True)) == ["its login is the one in the stack's state"]
-    assert taken_over("update", options(**KEEP), options(**KEEP, demo=True)) == ["keeps its login"]
+    assert adoption_effects("update", options(), options(demo=True)) == ["its login is the one in the stack's state"]
+    assert adoption_effects("update", options(**KEEP), options(**KEEP, demo=True)) == ["keeps its login"]
     # The engine leaves out of a preview what stays as it is.
     unchanged = row(child("import", "acme", "droplet", None, previews.inputs("acme", "droplet")))
     assert words(unchanged) == ["an interrupted adoption continues; its login is as that run's plan said"]
