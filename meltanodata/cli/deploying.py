@@ -67,7 +67,9 @@ def up(
     """
     labels, passed_on = allow or [], arguments.args
     if unknown := sorted(set(labels) - set(guard.LABELS)):
-        raise typer.BadParameter(f"--allow: there is no label {listing(unknown)}. There are: {listing(guard.LABELS)}.")
+        raise typer.BadParameter(
+            f"--allow: there is no label {listing(unknown)}. The labels are: {listing(guard.LABELS)}."
+        )
     refuse_elsewhere(passed_on)
     context = StackContext(stack)
     interactive = _is_interactive(passed_on)

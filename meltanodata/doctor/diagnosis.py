@@ -258,8 +258,8 @@ class _About:
     def _restart(self, service: str, log: Collection[str]) -> str:
         if any(re.search(r"rateLimited|too many certificates", line) for line in log):
             return (
-                f"Caddy hit Let's Encrypt's rate limit. Give it the stack's certificate again: {self._again}. If there"
-                f" is no certificate to be had, write tls: self_signed in the entry of {self.instance.tenant}, then"
+                f"Caddy hit Let's Encrypt's rate limit. Give it the stack's certificate again: {self._again}. If no"
+                f" certificate is available, write tls: self_signed in the entry of {self.instance.tenant}, then"
                 f" meltanodata up --stack {self.instance.stack}"
             )
         restart = self._ssh(f"systemctl restart {service}")

@@ -19,7 +19,7 @@ class NotSignedIn(Exception):  # noqa: N818 - says what happened
     """There is no connection."""
 
     def __init__(self, contact: Contact) -> None:
-        unpinned = contact.unpinned and f"is pinned as {contact.unpinned}, which is no host key"
+        unpinned = contact.unpinned and f"is pinned as {contact.unpinned}, which is not a host key"
         reason = contact.unreachable or contact.refused or unpinned
         super().__init__(reason or f"has another host key, {contact.offered}")
         self.contact = contact

@@ -32,7 +32,7 @@ def error_hook(made_by_us: MadeByUs) -> pulumi.ErrorHook:
 
     A cluster that exists is imported, so a name that is taken is about to become free. Unless this run took it:
     DigitalOcean carried out a request and answered it with an error, and the provider sent it again. Then there is
-    nothing to wait for, and the next run takes over the cluster. Call this once in every run: the state has the name.
+    nothing to wait for, and the next run adopts the cluster. Call this once in every run: the state has the name.
     """
 
     async def again(args: pulumi.ErrorHookArgs) -> bool:

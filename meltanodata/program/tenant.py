@@ -279,10 +279,10 @@ def _files(
 
 def _described(args: TenantArgs, stack: StackContext) -> dict[str, Any]:
     """The component's inputs, without secrets: their changes are the reasons that a plan gives."""
-    taken_over = {kept_logins.DROPLET: args.login_of_droplet} if args.login_of_droplet else {}
+    adopted_login = {kept_logins.DROPLET: args.login_of_droplet} if args.login_of_droplet else {}
     return {
         **args.tenant.model_dump(mode="json", exclude={"key", "states_database_version"}, exclude_none=True),
-        **taken_over,
+        **adopted_login,
         "caddy_version": stack.settings.caddy_version,
         "certificate": stack.fingerprint[:16],
         "certificate_expires": stack.last_day.isoformat(),

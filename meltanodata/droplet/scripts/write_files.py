@@ -96,7 +96,7 @@ def write(file: dict[str, Any], root: Path, kept: list[str], begin: Callable[[],
         elif (old.uid, old.gid, old.mode) != (owner, group, file["mode"]):
             os.fchown(old.handle, owner, group)
             os.fchmod(old.handle, file["mode"])
-            print("mended owner and mode of", file["path"])
+            print("restored owner and mode of", file["path"])
 
 
 class Service:

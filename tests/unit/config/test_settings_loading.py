@@ -1,4 +1,4 @@
-"""A stack's settings: every missing or wrong one, each with the command that mends it, and no secret in any of it."""
+"""A stack's settings: every missing or wrong one, with the command that corrects it, and no secret in any of it."""
 
 from __future__ import annotations
 

@@ -160,7 +160,7 @@ def test_who_loses_the_same_is_told_in_one_sentence() -> None:
     assert stop.message == (
         "Data loss for acme, bolt: the database is deleted with its backups; the droplet is deleted with its disk"
         " (Meltano project, uploads). Data loss for core: the droplet is replaced, and its disk (Meltano project,"
-        " uploads) starts anew from the snapshot."
+        " uploads) starts again from the snapshot."
     )
 
 
