@@ -1,6 +1,6 @@
-"""What a killed run leaves in the stack's state, that state mended, and what its lock says. Pure.
+"""What a killed run leaves in the stack's state, how to repair that state, and what its lock says. Pure.
 
-The engine notes each operation before it begins it, as a pending operation. One that is still there has an unknown end:
+The engine records each operation before it begins, as a pending operation. One that is still there has an unknown end:
 something was created or not, deleted or not. The engine keeps pending creations for ever and acts on none.
 """
 
@@ -17,7 +17,7 @@ if TYPE_CHECKING:
     from meltanodata.engine.stack_state import Resource, StackState
 
 
-def mended(state: StackState) -> dict[str, Any]:
+def repaired(state: StackState) -> dict[str, Any]:
     """The exported state without pending operations, and without what was deleted to be replaced.
 
     The next run creates what is missing, and imports what was created after all, since it bears its tenant's name.
@@ -105,16 +105,16 @@ def why_kept(
         lock: it.
         stack: whose it is.
         host: this machine.
-        runs: whether a process of this machine is a Pulumi at work.
+        runs: whether a process of this machine is a running Pulumi.
         hidden: whether a process that took a lock at that time may be at work where it cannot be seen from here.
     """
     if lock.host != host:
         return (
-            f"the stack is locked by {lock}. Whether that run is still at work cannot be seen from {host}: look there."
+            f"the stack is locked by {lock}. {host} cannot tell whether that run is still running: look there."
             " If its machine is gone, remove the lock (pulumi cancel) and run this again"
         )
     if runs(lock.pid):
-        return f"the stack is locked by {lock}, which is at work. Wait until it has ended"
+        return f"the stack is locked by {lock}, which is still running. Wait until it ends"
     if hidden(lock.since):
         return (
             f"the stack is locked by {lock}. There is no such process here, but this is a container, and it may be in"
