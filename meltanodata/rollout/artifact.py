@@ -16,7 +16,6 @@ from meltanodata.config.options import LABEL
 from meltanodata.engine import urns
 from meltanodata.errors import UserError
 from meltanodata.github import LARGEST_ARTIFACT
-from meltanodata.rollout import impact
 from meltanodata.rollout import plan as plans
 from meltanodata.rollout.guard import Review
 
@@ -87,8 +86,7 @@ def _derived(row: Row) -> Row:
     """A row with its change and effects derived from its operations."""
     operations = tuple(_typed(operation, row.tenant) for operation in row.operations)
     change = plans.change_of(operations)
-    options = frozenset(reason.what for reason in row.reasons if reason.option)
-    effects = impact.effects(change, operations, options)
+    effects = plans.effects_of(change, operations, row.reasons)
     return row.model_copy(update={"operations": operations, "change": change, "effects": effects})
 
 

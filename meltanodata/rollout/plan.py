@@ -183,7 +183,8 @@ def read(preview: Mapping[str, Any], before: StackState | None = None) -> Plan:
     parents = {step["urn"]: _parent(step) for step in steps}
     providers: list[str] = []
     for step in steps:
-        if step["op"] not in OPERATIONS:
+        # The stack itself is nobody's object: the first run of a new one creates it in the state alone.
+        if step["op"] not in OPERATIONS or step is root:
             continue
         if urns.type_of(step["urn"]).startswith(PROVIDER):
             providers.append(step["urn"])
@@ -498,16 +499,31 @@ def _row(tenant: str, steps: list[Mapping[str, Any]]) -> Row:
     change = change_of(operations)
     old, new = _inputs(component, "oldState"), _inputs(component, "newState")
     reasons = _reasons(change, old, new, steps, operations)
-    options = frozenset(reason.what for reason in reasons if reason.option)
     return Row(
         tenant=tenant,
         change=change,
         reasons=reasons,
-        effects=impact.effects(change, operations, options, _login(component, operations)),
+        effects=effects_of(change, operations, reasons, _login(component, operations)),
         cost=None if component is None else Cost(before=_cost(_paid(old, new, operations)), after=_cost(new)),
         team=str(team) if (team := (new or old).get("database_team")) else None,
         operations=operations,
     )
+
+
+def effects_of(
+    change: Change,
+    operations: Iterable[Operation],
+    reasons: Iterable[Reason],
+    login: LoginOutcome | None = None,
+) -> tuple[Effect, ...]:
+    """See `impact.effects`; what changes of the entry is in the reasons."""
+    stated = tuple(reasons)
+    options = {reason.what: (reason.before, reason.after) for reason in stated if reason.option}
+    self_signed = any((reason.what, reason.after) == ("tls", _SELF_SIGNED) for reason in stated)
+    return impact.effects(change, operations, options, login, self_signed=self_signed)
+
+
+_SELF_SIGNED = "self_signed"
 
 
 def change_of(operations: Iterable[Operation]) -> Change:
@@ -575,10 +591,13 @@ def _reasons(
         for operation in operations
         if operation.op == "import" and operation.type in ROLES
     ]
+    # Of what is new the other options say nothing to people; browsers will warn of this one.
+    warned = [("tls", _SELF_SIGNED)] if new.get("tls") == _SELF_SIGNED != old.get("tls") else []
     if adopted:
-        return (Reason(what="adopts " + ", ".join(adopted)),)
+        return (Reason(what="adopts " + ", ".join(adopted)), *(Reason(what=what, after=to) for what, to in warned))
     if change is Change.CREATED:
-        return (Reason(what="a new entry", option=True),)
+        new_entry = Reason(what="a new entry", option=True)
+        return (new_entry, *(Reason(what=what, after=to, option=True) for what, to in warned))
     old, new = _options(old), _options(new)
     options = tuple(
         Reason(what=option, before=_text(old.get(option)), after=_text(new.get(option)), option=True)
