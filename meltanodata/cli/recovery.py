@@ -132,6 +132,40 @@ def unlock(stack: str, project: Project) -> None:
         pulumi_cli.cancel(stack, project.root)
 
 
+def locked_by(stack: str, project: Project) -> list[str]:
+    """The runs that have the stack's lock and are at work, or may be on another machine; a sentence each.
+
+    Nothing of stranded locks and of those that cannot be read, which `unlock` settles, nor on a backend that is no
+    folder.
+    """
+    url = urlsplit(pulumi_cli.backend(project.root))
+    if url.scheme != "file":
+        return []
+    folder = Path(unquote(url.netloc + url.path)).expanduser() / ".pulumi/locks/organization" / project.name / stack
+    holders = []
+    for path in sorted(folder.glob("*.json")):
+        try:
+            holder = _lock(path)
+        except (OSError, ValueError, LookupError, TypeError):
+            continue  # just removed, or half-written
+        if reason := recovery.why_kept(holder, socket.gethostname(), _runs):
+            holders.append(reason)
+    return holders
+
+
+def refuse_locked(stack: str, project: Project, otherwise: str = "") -> None:
+    """Stop if a run is changing the stack: its state has half of each tenant that is being made.
+
+    `otherwise` says how to go on all the same.
+
+    Raises:
+        UserError: who has the lock.
+    """
+    if holders := locked_by(stack, project):
+        changing = f"{stack} cannot be compared with its state, which a run is changing"
+        raise UserError("\n".join([*(f"{changing}: {holder}" for holder in holders), *filter(None, [otherwise])]))
+
+
 def _lock(path: Path) -> Lock:
     content = json.loads(path.read_text(encoding="utf-8"))
     return Lock(content["username"], content["hostname"], content["pid"], content["timestamp"])
