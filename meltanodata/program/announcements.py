@@ -1,4 +1,4 @@
-"""The lines that a run logs about tenants: who is ready, and what a wipe dropped."""
+"""The lines that a run logs about tenants: who is ready or ready again, and what a wipe dropped."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ if TYPE_CHECKING:
 
 
 def tell(instances: Mapping[str, TenantInstance], before: Mapping[str, TenantState]) -> None:
-    """Log a line for each tenant that becomes ready for the first time, and for each wipe, as soon as it has happened.
+    """Log a line for each tenant that was verified, and for each wipe, as soon as it has happened.
 
     Both mappings are by the tenant's key; `before` is what the stack's state had before the run.
     """
@@ -25,15 +25,20 @@ def tell(instances: Mapping[str, TenantInstance], before: Mapping[str, TenantSta
         return
     for key, instance in instances.items():
         commands = before[key].resources if key in before else {}
-        if "verify" not in commands:
-            _tell_ready(key, instance)
+        _tell_ready(key, instance, commands["verify"].id if "verify" in commands else None)
         if instance.wiped is not None:
             _tell_wiped(key, instance, instance.wiped, commands["wipe"].id if "wipe" in commands else None)
 
 
-def _tell_ready(key: str, instance: TenantInstance) -> None:
+def _tell_ready(key: str, instance: TenantInstance, before: str | None) -> None:
+    """`before` is the id of the Command that verified it last; a run that touches the droplet verifies it again."""
+
     def log(answers: list[str]) -> None:
-        pulumi.log.info(f"{key} is ready: {answers[0]}. The admin's login: meltanodata credentials {key}", instance)
+        url, id_ = answers
+        if before is None:
+            pulumi.log.info(f"{key} is ready: {url}. The admin's login: meltanodata credentials {key}", instance)
+        elif id_ != before:
+            pulumi.log.info(f"{key} is ready again: {url}", instance)
 
     pulumi.Output.all(instance.url, instance.verified).apply(log)
 
