@@ -5,6 +5,7 @@ from __future__ import annotations
 import shutil
 import subprocess
 import time
+from dataclasses import replace
 from typing import TYPE_CHECKING, Annotated
 
 import typer
@@ -138,12 +139,15 @@ def _print(text: str) -> None:
     print(terminal.plain(terminal.uncoloured(text)), end="", flush=True)
 
 
-def examine(own: Settings, root: Project, selected: Sequence[Instance]) -> dict[str, list[Finding]]:
-    """Examine instances of a stack, with progress on the standard error stream."""
+def examine(
+    own: Settings, root: Project, selected: Sequence[Instance], checks: Collection[Check] = tuple(Check)
+) -> dict[str, list[Finding]]:
+    """Examine instances of a stack by some of the checks, with progress on the standard error stream."""
     from meltanodata.doctor import probes
 
     config = pulumi_cli.config(own.stack, root.root)
     way = probes.Way.of(own, settings_loading.ssh_private_key(config, own.stack), settings_loading.tokens(config))
+    way = replace(way, checks=way.checks.intersection(checks))
     if Check.PING in way.checks and shutil.which("ping") is None:
         raise UserError(
             "There is no program `ping` on the PATH. Install it, or leave the check out:"
