@@ -1,4 +1,4 @@
-"""`doctor`, `ssh`, `logs`: the instances that a stack has made."""
+"""`doctor`, `ssh`, `logs`, `restart`: the instances that a stack has made."""
 
 from __future__ import annotations
 
@@ -6,6 +6,7 @@ import shutil
 import subprocess
 import time
 from dataclasses import replace
+from enum import StrEnum
 from typing import TYPE_CHECKING, Annotated
 
 import typer
@@ -132,6 +133,42 @@ def logs(
     # The processes on the droplet end when their standard input closes, which it does however this one ends.
     command = f"{tail} -F {layout.UI_LOG} & {journal} --follow & cat >/dev/null; kill $(jobs -p)"
     openssh.run(instance, own.ssh_port, key, [command], stdin=subprocess.PIPE, take=_print)
+
+
+class Service(StrEnum):
+    """What `restart` restarts."""
+
+    CADDY = "caddy"
+    MELTANO = "meltano"
+
+
+@app.command()
+def restart(
+    tenant: Tenant,
+    only: Annotated[Service | None, typer.Option(metavar="SERVICE", help="caddy or meltano. Default: both.")] = None,
+    stack: SomeStacks = None,
+) -> None:
+    """Restart Meltano and Caddy on a tenant's droplet, and wait for the page.
+
+    Does not ask: visitors get an error for some seconds, and pipelines that Meltano runs there end. Caddy is asked
+    first whether it takes its files; if it does not, it runs on. Nothing is restarted while a run is at work on the
+    droplet. Exit code 1: something did not come back, and what.
+
+    \b
+    meltanodata restart acme
+    meltanodata restart acme --only caddy
+    """
+    from meltanodata.doctor import restarting
+    from meltanodata.render import diagnosis_table
+
+    own, instance = _one(tenant, stack)
+    services = restarting.SERVICES if only is None else (only.value,)
+    with terminal.progress(f"restarting {' and '.join(services)}", 1):
+        findings = restarting.restart(instance, own.ssh_port, _key(own), own.caddy_version, services)
+    for line in diagnosis_table.lines(tenant, findings):
+        print(line)
+    if not diagnosis_table.well(findings):
+        raise typer.Exit(WRONG)
 
 
 def _print(text: str) -> None:
