@@ -1,4 +1,4 @@
-"""`doctor`, `ssh`, `logs`, `restart`: the instances that a stack has made."""
+"""`doctor`, `ssh`, `logs`, `restart`, `psql`: the instances that a stack has made."""
 
 from __future__ import annotations
 
@@ -169,6 +169,30 @@ def restart(
         print(line)
     if not diagnosis_table.well(findings):
         raise typer.Exit(WRONG)
+
+
+@app.command()
+def psql(
+    tenant: Tenant,
+    arguments: Annotated[
+        list[str] | None, typer.Argument(metavar="ARGUMENT", help="Arguments of psql, after `--`. Default: a prompt.")
+    ] = None,
+    stack: SomeStacks = None,
+) -> None:
+    """Open psql on a tenant's database.
+
+    Runs this machine's psql, through the droplet: the database lets in nobody else. The password comes from the stack's
+    state. It is in no command line and no environment variable, and is not printed. The exit code is psql's.
+
+    \b
+    meltanodata psql acme
+    meltanodata psql acme -- --command "SELECT version()"
+    meltanodata psql acme -- --file report.sql --csv > report.csv
+    """
+    from meltanodata.droplet import psql as client
+
+    own, instance = _one(tenant, stack)
+    raise typer.Exit(client.run(instance, own.ssh_port, _key(own), arguments or []))
 
 
 def _print(text: str) -> None:

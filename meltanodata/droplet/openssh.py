@@ -2,16 +2,14 @@
 
 from __future__ import annotations
 
-import contextlib
-import os
 import re
 import signal
 import subprocess
 import sys
-import tempfile
 from pathlib import Path
 from typing import IO, TYPE_CHECKING
 
+from meltanodata.droplet.memory_files import MemoryFiles
 from meltanodata.engine.instances import is_host_key
 from meltanodata.errors import UserError
 from meltanodata.text import show
@@ -40,7 +38,7 @@ def run(
         instance: the one to sign in to, as root.
         port: the SSH server's.
         private_key: root's. ssh itself wants to read it again when it signs in, and an agent would outlive a run that
-            is killed: see `_Kept`.
+            is killed: see `MemoryFiles`.
         command: what to run there, as ssh takes it; nothing for a shell.
         stdin: as for `subprocess`; None for ours.
         take: is given what the command prints, errors included, as it comes; at most a line at a time, with its break.
@@ -56,7 +54,7 @@ def run(
             f"{instance.tenant}: the stack has pinned {show(instance.host_key)}, which is not an SSH host key."
             f" Diagnose it: {_doctor(instance)}"
         )
-    with _Signals() as signals, _Kept() as kept:
+    with _Signals() as signals, MemoryFiles() as kept:
         log = kept.file("log")
         options = {
             "UserKnownHostsFile": kept.file("known_hosts", f"{instance.host} {instance.host_key}\n"),
@@ -130,29 +128,6 @@ def _in_our_words(said: str, instance: Instance) -> str:
 
 def _doctor(instance: Instance) -> str:
     return f"meltanodata doctor {instance.tenant} --stack {instance.stack}"
-
-
-class _Kept(contextlib.ExitStack):
-    """Files for the client that are in memory alone, and gone with this process, however that ends.
-
-    The client closes whatever it inherits, and so opens them by way of this process. Where there is no memory file they
-    are in a folder that only we can read, which a kill that cannot be caught (SIGKILL) leaves behind.
-    """
-
-    def file(self, name: str, text: str = "") -> str:
-        """The path of a file with this text."""
-        own = Path(f"/proc/{os.getpid()}/fd")
-        if sys.platform == "linux" and own.is_dir():
-            number = os.memfd_create(name)
-            self.callback(os.close, number)
-            os.fchmod(number, 0o600)  # ssh refuses a key that others could read
-            os.write(number, text.encode())
-            return str(own / str(number))
-        folder = self.enter_context(tempfile.TemporaryDirectory(prefix="meltanodata-"))
-        path = Path(folder) / name
-        with os.fdopen(os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600), "w", encoding="utf-8") as file:
-            file.write(text)
-        return str(path)
 
 
 class _Signals:
