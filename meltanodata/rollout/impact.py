@@ -245,12 +245,13 @@ def _version(before: str | None, after: str | None) -> Effect:
     """About another version of Meltano; the droplet may have any while its entry names none."""
     if after is None:
         return _harmless("Meltano keeps its version")
-    if before is None:
+    if before is None or _numbers(before) == _numbers(after):
         return _interrupted("Meltano of this version is installed and restarts (a minute), unless it is there already")
     older = _numbers(after) < _numbers(before)
     return _interrupted(f"Meltano is {'downgraded' if older else 'upgraded'} and restarts (a minute)")
 
 
 def _numbers(version: str) -> list[int]:
-    # No longer ones: a pull request's own code wrote the plan that is read.
-    return [int(number) for number in re.findall(r"[0-9]{1,9}", version)]
+    """The same for 2.20 and 2.20.0, as pip has it."""
+    # No more of it: a pull request's own code wrote the plan that is read.
+    return [int(number) for number in re.findall(r"[0-9]{1,9}", re.sub(r"(\.0+)+$", "", version[:40]))]
