@@ -83,14 +83,14 @@ async def _run(
 
 
 async def _client(environment: dict[str, str], arguments: Sequence[str]) -> int:
+    loop = asyncio.get_running_loop()
+    loop.add_signal_handler(signal.SIGINT, lambda: None)  # the terminal tells psql, too: there it ends a query
     try:
         client = await asyncio.create_subprocess_exec("psql", *arguments, env=environment)
     except FileNotFoundError:
         raise UserError(
             "psql, PostgreSQL's client, is not on the PATH; install it (Debian: postgresql-client)"
         ) from None
-    loop = asyncio.get_running_loop()
-    loop.add_signal_handler(signal.SIGINT, lambda: None)  # the terminal tells psql, too: there it ends a query
     for number in (signal.SIGTERM, signal.SIGHUP):
         loop.add_signal_handler(number, _end, client)
     code = await client.wait()

@@ -39,6 +39,7 @@ printf '%s\\n' "$@" > arguments
 /usr/bin/env > environment
 /bin/cat "$PGPASSFILE" > password
 /usr/bin/stat --dereference --format=%a "$PGPASSFILE" > mode
+test ! -e interrupts || {{ kill -INT $PPID; /bin/sleep 0.3; }}
 exit $(/bin/cat code)
 """
     )
@@ -107,7 +108,13 @@ def test_it_ends_as_psql_does(
     assert bool(hint) == (code == 2)
 
 
-@pytest.mark.usefixtures("programs")
+def test_an_interrupt_is_for_psql_alone(droplet: SshServer, programs: Path) -> None:
+    """It ends a query, and not the session."""
+    (programs / "interrupts").touch()
+    (programs / "code").write_text("6")
+    assert run(droplet) == 6
+
+
 def test_another_host_key_stops_it_before_anything_is_started(droplet: SshServer, programs: Path) -> None:
     other = "ssh-ed25519 AAAAC3NzaC1lZDI1NTE5AAAAIPoPCGPxQeddVQd8pgKx5i+D3shPukzo1LdWvSjqg5lS"
     with pytest.raises(UserError, match=r"its droplet has another host key, SHA256:.*meltanodata doctor acme"):
