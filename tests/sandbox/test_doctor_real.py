@@ -166,7 +166,7 @@ def test_psql_reaches_the_database_and_shows_no_password(operator: Operator, wor
     shown = {"output": done.stdout + done.stderr, "processes": "".join(processes)}
     assert [place for place, text in shown.items() if password in text] == []
     assert "psql" in shown["processes"]
-    harmless = ("options=-c default_transaction_read_only=on", "--command", "CREATE TABLE x ()")
+    harmless = ("options='-c default_transaction_read_only=on'", "--command", "CREATE TABLE x ()")
     refused = operator.run("psql", TENANT, "--", *plainly, *harmless, code=1)
     assert "cannot execute CREATE TABLE in a read-only transaction" in refused.stderr
     failed = operator.run("psql", TENANT, "--", *plainly, "--command", "SELEC 1", code=1)
