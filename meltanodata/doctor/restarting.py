@@ -7,17 +7,14 @@ from dataclasses import dataclass
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Annotated
 
-import asyncssh
 from pydantic import AfterValidator, BaseModel, ConfigDict, ValidationError
 
 from meltanodata.config.checks import Check
 from meltanodata.doctor import diagnosis, droplet_facts
 from meltanodata.doctor.diagnosis import Finding, Level, Seen
-from meltanodata.doctor.droplet_facts import PageProblem  # noqa: TC001 - pydantic looks at it
 from meltanodata.droplet import files, ssh
 from meltanodata.droplet.layout import RUN_LOCK
-from meltanodata.droplet.scripts import words
-from meltanodata.droplet.scripts.codes import Problem
+from meltanodata.droplet.scripts import codes, words
 from meltanodata.droplet.scripts.restart import RestartCode  # noqa: TC001 - pydantic looks at it
 
 if TYPE_CHECKING:
@@ -31,7 +28,6 @@ SERVICES = ("meltano", "caddy")
 """What can be restarted, in this order: Caddy answers for Meltano."""
 _BUSY = 75
 """The exit code of a droplet that one of our scripts is at work on."""
-_BROKE = "the SSH connection broke during the restart"
 _BYTES = 1 << 16
 """Read of the droplet's answer."""
 
@@ -61,7 +57,7 @@ class _Answer(BaseModel):
     model_config = ConfigDict(strict=True, frozen=True)
 
     services: dict[str, _Outcome]
-    page: PageProblem | None
+    page: droplet_facts.Problem[codes.PageCode] | None
 
 
 class _NoAnswer(Exception):  # noqa: N818 - says what happened
@@ -124,14 +120,13 @@ async def _ask(instance: Instance, port: int, private_key: SecretStr, script: st
         seen = Seen(contact=not_in.contact)
         raise _NoAnswer(*diagnosis.findings(instance, seen, datetime.now(UTC))) from None
     try:
-        async with asyncio.timeout(limits.script):
-            ran = await ssh.run(connection, command, script, _BYTES)
+        ran = await ssh.run(connection, command, script, seconds=limits.script, max_bytes=_BYTES)
     except TimeoutError:
         raise _NoAnswer(_unknown(instance, f"the restart did not end within {limits.script} seconds")) from None
     except ssh.TooMuch:
         raise _NoAnswer(_unknown(instance, f"the droplet's answer is longer than {_BYTES >> 10} KiB")) from None
-    except (asyncssh.Error, OSError):
-        raise _NoAnswer(_unknown(instance, _BROKE)) from None
+    except ssh.Broken:
+        raise _NoAnswer(_unknown(instance, "the SSH connection broke during the restart")) from None
     finally:
         connection.abort()
     if ran.exit_status == _BUSY:
@@ -141,8 +136,7 @@ async def _ask(instance: Instance, port: int, private_key: SecretStr, script: st
         return _Answer.model_validate_json(ran.stdout)
     except ValidationError:
         # Nothing of what the droplet printed: it may have secrets in it.
-        ended = f"the script on the droplet ended with exit code {ran.exit_status} and no answer"
-        said = _BROKE if ran.exit_status is None else ended
+        said = f"the script on the droplet ended with exit code {ran.exit_status} and no answer"
         raise _NoAnswer(_unknown(instance, said)) from None
 
 
@@ -164,7 +158,7 @@ def _findings(instance: Instance, answer: _Answer) -> Iterator[Finding]:
     if answer.page is None:
         yield Finding(Check.PAGE, Level.OK, f"https://{instance.host} asks for the login")
     else:
-        text = words.about_page(instance.host, Problem(answer.page.code, answer.page.detail)).text
+        text = words.about_page(instance.host, codes.Problem(answer.page.code, answer.page.detail)).text
         yield Finding(Check.PAGE, Level.WRONG, text, f"Diagnose it: {_doctor(instance)}")
 
 
