@@ -324,6 +324,7 @@ def _drift(stack: str | None) -> Drift:
     unseen: list[drifts.Unseen] = []
     for settings in stacks:
         try:
+            recovery.refuse_locked(settings.stack, project())
             inventory = account(settings.stack).inventory
             orphans.update(drifts.orphans(inventory, known, settings.droplet_team.name, ignored))
             changed.append(preview_plan.read(pulumi_cli.preview(settings.stack, root, refresh=True)))

@@ -8,7 +8,18 @@ import sys
 import typer
 
 from meltanodata import terminal
-from meltanodata.cli import accounts, credentials, deploying, droplets, exit_codes, fleet_file, page, planning, states
+from meltanodata.cli import (
+    accounts,
+    credentials,
+    deploying,
+    droplets,
+    exit_codes,
+    fleet_file,
+    page,
+    planning,
+    states,
+    status,
+)
 from meltanodata.errors import UserError
 
 app = typer.Typer(
@@ -19,7 +30,7 @@ app = typer.Typer(
     rich_markup_mode=None,
     context_settings={"help_option_names": ["-h", "--help"]},
 )
-for group in (fleet_file, planning, deploying, droplets, credentials, accounts, states, page):
+for group in (fleet_file, planning, deploying, status, droplets, credentials, accounts, states, page):
     app.add_typer(group.app)
 
 

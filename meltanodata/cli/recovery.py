@@ -131,7 +131,7 @@ def unlock(stack: str, project: Project) -> None:
     backend = state_folder.path(pulumi_cli.backend(project.root))
     if backend is None:
         return
-    folder = backend / "locks" / "organization" / project.name / stack
+    folder = _locks(backend, stack, project)
     locks: list[recovery.Lock] = []
     reasons: list[str | None] = []
     for path in sorted(folder.glob("*.json")):
@@ -141,7 +141,7 @@ def unlock(stack: str, project: Project) -> None:
             reasons.append(recovery.unreadable_lock(stack, path, error))
             continue
         locks.append(lock)
-        reasons += [recovery.why_kept(lock, stack, socket.gethostname(), processes.runs, processes.may_be_hidden)]
+        reasons.append(_why_kept(lock, stack))
     if kept := [reason for reason in reasons if reason]:
         raise UserError("\n".join(kept))
     if problem := state_folder.unwritable(backend, project.name, stack):
@@ -155,3 +155,42 @@ def unlock(stack: str, project: Project) -> None:
         print(f"Removed the lock of {lock}, which has ended.")
     if locks:
         pulumi_cli.cancel(stack, project.root)
+
+
+def locked_by(stack: str, project: Project) -> list[str]:
+    """The runs that have the stack's lock and are running, or may be on another machine; a sentence each.
+
+    Leaves out stranded locks and those that cannot be read, which `unlock` settles. Empty on a backend that is not a
+    folder.
+    """
+    backend = state_folder.path(pulumi_cli.backend(project.root))
+    holders = []
+    for path in [] if backend is None else sorted(_locks(backend, stack, project).glob("*.json")):
+        try:
+            lock = recovery.lock(path.read_bytes())
+        except (OSError, ValueError):
+            continue  # just removed, or half-written
+        if reason := _why_kept(lock, stack):
+            holders.append(reason)
+    return holders
+
+
+def refuse_locked(stack: str, project: Project, otherwise: str = "") -> None:
+    """Stop if a run is changing the stack: its state has half of each tenant that is being created.
+
+    `otherwise` says how to go on anyway.
+
+    Raises:
+        UserError: who has the lock.
+    """
+    if holders := locked_by(stack, project):
+        changing = f"{stack} cannot be compared with its state, which a run is changing"
+        raise UserError("\n".join([*(f"{changing}: {holder}" for holder in holders), *filter(None, [otherwise])]))
+
+
+def _locks(backend: Path, stack: str, project: Project) -> Path:
+    return backend / "locks" / "organization" / project.name / stack
+
+
+def _why_kept(lock: recovery.Lock, stack: str) -> str | None:
+    return recovery.why_kept(lock, stack, socket.gethostname(), processes.runs, processes.may_be_hidden)

@@ -204,6 +204,16 @@ def tenant_document(common: File, values: Mapping[str, str], *, keep_secrets: bo
     return {"common": common.path, "values": values, "kept": list(LOGIN_SETTINGS) if keep_secrets else []}
 
 
+def restart_document(host_name: str, services: Iterable[str], caddy_version: int, seconds: int) -> dict[str, Any]:
+    """The document for `restart.py`."""
+    checks = {"caddy": _CADDY_CHECKS[caddy_version]}
+    return {
+        "host_name": host_name,
+        "services": [{"name": name, "check": checks.get(name)} for name in services],
+        "seconds": seconds,
+    }
+
+
 @functools.cache
 def script(name: str) -> str:
     """The source of a script for droplets, with its parts in the place of their imports.

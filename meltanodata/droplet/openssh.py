@@ -2,16 +2,14 @@
 
 from __future__ import annotations
 
-import contextlib
-import os
 import re
 import signal
 import subprocess
 import sys
-import tempfile
 from pathlib import Path
 from typing import IO, TYPE_CHECKING
 
+from meltanodata.droplet.memory_files import MemoryFiles
 from meltanodata.engine.instances import is_host_key
 from meltanodata.errors import UserError
 from meltanodata.text import show
@@ -49,7 +47,7 @@ def run(
             f"{instance.tenant}: the stack has pinned {show(instance.host_key)}, which is not an SSH host key."
             f" Diagnose it: {_doctor(instance)}"
         )
-    with _Signals() as signals, _MemoryFiles() as files:
+    with _Signals() as signals, MemoryFiles() as files:
         log = files.file("log")
         options = {
             "UserKnownHostsFile": files.file("known_hosts", f"{instance.host} {instance.host_key}\n"),
@@ -123,29 +121,6 @@ def _explained(message: str, instance: Instance) -> str:
 
 def _doctor(instance: Instance) -> str:
     return f"meltanodata doctor {instance.tenant} --stack {instance.stack}"
-
-
-class _MemoryFiles(contextlib.ExitStack):
-    """Files for the client that are in memory only, and gone with this process, however that ends.
-
-    An agent would outlive a run that is killed. The client closes what it inherits, and so opens the files through this
-    process. Without memory files they are in a folder that only we can read, which SIGKILL leaves behind.
-    """
-
-    def file(self, name: str, text: str = "") -> str:
-        """The path of a file with this text."""
-        descriptors = Path(f"/proc/{os.getpid()}/fd")
-        if sys.platform == "linux" and descriptors.is_dir():
-            number = os.memfd_create(name)
-            self.callback(os.close, number)
-            os.fchmod(number, 0o600)  # ssh refuses a key that others could read
-            os.write(number, text.encode())
-            return str(descriptors / str(number))
-        folder = self.enter_context(tempfile.TemporaryDirectory(prefix="meltanodata-"))
-        path = Path(folder) / name
-        with os.fdopen(os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600), "w", encoding="utf-8") as file:
-            file.write(text)
-        return str(path)
 
 
 class _Signals:

@@ -221,6 +221,17 @@ def stacks(folder: Path) -> list[str]:
     return [stack["name"].rpartition("/")[2] for stack in _json(["stack", "ls", "--json"], folder)]
 
 
+def history(stack: str, folder: Path) -> list[dict[str, Any]]:
+    """The last runs that wrote the stack's state, newest first; needs neither lock nor passphrase."""
+    command = ["stack", "history", "--json", "--stack", stack, "--page-size", str(_RUNS), "--page", "1"]
+    runs: list[dict[str, Any]] | None = _json(command, folder)
+    return runs or []
+
+
+_RUNS = 200
+"""The runs that are read of a history, a file each."""
+
+
 def replace_state(stack: str, folder: Path, exported: Mapping[str, Any], passphrase_file: Path | None = None) -> None:
     """Replace the stack's state, as `pulumi stack import` does; plain secrets become encrypted."""
     _call(["stack", "import", "--stack", stack], folder, json.dumps(exported), passphrase_file)

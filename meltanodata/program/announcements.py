@@ -26,15 +26,19 @@ def tell(instances: Mapping[str, TenantInstance], before: Mapping[str, TenantSta
         return
     for key, instance in instances.items():
         commands = before[key].resources if key in before else {}
-        if "verify" not in commands:
-            instance.verified.apply(functools.partial(_log_ready, key, instance))
+        last_verify = commands["verify"].id if "verify" in commands else None
+        instance.verified.apply(functools.partial(_log_ready, key, instance, last_verify))
         if instance.wiped is not None:
             last_wipe = commands["wipe"].id if "wipe" in commands else None
             instance.wiped.apply(functools.partial(_log_wiped, key, instance, last_wipe))
 
 
-def _log_ready(key: str, instance: TenantInstance, _: str) -> None:
-    pulumi.log.info(f"{key} is ready: {instance.url}. The admin's login: meltanodata credentials {key}", instance)
+def _log_ready(key: str, instance: TenantInstance, last_verify: str | None, verified: str) -> None:
+    """A run that changes something on the droplet verifies it again, by another Command."""
+    if last_verify is None:
+        pulumi.log.info(f"{key} is ready: {instance.url}. The admin's login: meltanodata credentials {key}", instance)
+    elif verified != last_verify:
+        pulumi.log.info(f"{key} is ready again: {instance.url}", instance)
 
 
 def _log_wiped(key: str, instance: TenantInstance, last_wipe: str | None, answers: list[str]) -> None:

@@ -9,6 +9,7 @@ from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING, Any, Protocol, TypeAlias
 
 from meltanodata.engine import urns
+from meltanodata.engine.resource_types import TENANT
 from meltanodata.errors import InterruptedRunError, UserError
 from meltanodata.rollout import approval, preview_plan
 from meltanodata.rollout.plan import Change
@@ -110,7 +111,15 @@ class Progress:
             if message := preview_plan.error(line):
                 self.errors.setdefault(line.get("urn") or "", []).append(message)
                 return f"error: {message}"
+            return _announced(line)
         return None
+
+
+def _announced(line: Mapping[str, Any]) -> str | None:
+    """What the program says about a tenant, such as that it is ready; see `program.announcements`."""
+    about_tenant = urns.type_of(line["urn"]) == TENANT if line.get("urn") else False
+    message = str(line.get("message") or "").strip()
+    return message if about_tenant and line.get("severity") == "info" and message else None
 
 
 def result(row: Row, stage: Stage, progress: Progress) -> Result:

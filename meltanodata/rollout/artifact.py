@@ -16,9 +16,9 @@ from meltanodata.config.options import LABEL
 from meltanodata.engine import urns
 from meltanodata.errors import UserError
 from meltanodata.github import LARGEST_ARTIFACT
-from meltanodata.rollout import impact, preview_plan
+from meltanodata.rollout import preview_plan
 from meltanodata.rollout.guard import Review
-from meltanodata.rollout.plan import change_of
+from meltanodata.rollout.plan import change_of, effects_of
 
 if TYPE_CHECKING:
     from meltanodata.rollout.impact import Operation
@@ -87,8 +87,7 @@ def _derived(row: Row) -> Row:
     """A row with its change and effects derived from its operations."""
     operations = tuple(_typed(operation, row.tenant) for operation in row.operations)
     change = change_of(operations)
-    options = frozenset(reason.what for reason in row.reasons if reason.option)
-    effects = impact.effects(change, operations, options)
+    effects = effects_of(change, operations, row.reasons)
     return row.model_copy(update={"operations": operations, "change": change, "effects": effects})
 
 

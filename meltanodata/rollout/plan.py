@@ -14,7 +14,8 @@ from typing import TYPE_CHECKING, Any
 
 from meltanodata.engine import urns
 from meltanodata.engine.resource_types import TENANT, Type, tenant_of
-from meltanodata.rollout.impact import Effect, Frozen, Operation, Severity
+from meltanodata.rollout import impact
+from meltanodata.rollout.impact import Effect, Frozen, LoginOutcome, Operation, Severity
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
@@ -142,6 +143,23 @@ def describe(reason: Reason) -> str:
     if reason.before is None and reason.after is None:
         return reason.what
     return f"{reason.what}: {reason.before or 'none'} → {reason.after or 'none'}"
+
+
+def effects_of(
+    change: Change,
+    operations: Iterable[Operation],
+    reasons: Iterable[Reason],
+    login: LoginOutcome | None = None,
+) -> tuple[Effect, ...]:
+    """See `impact.effects`; what changes of the entry is in the reasons."""
+    stated = tuple(reasons)
+    options = {reason.what: (reason.before, reason.after) for reason in stated if reason.option}
+    self_signed = any((reason.what, reason.after) == ("tls", SELF_SIGNED) for reason in stated)
+    return impact.effects(change, operations, options, login, self_signed=self_signed)
+
+
+SELF_SIGNED = "self_signed"
+"""The value of `tls` that browsers warn of."""
 
 
 def change_of(operations: Iterable[Operation]) -> Change:

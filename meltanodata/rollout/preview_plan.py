@@ -17,9 +17,9 @@ from meltanodata.engine import urns
 from meltanodata.engine.resource_types import OBJECTS, PROVIDER, ROLES, STACK, TENANT, Type
 from meltanodata.errors import UserError
 from meltanodata.inventory import kept_logins
-from meltanodata.rollout import impact, prices
+from meltanodata.rollout import prices
 from meltanodata.rollout.impact import LoginOutcome, Operation
-from meltanodata.rollout.plan import Change, Cost, Plan, Reason, Row, change_of
+from meltanodata.rollout.plan import SELF_SIGNED, Change, Cost, Plan, Reason, Row, change_of, effects_of
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator, Mapping, Sequence
@@ -134,7 +134,8 @@ def read(preview: Mapping[str, Any], before: StackState | None = None) -> Plan:
     others: list[_Step] = []
     providers: set[str] = set()
     for step in steps:
-        if not step.op:
+        # The stack itself is nobody's object: the first run of a new one creates it in the state alone.
+        if not step.op or step is root:
             continue
         if step.type.startswith(PROVIDER):
             providers.add(step.urn)
@@ -221,12 +222,11 @@ def _row(tenant: str, steps: Sequence[_Step], ids: Ids | None) -> Row:
     old = component.inputs_before if component else {}
     new = component.inputs if component else {}
     reasons = _reasons(change, old, new, steps, operations)
-    options = frozenset(reason.what for reason in reasons if reason.option)
     return Row(
         tenant=tenant,
         change=change,
         reasons=reasons,
-        effects=impact.effects(change, operations, options, _login(component, operations)),
+        effects=effects_of(change, operations, reasons, _login(component, operations)),
         cost=None if component is None else Cost(before=_cost(_paid(old, new, operations)), after=_cost(new)),
         team=str(team) if (team := (new or old).get("database_team")) else None,
         operations=operations,
@@ -281,10 +281,13 @@ def _reasons(
         for operation in operations
         if operation.op == "import" and operation.type in ROLES
     ]
+    # Of what is new the other options say nothing to people; browsers will warn of this one.
+    warned = [("tls", SELF_SIGNED)] if new.get("tls") == SELF_SIGNED != old.get("tls") else []
     if adopted:
-        return (Reason(what="adopts " + ", ".join(adopted)),)
+        return (Reason(what="adopts " + ", ".join(adopted)), *(Reason(what=what, after=to) for what, to in warned))
     if change is Change.CREATED:
-        return (Reason(what="a new entry", option=True),)
+        new_entry = Reason(what="a new entry", option=True)
+        return (new_entry, *(Reason(what=what, after=to, option=True) for what, to in warned))
     old, new = _options(old), _options(new)
     options = tuple(
         Reason(what=option, before=_text(old.get(option)), after=_text(new.get(option)), option=True)

@@ -226,7 +226,7 @@ def test_a_database_that_an_older_state_has_and_the_file_has_not_is_not_deleted(
     assert "acme-database" in run(resources=resources).resources
 
 
-def test_a_tenant_is_ready_once_and_a_wipe_is_told_once(
+def test_a_tenant_is_ready_when_it_was_verified_and_a_wipe_is_told_once(
     run: Callable[..., Recording], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     lines: list[str] = []
@@ -247,6 +247,9 @@ def test_a_tenant_is_ready_once_and_a_wipe_is_told_once(
     ]
     run(tenants=tenants, resources=known)
     assert lines == []
+    run(tenants=tenants, resources=[{**known[0], "id": "of the run before"}, *known[1:]])
+    assert lines == ["acme is ready again: https://acme.meltanodata.com"]
+    lines.clear()
     run(tenants=tenants, resources=known, failing=("acme-meltano",))
     run(tenants=tenants, failing=("acme-meltano", "demo-files"))
     assert lines == []

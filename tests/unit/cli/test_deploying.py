@@ -52,6 +52,8 @@ elif args[:2] == ["stack", "import"]:
 elif args[:1] == ["refresh"] and (folder / "broken").exists():
     sys.exit("error: the token is refused")
 elif args[:1] == ["preview"] and "--json" in args:
+    if (folder / "locks").exists():
+        (folder / "locks").rename(folder / "backend folder/.pulumi/locks/organization/meltanodata/prod")
     print((folder / "preview.json").read_text())
 elif args[:1] == ["up"]:
     print("up in", pathlib.Path.cwd())
@@ -70,26 +72,37 @@ class World:
     def project(self) -> Path:
         return self.folder / "project"
 
+    @property
+    def locks(self) -> Path:
+        return self.folder / "backend folder/.pulumi/locks/organization/meltanodata/prod"
+
+    def locks_with_the_preview(self) -> None:
+        """The locks that there are come to be when the preview is made."""
+        self.locks.rename(self.folder / "locks")
+
     def has_state(self, resources: list[dict[str, Any]] | None = None, *pending: tuple[str, str]) -> None:
         noted = [{"type": kind, "resource": {"urn": urn}} for kind, urn in pending]
         deployment = {"resources": resources or [], **({"pending_operations": noted} if noted else {})}
         (self.folder / "state.json").write_text(json.dumps({"version": 3, "deployment": deployment}))
 
     def is_locked(self, pid: int, host: str | None = None) -> None:
-        locks = self.folder / "backend folder/.pulumi/locks/organization/meltanodata/prod"
-        locks.mkdir(parents=True, exist_ok=True)
+        self.locks.mkdir(parents=True, exist_ok=True)
         content = {"pid": pid, "username": "ci", "hostname": host or socket.gethostname()}
-        (locks / f"{pid}.json").write_text(json.dumps({**content, "timestamp": "2026-11-23T00:44:22Z"}))
+        (self.locks / f"{pid}.json").write_text(json.dumps({**content, "timestamp": "2026-11-23T00:44:22Z"}))
 
     def up(self, *args: str, stack: str | None = "prod", path: str | None = None) -> subprocess.CompletedProcess[str]:
         """`meltanodata up` with nobody to ask."""
+        return self.run("up", *args, stack=stack, path=path)
+
+    def run(self, *args: str, stack: str | None = "prod", path: str | None = None) -> subprocess.CompletedProcess[str]:
+        """A command of `meltanodata`."""
         program = "from meltanodata.cli.main import main; main()"
         environment = {**os.environ, "PATH": path or f"{self.folder}/bin:{os.environ['PATH']}"}
         environment |= {"PULUMI_STACK": stack} if stack else {}
         environment["PYTHONPATH"] = str(Path(__file__).parents[3])
         environment.pop("PYTHONUNBUFFERED", None)  # what is said last must not depend on it
         return subprocess.run(
-            [sys.executable, "-c", program, "up", *args],
+            [sys.executable, "-c", program, *args],
             cwd=self.project,
             env=environment,
             stdin=subprocess.DEVNULL,
@@ -437,6 +450,39 @@ def test_the_lock_of_a_run_that_still_works_is_kept(world: World) -> None:
     assert f"(process {at_work.pid})" in done.stderr
     assert "which is still running" in done.stderr
     assert not world.calls()
+
+
+@pytest.mark.parametrize("begins_late", [False, True])
+def test_no_plan_is_shown_of_a_stack_that_a_run_is_changing_but_who_has_the_lock(
+    world: World, *, begins_late: bool
+) -> None:
+    sleeper = world.folder / "bin/pulumi-sleeper"
+    sleeper.symlink_to("/bin/sleep")
+    world.plans(*created("acme"))
+    with subprocess.Popen([sleeper, "60"]) as at_work:
+        world.is_locked(at_work.pid)
+        if begins_late:
+            world.locks_with_the_preview()
+        done = world.run("plan")
+        at_work.kill()
+    assert done.returncode == 1
+    assert done.stderr.startswith(
+        "prod cannot be compared with its state, which a run is changing: the stack is locked"
+    )
+    assert f"by ci@{socket.gethostname()} (process {at_work.pid}) since 2026-11-23 00:44:22" in done.stderr
+    assert "acme" not in done.stdout
+
+
+def test_a_stranded_lock_keeps_nobody_from_a_plan_and_what_was_interrupted_is_said(world: World) -> None:
+    world.is_locked(gone())
+    (world.locks / "half.json").write_text("{")
+    world.has_state([], ("creating", DROPLET))
+    world.plans(*created("acme"))
+    done = world.run("plan")
+    assert done.returncode == 0, done.stderr
+    assert "https://acme.meltanodata.com" in done.stdout
+    assert "prod: a run was interrupted, or is still at work, during: creating acme-droplet." in done.stderr
+    assert "meltanodata up --stack prod continues it" in done.stderr
 
 
 def test_the_lock_of_a_run_that_was_killed_and_whose_parent_has_not_noticed_is_removed(world: World) -> None:

@@ -390,7 +390,7 @@ def test_nothing_of_a_files_content_is_said(droplet: Path, capsys: pytest.Captur
         assert secret not in said.out + said.err
 
 
-SCRIPTS = ["write_files", "meltano", "admin", "verify", "wipe", "examine", "reach"]
+SCRIPTS = ["write_files", "meltano", "admin", "verify", "wipe", "examine", "reach", "restart"]
 
 
 @pytest.mark.parametrize("name", SCRIPTS)

@@ -38,6 +38,8 @@ class World:
         self.waits: list[float] = []
         self.checked: list[list[str]] = []
         self.said: list[str] = []
+        self.logs: list[dict[str, Any]] = []
+        """What the program logs."""
         self.between: list[Step] = []
         """What somebody changes in the world while it is applied."""
         self.databases: dict[str, str] = {}
@@ -72,6 +74,7 @@ class World:
             else:
                 self.left.remove(step)
                 yield {"resOutputsEvent": {"metadata": metadata}}
+        yield from ({"diagnosticEvent": line} for line in self.logs)
         yield {"diagnosticEvent": {"severity": "debug", "message": "properties of something"}}
         yield {"resOutputsEvent": {"metadata": {"op": "same", "urn": previews.ROOT}}}
         yield {"summaryEvent": {}}
@@ -112,6 +115,22 @@ def test_a_small_change_is_one_up_without_a_pause(kind: Any) -> None:
     looked = [["acme", "bolt"]] if kind is created else []
     assert (world.ups, world.waits, world.checked) == ([None], [], looked)
     assert world.left == []
+
+
+def test_who_is_ready_and_what_a_wipe_dropped_is_said_and_nothing_else_that_is_logged() -> None:
+    world = World(*created("acme"))
+    ready, acme = "acme is ready: https://acme.meltanodata.com", previews.urn("acme")
+    world.logs = [
+        {"urn": acme, "severity": "info", "message": f"{ready}\n"},
+        {"urn": acme, "severity": "debug", "message": "properties"},
+        {"urn": acme, "severity": "info", "message": "\n"},
+        {"urn": previews.urn("acme", "droplet"), "severity": "info", "message": "of a plugin"},
+        {"severity": "info", "message": "of the engine"},
+        {"urn": previews.ROOT, "severity": "info", "message": "of the stack"},
+    ]
+    assert applied(world.deploy()) == {"acme": True}
+    assert [line for line in world.said if "of " not in line and "acme is" in line] == [f"  {ready}"]
+    assert not any(word in line for line in world.said for word in ("properties", "plugin", "of the engine"))
 
 
 def test_removals_are_a_run_of_their_own_after_the_canaries() -> None:

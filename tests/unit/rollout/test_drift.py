@@ -82,6 +82,7 @@ def held(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> dict[str, Inventory
     monkeypatch.setattr(pulumi_cli, "export", lambda *_: state())
     monkeypatch.setattr(pulumi_cli, "config", lambda *_: {})
     monkeypatch.setattr(pulumi_cli, "preview", lambda *_, **__: preview())
+    monkeypatch.setattr(pulumi_cli, "backend", lambda _: tmp_path.as_uri())
 
     def from_config(_: object, stack: str, __: object) -> tuple[Settings, SimpleNamespace]:
         return settings_loading.read(tmp_path / f"Pulumi.{stack}.yaml"), SimpleNamespace(tokens={"of": stack})

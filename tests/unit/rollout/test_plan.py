@@ -138,6 +138,69 @@ def test_what_is_no_tenants_is_listed_apart_and_providers_are_left_out() -> None
     assert found.rows == ()
 
 
+def test_the_first_plan_of_a_new_stack_has_no_row_for_the_stack_itself() -> None:
+    stack = {"op": "create", "urn": previews.ROOT, "newState": {"urn": previews.ROOT}, "detailedDiff": None}
+    steps = [*previews.created("acme"), stack]
+    found = preview_plan.read({"steps": steps})
+    assert found.others == ()
+    assert [row.tenant for row in found.rows] == ["acme"]
+    assert preview_plan.read({"steps": [stack]}).empty
+
+
+PERHAPS = "Meltano of this version is installed and restarts (a minute), unless it is there already"
+
+
+@pytest.mark.parametrize(
+    ("before", "after", "effect"),
+    [
+        ("2.19.1", "2.20.0", "Meltano is upgraded and restarts (a minute)"),
+        ("2.20.0", "2.19.1", "Meltano is downgraded and restarts (a minute)"),
+        ("2.9.0", "2.10.0", "Meltano is upgraded and restarts (a minute)"),
+        (None, "2.20.0", PERHAPS),
+        ("2.20", "2.20.0", PERHAPS),
+        ("2.20.0", None, "Meltano keeps its version"),
+        ("1", "9" * 5000, "Meltano is upgraded and restarts (a minute)"),
+    ],
+)
+def test_another_version_of_meltano_is_called_what_it_is(before: str | None, after: str | None, effect: str) -> None:
+    old, new = ({} if version is None else {"meltano_version": version} for version in (before, after))
+    found = row(component("update", "acme", options(**old), options(**new)), replaced("acme", "meltano", "stdin"))
+    assert words(found) == [effect]
+
+
+@pytest.mark.parametrize(
+    "steps",
+    [
+        previews.created("acme", tls="self_signed"),
+        [component("update", "acme", options(), options(tls="self_signed")), updated("acme", "files", "stdin")],
+        [component("create", "acme", new=options(tls="self_signed")), previews.imported("acme", "droplet", "7")],
+    ],
+)
+def test_people_are_told_that_browsers_warn_of_a_self_signed_certificate(steps: list[Step]) -> None:
+    warning = "browsers warn of its certificate, which Caddy makes itself"
+    assert warning in words(row(*steps))
+    # Also in a comment, which derives the effects from what the plan says anew.
+    found = preview_plan.read(preview(*steps)).rows[0]
+    assert warning in map(str, plan.effects_of(found.change, found.operations, found.reasons))
+
+
+@pytest.mark.parametrize(
+    "steps",
+    [
+        previews.created("acme"),
+        [component("update", "acme", options(tls="self_signed"), options()), updated("acme", "files", "stdin")],
+        [
+            component(
+                "update", "acme", options(tls="self_signed"), options(tls="self_signed", meltano_version="2.20.0")
+            ),
+            replaced("acme", "meltano", "stdin"),
+        ],
+    ],
+)
+def test_nobody_is_warned_of_another_certificate(steps: list[Step]) -> None:
+    assert not any("browsers warn" in text for text in words(row(*steps)))
+
+
 def test_objects_that_exist_are_adopted() -> None:
     steps = created("acme")
     for step in steps:
