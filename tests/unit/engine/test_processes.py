@@ -49,4 +49,4 @@ def test_a_time_that_cannot_be_compared_is_older(since: str, older: bool) -> Non
 
 def test_no_process_has_a_number_beyond_all() -> None:
     assert not processes.runs(1 << 80)
-    assert not processes.runs(os.getpid())  # which is no Pulumi
+    assert not processes.runs(os.getpid())  # which is not a Pulumi
