@@ -39,6 +39,8 @@ class Instance:
     database: str | None = None
     """Its cluster's id at DigitalOcean."""
     database_team: str | None = None
+    ipv6: str | None = None
+    """The droplet's public IPv6 address; only one that was made or changed by hand has one."""
     secrets: frozenset[str] = field(default=frozenset(), repr=False)
     """What must not be shown: its passwords, and the key that signs its sessions."""
 
@@ -93,6 +95,7 @@ def _instance(stack: str, tenant: TenantState) -> Instance:
         certificate=tenant.inputs.get("certificate"),
         database=cluster.get("id"),
         database_team=tenant.team,
+        ipv6=droplet.get("ipv6Address") or None,
         secrets=frozenset(
             secret[key]
             for secret in with_secrets

@@ -75,6 +75,8 @@ class Droplet:
     """Public, IPv4; None until it has one."""
     created_at: str = ""
     """RFC 3339."""
+    ipv6: tuple[str, ...] = ()
+    """Public IPv6 addresses; only a droplet that was made or changed by hand has one."""
 
 
 @dataclass(frozen=True)
@@ -95,6 +97,19 @@ class Record:
     name: str
     """Without the domain."""
     address: str
+
+
+@dataclass(frozen=True)
+class OtherRecord:
+    """A record of the domain of another type."""
+
+    id: int
+    name: str
+    """Without the domain; `@` is the domain itself."""
+    type: str
+    """`AAAA`, `CNAME`, `NS`, `MX` …"""
+    value: str
+    """An address, a host name or a text."""
 
 
 @dataclass(frozen=True)
@@ -158,6 +173,8 @@ class Inventory:
     droplet_sizes: Mapping[str, DropletSize]
     """By slug."""
     database: DatabaseOffer
+    other_records: tuple[OtherRecord, ...] = ()
+    """The domain's records that are no A records."""
 
     @property
     def objects(self) -> Objects:
@@ -187,7 +204,10 @@ def read(settings: Settings, tokens: Mapping[str, SecretStr], waits: Waits = WAI
         }
         clusters = [pool.submit(_clusters, team) for team in database_teams]
     _raise_all([*asked.values(), *clusters])
+    records = asked.pop("records").result()
     return Inventory(
+        records=_a_records(records),
+        other_records=tuple(record for record in records if isinstance(record, OtherRecord)),
         clusters=tuple(cluster for future in clusters for cluster in future.result() if cluster),
         cluster_counts={team.name: len(future.result()) for team, future in zip(database_teams, clusters, strict=True)},
         **{name: request.result() for name, request in asked.items()},
@@ -280,7 +300,7 @@ def droplets_now(settings: Settings, tokens: Mapping[str, SecretStr]) -> tuple[D
 def records_now(settings: Settings, tokens: Mapping[str, SecretStr]) -> tuple[Record, ...]:
     """The domain's A records as they are now."""
     team = settings.droplet_team.name
-    return _records(_Team(team, tokens[team], settings), settings.domain)
+    return _a_records(_records(_Team(team, tokens[team], settings), settings.domain))
 
 
 def clusters_now(settings: Settings, tokens: Mapping[str, SecretStr], team: str) -> tuple[Cluster, ...]:
@@ -553,16 +573,29 @@ def _droplets(team: _Team) -> tuple[Droplet, ...]:
         size, region = _slug(it.get("size_slug") or it.get("size")), _slug(it.get("region"))
         status, disk = _word(it, "status", ""), _gigabytes(it, "disk")
         made = _word(it, "created_at", "")
-        return Droplet(int(it["id"]), _word(it, "name"), status, region, size, disk, address, made)
+        return Droplet(int(it["id"]), _word(it, "name"), status, region, size, disk, address, made, _ipv6(it))
 
     return team.items("/v2/droplets", "droplets", make)
 
 
-def _records(team: _Team, domain: str) -> tuple[Record, ...]:
-    def make(it: Any) -> Record:
-        return Record(int(it["id"]), _word(it, "name"), _word(it, "data", ""))
+def _ipv6(droplet: Mapping[str, Any]) -> tuple[str, ...]:
+    networks = (droplet.get("networks") or {}).get("v6") or ()
+    public = [network.get("ip_address") for network in networks if network.get("type") == "public"]
+    return tuple(address for address in public if isinstance(address, str) and address)
 
-    return team.items(f"/v2/domains/{domain}/records", "domain_records", make, type="A")
+
+def _records(team: _Team, domain: str) -> tuple[Record | OtherRecord, ...]:
+    """All records of the domain: another type than A may take a tenant's name, too."""
+
+    def make(it: Any) -> Record | OtherRecord:
+        id_, name, type_, value = int(it["id"]), _word(it, "name"), _word(it, "type"), _word(it, "data", "")
+        return Record(id_, name, value) if type_ == "A" else OtherRecord(id_, name, type_, value)
+
+    return team.items(f"/v2/domains/{domain}/records", "domain_records", make)
+
+
+def _a_records(records: Iterable[Record | OtherRecord]) -> tuple[Record, ...]:
+    return tuple(record for record in records if isinstance(record, Record))
 
 
 def _clusters(team: _Team) -> tuple[Cluster | None, ...]:
