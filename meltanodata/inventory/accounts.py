@@ -588,8 +588,12 @@ def _records(team: _Team, domain: str) -> tuple[Record | OtherRecord, ...]:
     """All records of the domain: another type than A may take a tenant's name, too."""
 
     def make(it: Any) -> Record | OtherRecord:
-        id_, name, type_, value = int(it["id"]), _word(it, "name"), _word(it, "type"), _word(it, "data", "")
-        return Record(id_, name, value) if type_ == "A" else OtherRecord(id_, name, type_, value)
+        id_, type_, value = int(it["id"]), _word(it, "type"), _word(it, "data", "")
+        return (
+            Record(id_, _word(it, "name"), value)
+            if type_ == "A"
+            else OtherRecord(id_, _word(it, "name", ""), type_, value)
+        )
 
     return team.items(f"/v2/domains/{domain}/records", "domain_records", make)
 

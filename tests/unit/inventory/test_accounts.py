@@ -72,7 +72,7 @@ def test_everything_is_asked_of_the_team_that_has_it(digitalocean: DigitalOcean)
         (HOME, "/v2/domains/meltanodata.com/records"): [
             {"id": 9, "type": "A", "name": "acme", "data": "203.0.113.7"},
             {"id": 10, "type": "CNAME", "name": "www", "data": "shop.example.com"},
-            {"id": 11, "type": "SOA", "name": "@", "data": None},
+            {"id": 11, "type": "SOA", "name": None, "data": None},
         ],
         (HOME, "/v2/snapshots"): snapshots,
         (HOME, "/v2/account/keys"): [{"id": 41}, {"id": 42}],
@@ -104,7 +104,7 @@ def test_everything_is_asked_of_the_team_that_has_it(digitalocean: DigitalOcean)
             "s-1vcpu-1gb": DropletSize(frozenset(), 25),
         },
         database=DatabaseOffer(("15", "16"), frozenset({"nyc3", "fra1"}), frozenset({"db-s-1vcpu-1gb"})),
-        other_records=(OtherRecord(10, "www", "CNAME", "shop.example.com"), OtherRecord(11, "@", "SOA", "")),
+        other_records=(OtherRecord(10, "www", "CNAME", "shop.example.com"), OtherRecord(11, "", "SOA", "")),
     )
     assert digitalocean.queries["/v2/domains/meltanodata.com/records"].keys() == {"page", "per_page"}
     assert digitalocean.queries["/v2/snapshots"]["resource_type"] == "droplet"
