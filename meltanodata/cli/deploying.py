@@ -29,8 +29,7 @@ from meltanodata.github import GitHub
 from meltanodata.render import report
 from meltanodata.rollout import apply as rollouts
 from meltanodata.rollout import drift as drifts
-from meltanodata.rollout import guard
-from meltanodata.rollout import plan as plans
+from meltanodata.rollout import guard, preview_plan
 from meltanodata.text import listing
 
 if TYPE_CHECKING:
@@ -69,7 +68,9 @@ def up(
     """
     labels, passed_on = allow or [], arguments.args
     if unknown := sorted(set(labels) - set(guard.LABELS)):
-        raise typer.BadParameter(f"--allow: there is no label {listing(unknown)}. There are: {listing(guard.LABELS)}.")
+        raise typer.BadParameter(
+            f"--allow: there is no label {listing(unknown)}. The labels are: {listing(guard.LABELS)}."
+        )
     refuse_elsewhere(passed_on)
     context = StackContext(stack)
     interactive = _is_interactive(passed_on)
@@ -297,7 +298,7 @@ def _drift(stack: str | None) -> Drift:
         try:
             inventory = account(settings.stack).inventory
             orphans.update(drifts.orphans(inventory, known, settings.droplet_team.name, ignored))
-            changed.append(plans.read(pulumi_cli.preview(settings.stack, root, refresh=True)))
+            changed.append(preview_plan.read(pulumi_cli.preview(settings.stack, root, refresh=True)))
         except UserError as error:  # an expired token of one team hides nothing about the others
             unseen.append(drifts.Unseen(settings.stack, str(error)))
     today = datetime.now(UTC).date()

@@ -198,7 +198,7 @@ def _refuse_unknown(tenants: Sequence[str], by_stack: ByStack, others: Sequence[
         names = listing([own.stack for own, _ in by_stack], "and")
         raise UserError(
             "\n".join(
-                f"there is no tenant {show(tenant)} in {names}.{did_you_mean(tenant, known)} There are:"
+                f"there is no tenant {show(tenant)} in {names}.{did_you_mean(tenant, known)} The tenants are:"
                 f" {listing(known, 'and')}"
                 for tenant in missing
             )

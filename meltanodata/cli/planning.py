@@ -19,7 +19,7 @@ from meltanodata.engine import deployed_commit, pulumi_cli
 from meltanodata.errors import ProblemsError, UserError
 from meltanodata.github import GitHub
 from meltanodata.render import report
-from meltanodata.rollout import artifact, changes, guard
+from meltanodata.rollout import approval, artifact, changes, guard, preview_plan
 from meltanodata.rollout import plan as plans
 from meltanodata.rollout.changes import Changes
 from meltanodata.rollout.guard import Review
@@ -223,7 +223,7 @@ def review_preview(
 
 
 def _plan(context: StackContext, preview: Mapping[str, Any], state: StackState | None) -> Plan:
-    return _with_capacity(plans.read(preview, state), read(context.file)[1], context.stacks)
+    return _with_capacity(preview_plan.read(preview, state), read(context.file)[1], context.stacks)
 
 
 def _with_capacity(plan: Plan, fleet: Fleet, fleet_stacks: Sequence[Settings]) -> Plan:
@@ -259,7 +259,7 @@ def judge(review: Review, reviewed_plan: Plan | None, *, begun: bool) -> None:
         typer.Exit: 3 the guard stops the plan, 4 it does what was not reviewed.
     """
     refuse_stopped(review)
-    if reviewed_plan is not None and (news := plans.unreviewed(reviewed_plan, review.plan, begun=begun)):
+    if reviewed_plan is not None and (news := approval.unreviewed(reviewed_plan, review.plan, begun=begun)):
         typer.echo("This is not the reviewed plan. What is new:", err=True)
         for line in news:
             # One line of the log each: the pull request's own code wrote the reviewed plan.

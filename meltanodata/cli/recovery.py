@@ -41,7 +41,7 @@ def recover(stack: str, project: Project) -> None:
         for resource in state.awaiting_replacement:
             print(f"  replacing {resource.name}")
         settle_creations(stack, project, state)
-        pulumi_cli.replace_state(stack, folder, recovery.mended(state))
+        pulumi_cli.replace_state(stack, folder, recovery.repaired(state))
         if uncertain := recovery.uncertain(state):
             pulumi_cli.refresh(stack, folder, uncertain)
         print("Cleared the pending operations; continuing.")

@@ -70,7 +70,7 @@ def _blob(host_key: str) -> bytes | None:
 
 
 def instances(stack: str, state: StackState) -> list[Instance]:
-    """The tenants of a stack, from its state with its secrets in the open (`pulumi_cli.state`)."""
+    """The tenants of a stack, from its state with its secrets decrypted (`pulumi_cli.state`)."""
     return [_instance(stack, tenant) for tenant in state.tenants.values()]
 
 

@@ -46,10 +46,10 @@ def show_preview(stack: str, folder: Path, arguments: Sequence[str]) -> None:
     subprocess.run(["pulumi", *command], cwd=folder, env=_environment(command), check=False)
 
 
-_MISSING = "pulumi is not on the PATH; put its folder there"
+_MISSING = "pulumi is not on the PATH; add its folder to it"
 _LOCKED = (
-    "Nothing was changed. If the run that has the lock is still at work, wait. If it was killed (its machine is gone,"
-    " or its job has ended), remove the lock by: pulumi cancel --stack {stack}; then run this again, and it continues"
+    "Nothing was changed. If the run that holds the lock is still running, wait. If it was killed (its machine is gone,"
+    " or its job has ended), remove the lock: pulumi cancel --stack {stack}; then run this again, and it continues"
     " what that run began."
 )
 _REFRESH = ("--refresh", "--run-program")
@@ -139,13 +139,13 @@ def _handed_on(process: subprocess.Popen[str]) -> Iterator[None]:
 
 
 def config(stack: str, folder: Path) -> dict[str, str]:
-    """The stack's config with its secrets in the open, structured values as JSON; never to be shown or stored."""
+    """The stack's config with its secrets decrypted, structured values as JSON; never to be shown or stored."""
     settings: dict[str, dict[str, Any]] = _json(["config", "--json", "--show-secrets", "--stack", stack], folder)
     return {key: setting["value"] for key, setting in settings.items() if setting.get("value") is not None}
 
 
 def outputs(stack: str, folder: Path) -> dict[str, Any]:
-    """The stack's outputs with their secrets in the open; never to be stored."""
+    """The stack's outputs with their secrets decrypted; never to be stored."""
     values: dict[str, Any] = _json(["stack", "output", "--json", "--show-secrets", "--stack", stack], folder)
     return values
 
@@ -153,7 +153,7 @@ def outputs(stack: str, folder: Path) -> dict[str, Any]:
 def export(stack: str, folder: Path, *, show_secrets: bool = False) -> dict[str, Any]:
     """The stack's state as `pulumi stack export` prints it, secrets encrypted; needs neither lock nor passphrase.
 
-    With its secrets in the open it needs the passphrase, and must not be shown or stored.
+    With its secrets decrypted it needs the passphrase, and must not be shown or stored.
     """
     command = ["stack", "export", "--stack", stack, *(["--show-secrets"] if show_secrets else [])]
     exported: dict[str, Any] = _json(command, folder)
@@ -171,7 +171,7 @@ def stacks(folder: Path) -> list[str]:
 
 
 def replace_state(stack: str, folder: Path, exported: Mapping[str, Any], passphrase_file: Path | None = None) -> None:
-    """Replace the stack's state, as `pulumi stack import` does; secrets in the open become encrypted."""
+    """Replace the stack's state, as `pulumi stack import` does; plain secrets become encrypted."""
     _call(["stack", "import", "--stack", stack], folder, json.dumps(exported), passphrase_file)
 
 

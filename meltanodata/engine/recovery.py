@@ -1,6 +1,6 @@
-"""What a killed run leaves in the stack's state, and that state mended. Pure.
+"""What a killed run leaves in the stack's state, and how to repair that state. Pure.
 
-The engine notes each operation before it begins it, as a pending operation. One that is still there has an unknown end:
+The engine records each operation before it begins, as a pending operation. One that is still there has an unknown end:
 something was created or not, deleted or not. The engine keeps pending creations for ever and acts on none.
 """
 
@@ -15,7 +15,7 @@ if TYPE_CHECKING:
     from meltanodata.engine.stack_state import Resource, StackState
 
 
-def mended(state: StackState) -> dict[str, Any]:
+def repaired(state: StackState) -> dict[str, Any]:
     """The exported state without pending operations, and without what was deleted to be replaced.
 
     The next run creates what is missing, and imports what was created after all, since it bears its tenant's name.
@@ -70,13 +70,13 @@ class Lock:
 def why_kept(lock: Lock, host: str, runs: Callable[[int], bool]) -> str | None:
     """Why a lock has to stay; None for one that a killed run has left.
 
-    `host` is this machine, and `runs` tells whether one of its processes is a Pulumi at work.
+    `host` is this machine, and `runs` tells whether one of its processes is a running Pulumi.
     """
     if lock.host != host:
         return (
-            f"the stack is locked by {lock}. Whether that run is still at work cannot be seen from {host}: look there."
+            f"the stack is locked by {lock}. {host} cannot tell whether that run is still running: look there."
             " If its machine is gone, remove the lock (pulumi cancel) and run this again"
         )
     if runs(lock.pid):
-        return f"the stack is locked by {lock}, which is at work. Wait until it has ended"
+        return f"the stack is locked by {lock}, which is still running. Wait until it ends"
     return None

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any, Protocol, TypeAlias
 
 from meltanodata.engine import urns
 from meltanodata.errors import UserError
-from meltanodata.rollout import plan as plans
+from meltanodata.rollout import approval, preview_plan
 from meltanodata.rollout.plan import Change
 
 if TYPE_CHECKING:
@@ -69,7 +69,7 @@ class Result:
 def stages(plan: Plan, rollout: Rollout) -> list[Stage]:
     """The order in which a plan is applied: the canaries that it touches, removals, then batches by name.
 
-    Removed tenants have a stage of their own, since a run in which anything fails removes nothing (`isolation`). Its
+    Removed tenants have a stage of their own, since a run in which anything fails removes nothing (`sdk_patches`). Its
     failures stop no other stage, and only the canaries' failures stop it. There is at least one stage, also for a plan
     without tenants.
     """
@@ -97,7 +97,7 @@ class Progress:
         """Record an event. Returns a line for the reader if there is something to say."""
         if "resOutputsEvent" in event:
             step = event["resOutputsEvent"]["metadata"]
-            operation = plans.OPERATIONS.get(step["op"])
+            operation = preview_plan.OPERATIONS.get(step["op"])
             if operation is not None:
                 new = step["urn"] not in self.done
                 self.done.add(step["urn"])
@@ -106,7 +106,7 @@ class Progress:
             self.errors.setdefault(event["resOpFailedEvent"]["metadata"]["urn"], [])
         elif "diagnosticEvent" in event:
             line = event["diagnosticEvent"]
-            if message := plans.error(line):
+            if message := preview_plan.error(line):
                 self.errors.setdefault(line.get("urn") or "", []).append(message)
                 return f"error: {message}"
         return None
@@ -205,12 +205,12 @@ def _unwell(examine: Examine, rows: Iterable[Row], say: Callable[[str], None]) -
 def _left(engine: Engine) -> Plan:
     """The plan of what is left to do, with the ids of the tenants' objects."""
     before = engine.state()
-    return plans.read(engine.preview(), before)
+    return preview_plan.read(engine.preview(), before)
 
 
 def _still_reviewed(plan: Plan, now: Plan) -> Plan:
     """What is left of a plan between two stages. Stop if it does something that was not reviewed."""
-    if news := plans.unreviewed(plan, now, begun=True):
+    if news := approval.unreviewed(plan, now, begun=True):
         lines = "\n".join(f"- {line}" for line in news)
         raise UserError(
             f"The plan changed while it was applied, so the remaining stages were not begun. What is new:\n{lines}"

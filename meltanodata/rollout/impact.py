@@ -184,7 +184,7 @@ def _droplet(change: str, operation: Operation) -> Iterator[Effect]:
             yield _lost(f"data loss: the droplet is deleted with {_DISK}")
             yield _interrupted("the URL stops working", url)
         case _, "replace":
-            yield _lost(f"data loss: the droplet is replaced, and {_DISK} starts anew from the snapshot")
+            yield _lost(f"data loss: the droplet is replaced, and {_DISK} starts again from the snapshot")
             yield _interrupted("some minutes of downtime until the new droplet answers, at a new address")
         case _, "create":
             yield _interrupted("a new droplet from the snapshot, at a new address")

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any
 import asyncssh
 import pytest
 
-from meltanodata.program.isolation import LEFT_OUT
+from meltanodata.program.sdk_patches import LEFT_OUT
 from sandbox.api.faults import Fault
 from sandbox.api.messages import DropletFault, NewSnapshot
 from sandbox.home import Home

@@ -22,6 +22,7 @@ MIRRORS = {
 OF_NO_MODULE = {
     "unit/test_architecture.py": "it holds the packages together",
     "unit/test_bench.py": "of bench/",
+    "unit/test_commands_in_pages.py": "of docs/ and README.md: the command lines",
     "unit/test_docs.py": "of docs/",
     "unit/test_readme.py": "of README.md",
     "unit/test_workflows.py": "of .github/",

@@ -355,7 +355,7 @@ def test_without_a_stack_nothing_is_done(world: World) -> None:
 
 def test_without_pulumi(world: World) -> None:
     done = world.up("--yes", path="/nowhere")
-    assert (done.returncode, done.stderr) == (1, "pulumi is not on the PATH; put its folder there\n")
+    assert (done.returncode, done.stderr) == (1, "pulumi is not on the PATH; add its folder to it\n")
 
 
 def test_an_older_commit_does_not_touch_the_state_either(world: World) -> None:
@@ -422,7 +422,7 @@ def test_a_lock_whose_process_number_is_another_programs_is_removed(world: World
     assert world.calls() == ["cancel --yes --stack prod", f"{UP} --yes"]
 
 
-def test_the_lock_of_a_run_at_work_is_kept(world: World) -> None:
+def test_the_lock_of_a_run_that_still_works_is_kept(world: World) -> None:
     sleeper = world.folder / "bin/pulumi-sleeper"
     sleeper.symlink_to("/bin/sleep")
     with subprocess.Popen([sleeper, "60"]) as at_work:
@@ -432,7 +432,7 @@ def test_the_lock_of_a_run_at_work_is_kept(world: World) -> None:
         at_work.kill()
     assert done.returncode == 1
     assert f"(process {at_work.pid})" in done.stderr
-    assert "at work" in done.stderr
+    assert "which is still running" in done.stderr
     assert not world.calls()
 
 

@@ -83,7 +83,7 @@ def test_an_up_that_did_not_begin_says_why(cli: Cli, tmp_path: Path) -> None:
     cli.prints('{"diagnosticEvent": {}}\n', "error: the stack is currently locked by 1 lock(s)", code=255)
     with pytest.raises(UserError, match="`pulumi up` failed: error: the stack is currently locked") as error:
         list(pulumi_cli.up("prod", tmp_path, None))
-    assert "remove the lock by: pulumi cancel --stack prod; then run this again" in str(error.value)
+    assert "remove the lock: pulumi cancel --stack prod; then run this again" in str(error.value)
 
 
 def test_an_up_without_a_cli_says_so(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

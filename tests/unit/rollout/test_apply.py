@@ -10,7 +10,7 @@ from meltanodata.config.settings import Rollout
 from meltanodata.engine.resource_types import Type
 from meltanodata.engine.stack_state import StackState
 from meltanodata.errors import UserError
-from meltanodata.rollout import apply, plan
+from meltanodata.rollout import apply, preview_plan
 from meltanodata.rollout.apply import Result, stages
 from tests import previews
 from tests.previews import Step, child, created, destroyed, preview, renewed, replaced, updated
@@ -79,7 +79,7 @@ class World:
         yield {"diagnosticEvent": {"urn": metadata["urn"], "severity": "error", "message": f"{message}\n"}}
 
     def deploy(self, **rollout: Any) -> list[Result]:
-        found = plan.read(self.preview(), self.state())
+        found = preview_plan.read(self.preview(), self.state())
         return list(
             apply.run(
                 found, Rollout(**rollout), self, examine=self.examine, wait=self.waits.append, say=self.said.append
@@ -242,7 +242,7 @@ def test_it_ends_when_the_plan_becomes_another_one() -> None:
     world = World(*of(renewed, "t1", "t2"))
     world.between = []
     results = apply.run(
-        plan.read(world.preview()),
+        preview_plan.read(world.preview()),
         Rollout(batch=1),
         world,
         examine=world.examine,
@@ -261,7 +261,7 @@ def test_a_tenant_that_was_made_anew_while_others_were_applied_is_not_wiped_for_
     world = World(*wipes)
     world.databases = {"t1": "1", "t2": "2"}
     results = apply.run(
-        plan.read(world.preview(), world.state()),
+        preview_plan.read(world.preview(), world.state()),
         Rollout(batch=1),
         world,
         examine=world.examine,
@@ -290,7 +290,7 @@ KEYS = st.lists(st.from_regex(r"[a-z]{1,6}", fullmatch=True), unique=True, min_s
 def test_everybody_is_in_one_stage_and_canaries_are_in_the_first(
     keys: list[str], canaries: set[str], batch: int
 ) -> None:
-    found = plan.read(preview(*of(renewed, *keys)))
+    found = preview_plan.read(preview(*of(renewed, *keys)))
     chosen = {*canaries, *keys[::5]}
     order = stages(found, Rollout(canaries=tuple(chosen), batch=batch))
     assert sorted(tenant for stage in order for tenant in stage.tenants) == sorted(keys)

@@ -15,7 +15,7 @@ from meltanodata.errors import UserError
 from meltanodata.inventory import accounts as account_reader
 from meltanodata.inventory.accounts import Cluster, Droplet, Inventory, Record
 from meltanodata.render import report
-from meltanodata.rollout import drift, plan
+from meltanodata.rollout import drift, plan, preview_plan
 from meltanodata.rollout.drift import Drift, Expiring, Orphan, Unseen
 from tests.fleets import team, write_stack
 from tests.previews import child, preview
@@ -150,12 +150,12 @@ def test_certificates_expire_within_a_month() -> None:
 
 def mended() -> plan.Plan:
     step = child("update", "acme", "record", {"value": "203.0.113.9"}, {"value": "198.51.100.7"}, diffReasons=["value"])
-    return plan.read(preview(step))
+    return preview_plan.read(preview(step))
 
 
 def test_the_issue(golden: Callable[[str, str], None]) -> None:
     found = Drift(
-        [mended(), plan.read(preview())],
+        [mended(), preview_plan.read(preview())],
         [Orphan("droplet", "old.meltanodata.com", "11", "Meltano", "s-1vcpu-1gb")],
         [Expiring(dt.date(2026, 12, 1), ("acme", "bolt"))],
     )
@@ -164,7 +164,7 @@ def test_the_issue(golden: Callable[[str, str], None]) -> None:
 
 
 def test_no_drift_at_all() -> None:
-    found = Drift([plan.read(preview())], [], [])
+    found = Drift([preview_plan.read(preview())], [], [])
     assert found.none
     assert report.drift(found) == f"{report.DRIFT_MARKER}\n\nThere is no drift.\n"
 
