@@ -228,6 +228,38 @@ def become_up(stack: str, folder: Path, args: Sequence[str], may_go: Collection[
     os.execvpe("pulumi", ["pulumi", *command], environment)  # noqa: S606 - nothing in it needs a shell
 
 
+def up_to_the_end(stack: str, folder: Path, args: Sequence[str], may_go: Collection[str]) -> int:
+    """The exit code of `pulumi up` with these options; for `may_go` see `up`.
+
+    The terminal's interrupt reaches the engine by itself.
+    """
+    command = ["up", "--stack", stack, *args]
+    sys.stdout.flush()
+    try:
+        process = subprocess.Popen(
+            ["pulumi", *command], cwd=folder, env=_environment(command) | deletions.variable(may_go)
+        )
+    except FileNotFoundError:
+        raise UserError(_MISSING) from None
+    with process, _outliving_interrupts(process):
+        return process.wait()
+
+
+@contextmanager
+def _outliving_interrupts(process: subprocess.Popen[bytes]) -> Iterator[None]:
+    """Let a process end what it does after an interrupt, which its terminal sends it too; hand a termination on."""
+    handlers: dict[int, Any] = {
+        signal.SIGINT: lambda *_: None,
+        signal.SIGTERM: lambda *_: process.send_signal(signal.SIGTERM),
+    }
+    before = {number: signal.signal(number, handler) for number, handler in handlers.items()}
+    try:
+        yield
+    finally:
+        for number, handler in before.items():
+            signal.signal(number, handler)
+
+
 def _json(command: Sequence[str], folder: Path) -> Any:
     return json.loads(_call(command, folder))
 

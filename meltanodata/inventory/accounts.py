@@ -13,7 +13,7 @@ import os
 import re
 from concurrent.futures import Future, ThreadPoolExecutor
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from http import HTTPStatus
 from itertools import count
@@ -75,6 +75,7 @@ class Droplet:
     """Public, IPv4; None until it has one."""
     created_at: str = ""
     """RFC 3339."""
+    tags: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True)
@@ -112,6 +113,11 @@ class Cluster:
     """PostgreSQL's major version."""
     created_at: str = ""
     """RFC 3339."""
+    tags: tuple[str, ...] = ()
+    nodes: int = 1
+    """The primary and its standby nodes."""
+    storage_mib: int = 0
+    """0 where DigitalOcean does not say."""
 
 
 Objects: TypeAlias = "Mapping[Type, Sequence[Any]]"
@@ -138,6 +144,12 @@ class DatabaseOffer:
     regions: frozenset[str]
     sizes: frozenset[str]
     """Of clusters with one node."""
+    sizes_of_larger: Mapping[int, frozenset[str]] = field(default_factory=dict)
+    """Of clusters with more nodes, by their number."""
+
+    def sizes_with(self, nodes: int) -> frozenset[str]:
+        """The sizes of clusters with so many nodes."""
+        return self.sizes if nodes == 1 else self.sizes_of_larger.get(nodes, frozenset())
 
 
 @dataclass(frozen=True)
@@ -501,12 +513,12 @@ def _slug(value: Any) -> str:
     return slug if isinstance(slug, str) else ""
 
 
-def _gigabytes(item: Mapping[str, Any], key: str) -> int:
-    """A disk's size; 0 where the answer has none."""
-    size = 0 if item.get(key) is None else item[key]
-    if not isinstance(size, int | float):
+def _number(item: Mapping[str, Any], key: str) -> int:
+    """A number of an object, such as a disk's size; 0 where the answer has none."""
+    number = 0 if item.get(key) is None else item[key]
+    if not isinstance(number, int | float):
         raise TypeError(f"{key} of {_id(item)} is no number")
-    return int(size)
+    return int(number)
 
 
 def _time(stamp: object) -> datetime:
@@ -551,9 +563,10 @@ def _droplets(team: _Team) -> tuple[Droplet, ...]:
         public = [network.get("ip_address") for network in networks if network.get("type") == "public"]
         address = next((it for it in public if isinstance(it, str) and it), None)
         size, region = _slug(it.get("size_slug") or it.get("size")), _slug(it.get("region"))
-        status, disk = _word(it, "status", ""), _gigabytes(it, "disk")
+        status, disk = _word(it, "status", ""), _number(it, "disk")
         made = _word(it, "created_at", "")
-        return Droplet(int(it["id"]), _word(it, "name"), status, region, size, disk, address, made)
+        tags = tuple(_words(it.get("tags")))
+        return Droplet(int(it["id"]), _word(it, "name"), status, region, size, disk, address, made, tags)
 
     return team.items("/v2/droplets", "droplets", make)
 
@@ -574,15 +587,17 @@ def _clusters(team: _Team) -> tuple[Cluster | None, ...]:
         region, size = _slug(it.get("region")), _slug(it.get("size"))
         major = _word(it, "version", "").partition(".")[0]
         version = major if re.fullmatch("[0-9]{1,4}", major) else ""
-        place, made = (region, size, version), _word(it, "created_at", "")
-        return Cluster(_id(it), _word(it, "name"), team.name, _word(it, "status", ""), *place, made)
+        place, made, tags = (region, size, version), _word(it, "created_at", ""), tuple(_words(it.get("tags")))
+        nodes, storage = _number(it, "num_nodes") or 1, _number(it, "storage_size_mib")
+        status = _word(it, "status", "")
+        return Cluster(_id(it), _word(it, "name"), team.name, status, *place, made, tags, nodes, storage)
 
     return team.items("/v2/databases", "databases", make)
 
 
 def _snapshots(team: _Team) -> tuple[Snapshot, ...]:
     def make(it: Any) -> Snapshot:
-        regions, disk = frozenset(_words(it.get("regions"))), _gigabytes(it, "min_disk_size")
+        regions, disk = frozenset(_words(it.get("regions"))), _number(it, "min_disk_size")
         return Snapshot(_id(it), _word(it, "name"), regions, _time(it.get("created_at")), disk)
 
     return team.items("/v2/snapshots", "snapshots", make, resource_type="droplet")
@@ -595,7 +610,7 @@ def _projects(team: _Team) -> Mapping[str, str]:
 def _droplet_sizes(team: _Team) -> Mapping[str, DropletSize]:
     def make(it: Any) -> tuple[str, DropletSize]:
         regions = frozenset(_words(it.get("regions")) if it.get("available") is True else ())
-        return _word(it, "slug"), DropletSize(regions, _gigabytes(it, "disk"))
+        return _word(it, "slug"), DropletSize(regions, _number(it, "disk"))
 
     return dict(team.items("/v2/sizes", "sizes", make))
 
@@ -603,8 +618,11 @@ def _droplet_sizes(team: _Team) -> Mapping[str, DropletSize]:
 def _database_offer(team: _Team) -> DatabaseOffer:
     def make(answer: Any) -> DatabaseOffer:
         offered = answer["options"]["pg"]
-        layouts = [layout for layout in offered["layouts"] if layout["num_nodes"] == 1]
-        sizes = frozenset(size for layout in layouts for size in _words(layout["sizes"]))
-        return DatabaseOffer(tuple(_words(offered["versions"])), frozenset(_words(offered["regions"])), sizes)
+        sizes: dict[int, frozenset[str]] = {1: frozenset()}
+        for layout in offered["layouts"]:
+            nodes = int(layout["num_nodes"])
+            sizes[nodes] = sizes.get(nodes, frozenset()).union(_words(layout["sizes"]))
+        versions, regions = tuple(_words(offered["versions"])), frozenset(_words(offered["regions"]))
+        return DatabaseOffer(versions, regions, sizes.pop(1), sizes)
 
     return team.one("/v2/databases/options", make)

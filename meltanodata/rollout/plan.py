@@ -14,7 +14,7 @@ from decimal import Decimal
 from enum import StrEnum
 from typing import TYPE_CHECKING, Any, TypeVar
 
-from meltanodata.engine import urns
+from meltanodata.engine import left_alone, urns
 from meltanodata.engine.resource_types import OBJECTS, PROVIDER, ROLES, STACK, TENANT, Type, tenant_of
 from meltanodata.errors import UserError
 from meltanodata.inventory import kept_logins
@@ -118,6 +118,14 @@ class Team(Frozen):
     full: bool = False
 
 
+class LeftAlone(Frozen):
+    """A tenant that cannot be planned: nothing of it is changed, and nothing deleted."""
+
+    tenant: str
+    reasons: tuple[str, ...]
+    """With what to do, for a person."""
+
+
 class Plan(Frozen):
     """Everything that an `up` would do in one stack."""
 
@@ -131,6 +139,8 @@ class Plan(Frozen):
     providers: tuple[str, ...] = ()
     """The URNs of connections to teams that are created, removed or get another token, which changes no object."""
     teams: tuple[Team, ...] = ()
+    left_alone: tuple[LeftAlone, ...] = ()
+    """The tenants that cannot be planned, by key; no part of the digest, since nothing is done to them."""
 
     @property
     def digest(self) -> str:
@@ -201,7 +211,18 @@ def read(preview: Mapping[str, Any], before: StackState | None = None) -> Plan:
         ),
         others=_operations(others, ""),
         providers=tuple(sorted(set(providers))),
+        left_alone=_left_alone(preview.get("diagnostics") or ()),
     )
+
+
+def _left_alone(diagnostics: Iterable[Mapping[str, Any]]) -> tuple[LeftAlone, ...]:
+    reasons: dict[str, list[str]] = defaultdict(list)
+    for diagnostic in diagnostics:
+        found = left_alone.read(str(diagnostic.get("message") or ""))
+        if found is not None and diagnostic.get("severity") == "warning":
+            tenant, reason = found
+            reasons[tenant].append(reason)
+    return tuple(LeftAlone(tenant=tenant, reasons=tuple(reasons[tenant])) for tenant in sorted(reasons))
 
 
 def error(diagnostic: Mapping[str, Any]) -> str | None:
@@ -576,7 +597,7 @@ def _reasons(
         if operation.op == "import" and operation.type in ROLES
     ]
     if adopted:
-        return (Reason(what="adopts " + ", ".join(adopted)),)
+        return (Reason(what="adopts " + ", ".join(adopted)), *_on_the_way(steps))
     if change is Change.CREATED:
         return (Reason(what="a new entry", option=True),)
     old, new = _options(old), _options(new)
@@ -590,6 +611,16 @@ def _reasons(
     stated = {(reason.before, reason.after) for reason in options}
     causes = _causes(steps, explained=bool(options))
     return (*options, *(reason for reason in causes if (reason.before, reason.after) not in stated))
+
+
+def _on_the_way(steps: Iterable[Mapping[str, Any]]) -> Iterator[Reason]:
+    """What an object that is taken over gets otherwise than it has it, such as a record's TTL."""
+    steps = list(steps)
+    imported = {step["urn"] for step in steps if OPERATIONS[step["op"]] == "import"}
+    for step in sorted(steps, key=lambda step: urns.name_of(step["urn"])):
+        kind = ROLES.get(urns.type_of(step["urn"]))
+        if kind is not None and step["urn"] in imported and OPERATIONS[step["op"]] != "import":
+            yield from _at_digitalocean(step, kind, moved=False, explained=True)
 
 
 def _rebuilds(steps: Iterable[Mapping[str, Any]]) -> Iterator[Reason]:
@@ -633,9 +664,12 @@ def _at_digitalocean(step: Mapping[str, Any], kind: str, *, moved: bool, explain
         yield Reason(what=f"{kind} is {'missing' if operation == 'create' else 'no longer wanted'}")
         return
     old, new = _inputs(step, "oldState"), _inputs(step, "newState")
+    actual = (step.get("oldState") or {}).get("outputs") or {}
     for name in _properties(step):
         if not (moved and UNKNOWN in json.dumps(new.get(name))):
-            before, after = _text(old.get(name)), _text(new.get(name))
+            # A refresh notes what was changed by hand among the outputs, not always among the inputs.
+            before = _text(actual.get(name) if old.get(name) == new.get(name) and name in actual else old.get(name))
+            after = _text(new.get(name))
             if before != after:
                 yield Reason(what=f"{kind} {name}", before=before, after=after)
             elif not explained:  # a secret, or not an input

@@ -18,7 +18,7 @@ from meltanodata.render import report
 from meltanodata.rollout import drift, plan
 from meltanodata.rollout.drift import Drift, Expiring, Orphan, Unseen
 from tests.fleets import team, write_stack
-from tests.previews import child, preview
+from tests.previews import child, preview, warning_left_alone
 from tests.program import builders
 from tests.states import exported
 
@@ -161,6 +161,22 @@ def test_the_issue(golden: Callable[[str, str], None]) -> None:
     )
     assert not found.none
     golden("drift.md", report.drift(found))
+
+
+def test_a_tenant_that_cannot_be_planned_is_drift_with_its_remedy() -> None:
+    left = plan.read(preview() | {"diagnostics": [warning_left_alone("acme", "Write droplet_size: s-2vcpu-4gb")]})
+    found = Drift([left], [], [])
+    assert not found.none
+    said = report.drift(found)
+    assert "Write droplet_size: s-2vcpu-4gb" in said
+    assert "✅" not in said
+
+
+def test_the_report_shows_no_check_mark_where_something_differs() -> None:
+    step = child("update", "acme", "record", {"ttl": 1800}, {"ttl": 3600}, diffReasons=["ttl"])
+    said = report.drift(Drift([plan.read(preview(step))], [], []))
+    assert "record ttl: `1800` → `3600`" in said
+    assert "✅" not in said
 
 
 def test_no_drift_at_all() -> None:
