@@ -192,8 +192,8 @@ def _swapped(namesakes: Objects, known: Known, owners: Mapping[tuple[Type, str],
     for type_, id_, own in _others(namesakes, known):
         if owner := owners.get((type_, id_)):
             yield (
-                f"the {ROLES[type_]} {id_}, which its entry names, is that of {owner} in the stack's state, and its"
-                f" own is {own}. Put the names in its entry back as they were; to give tenants other names:"
+                f"the {ROLES[type_]} {id_}, which its entry names, belongs to {owner} in the stack's state, and its"
+                f" own is {own}. Restore the names in its entry. To give tenants other names:"
                 " meltanodata rename"
             )
 

@@ -13,7 +13,6 @@ import pulumi
 
 from meltanodata.engine import urns
 from meltanodata.engine.resource_types import TENANT, Type
-from meltanodata.program.tenant import OUTPUTS
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -48,7 +47,7 @@ def declare(tenant: TenantState, stack: StackContext) -> Mapping[str, Any]:
     if outputs.get("admin_password") is not None and password is not None:
         # The exported state has it encrypted.
         outputs["admin_password"] = getattr(password, "result")  # noqa: B009 - declared by its name
-    return {name: outputs.get(name) for name in OUTPUTS}
+    return outputs
 
 
 def _resource(

@@ -21,8 +21,7 @@ from meltanodata.program import announcements, as_in_state, cluster_name, remote
 from meltanodata.program.context import Hooks, StackContext, shared_documents, team_providers
 from meltanodata.program.deletion_hooks import DeletionGuard
 from meltanodata.program.duplicate_check import DuplicateCheck
-from meltanodata.program.isolation import isolate_failures
-from meltanodata.program.sdk_patches import patch_sdk
+from meltanodata.program.sdk_patches import isolate_failures, patch_sdk
 from meltanodata.program.survey import survey
 from meltanodata.program.tenant import TenantArgs, TenantInstance
 from meltanodata.program.trusted_sources import Trust
@@ -68,14 +67,14 @@ def run() -> None:
         tenants = _decide(stack, inventory, unplannable)
         instances, untouched = _declare(stack, inventory, tenants, unplannable)
         announcements.tell(instances, stack.state.tenants)
-        outputs = {key: instance.outputs() for key, instance in instances.items()} | untouched
+        outputs = {key: instance.outputs for key, instance in instances.items()} | untouched
         pulumi.export("tenants", {tenant.key: outputs[tenant.key] for tenant in stack.tenants if tenant.key in outputs})
     except UserError as error:
         raise pulumi.RunError(terminal.plain(error)) from None
 
 
 def _load() -> _Stack:
-    """Read settings, secrets, entries and state; what people wrote is checked by itself before anybody is asked."""
+    """Read settings, secrets, entries and state; checks settings and entries before any account is asked."""
     settings, secrets = stack_config.read(datetime.now(UTC))
     fleet, problems = load(Path(settings.tenants_file))
     root = Path(pulumi.get_root_directory())
@@ -91,23 +90,25 @@ def _full_name(stack: str) -> str:
 
 
 def _list(stack: _Stack) -> Survey:
-    """Ask the accounts what there is; a run waits for what is being created."""
+    """Read the inventory; a run waits for what is being created."""
     wait = None if pulumi.runtime.is_dry_run() else lambda what: pulumi.log.info(f"waiting for {what}")
     return survey(stack.tenants, stack.settings, stack.secrets.tokens, stack.state.ids, wait)
 
 
 def _check(stack: _Stack, inventory: Survey) -> Mapping[str, Sequence[str]]:
-    """Refuse to go on with what is another tenant's or stack's, and to delete databases.
+    """Stop where an object is another tenant's or stack's, and before deleting a database.
 
     Returns the tenants that cannot be planned, with the reasons.
     """
     settings, accounts, ids = stack.settings, inventory.accounts, stack.state.ids
     states = {settings.stack: stack.state}
     if any(existing.imports for existing in inventory.existing.values()):
-        # Those without a file as well: a stack may be younger than the files that are at hand.
-        others = ({it.stack for it in stack.fleet_stacks} | set(pulumi_cli.stacks(stack.root))) - {settings.stack}
-        other_states = {other: pulumi_cli.state(_full_name(other), stack.root) for other in sorted(others)}
-        states |= {other: it for other, it in other_states.items() if ownership.shares_account(it, settings.api_url)}
+        # Stacks without a file as well: a stack may be younger than this checkout.
+        others = {other.stack for other in stack.fleet_stacks} | set(pulumi_cli.stacks(stack.root))
+        for other in sorted(others - {settings.stack}):
+            state = pulumi_cli.state(_full_name(other), stack.root)
+            if ownership.shares_account(state, settings.api_url):
+                states[other] = state
     placements = names.placements(stack.fleet, settings, accounts, ids)
     rebuilds = {name: tenant.rebuild for name, tenant in stack.state.tenants.items()}
     problems = [
@@ -159,7 +160,7 @@ def _decide(stack: _Stack, inventory: Survey, unplannable: Container[str]) -> li
 def _declare(
     stack: _Stack, inventory: Survey, tenants: Sequence[TenantArgs], unplannable: Iterable[str]
 ) -> tuple[dict[str, TenantInstance], dict[str, Mapping[str, Any]]]:
-    """Declare the tenants; what failed is told at the end, and so is what was created twice.
+    """Declare the tenants; the run reports at its end what failed and what was created twice.
 
     Returns the instances, and the outputs of the tenants that are left as the state has them.
     """

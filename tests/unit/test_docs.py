@@ -1,24 +1,18 @@
-"""The documentation's links lead somewhere, and the files, commands and tests that it names exist."""
+"""The documentation's links lead somewhere, and the files and tests that it names exist."""
 
 from __future__ import annotations
 
 import ast
 import re
-from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 import pytest
-import typer.main
 
-from meltanodata.cli.main import app as meltanodata
-from meltanodata.config.settings import Secrets, Settings
-from sandbox.__main__ import app as sandbox
+from tests.pages import PAGES, PROJECT
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from pathlib import Path
 
-PROJECT = Path(__file__).parents[2]
-PAGES = sorted([*PROJECT.glob("*.md"), PROJECT / "bench" / "README.md", *(PROJECT / "docs").rglob("*.md")])
 FILES = [
     f"/{path.relative_to(PROJECT)}"
     for pattern in (
@@ -72,59 +66,6 @@ def test_a_name_is_in_the_file_that_a_page_says(page: Path) -> None:
             f"{name} in {path}" for name in names if name and name not in {one for pair in defined for one in pair}
         ]
     assert lost == []
-
-
-def commands(page: Path, program: str) -> Iterator[list[str]]:
-    """The arguments of each call of a program in a page: blocks of code, and what is in backquotes."""
-    text = page.read_text()
-    lines = re.findall(r"^ {4,}(.*)$|`([^`\n]+)`", text, flags=re.MULTILINE)
-    for line in (block or inline for block, inline in lines):
-        for call in re.findall(rf"(?:^|[ /]){program} ([^|;>#)]*)", line.removeprefix("$ ")):
-            yield re.split(r"\s+", call.strip())
-
-
-@pytest.mark.parametrize(
-    ("program", "app"), [("meltanodata", meltanodata), ("python -m sandbox", sandbox)], ids=["meltanodata", "sandbox"]
-)
-def test_the_commands_in_the_pages_exist_with_their_options(program: str, app: typer.Typer) -> None:
-    wrong = []
-    whole: Any = typer.main.get_command(app)
-    calls = [(page, call) for page in PAGES for call in commands(page, program)]
-    assert len(calls) > 15
-    for page, call in calls:
-        command = whole
-        rest = list(call)
-        while hasattr(command, "commands") and rest and not rest[0].startswith("-"):
-            name = rest.pop(0)
-            found = command.commands.get(name)
-            if found is None:
-                wrong.append(f"{page.name}: {program} {' '.join(call)}")
-                break
-            command = found
-        options = {option for parameter in command.params for option in (*parameter.opts, *parameter.secondary_opts)}
-        own = rest[: rest.index("--")] if "--" in rest else rest
-        passed_on = {"up", "pulumi"} & set(call[:1])
-        for word in own:
-            option = word.split("=")[0]
-            if re.fullmatch(r"--?[a-z][a-z-]*", option) and option not in {*options, "--help"} and not passed_on:
-                wrong.append(f"{page.name}: {program} {' '.join(call)}: {option}")
-    assert wrong == []
-
-
-def test_the_settings_in_the_pages_exist() -> None:
-    known = {*Settings.model_fields, *Secrets.model_fields}
-    named = {name for page in PAGES for name in re.findall(r"\bmeltanodata:([a-z_]+)", page.read_text())}
-    assert len(named) > 5
-    assert named - known == {"deployed"}  # a tag of the stack
-
-
-def test_the_targets_in_the_pages_exist() -> None:
-    targets = set(re.findall(r"^([a-z]+):", (PROJECT / "Makefile").read_text(), flags=re.MULTILINE))
-    named = {
-        target for page in PAGES for target in re.findall(r"(?:^ {4}|`)make ([a-z]+)", page.read_text(), re.MULTILINE)
-    }
-    assert len(named) > 5
-    assert named <= targets
 
 
 def functions(path: Path) -> set[str]:
