@@ -179,7 +179,7 @@ class DatabaseOffer:
     regions: frozenset[str]
     sizes: frozenset[str]
     """Of clusters with one node."""
-    sizes_of_larger: Mapping[int, frozenset[str]] = field(default_factory=dict)
+    sizes_of_larger: dict[int, frozenset[str]] = field(default_factory=dict)
     """Of clusters with more nodes, by their number."""
 
     def sizes_with(self, nodes: int) -> frozenset[str]:

@@ -384,4 +384,4 @@ def test_an_entry_that_names_another_tenants_object_stops_everybody(run: Callabl
     resources = _in_state("bolt", "acme")
     other = builders.droplet(id="bolt-droplet-id")
     said = refusal(run, held=[builders.accounts(droplets=(other,))], resources=resources)
-    assert "is that of bolt in the stack's state" in said[0]
+    assert "belongs to bolt in the stack's state" in said[0]

@@ -246,7 +246,7 @@ SIZES = DatabaseOffer(
             {"database_size": "db-s-2vcpu-2gb"},
             "with 2 nodes, and its database has 2. Write database_size: db-s-1vcpu-2gb to keep the database as it is",
         ),
-        ({"version": "17"}, {"database_version": "16"}, 'cannot go back. Write database_version: "17"'),
+        ({"version": "17"}, {"database_version": "16"}, 'cannot be downgraded. Write database_version: "17"'),
     ],
 )
 def test_what_a_database_cannot_become_is_said_before_the_apply(
