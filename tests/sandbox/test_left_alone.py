@@ -50,8 +50,11 @@ _KEPT = {
 
 def _ordered(resource: dict[str, Any]) -> dict[str, Any]:
     by_property = resource.get("propertyDependencies") or {}
+    # The plugin's mark says which of the same inputs are defaults.
+    inputs = {name: value for name, value in (resource.get("inputs") or {}).items() if name != "__defaults"}
     return {
         **resource,
+        "inputs": inputs,
         "dependencies": sorted(resource.get("dependencies") or ()),
         "propertyDependencies": {name: sorted(urns) for name, urns in by_property.items() if urns},
         "additionalSecretOutputs": sorted(resource.get("additionalSecretOutputs") or ()),
