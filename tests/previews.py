@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from typing import Any, TypeAlias
 
+from meltanodata.engine import left_alone
 from meltanodata.engine.resource_types import Type
 
 Step: TypeAlias = dict[str, Any]
@@ -162,3 +163,8 @@ def preview(*steps: Step, tenants: int = 20) -> dict[str, Any]:
         "detailedDiff": None,
     }
     return {"config": {"meltanodata:domain": "meltanodata.com"}, "steps": [root, *steps], "duration": 1}
+
+
+def warning_left_alone(tenant: str, reason: str) -> dict[str, str]:
+    """The diagnostic about a tenant that cannot be planned."""
+    return {"severity": "warning", "message": f"warning: {left_alone.warning(tenant, reason)}\n"}

@@ -18,7 +18,7 @@ from meltanodata.cli import droplets, recovery
 from meltanodata.cli.context import StackContext, account, project
 from meltanodata.cli.exit_codes import DRIFTED, FAILED, NOT_REVIEWED, WRONG
 from meltanodata.cli.options import Allow, Base, Expect, FleetStack, Labels, Stack, labels_of
-from meltanodata.cli.planning import judge, read_plan, refuse_stopped, review_preview, show
+from meltanodata.cli.planning import judge, read_plan, refuse_stopped, review_preview, show, tell_left_alone
 from meltanodata.cli.pulumi_options import for_preview, refuse_elsewhere, switches
 from meltanodata.cli.reviewed_push import SKIP, Request, of_push
 from meltanodata.config.object_names import names_of_no_tenant
@@ -59,7 +59,7 @@ def up(
 
     If an earlier run was killed, it is finished first. Every other option is passed to `pulumi up`: --yes does not ask,
     and --continue-on-error goes on with the other tenants if one fails. Exit code 3: the guard stops the plan, and
-    nothing was changed.
+    nothing was changed; 5: a tenant cannot be planned and is left alone, and all others were applied.
 
     \b
     meltanodata up --stack prod
@@ -103,7 +103,8 @@ def up(
         raise typer.Exit(WRONG) from None
     if code != 0:
         recovery.say_unfinished(stack, context.root, "up")
-    raise typer.Exit(code)
+    tell_left_alone(review.plan)
+    raise typer.Exit(code or (FAILED if review.plan.left_alone else 0))
 
 
 def _prepare(context: StackContext, back_from: str | None = None) -> None:
@@ -181,7 +182,7 @@ def deploy(
 
     If an earlier run was killed, it is finished first. The guard judges the plan that is applied, not only the reviewed
     one. A commit that is older than the one deployed last is refused. Exit code 3: the guard stops the plan; 4: the
-    plan is not the reviewed one, or no plan was reviewed; 5: a tenant failed.
+    plan is not the reviewed one, or no plan was reviewed; 5: a tenant failed, or cannot be planned and is left alone.
 
     \b
     meltanodata deploy --stack prod
@@ -203,12 +204,12 @@ def deploy(
     _prepare(context, go_back_from)
     engine = _Engine(stack, root, refresh, go_back_from)
     state = engine.state()
-    review = review_preview(context, engine.preview(), request.base, request.labels, state)
+    review = review_preview(context, engine.preview(), request.base, request.labels, state, deploys=True)
     show(review)
     judge(review, request.reviewed, begun=deployed_commit.has_begun(stack, root))
     # Also if nothing is left to do: an older commit would undo what this one has and an earlier deployment did.
     deployed_commit.note(stack, root, go_back_from)
-    if not review.plan.empty:
+    if not review.plan.empty or review.plan.left_alone:
         with pulumi_cli.despite_hangup():
             _roll_out(context, review.plan, replace(engine, may_go=review.plan.deleted_databases), summary)
 

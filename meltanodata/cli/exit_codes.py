@@ -9,10 +9,10 @@ STOPPED = 3
 NOT_REVIEWED = 4
 """The plan is not the reviewed one, or no plan was reviewed."""
 FAILED = 5
-"""A tenant's deployment failed."""
+"""A tenant's deployment failed, or a tenant cannot be planned and was left alone."""
 DRIFTED = 6
 """There is drift."""
 
 HELP = f"""Exit codes: 0 success; {WRONG} something needs to be fixed, and the messages say what; {USAGE} wrong usage;
 {STOPPED} the guard stops the plan; {NOT_REVIEWED} the plan is not the reviewed one; {FAILED} a tenant's deployment
-failed; {DRIFTED} there is drift."""
+failed, or a tenant was left alone; {DRIFTED} there is drift."""

@@ -12,7 +12,7 @@ import typer
 from meltanodata import terminal
 from meltanodata.cli import recovery
 from meltanodata.cli.context import StackContext, located, project, read
-from meltanodata.cli.exit_codes import NOT_REVIEWED, STOPPED
+from meltanodata.cli.exit_codes import NOT_REVIEWED, STOPPED, WRONG
 from meltanodata.cli.options import Allow, Base, Expect, FleetStack, Labels, Stack, labels_of
 from meltanodata.config import placement
 from meltanodata.config.revisions import NONE
@@ -65,8 +65,9 @@ def plan(
 ) -> None:
     """Show what `up` would do.
 
-    Prints one row a tenant, with the reasons, the effects on people and the cost. Exit code 3: the guard stops the
-    plan; 4: the plan is not the reviewed one.
+    Prints one row a tenant, with the reasons, the effects on people and the cost. A tenant that cannot be planned is
+    left alone, and stderr says why. Exit code 1: there is no plan, or a tenant is left alone (with --base: one that
+    differs from it makes the guard stop); 3: the guard stops the plan; 4: the plan is not the reviewed one.
 
     \b
     meltanodata plan --stack prod
@@ -96,8 +97,11 @@ def plan(
         print(report.comment([review]), end="")
     else:
         show(review)
+    tell_left_alone(review.plan)
     begun = expect is not None and preview is None and deployed_commit.has_begun(stack, context.root)
     judge(review, None if expect is None else read_plan(expect), begun=begun)
+    if review.plan.left_alone and guarded and base is None:
+        raise typer.Exit(WRONG)
 
 
 def _unfinished(stack: str, operations: Sequence[str]) -> str:
@@ -224,6 +228,8 @@ def review_preview(
     base: str | None,
     labels: Iterable[str],
     state: StackState | None = None,
+    *,
+    deploys: bool = False,
 ) -> Review:
     """A preview as a plan, with the guard's verdict.
 
@@ -233,6 +239,7 @@ def review_preview(
         base: the revision that the pull request goes to; None if there is none.
         labels: the given ones.
         state: the stack's state before the preview.
+        deploys: it is applied now; then a tenant that is left alone holds up no other of the same pull request.
 
     Raises:
         UserError: there is no plan, or one of the labels does not exist.
@@ -241,7 +248,7 @@ def review_preview(
     plan = _plan(context, preview, state)
     if base is None:
         return guard.review(plan, context.settings.guard, named=None, allowed=allowed)
-    return verdict(plan, Changes.since(base, context.root), allowed)
+    return verdict(plan, Changes.since(base, context.root), allowed, deploys=deploys)
 
 
 def _plan(context: StackContext, preview: Mapping[str, Any], state: StackState | None) -> Plan:
@@ -253,7 +260,7 @@ def _with_capacity(plan: Plan, fleet: Fleet, fleet_stacks: Sequence[Settings]) -
     return plans.with_capacity(plan, droplets, databases)
 
 
-def verdict(plan: Plan, since: Changes, allowed: Collection[str]) -> Review:
+def verdict(plan: Plan, since: Changes, allowed: Collection[str], *, deploys: bool = False) -> Review:
     """The guard's verdict on a plan that a change of the repository leads to.
 
     By the thresholds of the branch that the change goes to: the change itself cannot raise them.
@@ -265,6 +272,8 @@ def verdict(plan: Plan, since: Changes, allowed: Collection[str]) -> Review:
         demos=since.demos(plan.stack),
         allowed=allowed,
     )
+    if not deploys and (edit := guard.left_alone(plan, since.named(plan.stack))):
+        review = review.model_copy(update={"stops": (*review.stops, edit)})
     program = guard.program_changed(since.influences(), allowed)
     return review if program is None else review.model_copy(update={"stops": (program, *review.stops)})
 
@@ -303,10 +312,19 @@ def refuse_stopped(review: Review) -> None:
         raise typer.Exit(STOPPED)
 
 
+def tell_left_alone(plan: Plan) -> None:
+    """Say on stderr which tenants cannot be planned."""
+    for left in plan.left_alone:
+        for reason in left.reasons:
+            typer.echo(f"{left.tenant} cannot be planned and is left as it is: {reason}", err=True)
+
+
 def show(review: Review, console: Console | None = None) -> None:
     """Print a plan on the terminal."""
     console = console or terminal.console()
-    console.print(f"{review.plan.stack}: no changes" if review.plan.empty else report.table(review))
+    console.print(
+        f"{review.plan.stack}: no changes" if review.plan.empty and not review.plan.left_alone else report.table(review)
+    )
 
 
 def read_plan(file: Path) -> Plan:

@@ -24,7 +24,7 @@ VARIABLE = "MELTANODATA_DELETE_DATABASES"
 HOOK = f"only-with-{VARIABLE}"
 """The hook's name in the state. `pulumi destroy` without the program shows it."""
 
-_GUARDED = {
+GUARDED = {
     ROLES[Type.CLUSTER]: Type.CLUSTER,
     ROLES[Type.RECORD]: Type.RECORD,
     "verify": Type.COMMAND,
@@ -63,7 +63,7 @@ def unguarded(state: StackState, declared: Collection[str]) -> list[str]:
     without_hook: set[str] = set()
     for resource in state.resources:
         tenant = tenant_of(resource.name)
-        if _GUARDED.get(resource.name.removeprefix(f"{tenant}-")) != resource.type or resource.awaits_replacement:
+        if GUARDED.get(resource.name.removeprefix(f"{tenant}-")) != resource.type or resource.awaits_replacement:
             continue
         if tenant in declared and not resource.is_replaced:
             continue

@@ -14,7 +14,7 @@ import os
 import re
 from concurrent.futures import Future, ThreadPoolExecutor
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from http import HTTPStatus
 from itertools import count
@@ -118,6 +118,7 @@ class Droplet:
     """RFC 3339."""
     ipv6: Annotated[tuple[str, ...], BeforeValidator(_public_ipv6), Field(validation_alias="networks")] = ()
     """Public IPv6 addresses; only a droplet that was made or changed by hand has one."""
+    tags: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True)
@@ -168,6 +169,11 @@ class Cluster:
     """PostgreSQL's major version."""
     created_at: str = ""
     """RFC 3339."""
+    tags: tuple[str, ...] = ()
+    nodes: Annotated[int, Field(validation_alias="num_nodes")] = 1
+    """The primary and its standby nodes."""
+    storage_mib: Annotated[int, Field(validation_alias="storage_size_mib")] = 0
+    """0 where DigitalOcean does not say."""
 
 
 Objects: TypeAlias = "Mapping[Type, Sequence[Any]]"
@@ -194,6 +200,12 @@ class DatabaseOffer:
     regions: frozenset[str]
     sizes: frozenset[str]
     """Of clusters with one node."""
+    sizes_of_larger: dict[int, frozenset[str]] = field(default_factory=dict)
+    """Of clusters with more nodes, by their number."""
+
+    def sizes_with(self, nodes: int) -> frozenset[str]:
+        """The sizes of clusters with so many nodes."""
+        return self.sizes if nodes == 1 else self.sizes_of_larger.get(nodes, frozenset())
 
 
 @dataclass(frozen=True)
@@ -610,9 +622,12 @@ def _droplet_sizes(team: _Team) -> Mapping[str, DropletSize]:
 def _database_offer(team: _Team) -> DatabaseOffer:
     def make(answer: Any) -> DatabaseOffer:
         offered = answer["options"]["pg"]
-        layouts = [layout for layout in offered["layouts"] if layout["num_nodes"] == 1]
-        sizes = [size for layout in layouts for size in layout["sizes"] or ()]
+        sizes: dict[int, list[str]] = {1: []}
+        for layout in offered["layouts"]:
+            sizes.setdefault(int(layout["num_nodes"]), []).extend(layout["sizes"] or ())
         versions, regions = offered["versions"] or (), offered["regions"] or ()
-        return _parsed(DatabaseOffer, {"versions": versions, "regions": regions, "sizes": sizes})
+        of_one = sizes.pop(1)
+        described = {"versions": versions, "regions": regions, "sizes": of_one, "sizes_of_larger": sizes}
+        return _parsed(DatabaseOffer, described)
 
     return team.one("/v2/databases/options", make)

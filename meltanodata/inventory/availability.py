@@ -15,7 +15,7 @@ if TYPE_CHECKING:
 
     from meltanodata.config.settings import Settings
     from meltanodata.config.tenants import Tenant
-    from meltanodata.inventory.accounts import Droplet, Inventory, Snapshot
+    from meltanodata.inventory.accounts import Cluster, DatabaseOffer, Droplet, Inventory, Snapshot
     from meltanodata.inventory.names import Existing
 
 
@@ -44,34 +44,46 @@ def upgrades(tenant: Tenant, existing: Existing) -> bool:
     )
 
 
+def resizes(tenant: Tenant, existing: Existing) -> bool:
+    """Whether the tenant's cluster gets another size: the request for it names the number of nodes as well."""
+    return existing.cluster is not None and existing.cluster.size != tenant.database_size
+
+
+def lacking(inventory: Inventory, settings: Settings) -> Iterator[str]:
+    """What the accounts lack that every tenant needs."""
+    if settings.project not in inventory.projects:
+        there = listing(map(show, sorted(inventory.projects))) if inventory.projects else "none"
+        yield f"{settings.droplet_team.name}: no project {show(settings.project)}; the projects are: {there}"
+    if not inventory.ssh_keys:
+        yield f"{settings.droplet_team.name}: the team has no SSH key, so nobody could sign in to a new one; add a key"
+
+
 def problems(
     tenants: Sequence[Tenant],
     existing: Mapping[str, Existing],
     inventory: Inventory,
     settings: Settings,
     rebuilds: Mapping[str, object],
-) -> Iterator[str]:
-    """What is missing, and for whom.
+) -> dict[str, list[str]]:
+    """The tenants that cannot be planned, with every reason.
 
     `rebuilds` has the `rebuild` that each tenant's droplet was made with; None where the state does not say.
     """
-    if settings.project not in inventory.projects:
-        there = listing(map(show, sorted(inventory.projects))) if inventory.projects else "none"
-        yield f"{settings.droplet_team.name}: no project {show(settings.project)}; the projects are: {there}"
-    if not inventory.ssh_keys:
-        yield f"{settings.droplet_team.name}: the team has no SSH key, so nobody could sign in to a new one; add a key"
+    found: dict[str, list[str]] = {}
     for tenant in tenants:
         its = existing[tenant.key]
         if incomplete := list(_incomplete(its)):
-            yield from (f"{tenant.key}: {problem}" for problem in incomplete)
+            found[tenant.key] = incomplete
             continue
         # An import keeps the droplet: the entry's `rebuild` becomes what the engine compares with.
         made_with = tenant.rebuild if its.import_droplet else rebuilds.get(tenant.key)
         kept = its.droplet if made_with in {None, tenant.rebuild} else None
-        lacking = [*_droplet(tenant, kept, inventory, settings), *_database(tenant, its, inventory)]
+        reasons = [*_droplet(tenant, kept, inventory, settings), *_database(tenant, its, inventory)]
         if kept is not None and not its.import_droplet:
-            lacking += _needs_rebuild(tenant, kept, inventory)
-        yield from (f"{tenant.key}: {problem}" for problem in [*lacking, *_differences(tenant, its)])
+            reasons += _needs_rebuild(tenant, kept, inventory)
+        if reasons := [*reasons, *_differences(tenant, its)]:
+            found[tenant.key] = reasons
+    return found
 
 
 def _incomplete(existing: Existing) -> Iterator[str]:
@@ -108,18 +120,23 @@ def _droplet(tenant: Tenant, kept: Droplet | None, inventory: Inventory, setting
 
 
 def _needs_rebuild(tenant: Tenant, droplet: Droplet, inventory: Inventory) -> Iterator[str]:
-    """What the existing droplet cannot become, and a new one can, without the data on its disk."""
-    rebuild = f"write rebuild: {tenant.rebuild + 1} as well for a new droplet, without the data on the old one's disk"
+    """What the existing droplet cannot become, and a new one can, without the data on its disk.
+
+    The edit that keeps the droplet comes first: somebody may have changed it in the control panel.
+    """
+    rebuild = f"a new droplet, without the data on the old one's disk: for that, write rebuild: {tenant.rebuild + 1}"
     if droplet.region != tenant.region:
         yield (
-            f"region is {tenant.region}, and its droplet is in {droplet.region} and cannot move; {rebuild}"
-            " (the database moves with its data)"
+            f"region is {tenant.region}, and its droplet is in {droplet.region} and cannot move. Write region:"
+            f" {droplet.region} to keep the droplet. Another region takes {rebuild} as well (the database moves with"
+            " its data)"
         )
     size = inventory.droplet_sizes.get(tenant.droplet_size)
     if size is not None and size.disk < droplet.disk and tenant.droplet_size != droplet.size:
         yield (
-            f"droplet_size {tenant.droplet_size} has a disk of {size.disk} GB, and its droplet's has {droplet.disk} GB"
-            f" and cannot shrink; {rebuild}"
+            f"droplet_size {tenant.droplet_size} has a disk of {size.disk} GB, and its droplet is a {droplet.size} with"
+            f" {droplet.disk} GB, which cannot shrink. Write droplet_size: {droplet.size} to keep the"
+            f" droplet. A smaller disk takes {rebuild} as well"
         )
 
 
@@ -136,8 +153,39 @@ def _database(tenant: Tenant, existing: Existing, inventory: Inventory) -> Itera
     if (cluster is None or cluster.region != tenant.region) and tenant.region not in offer.regions:
         regions = listing(sorted(offer.regions))
         yield f"databases are not available in region {tenant.region}; they are available in {regions}"
-    if (cluster is None or cluster.size != tenant.database_size) and tenant.database_size not in offer.sizes:
+    if cluster is not None and cluster.size == tenant.database_size:
+        return
+    if tenant.database_size not in offer.sizes:
         yield f"database_size {tenant.database_size} is not available.{_near(tenant.database_size, offer.sizes)}"
+    elif cluster is not None and not existing.import_cluster:
+        yield from _cannot_become(tenant.database_size, cluster, offer)
+
+
+def _cannot_become(size: str, cluster: Cluster, offer: DatabaseOffer) -> Iterator[str]:
+    """Why a cluster cannot be resized, which DigitalOcean says only at the apply, by a bare 422.
+
+    Not its storage: what somebody added by hand is kept whatever the size.
+    """
+    keep = f"Write database_size: {cluster.size} to keep the database as it is"
+    before, after = _power(cluster.size), _power(size)
+    if before is not None and after is not None and after < before:
+        storage = f" with {cluster.storage_mib // 1024} GB" if cluster.storage_mib else ""
+        yield (f"database_size is {size}, and its database is a {cluster.size}{storage}, which cannot shrink. {keep}")
+    elif size not in offer.sizes_with(cluster.nodes):
+        there = listing(sorted(offer.sizes_with(cluster.nodes)))
+        yield (
+            f"database_size is {size}, which DigitalOcean does not offer with {cluster.nodes} nodes, and its database"
+            f" has {cluster.nodes}. {keep}, or a size with as many nodes: {there}"
+        )
+
+
+def _power(size: str) -> tuple[int, int] | None:
+    """Memory and processors of a database size, by its slug such as db-s-1vcpu-2gb; None where it has another form.
+
+    DigitalOcean's options list the sizes without a word about what they are.
+    """
+    match = re.search(r"-(\d+)vcpu-(\d+)gb", size)
+    return (int(match[2]), int(match[1])) if match else None
 
 
 def _near(size: str, sizes: Sequence[str] | frozenset[str]) -> str:

@@ -20,7 +20,7 @@ from meltanodata.inventory.accounts import OtherRecord
 from meltanodata.text import listing, show
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Iterator, Mapping, Sequence
+    from collections.abc import Iterable, Mapping, Sequence
 
     from meltanodata.config.tenants import Tenant
     from meltanodata.engine.stack_state import Ids
@@ -30,8 +30,9 @@ if TYPE_CHECKING:
 
 def problems(
     tenants: Iterable[Tenant], existing: Mapping[str, Existing], inventory: Inventory, domain: str, ids: Ids
-) -> Iterator[str]:
-    """The tenants that take a name whose records are not theirs, and what to do. The ids are those of the state."""
+) -> dict[str, list[str]]:
+    """The tenants that take a name whose records are not theirs, with what to do. The ids are those of the state."""
+    problems: dict[str, list[str]] = {}
     by_name: defaultdict[str, list[OtherRecord]] = defaultdict(list)
     for record in everything(inventory):
         by_name[record.name.lower()].append(record)
@@ -49,7 +50,8 @@ def problems(
         others = [record for record in by_name[names.record] if its.record is None or record.id != its.record.id]
         if in_the_way := obstacles(names.record, own_droplets, others):
             edit = _harmless_edit(tenant, its, before, in_the_way)
-            yield f"{tenant.key}: {_sentences(names.host, in_the_way, edit, domain)}"
+            problems[tenant.key] = [_sentences(names.host, in_the_way, edit, domain)]
+    return problems
 
 
 def everything(inventory: Inventory) -> list[OtherRecord]:

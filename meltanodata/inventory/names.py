@@ -75,23 +75,43 @@ def placements(fleet: Fleet, settings: Settings, inventory: Inventory, ids: Ids)
 
 def identify(
     tenants: Iterable[Tenant], inventory: Inventory, domain: str, ids: Ids
-) -> tuple[dict[str, Existing], list[str]]:
-    """The objects of each tenant by its key, and every reason to stop. The ids are those of the stack's state."""
+) -> tuple[dict[str, Existing], dict[str, list[str]]]:
+    """The objects of each tenant by its key, and why it is not clear which are a tenant's.
+
+    The ids are those of the stack's state.
+    """
     find = finder(inventory.objects, domain)
     by_id = {type_: {str(it.id): it for it in listed} for type_, listed in inventory.objects.items()}
     owners = {(type_, id_): tenant for (tenant, type_), id_ in ids.items()}
-    existing, problems = {}, []
+    existing: dict[str, Existing] = {}
+    unclear: dict[str, list[str]] = {}
     for tenant in tenants:
         known = _known(tenant, ids)
         namesakes = _without_foreign_records(find(tenant), known, by_id, owners)
         existing[tenant.key] = _existing(namesakes, known, by_id, domain)
         reasons = [
             *_duplicates(namesakes, known, domain),
+            *_swapped(namesakes, known, owners),
             *_other_than_known(namesakes, known, owners),
             *_other_database(tenant, existing[tenant.key]),
         ]
-        problems += [f"{tenant.key}: {reason}" for reason in reasons]
-    return existing, problems
+        if reasons:
+            unclear[tenant.key] = reasons
+    return existing, unclear
+
+
+def swapped(tenants: Iterable[Tenant], inventory: Inventory, domain: str, ids: Ids) -> list[str]:
+    """The tenants whose entries name what is another tenant's in the state.
+
+    Nothing may be planned then: the other one's entry may be gone, and the plan would delete what this one means.
+    """
+    find = finder(inventory.objects, domain)
+    owners = {(type_, id_): tenant for (tenant, type_), id_ in ids.items()}
+    return [
+        f"{tenant.key}: {reason}"
+        for tenant in tenants
+        for reason in _swapped(find(tenant), _known(tenant, ids), owners)
+    ]
 
 
 def being_made(tenants: Iterable[Tenant], existing: Mapping[str, Existing]) -> Iterator[str]:
@@ -190,22 +210,31 @@ def twice(tenants: Iterable[Tenant], objects: Objects, domain: str, ids: Ids) ->
     ]
 
 
-def _other_than_known(namesakes: Objects, known: Known, owners: Mapping[tuple[Type, str], str]) -> Iterator[str]:
-    for type_, named in namesakes.items():
-        role, own, ids = ROLES[type_], known[type_], [str(it.id) for it in named]
-        if not own or not ids or own in ids:
-            continue
-        if owner := owners.get((type_, ids[0])):
+def _swapped(namesakes: Objects, known: Known, owners: Mapping[tuple[Type, str], str]) -> Iterator[str]:
+    for type_, id_, own in _others(namesakes, known):
+        if owner := owners.get((type_, id_)):
             yield (
-                f"the {role} {ids[0]}, which its entry names, belongs to {owner} in the stack's state, and its"
+                f"the {ROLES[type_]} {id_}, which its entry names, belongs to {owner} in the stack's state, and its"
                 f" own is {own}. Restore the names in its entry. To give tenants other names:"
                 " meltanodata rename"
             )
-        else:
+
+
+def _other_than_known(namesakes: Objects, known: Known, owners: Mapping[tuple[Type, str], str]) -> Iterator[str]:
+    for type_, id_, own in _others(namesakes, known):
+        if (type_, id_) not in owners:
             yield (
-                f"the {role} in the account is {ids[0]}, and the one in the stack's state is {own}."
+                f"the {ROLES[type_]} in the account is {id_}, and the one in the stack's state is {own}."
                 " If a run was killed, finish it by: meltanodata up. If somebody made a new one by hand: pulumi refresh"
             )
+
+
+def _others(namesakes: Objects, known: Known) -> Iterator[tuple[Type, str, str]]:
+    """The objects of a tenant's names whose ids the state does not have: type, id, and the id in the state."""
+    for type_, named in namesakes.items():
+        own, ids = known[type_], [str(it.id) for it in named]
+        if own and ids and own not in ids:
+            yield type_, ids[0], own
 
 
 def _other_database(tenant: Tenant, existing: Existing) -> Iterator[str]:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from functools import cached_property
-from typing import TYPE_CHECKING, get_args
+from typing import TYPE_CHECKING, Any, get_args
 
 import pulumi
 import pulumi_digitalocean as digitalocean
@@ -34,6 +34,15 @@ class Hooks:
     """See `duplicate_check`."""
     trust: Trust
     deletion: DeletionGuard
+
+    @cached_property
+    def by_name(self) -> Mapping[str, pulumi.ResourceHook | pulumi.ErrorHook]:
+        """All of them, as a state names them."""
+        guarding, trust = self.deletion.of_database, self.trust
+        hooks: list[Any] = [self.cluster_name, self.droplet_ready, self.creating, trust.watch_cluster]
+        hooks += [trust.close_cluster, trust.trust_nobody, trust.trust_droplet, trust.trust_kept_droplet]
+        hooks += [*(guarding.before_create or ()), *(guarding.before_delete or ())]
+        return {hook.name: hook for hook in hooks}
 
 
 @dataclass(frozen=True)

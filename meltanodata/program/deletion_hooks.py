@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING
 
 import pulumi
 
-from meltanodata.engine.deletions import HOOK, refusal
+from meltanodata.engine.deletions import GUARDED, HOOK, refusal
 from meltanodata.engine.resource_types import Type, resource_name, tenant_of
 from meltanodata.errors import UserError
 
@@ -29,12 +29,17 @@ class DeletionGuard:
         self._allowed, self._with_database = frozenset(allowed), frozenset(with_database)
         self._ids: dict[str, str | None] = {}
         self.binding = pulumi.ResourceHookBinding(before_delete=[pulumi.ResourceHook(HOOK, self._judge)])
-        """For the options of the resources in `_GUARDED`."""
+        """For the options of the resources in `GUARDED`."""
         first = pulumi.ResourceHook(f"{HOOK}-replaced", self._judge_successor)
         self.of_database = pulumi.ResourceHookBinding.merge(
             self.binding, pulumi.ResourceHookBinding(before_create=[first])
         )
         """For a database: the engine creates the new, empty one first, and lets the tenant work with it."""
+
+    @staticmethod
+    def guards(type_: str, role: str) -> bool:
+        """Whether a tenant's resource has the hook."""
+        return GUARDED.get(role) == type_
 
     def declares(self, *declared: pulumi.CustomResource) -> None:
         """Note resources that have the hook, so that the engine may delete the predecessor of a replaced one."""

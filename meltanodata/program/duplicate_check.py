@@ -25,8 +25,8 @@ if TYPE_CHECKING:
 
 _WHY = (
     "Something was created twice. Most likely DigitalOcean carried out a request and answered it with an error, and the"
-    " provider sent it again. This run removed nothing. Until there is one of each name, every further preview and run"
-    " stops here and changes nothing"
+    " provider sent it again. This run removed nothing. Until there is one of each name, previews and runs leave these"
+    " tenants as they are"
 )
 
 

@@ -6,7 +6,7 @@ import os
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import pulumi
 
@@ -14,10 +14,10 @@ from meltanodata import terminal
 from meltanodata.config import rules, stacks
 from meltanodata.config.fleet import load
 from meltanodata.config.tenants import tenants_of
-from meltanodata.engine import deletions, pulumi_cli
+from meltanodata.engine import deletions, left_alone, pulumi_cli
 from meltanodata.errors import ProblemsError, UserError
 from meltanodata.inventory import availability, host_records, kept_logins, names, ownership
-from meltanodata.program import announcements, cluster_name, remote, stack_config
+from meltanodata.program import announcements, as_in_state, cluster_name, remote, stack_config
 from meltanodata.program.context import Hooks, StackContext, shared_documents, team_providers
 from meltanodata.program.deletion_hooks import DeletionGuard
 from meltanodata.program.duplicate_check import DuplicateCheck
@@ -27,7 +27,7 @@ from meltanodata.program.tenant import TenantArgs, TenantInstance
 from meltanodata.program.trusted_sources import Trust
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Container, Iterable, Mapping, Sequence
 
     from meltanodata.config.fleet import Fleet
     from meltanodata.config.settings import Secrets, Settings
@@ -51,7 +51,7 @@ class _Stack:
 
 
 def run() -> None:
-    """Declare every tenant of the stack, or nothing at all.
+    """Declare every tenant of the stack, or nothing at all; one that cannot be planned as the state has it.
 
     Raises:
         pulumi.RunError: nothing was declared, and why.
@@ -60,11 +60,15 @@ def run() -> None:
         patch_sdk()
         stack = _load()
         inventory = _list(stack)
-        _check(stack, inventory)
-        tenants = _decide(stack, inventory)
-        instances = _declare(stack, inventory, tenants)
+        unplannable = _check(stack, inventory)
+        for tenant, reasons in unplannable.items():
+            for reason in reasons:
+                pulumi.log.warn(left_alone.warning(tenant, terminal.plain(reason)))
+        tenants = _decide(stack, inventory, unplannable)
+        instances, untouched = _declare(stack, inventory, tenants, unplannable)
         announcements.tell(instances, stack.state.tenants)
-        pulumi.export("tenants", {key: instance.outputs for key, instance in instances.items()})
+        outputs = {key: instance.outputs for key, instance in instances.items()} | untouched
+        pulumi.export("tenants", {tenant.key: outputs[tenant.key] for tenant in stack.tenants if tenant.key in outputs})
     except UserError as error:
         raise pulumi.RunError(terminal.plain(error)) from None
 
@@ -91,8 +95,11 @@ def _list(stack: _Stack) -> Survey:
     return survey(stack.tenants, stack.settings, stack.secrets.tokens, stack.state.ids, wait)
 
 
-def _check(stack: _Stack, inventory: Survey) -> None:
-    """Stop where the accounts lack something, where an object is another stack's, and before deleting a database."""
+def _check(stack: _Stack, inventory: Survey) -> Mapping[str, Sequence[str]]:
+    """Stop where an object is another tenant's or stack's, and before deleting a database.
+
+    Returns the tenants that cannot be planned, with the reasons.
+    """
     settings, accounts, ids = stack.settings, inventory.accounts, stack.state.ids
     states = {settings.stack: stack.state}
     if any(existing.imports for existing in inventory.existing.values()):
@@ -108,32 +115,59 @@ def _check(stack: _Stack, inventory: Survey) -> None:
         *ownership.strangers(stack.fleet, settings, stack.fleet_stacks, ids),
         *ownership.taken(inventory.existing, states, settings.stack),
         *map(str, rules.problems(stack.fleet, stack.fleet_stacks, placements)),
-        *inventory.unclear,
-        *host_records.problems(stack.tenants, inventory.existing, accounts, settings.domain, ids),
-        *availability.problems(stack.tenants, inventory.existing, accounts, settings, rebuilds),
+        *names.swapped(stack.tenants, accounts, settings.domain, ids),
+        *availability.lacking(accounts, settings),
     ]
+    reasons_by_tenant = (
+        inventory.unclear,
+        host_records.problems(stack.tenants, inventory.existing, accounts, settings.domain, ids),
+        availability.problems(stack.tenants, inventory.existing, accounts, settings, rebuilds),
+    )
+    unplannable = {
+        tenant.key: reasons
+        for tenant in stack.tenants
+        if (reasons := [reason for by_tenant in reasons_by_tenant for reason in by_tenant.get(tenant.key, ())])
+    }
+    # Where one can be neither declared nor left out, or where there is nobody else to go on with.
+    stuck = [
+        key
+        for key in unplannable
+        if key in stack.state.tenants and not as_in_state.is_declarable(stack.state.tenants[key])
+    ]
+    if problems or stuck or len(unplannable) == len(stack.tenants):
+        problems += [f"{key}: {reason}" for key, reasons in unplannable.items() for reason in reasons]
     if problems:
         raise UserError("\n".join(problems))
     unguarded = deletions.unguarded(stack.state, [tenant.key for tenant in stack.tenants])
     refused = set(unguarded) - deletions.named(os.environ)
     if refused and not pulumi.runtime.is_dry_run():
         raise UserError(deletions.refusal(refused))
+    return unplannable
 
 
-def _decide(stack: _Stack, inventory: Survey) -> list[TenantArgs]:
-    """The arguments of each tenant's component."""
+def _decide(stack: _Stack, inventory: Survey, unplannable: Container[str]) -> list[TenantArgs]:
+    """What each tenant that can be planned is declared from."""
     decided = []
     for tenant in stack.tenants:
+        if tenant.key in unplannable:
+            continue
         existing = inventory.existing[tenant.key]
         tenant_with_login, login_of_droplet = kept_logins.settled(tenant, existing, stack.state.tenants.get(tenant.key))
         snapshot = availability.snapshot(tenant, inventory.accounts, stack.settings.snapshot)
         image = snapshot.id if snapshot else ""
-        decided.append(TenantArgs(tenant_with_login, existing, image, login_of_droplet))
+        recorded = stack.state.tenants.get(tenant.key)
+        rebuilt = recorded is not None and recorded.rebuild not in {None, tenant.rebuild}
+        decided.append(TenantArgs(tenant_with_login, existing, image, login_of_droplet, rebuilt))
     return decided
 
 
-def _declare(stack: _Stack, inventory: Survey, tenants: Sequence[TenantArgs]) -> dict[str, TenantInstance]:
-    """Declare the tenants; the run reports at its end what failed and what was created twice."""
+def _declare(
+    stack: _Stack, inventory: Survey, tenants: Sequence[TenantArgs], unplannable: Iterable[str]
+) -> tuple[dict[str, TenantInstance], dict[str, Mapping[str, Any]]]:
+    """Declare the tenants; the run reports at its end what failed and what was created twice.
+
+    Returns the instances, and the outputs of the tenants that are left as the state has them.
+    """
     isolate_failures()
     settings, secrets, accounts = stack.settings, stack.secrets, inventory.accounts
     documents = shared_documents(settings, secrets)
@@ -163,4 +197,5 @@ def _declare(stack: _Stack, inventory: Survey, tenants: Sequence[TenantArgs]) ->
     )
     instances = {args.tenant.key: TenantInstance(args.tenant.key, args, context) for args in tenants}
     duplicate_check.look({key: instance.made for key, instance in instances.items()})
-    return instances
+    known = stack.state.tenants
+    return instances, {key: as_in_state.declare(known[key], context) for key in unplannable if key in known}

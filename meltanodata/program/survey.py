@@ -34,8 +34,8 @@ class Survey:
     accounts: Inventory
     existing: Mapping[str, Existing]
     """By the tenant's key."""
-    unclear: Sequence[str]
-    """Reasons not to go on."""
+    unclear: Mapping[str, Sequence[str]]
+    """The tenants of which it is not clear what is theirs, with the reasons."""
 
 
 def survey(
@@ -61,10 +61,11 @@ def survey(
     while True:
         inventory = accounts.read(settings, tokens)
         existing, unclear = names.identify(tenants, inventory, settings.domain, ids)
-        making = ", ".join(names.being_made(tenants, existing))
-        if wait is not None and not unclear:
-            close_what_was_left(tenants, existing, settings, tokens)
-        if wait is None or unclear or not making:
+        clear = [tenant for tenant in tenants if tenant.key not in unclear]
+        making = ", ".join(names.being_made(clear, existing))
+        if wait is not None:
+            close_what_was_left(clear, existing, settings, tokens)
+        if wait is None or not making:
             return Survey(inventory, existing, unclear)
         if time.monotonic() > deadline:
             raise UserError(f"not created within an hour: {making}. Check it in DigitalOcean's control panel")

@@ -12,8 +12,8 @@ import pulumi_random as random
 from meltanodata.config.object_names import names_of
 from meltanodata.droplet import files
 from meltanodata.engine.resource_types import TENANT, Type, resource_name
-from meltanodata.inventory import kept_logins
-from meltanodata.inventory.availability import upgrades
+from meltanodata.inventory import kept_logins, tags
+from meltanodata.inventory.availability import resizes, upgrades
 from meltanodata.program import remote
 
 if TYPE_CHECKING:
@@ -25,7 +25,6 @@ if TYPE_CHECKING:
 
 ADMIN = "meltano"
 """The login's user name, as the guide has it."""
-TAG = "production"
 
 _DROPLET_IGNORE_CHANGES = [
     *("image", "sshKeys"),  # a newer snapshot or one more key is no reason for a new droplet; `rebuild` is
@@ -35,7 +34,6 @@ _DROPLET_IGNORE_CHANGES = [
 ]
 _CLUSTER_IGNORE_CHANGES = [
     *("engine", "projectId", "privateNetworkUuid"),  # only a new cluster, an empty one, can have others
-    "nodeCount",  # a standby node that was added by hand stays
 ]
 
 
@@ -49,6 +47,8 @@ class TenantArgs:
     """The id of the snapshot for a new droplet."""
     login_of_droplet: str | None = None
     """See `kept_logins.settled`, which has decided the tenant's `adopt.login`."""
+    rebuilt: bool = False
+    """Whether a new droplet replaces the existing one."""
 
 
 class TenantInstance(pulumi.ComponentResource):
@@ -83,11 +83,11 @@ class TenantInstance(pulumi.ComponentResource):
             size=tenant.droplet_size,
             region=tenant.region,
             ssh_keys=stack.ssh_keys,
-            tags=[TAG],
+            tags=tags.declared(existing.droplet.tags if existing.droplet else ()),
             opts=in_team(
                 droplet_team,
                 import_=existing.import_droplet,
-                ignore_changes=_DROPLET_IGNORE_CHANGES,
+                ignore_changes=_droplet_ignore_changes(args),
                 replacement_trigger=tenant.rebuild,
                 # Two droplets of one name are an error, by our own rule.
                 delete_before_replace=True,
@@ -134,13 +134,12 @@ class TenantInstance(pulumi.ComponentResource):
             version=tenant.database_version,
             size=tenant.database_size,
             region=tenant.region,
-            node_count=1,
-            tags=[TAG],
+            node_count=existing.cluster.nodes if existing.cluster else 1,
+            tags=tags.declared(existing.cluster.tags if existing.cluster else ()),
             opts=in_team(
                 database_team,
                 import_=existing.import_cluster,
-                # DigitalOcean's forced upgrades must not become downgrades.
-                ignore_changes=[*_CLUSTER_IGNORE_CHANGES, *([] if upgrades(tenant, existing) else ["version"])],
+                ignore_changes=_cluster_ignore_changes(args),
                 custom_timeouts=pulumi.CustomTimeouts(create="60m"),
                 hooks=pulumi.ResourceHookBinding.merge(
                     hooks.deletion.of_database,
@@ -264,6 +263,30 @@ class TenantInstance(pulumi.ComponentResource):
             name: pulumi.Output.from_input(value).recover(lambda _: None) for name, value in outputs.items()
         }
         self.register_outputs(self.outputs)
+
+
+def _droplet_ignore_changes(args: TenantArgs) -> list[str]:
+    droplet = args.existing.droplet
+    # Those that others set stay, also on a droplet that replaces this one.
+    keep_tags = droplet is not None and not args.rebuilt and tags.has_ours(droplet.tags)
+    # Resized in the control panel, as its entry says now: the provider would switch it off to do it again.
+    resized = droplet is not None and (droplet.size, droplet.status) == (args.tenant.droplet_size, "active")
+    keep_size = resized and not args.rebuilt
+    return [*_DROPLET_IGNORE_CHANGES, *(["tags"] if keep_tags else []), *(["size"] if keep_size else [])]
+
+
+def _cluster_ignore_changes(args: TenantArgs) -> list[str]:
+    existing = args.existing
+    ignored = [*_CLUSTER_IGNORE_CHANGES]
+    if not upgrades(args.tenant, existing):
+        ignored.append("version")  # DigitalOcean's forced upgrades must not become downgrades
+    if not resizes(args.tenant, existing):
+        ignored.append("nodeCount")  # a standby node that was added by hand stays
+        if existing.cluster is not None and existing.cluster.status == "online":
+            ignored.append("size")  # the same for a cluster
+    if existing.cluster is not None and tags.has_ours(existing.cluster.tags):
+        ignored.append("tags")
+    return ignored
 
 
 def _files(

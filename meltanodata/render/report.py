@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING
 from meltanodata.config import config_commands
 from meltanodata.rollout.guard import Review
 from meltanodata.rollout.impact import Severity
-from meltanodata.rollout.plan import Change, Plan, Reason, Row, Team, describe
+from meltanodata.rollout.plan import Change, LeftAlone, Plan, Reason, Row, Team, describe
 from meltanodata.text import count, first_of, printable
 
 if TYPE_CHECKING:
@@ -56,9 +56,15 @@ def table(review: Review) -> Table:
         why = "\n".join(map(describe, row.reasons)) + _where(row)
         people = "\n".join(map(str, row.effects))
         result.add_row(ICONS[row.severity], row.tenant, row.change, why, people, _money(row))
+    for left in plan.left_alone:
+        result.add_row(_NOT_PLANNED, left.tenant, _LEFT_ALONE, "\n".join(left.reasons), "", "")
     for operation in plan.others:
         result.add_row("", "", operation.op, str(operation), "", "")
     return result
+
+
+_NOT_PLANNED, _LEFT_ALONE = "⛔", "left alone"
+"""The icon and the change of a tenant that cannot be planned."""
 
 
 def stacks(uses: Iterable[tuple[str, Sequence[Use]]]) -> Table:
@@ -183,14 +189,16 @@ def _drift(found: Drift, level: _Level) -> Iterator[str]:
         for it in found.unseen:
             lines = it.why.splitlines()[:_UNSEEN_LINES]
             yield "\n".join([f"{_code(it.stack)}:", "", *(f"    {line[:_UNSEEN_WIDTH]}" for line in lines)])
-    changed = [plan for plan in found.plans if not plan.empty]
+    changed = [plan for plan in found.plans if not plan.empty or plan.left_alone]
     if changed:
         yield "## Differences from the repository"
         yield (
-            "Somebody changed these by hand, or a deployment was not finished. To keep a change, write it into"
-            " tenants.yaml. To revert it, run `meltanodata deploy --stack STACK --refresh`."
+            "Somebody changed these by hand, or a deployment was not finished. `meltanodata deploy --stack STACK"
+            " --refresh` reverts them, from the first value to the second. To keep a change of a size, write it into"
+            " tenants.yaml. The other properties are no options of tenants.yaml, and the next such deployment reverts"
+            " them."
         )
-        yield from (_section(Review(plan=plan), level) for plan in changed)
+        yield from (_section(Review(plan=plan), level, _DRIFT_ICONS) for plan in changed)
     if found.orphans:
         yield "## Orphans: objects that no stack's state has"
         yield (
@@ -242,17 +250,24 @@ _LEVELS = (
 )
 
 
-def _section(review: Review, level: _Level) -> str:
+_DRIFT_ICONS = {**ICONS, Severity.NONE: "✏️"}
+"""What differs is not well, even where nobody notices that it is reverted."""
+
+
+def _section(review: Review, level: _Level, icons: Mapping[Severity, str] = ICONS) -> str:
     plan = review.plan
     worst = max((row.severity for row in plan.rows), default=Severity.NONE)
-    parts = [f"### {ICONS[worst]} {_code(plan.stack)}: {_summary(plan)}"]
+    icon = _NOT_PLANNED if plan.left_alone and worst is Severity.NONE else icons[worst]
+    parts = [f"### {icon} {_code(plan.stack)}: {_summary(plan)}"]
     if review.stopped:
         parts.append(_alert("CAUTION", "The guard stops this plan.", review.stopped))
     if allowed := [stop for stop in review.stops if stop.allowed]:
         parts.append(_alert("WARNING", "Allowed by a label:", allowed))
     if plan.rows:
         head = f"| | {' | '.join(_COLUMNS)} |\n|---|---|---|---|---|---|"
-        parts.append("\n".join([head, *(_line(rows, level) for rows in _groups(plan.rows, level))]))
+        parts.append("\n".join([head, *(_line(rows, level, icons) for rows in _groups(plan.rows, level))]))
+    if plan.left_alone:
+        parts.append(_not_planned(plan.left_alone, level))
     if not level.details:
         parts.append("The details exceed GitHub's limit for a comment. `meltanodata plan` shows them.")
     if plan.teams:
@@ -262,6 +277,16 @@ def _section(review: Review, level: _Level) -> str:
         parts.append("\n".join([f"Other changes, which belong to no tenant ({len(plan.others)}):", *shown]))
     parts.append(f"<sub>Plan `{plan.digest}`</sub>")
     return "\n\n".join(parts)
+
+
+def _not_planned(tenants: Sequence[LeftAlone], level: _Level) -> str:
+    shown = tenants[: min(level.names, _SECTIONS)]
+    lines = [
+        f"> - **{_cell(it.tenant)}**: {'; '.join(_cell(reason) for reason in it.reasons[:_LINES])}" for it in shown
+    ]
+    rest = [f"> - and {len(tenants) - len(shown)} more"] if len(shown) < len(tenants) else []
+    title = "These tenants cannot be planned and are left as they are. All others are deployed."
+    return "\n".join(["> [!WARNING]", f"> **{title}**", *lines, *rest])
 
 
 def _alert(kind: str, title: str, stops: Iterable[Stop]) -> str:
@@ -280,7 +305,7 @@ def _groups(rows: Iterable[Row], level: _Level) -> list[list[Row]]:
     return lines
 
 
-def _line(rows: list[Row], level: _Level) -> str:
+def _line(rows: list[Row], level: _Level, icons: Mapping[Severity, str]) -> str:
     first = rows[0]
     if len(rows) == 1:
         who = f"**{_cell(first.tenant)}**"
@@ -291,7 +316,7 @@ def _line(rows: list[Row], level: _Level) -> str:
         people = [_strong(text, severity) for severity, text in _effects(first)]
     why = _lines(list(map(_reason, first.reasons))) + _cell(_where(first))
     details = [why, _lines(people), _money(first)] if level.details else ["", "", ""]
-    return f"| {' | '.join([ICONS[first.severity], who, first.change, *details])} |"
+    return f"| {' | '.join([icons[first.severity], who, first.change, *details])} |"
 
 
 def _effects(row: Row) -> tuple[tuple[Severity, str], ...]:
@@ -367,11 +392,12 @@ def _worst_first(rows: Iterable[Row]) -> list[Row]:
 
 
 def _summary(plan: Plan) -> str:
+    left = [f"{len(plan.left_alone)} {_LEFT_ALONE}"] if plan.left_alone else []
     if plan.empty:
-        return "no changes"
+        return ", ".join(["no changes", *left])
     counts = Counter(row.change for row in plan.rows)
     words = [f"{counts[change]} {change}" for change in Change if counts[change]] or ["no tenant changes"]
-    return ", ".join(words) + _total(plan.rows)
+    return ", ".join([*words, *left]) + _total(plan.rows)
 
 
 def _total(rows: Iterable[Row]) -> str:

@@ -19,7 +19,7 @@ if TYPE_CHECKING:
 
     from meltanodata.config.settings import Rollout
     from meltanodata.engine.stack_state import StackState
-    from meltanodata.rollout.plan import Plan, Row
+    from meltanodata.rollout.plan import LeftAlone, Plan, Row
 
 
 class Engine(Protocol):
@@ -149,7 +149,8 @@ def run(
 
     A tenant that fails stops nobody in its stage and everybody in the stages after it, unless it is being removed (see
     `stages`). Each tenant's own last Command verifies it (the guide's step 6); after the pause `doctor` examines it.
-    Canaries that the plan does not touch have to be well before other tenants are touched.
+    Canaries that the plan does not touch have to be well before other tenants are touched. The tenants that cannot be
+    planned come last; they hold up nobody.
 
     Args:
         plan: the one that the guard let pass.
@@ -163,6 +164,24 @@ def run(
         UserError: the engine failed outside the tenants, or the plan has changed between two stages.
         InterruptedRunError: the engine was interrupted; comes behind all outcomes.
     """
+    left_alone = {it.tenant: it for it in plan.left_alone}
+    if not plan.empty:
+        yield from _applied(plan, rollout, engine, left_alone, examine=examine, wait=wait, say=say)
+    for it in left_alone.values():
+        yield Result(it.tenant, "left alone", "", it.reasons, applied=False)
+
+
+def _applied(
+    plan: Plan,
+    rollout: Rollout,
+    engine: Engine,
+    left_alone: dict[str, LeftAlone],
+    *,
+    examine: Examine,
+    wait: Callable[[float], None],
+    say: Callable[[str], None],
+) -> Iterator[Result]:
+    """See `run`; notes in `left_alone` who turns out between two stages to be one that cannot be planned."""
     order = stages(plan, rollout)
     if unwell := _idle_canaries(plan, rollout, examine, say):
         yield from (Result(tenant, "untouched", "canaries", (problem,)) for tenant, problem in unwell.items())
@@ -172,6 +191,7 @@ def run(
     for number, stage in enumerate(order):
         last = number == len(order) - 1
         now = plan if number == 0 else _still_reviewed(plan, _left(engine))
+        left_alone |= {it.tenant: it for it in now.left_alone}
         rows = [row for row in now.rows if row.tenant in stage.tenants]
         say(f"{stage.name}: {', '.join(row.tenant for row in rows) or 'no tenant'}")
         # The last stage has no targets: it also applies what belongs to no tenant, and updates the stack's outputs.

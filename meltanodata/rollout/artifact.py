@@ -73,6 +73,9 @@ def _wrong(plan: Plan) -> str | None:
     wrong = {
         "a tenant's name is invalid": not all(re.fullmatch(LABEL, tenant) for tenant in tenants),
         "a tenant occurs twice": len(set(tenants)) < len(tenants),
+        "a tenant that is left alone has an invalid name": not all(
+            re.fullmatch(LABEL, left.tenant) for left in plan.left_alone
+        ),
         "a tenant has no operation": not all(row.operations for row in plan.rows),
         "an operation is not one of the engine's": any(each.op not in _OPERATIONS for each in operations),
         "a resource is not of this stack": bool(foreign),

@@ -63,7 +63,9 @@ class Drift:
     @property
     def none(self) -> bool:
         """Whether there is no drift, and every stack was examined."""
-        return all(plan.empty for plan in self.plans) and not (self.orphans or self.expiring or self.unseen)
+        return all(plan.empty and not plan.left_alone for plan in self.plans) and not (
+            self.orphans or self.expiring or self.unseen
+        )
 
 
 def known(states: Iterable[StackState]) -> frozenset[tuple[str, str]]:

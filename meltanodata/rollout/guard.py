@@ -162,6 +162,19 @@ def program_changed(influences: Influences, allowed: Collection[str] = ()) -> St
     return Stop(label=PROGRAM_CHANGED, message=message, allowed=PROGRAM_CHANGED in allowed)
 
 
+def left_alone(plan: Plan, named: Collection[str]) -> Stop | None:
+    """The guard's verdict on a pull request whose own edit cannot be planned; None where others' are left alone.
+
+    No label allows it, since nothing is there to be applied.
+    """
+    own = [it for it in plan.left_alone if it.tenant in named]
+    if not own:
+        return None
+    reasons = " ".join(f"{it.tenant}: {reason}." for it in own[:_SHOWN] for reason in it.reasons)
+    more = f" And {len(own) - _SHOWN} more." if len(own) > _SHOWN else ""
+    return Stop(label=None, message=f"The pull request's own edits cannot be applied. {reasons}{more}", allowed=False)
+
+
 def _data_loss(plan: Plan) -> str | None:
     """What is lost for good, in the words of `impact`; one sentence for all tenants that lose the same.
 

@@ -89,6 +89,14 @@ class Team(Frozen):
     full: bool = False
 
 
+class LeftAlone(Frozen):
+    """A tenant that cannot be planned: nothing of it is changed, and nothing deleted."""
+
+    tenant: str
+    reasons: tuple[str, ...]
+    """With what to do, for a person."""
+
+
 class Plan(Frozen):
     """Everything that an `up` would do in one stack."""
 
@@ -102,6 +110,8 @@ class Plan(Frozen):
     providers: tuple[str, ...] = ()
     """The URNs of connections to teams that are created, removed or get another token, which changes no object."""
     teams: tuple[Team, ...] = ()
+    left_alone: tuple[LeftAlone, ...] = ()
+    """The tenants that cannot be planned, by key; no part of the digest, since nothing is done to them."""
 
     @property
     def digest(self) -> str:

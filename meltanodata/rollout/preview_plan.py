@@ -13,13 +13,13 @@ from dataclasses import dataclass
 from decimal import Decimal
 from typing import TYPE_CHECKING, Any
 
-from meltanodata.engine import urns
+from meltanodata.engine import left_alone, urns
 from meltanodata.engine.resource_types import OBJECTS, PROVIDER, ROLES, STACK, TENANT, Type
 from meltanodata.errors import UserError
 from meltanodata.inventory import kept_logins
 from meltanodata.rollout import prices
 from meltanodata.rollout.impact import LoginOutcome, Operation
-from meltanodata.rollout.plan import SELF_SIGNED, Change, Cost, Plan, Reason, Row, change_of, effects_of
+from meltanodata.rollout.plan import SELF_SIGNED, Change, Cost, LeftAlone, Plan, Reason, Row, change_of, effects_of
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator, Mapping, Sequence
@@ -151,7 +151,18 @@ def read(preview: Mapping[str, Any], before: StackState | None = None) -> Plan:
         rows=tuple(_row(tenant, by_tenant[tenant], ids) for tenant in sorted(by_tenant)),
         others=_operations(others, ""),
         providers=tuple(sorted(providers)),
+        left_alone=_left_alone(preview.get("diagnostics") or ()),
     )
+
+
+def _left_alone(diagnostics: Iterable[Mapping[str, Any]]) -> tuple[LeftAlone, ...]:
+    reasons: dict[str, list[str]] = defaultdict(list)
+    for diagnostic in diagnostics:
+        warning = left_alone.read(str(diagnostic.get("message") or ""))
+        if warning is not None and diagnostic.get("severity") == "warning":
+            tenant, reason = warning
+            reasons[tenant].append(reason)
+    return tuple(LeftAlone(tenant=tenant, reasons=tuple(reasons[tenant])) for tenant in sorted(reasons))
 
 
 def error(diagnostic: Mapping[str, Any]) -> str | None:
@@ -284,7 +295,8 @@ def _reasons(
     # Of what is new the other options say nothing to people; browsers will warn of this one.
     warned = [("tls", SELF_SIGNED)] if new.get("tls") == SELF_SIGNED != old.get("tls") else []
     if adopted:
-        return (Reason(what="adopts " + ", ".join(adopted)), *(Reason(what=what, after=to) for what, to in warned))
+        taken_over = Reason(what="adopts " + ", ".join(adopted))
+        return (taken_over, *(Reason(what=what, after=to) for what, to in warned), *_on_the_way(steps))
     if change is Change.CREATED:
         new_entry = Reason(what="a new entry", option=True)
         return (new_entry, *(Reason(what=what, after=to, option=True) for what, to in warned))
@@ -299,6 +311,16 @@ def _reasons(
     stated = {(reason.before, reason.after) for reason in options}
     causes = _causes(steps, explained=bool(options))
     return (*options, *(reason for reason in causes if (reason.before, reason.after) not in stated))
+
+
+def _on_the_way(steps: Iterable[_Step]) -> Iterator[Reason]:
+    """What an object that is taken over gets otherwise than it has it, such as a record's TTL."""
+    steps = list(steps)
+    imported = {step.urn for step in steps if step.op == "import"}
+    for step in sorted(steps, key=lambda step: urns.name_of(step.urn)):
+        role = ROLES.get(step.type)
+        if role is not None and step.urn in imported and step.op != "import":
+            yield from _at_digitalocean(step, role, moved=False, explained=True)
 
 
 def _rebuilds(steps: Iterable[_Step]) -> Iterator[Reason]:
@@ -337,9 +359,12 @@ def _at_digitalocean(step: _Step, role: str, *, moved: bool, explained: bool) ->
     if step.op not in ("update", "replace"):
         yield Reason(what=f"{role} is {'missing' if step.op == 'create' else 'no longer wanted'}")
         return
+    actual = step.old.get("outputs") or {}
     for name in step.properties:
         if not (moved and UNKNOWN in json.dumps(step.inputs.get(name))):
-            before, after = _text(step.inputs_before.get(name)), _text(step.inputs.get(name))
+            stated, after = step.inputs_before.get(name), _text(step.inputs.get(name))
+            # A refresh notes what was changed by hand among the outputs, not always among the inputs.
+            before = _text(actual[name] if name in actual and stated == step.inputs.get(name) else stated)
             if before != after:
                 yield Reason(what=f"{role} {name}", before=before, after=after)
             elif not explained:  # a secret, or not an input

@@ -90,7 +90,7 @@ class _World(Mocks):
                 state |= {"ipv4Address": f"address of {args.name}", "dropletUrn": f"do:droplet:{args.name}"}
             case "digitalocean:index/databaseCluster:DatabaseCluster":
                 password = _secret(PASSWORD)
-                state |= {"host": f"{args.inputs['name']}.db", "port": 25060, "password": password}
+                state |= {"host": f"{args.inputs.get('name')}.db", "port": 25060, "password": password}
                 state |= {"database": "defaultdb", "user": "doadmin"}
             case "random:index/randomPassword:RandomPassword":
                 state |= {"result": _secret(f"result of {args.name}")}

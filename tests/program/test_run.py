@@ -14,14 +14,15 @@ from typing import TYPE_CHECKING, Any
 import pulumi
 import pytest
 
-from meltanodata.engine import deletions, pulumi_cli
-from meltanodata.engine.resource_types import TEAM_PROVIDER, Type
+from meltanodata.engine import deletions, left_alone, pulumi_cli
+from meltanodata.engine.resource_types import OBJECTS, TEAM_PROVIDER, Type
 from meltanodata.errors import UserError
 from meltanodata.inventory import accounts
 from meltanodata.inventory.accounts import OtherRecord
 from meltanodata.program import run as run_module
 from meltanodata.program import survey
 from meltanodata.program.sdk_patches import LEFT_OUT
+from tests import previews, states
 from tests.program import builders
 from tests.program.builders import TEAM_1, TEAM_2
 from tests.program.recording import HOST_KEY, Recording, record
@@ -329,3 +330,72 @@ def test_what_could_not_be_made_has_no_output(run: Callable[..., Recording]) -> 
     acme = run(failing=("acme-droplet",)).exports["tenants"]["acme"]
     assert (acme["address"], acme["host_key"]) == (None, None)
     assert acme["database_host"] == "db-postgresql-nyc3-11799-acme.db"
+
+
+def _in_state(*keys: str) -> list[dict[str, Any]]:
+    """Finished tenants, with what a refresh, a deletion and a replacement go by."""
+    team = f"urn:pulumi:test::meltanodata::pulumi:providers:digitalocean::{TEAM_1}"
+    found = [
+        {**resource, **({"provider": f"{team}::7"} if resource["type"] in OBJECTS else {})}
+        for resource in states.exported(*keys)["deployment"]["resources"]
+    ]
+    droplet, cluster = previews.urn("acme", "droplet"), previews.urn("acme", "database")
+    more: dict[str, dict[str, Any]] = {
+        droplet: {"replacementTrigger": 3, "customTimeouts": {"create": 0, "update": 0, "delete": 600}},
+        previews.urn("acme", "firewall"): {
+            "deletedWith": cluster,
+            "dependencies": [droplet, cluster],
+            "propertyDependencies": {"clusterId": [cluster], "rules": [droplet]},
+        },
+        cluster: {"resourceHooks": {"BeforeDelete": [deletions.HOOK], "OnError": ["of an older version"]}},
+    }
+    return [{**resource, **more.get(resource["urn"], {})} for resource in found]
+
+
+def test_a_tenant_that_cannot_be_planned_is_declared_as_the_state_has_it_and_the_others_go_on(
+    run: Callable[..., Recording], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    warnings: list[str] = []
+    monkeypatch.setattr(pulumi.log, "warn", lambda line, *_: warnings.append(line))
+    by_hand = builders.droplet(size="s-4vcpu-8gb", disk=160)
+    ids = {previews.urn("acme", "droplet"): "7"}
+    resources = [{**it, "id": ids.get(it["urn"], it.get("id"))} for it in _in_state("acme")]
+    entry = f"cave:\n  database_team: {TEAM_1}\n  droplet_size: s-9vcpu-9gb\n"
+    tenants = TENANTS.replace("acme:\n", "acme:\n  rebuild: 3\n") + entry
+    recording = run(tenants=tenants, held=[builders.accounts(droplets=(by_hand,))], resources=resources)
+    assert [left_alone.read(line) is not None for line in warnings] == [True, True]
+    assert "Write droplet_size: s-4vcpu-8gb to keep the droplet" in warnings[0]
+    assert not [name for name in recording.resources if name.startswith("cave")]
+    assert "demo-verify" in recording.resources
+    assert recording.error is None
+
+    own = {name: it for name, it in recording.resources.items() if name.startswith("acme-")}
+    assert set(own) == {f"acme-{role}" for role in previews.CHILDREN}
+    assert {it.ignore_changes for it in own.values()} == {frozenset("*")}
+    assert not any(it.import_id for it in own.values())
+    assert own["acme-droplet"].replacement_trigger == 3
+    assert own["acme-droplet"].timeouts == {"delete": "600s"}
+    assert own["acme-database"].provider == TEAM_1
+    assert own["acme-database"].before_delete == (deletions.HOOK,)
+    assert own["acme-database"].on_error == ()
+    assert own["acme-firewall"].deleted_with == "acme-database"
+    assert own["acme-firewall"].depends_on == {"acme-droplet", "acme-database"}
+    assert recording["acme"].inputs == previews.OPTIONS
+    assert recording.exports["tenants"]["acme"]["url"] == "https://acme.meltanodata.com"
+    assert set(recording.exports["tenants"]) == {"acme", "demo"}
+
+
+def test_a_tenant_whose_droplet_a_killed_run_has_deleted_is_not_declared_as_it_was(
+    run: Callable[..., Recording],
+) -> None:
+    """To declare it would make the successor."""
+    resources = [{**it, "pendingReplacement": it["urn"] == previews.urn("acme", "droplet")} for it in _in_state("acme")]
+    said = refusal(run, tenants=TENANTS.replace("acme:\n", "acme:\n  droplet_size: s-9vcpu-9gb\n"), resources=resources)
+    assert "acme: droplet_size s-9vcpu-9gb is not available" in said[0]
+
+
+def test_an_entry_that_names_another_tenants_object_stops_everybody(run: Callable[..., Recording]) -> None:
+    resources = _in_state("bolt", "acme")
+    other = builders.droplet(id="bolt-droplet-id")
+    said = refusal(run, held=[builders.accounts(droplets=(other,))], resources=resources)
+    assert "belongs to bolt in the stack's state" in said[0]

@@ -36,6 +36,8 @@ def declared(
     existing: Existing | None = None,
     settings: dict[str, Any] | None = None,
     guard: Callable[[], DeletionGuard] = lambda: DeletionGuard([], []),
+    *,
+    rebuilt: bool = False,
     **options: Any,
 ) -> Recording:
     """The tenant acme on the mocks."""
@@ -44,7 +46,7 @@ def declared(
         stack, secrets = builders.settings(**(settings or {})), builders.secrets()
         tenant = builders.tenant(**options)
         documents = shared_documents(stack, secrets)
-        found = Survey(builders.accounts(), {tenant.key: existing or Existing()}, [])
+        found = Survey(builders.accounts(), {tenant.key: existing or Existing()}, {})
         trusted = Trust(
             [tenant], stack, secrets.tokens, existing=found.existing, clusters=found.accounts.clusters, databases={}
         )
@@ -63,7 +65,7 @@ def declared(
                 deletion=guard(),
             ),
         )
-        TenantInstance(tenant.key, TenantArgs(tenant, existing or Existing(), "301"), context)
+        TenantInstance(tenant.key, TenantArgs(tenant, existing or Existing(), "301", rebuilt=rebuilt), context)
 
     return record(program)
 
@@ -608,3 +610,28 @@ def recorded_guard(allowed: list[str]) -> DeletionGuard:
     guards: list[DeletionGuard] = []
     record(lambda: guards.append(DeletionGuard(allowed, ["acme", "core-2"])))
     return guards[0]
+
+
+@pytest.mark.parametrize(
+    ("has", "rebuilt", "tags", "ignored"),
+    [
+        (("monitored", "production"), False, ["monitored", "production"], True),
+        (("Production",), False, ["production"], True),
+        (("monitored",), False, ["monitored", "production"], False),
+        (("monitored", "production"), True, ["monitored", "production"], False),
+    ],
+)
+def test_tags_that_others_set_stay(has: tuple[str, ...], *, rebuilt: bool, tags: list[str], ignored: bool) -> None:
+    existing = Existing(builders.droplet(tags=has), None, builders.cluster(tags=has))
+    recording = declared(existing, rebuilt=rebuilt)
+    droplet, cluster = recording["acme-droplet"], recording["acme-database"]
+    assert (droplet.inputs["tags"], "tags" in droplet.ignore_changes) == (tags, ignored)
+    assert cluster.inputs["tags"] == tags
+    assert "tags" in cluster.ignore_changes or "production" not in has
+
+
+def test_another_size_keeps_the_standby_nodes() -> None:
+    existing = Existing(builders.droplet(), None, builders.cluster(nodes=2))
+    resized = declared(existing, database_size="db-s-1vcpu-2gb")["acme-database"]
+    assert (resized.inputs["nodeCount"], "nodeCount" in resized.ignore_changes) == (2, False)
+    assert "nodeCount" in declared(existing)["acme-database"].ignore_changes

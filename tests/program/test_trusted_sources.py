@@ -66,7 +66,7 @@ def world(monkeypatch: pytest.MonkeyPatch) -> World:
 def trusting(databases: dict[str, Database] | None = None, existing: Existing | None = None) -> trusted_sources.Trust:
     tenant = builders.tenant()
     there = (builders.cluster(id="old", name=NAME),)  # another of that name, which is on its way to be gone
-    found = Survey(builders.accounts(clusters=there), {"acme": existing or Existing()}, [])
+    found = Survey(builders.accounts(clusters=there), {"acme": existing or Existing()}, {})
     return trusted_sources.Trust(
         [tenant],
         builders.settings(),

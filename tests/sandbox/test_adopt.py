@@ -105,6 +105,10 @@ def test_instances_made_by_hand_are_adopted_as_they_are(fleet: Fleet) -> None:
     }
     others = "every other login of the instance stops working"
     assert effects(fleet) == {"bolt": ["a new login password; the old one stops working", others]}
+    (bolt,) = json.loads(fleet.meltanodata("plan", "--json", "--no-guard", *STACK))["plan"]["rows"]
+    changed = {it["what"]: (it["before"], it["after"]) for it in bolt["reasons"] if it["before"]}
+    tags = ('["by-hand"]', '["by-hand", "production"]')
+    assert changed == {"droplet tags": tags, "record ttl": ("1800", "3600")}
     assert tenants_steps(fleet) == adoption_of("bolt") | {"bolt-droplet": "update", "bolt-record": "update"}
     fleet.up()
     fleet.unchanged()

@@ -139,8 +139,10 @@ def test_a_smaller_droplet_takes_a_rebuild(edited: Edited) -> None:
     """The provider would switch it off, be refused, and switch it on again."""
     before, disk = edited.entry, edited.droplet["disk"]
     edited.edit(droplet_size="s-1vcpu-2gb")
-    said = edited.fleet.preview(code=1)
-    assert f"s-1vcpu-2gb has a disk of 50 GB, and its droplet's has {disk} GB and cannot shrink" in said
+    said = edited.fleet.preview()
+    assert "acme cannot be planned and is left as it is: droplet_size s-1vcpu-2gb has a disk of 50 GB" in said
+    assert f"with {disk} GB, which cannot shrink. Write droplet_size: {edited.droplet['size_slug']} to keep" in said
+    assert edited.fleet.steps() == {}
     edited.edit(**before)
 
 
@@ -148,8 +150,9 @@ def test_another_region(edited: Edited) -> None:
     before, cluster = edited.droplet, edited.cluster
     anew = edited.entry.get("rebuild", 0) + 1
     edited.edit(region="sfo3")
-    said = edited.fleet.preview(code=1)
-    assert f"acme: region is sfo3, and its droplet is in nyc3 and cannot move; write rebuild: {anew} as well" in said
+    said = edited.fleet.preview()
+    assert "region is sfo3, and its droplet is in nyc3 and cannot move. Write region: nyc3 to keep the droplet" in said
+    assert f"write rebuild: {anew} as well" in said
     edited.edit(rebuild=anew)
     assert edited.fleet.steps() == {**NEW_DROPLET, "acme-database": "update"}
     edited.fleet.killed_when(edited.fleet.asked("PUT", f"/v2/databases/{cluster['id']}/migrate"))
@@ -167,8 +170,8 @@ def test_a_newer_postgresql(edited: Edited) -> None:
     edited.finish()
     assert (edited.cluster["id"], edited.cluster["version"]) == (cluster, "16")
     edited.edit(database_version="15")
-    said = edited.fleet.preview(code=1)
-    assert "acme: database_version is 15, and its database has PostgreSQL 16 and cannot be downgraded" in said
+    said = edited.fleet.preview()
+    assert "database_version is 15, and its database has PostgreSQL 16 and cannot be downgraded" in said
     edited.edit(database_version="16")
 
 

@@ -432,8 +432,9 @@ def test_another_region(world: World) -> None:
     world.fleet.control.add_snapshot(NewSnapshot(team="Meltano", name=NEWER, region="sfo3"))
     world.write("acme", region="sfo3")
     anew = world.next("acme", "rebuild", 0)
-    said = world.fleet.preview(code=1)
-    assert f"acme: region is sfo3, and its droplet is in nyc3 and cannot move; write rebuild: {anew['rebuild']}" in said
+    said = world.fleet.preview()
+    assert "region is sfo3, and its droplet is in nyc3 and cannot move. Write region: nyc3 to keep the droplet" in said
+    assert f"write rebuild: {anew['rebuild']} as well" in said
     world.edit("acme", NEW_DROPLET | {"database": "update"}, **anew)
     now = world.works("acme")
     assert now.droplet != acme.droplet

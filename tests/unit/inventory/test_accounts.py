@@ -103,7 +103,12 @@ def test_everything_is_asked_of_the_team_that_has_it(digitalocean: DigitalOcean)
             "s-2vcpu-2gb": DropletSize(frozenset({"nyc3", "fra1"}), 60),
             "s-1vcpu-1gb": DropletSize(frozenset(), 25),
         },
-        database=DatabaseOffer(("15", "16"), frozenset({"nyc3", "fra1"}), frozenset({"db-s-1vcpu-1gb"})),
+        database=DatabaseOffer(
+            ("15", "16"),
+            frozenset({"nyc3", "fra1"}),
+            frozenset({"db-s-1vcpu-1gb"}),
+            {2: frozenset({"db-s-2vcpu-4gb"})},
+        ),
         other_records=(OtherRecord(10, "www", "CNAME", "shop.example.com"), OtherRecord(11, "", "SOA", "")),
     )
     assert digitalocean.queries["/v2/domains/meltanodata.com/records"].keys() == {"page", "per_page"}

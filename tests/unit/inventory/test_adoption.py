@@ -70,7 +70,7 @@ class Accounts:
         for stack in STACKS:
             tenants = [it for it in tenants_of(grown, stack) if it.key in {instance.key for instance in instances}]
             existing, unclear = names.identify(tenants, held, DOMAIN, {})
-            assert unclear == []
+            assert unclear == {}
             assert all(it.droplet and it.record and it.cluster for it in existing.values())
         return {it.key: it for it in instances}, {it.what: it.why for it in left}
 

@@ -46,9 +46,10 @@ def problems(
 ) -> list[str]:
     one = tenant(**options)
     rebuilds = {} if made_with is None else {"acme": made_with}
-    return list(
-        availability.problems([one], {one.key: existing or Existing()}, accounts(**(held or {})), settings(), rebuilds)
-    )
+    inventory = accounts(**(held or {}))
+    reasons = availability.problems([one], {one.key: existing or Existing()}, inventory, settings(), rebuilds)
+    own = [f"{key}: {reason}" for key, those in reasons.items() for reason in those]
+    return [*availability.lacking(inventory, settings()), *own]
 
 
 def test_nothing_is_lacking() -> None:
@@ -196,10 +197,10 @@ HELD: dict[str, Any] = {
 @pytest.mark.parametrize(
     ("options", "said"),
     [
-        ({"region": "fra1"}, "acme: region is fra1, and its droplet is in nyc3 and cannot move; write rebuild: 1"),
+        ({"region": "fra1"}, "acme: region is fra1, and its droplet is in nyc3 and cannot move. Write region: nyc3 to"),
         (
             {"droplet_size": "s-1vcpu-2gb"},
-            "has a disk of 50 GB, and its droplet's has 60 GB and cannot shrink; write re",
+            "a disk of 50 GB, and its droplet is a s-2vcpu-2gb with 60 GB, which cannot shrink. Write droplet_size: s",
         ),
     ],
 )
@@ -210,7 +211,62 @@ def test_what_takes_a_new_droplet_takes_a_rebuild(options: dict[str, Any], said:
     assert problems(KNOWN, HELD, rebuild=1, **options) == []
     (still,) = problems(KNOWN, HELD, 1, rebuild=1, **options)
     assert "write rebuild: 2 as well" in still
+    # Keeping the droplet comes first.
+    assert still.index("to keep the droplet") < still.index("rebuild")
     assert problems(Existing(), HELD, **options) == []
+
+
+def test_a_droplet_that_was_resized_by_hand_takes_only_its_size() -> None:
+    by_hand = Existing(droplet(size="s-2vcpu-4gb", disk=80), None, cluster())
+    (problem,) = problems(by_hand, HELD)
+    assert "Write droplet_size: s-2vcpu-4gb to keep the droplet" in problem
+    assert problems(by_hand, HELD, droplet_size="s-2vcpu-4gb") == []
+
+
+SIZES = DatabaseOffer(
+    ("16",),
+    EVERYWHERE,
+    frozenset({"db-s-1vcpu-1gb", "db-s-1vcpu-2gb", "db-s-2vcpu-2gb", "db-s-2vcpu-4gb", "db-large"}),
+    {2: frozenset({"db-s-1vcpu-2gb", "db-s-2vcpu-4gb"})},
+)
+
+
+@pytest.mark.parametrize(
+    ("has", "options", "said"),
+    [
+        (
+            {"size": "db-s-2vcpu-4gb"},
+            {},
+            "is a db-s-2vcpu-4gb, which cannot shrink. Write database_size: db-s-2vcpu-4gb",
+        ),
+        ({"size": "db-s-1vcpu-2gb", "storage_mib": 30720}, {}, "is a db-s-1vcpu-2gb with 30 GB, which cannot shrink."),
+        ({"size": "db-s-2vcpu-2gb"}, {"database_size": "db-s-1vcpu-2gb"}, "which cannot shrink"),
+        (
+            {"size": "db-s-1vcpu-2gb", "nodes": 2},
+            {"database_size": "db-s-2vcpu-2gb"},
+            "with 2 nodes, and its database has 2. Write database_size: db-s-1vcpu-2gb to keep the database as it is",
+        ),
+        ({"version": "17"}, {"database_version": "16"}, 'cannot be downgraded. Write database_version: "17"'),
+    ],
+)
+def test_what_a_database_cannot_become_is_said_before_the_apply(
+    has: dict[str, Any], options: dict[str, Any], said: str
+) -> None:
+    (problem,) = problems(Existing(droplet(), None, cluster(**has)), {"database": SIZES}, **options)
+    assert said in problem
+
+
+@pytest.mark.parametrize(
+    ("has", "options"),
+    [
+        ({}, {"database_size": "db-s-1vcpu-2gb"}),
+        ({"nodes": 2, "size": "db-s-1vcpu-2gb"}, {"database_size": "db-s-2vcpu-4gb"}),
+        ({"nodes": 2, "size": "db-s-2vcpu-2gb"}, {"database_size": "db-s-2vcpu-2gb"}),  # nobody asks for a change
+        ({"size": "db-large"}, {}),  # only DigitalOcean knows
+    ],
+)
+def test_what_a_database_can_become_is_planned(has: dict[str, Any], options: dict[str, Any]) -> None:
+    assert problems(Existing(droplet(), None, cluster(**has)), {"database": SIZES}, **options) == []
 
 
 def test_a_larger_droplet_takes_none() -> None:

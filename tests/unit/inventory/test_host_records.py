@@ -28,7 +28,12 @@ def judged(
     inventory, tenants = accounts(**held), [tenant(**(entry or {}))]
     existing, unclear = identify(tenants, inventory, DOMAIN, ids or {})
     problems = host_records.problems(tenants, existing, inventory, DOMAIN, ids or {})
-    return existing["acme"], [*unclear, *problems]
+    return existing["acme"], [
+        f"{key}: {reason}"
+        for by_tenant in (unclear, problems)
+        for key, reasons in by_tenant.items()
+        for reason in reasons
+    ]
 
 
 @pytest.mark.parametrize(

@@ -21,7 +21,8 @@ DOMAIN = "meltanodata.com"
 
 
 def identified(ids: dict[tuple[str, Type], str] | None = None, tenants: Any = None, **held: Any) -> Any:
-    return identify(tenants or [tenant()], accounts(**held), DOMAIN, ids or {})
+    existing, unclear = identify(tenants or [tenant()], accounts(**held), DOMAIN, ids or {})
+    return existing, [f"{key}: {reason}" for key, reasons in unclear.items() for reason in reasons]
 
 
 def test_the_guides_names() -> None:

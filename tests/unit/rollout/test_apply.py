@@ -13,7 +13,7 @@ from meltanodata.errors import InterruptedRunError, UserError
 from meltanodata.rollout import apply, preview_plan
 from meltanodata.rollout.apply import Result, stages
 from tests import previews
-from tests.previews import Step, child, created, destroyed, preview, renewed, replaced, updated
+from tests.previews import Step, child, created, destroyed, preview, renewed, replaced, updated, warning_left_alone
 
 if TYPE_CHECKING:
     from collections.abc import Collection, Iterator, Mapping, Sequence
@@ -42,6 +42,8 @@ class World:
         """What the program logs."""
         self.between: list[Step] = []
         """What somebody changes in the world while it is applied."""
+        self.diagnostics: list[dict[str, str]] = []
+        """What the program warns of."""
         self.databases: dict[str, str] = {}
         """The ids of clusters that the state has, by the tenant's key."""
 
@@ -51,7 +53,7 @@ class World:
         return StackState({"deployment": {"resources": resources}})
 
     def preview(self) -> Mapping[str, Any]:
-        return preview(*self.left, *self.between)
+        return preview(*self.left, *self.between) | {"diagnostics": self.diagnostics}
 
     def up(self, targets: Sequence[str] | None) -> Iterator[Mapping[str, Any]]:
         self.ups.append(None if targets is None else set(targets))
@@ -325,6 +327,24 @@ def test_everybody_is_in_one_stage_and_canaries_are_in_the_first(
     assert sorted(tenant for stage in order for tenant in stage.tenants) == sorted(keys)
     assert order[0].tenants == chosen.intersection(keys)
     assert all(0 < len(stage.tenants) <= batch for stage in order[1:])
+
+
+def test_a_tenant_that_cannot_be_planned_holds_up_nobody_and_is_told_in_the_end() -> None:
+    world = World(*of(renewed, "acme", "core"), *destroyed("demo"))
+    world.diagnostics = [warning_left_alone("bolt", "it cannot shrink")]
+    *others, left = world.deploy(batch=1)
+    assert applied(others) == {"acme": True, "core": True, "demo": True}
+    assert left == Result("bolt", "left alone", "", ("it cannot shrink",), applied=False)
+    assert not left.well
+    assert world.left == []
+    assert [it.tenant for it in World().deploy()] == []
+
+
+def test_only_a_tenant_that_cannot_be_planned_starts_no_run() -> None:
+    world = World()
+    world.diagnostics = [warning_left_alone("bolt", "it cannot shrink")]
+    assert [it.tenant for it in world.deploy()] == ["bolt"]
+    assert world.ups == []
 
 
 def test_an_interrupt_ends_the_deployment_though_its_stage_was_done() -> None:

@@ -18,7 +18,7 @@ from meltanodata.render import report
 from meltanodata.rollout import drift, plan, preview_plan
 from meltanodata.rollout.drift import Drift, Expiring, Orphan, Unseen
 from tests.fleets import team, write_stack
-from tests.previews import child, preview
+from tests.previews import child, preview, warning_left_alone
 from tests.program import builders
 from tests.states import exported
 
@@ -162,6 +162,24 @@ def test_the_issue(golden: Callable[[str, str], None]) -> None:
     )
     assert not found.none
     golden("drift.md", report.drift(found))
+
+
+def test_a_tenant_that_cannot_be_planned_is_drift_with_its_remedy() -> None:
+    left = preview_plan.read(
+        preview() | {"diagnostics": [warning_left_alone("acme", "Write droplet_size: s-2vcpu-4gb")]}
+    )
+    found = Drift([left], [], [])
+    assert not found.none
+    said = report.drift(found)
+    assert "Write droplet_size: s-2vcpu-4gb" in said
+    assert "✅" not in said
+
+
+def test_the_report_shows_no_check_mark_where_something_differs() -> None:
+    step = child("update", "acme", "record", {"ttl": 1800}, {"ttl": 3600}, diffReasons=["ttl"])
+    said = report.drift(Drift([preview_plan.read(preview(step))], [], []))
+    assert "record ttl: `1800` → `3600`" in said
+    assert "✅" not in said
 
 
 def test_no_drift_at_all() -> None:

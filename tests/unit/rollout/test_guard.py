@@ -21,6 +21,7 @@ from tests.previews import (
     renewed,
     replaced,
     updated,
+    warning_left_alone,
 )
 
 
@@ -235,3 +236,14 @@ def test_a_pull_request_names_the_entries_that_it_changes(
 def test_a_review_survives_json() -> None:
     found = reviewed(*destroyed("acme"), names=[])
     assert Review.model_validate_json(found.model_dump_json()) == found
+
+
+def test_a_pull_request_whose_own_edit_cannot_be_planned_stops_and_no_other() -> None:
+    found = preview_plan.read(
+        preview(*created("acme")) | {"diagnostics": [warning_left_alone("bolt", "it cannot shrink")]}
+    )
+    assert guard.left_alone(found, ["acme"]) is None
+    stop = guard.left_alone(found, ["acme", "bolt"])
+    assert stop is not None
+    assert (stop.label, stop.allowed) == (None, False)
+    assert "bolt: it cannot shrink." in stop.message

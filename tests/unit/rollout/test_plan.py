@@ -27,6 +27,7 @@ from tests.previews import (
     renewed,
     replaced,
     updated,
+    warning_left_alone,
 )
 
 if TYPE_CHECKING:
@@ -394,6 +395,39 @@ def test_an_adoption_that_replaces_is_shown_as_a_loss() -> None:
 
 def test_verifying_and_assigning_to_the_project_mean_nothing_to_people() -> None:
     assert row(updated("acme", "verify", "triggers"), updated("acme", "project", "resources")).effects == ()
+
+
+def test_a_take_over_says_what_it_changes_with_both_values() -> None:
+    ttl = child("update", "acme", "record", {"ttl": 1800}, {"ttl": 3600}, diffReasons=["ttl"])
+    old, new = {"tags": ["by-hand"]}, {"tags": ["by-hand", "production"], "resizeDisk": True}
+    tags = child("update", "acme", "droplet", old, new, diffReasons=["gracefulShutdown", "tags"])
+    taken = [imported("acme", "record", "meltanodata.com,4712"), imported("acme", "droplet", "4711")]
+    found = row(component("create", "acme", new=options()), *taken, ttl, tags)
+    assert list(map(plan.describe, found.reasons)) == [
+        "adopts record acme, droplet acme.meltanodata.com",
+        'droplet tags: ["by-hand"] → ["by-hand", "production"]',
+        "record ttl: 1800 → 3600",
+    ]
+
+
+def test_what_a_refresh_noted_among_the_outputs_alone_has_its_values() -> None:
+    step = child("update", "acme", "droplet", {"size": "s-2vcpu-2gb"}, {"size": "s-2vcpu-2gb"}, diffReasons=["size"])
+    step["oldState"]["outputs"] = {"size": "s-2vcpu-4gb"}
+    assert list(map(plan.describe, row(step).reasons)) == ["droplet size: s-2vcpu-4gb → s-2vcpu-2gb"]
+
+
+def test_a_tenant_that_cannot_be_planned_is_told_beside_the_others() -> None:
+    warnings = [
+        warning_left_alone("bolt", "its droplet: it cannot shrink.\nWrite droplet_size: x"),
+        warning_left_alone("bolt", "and another"),
+        {"severity": "warning", "message": "warning: something else"},
+        {"severity": "info", "message": "acme cannot be planned and is left as it is: says somebody else"},
+    ]
+    found = preview_plan.read(preview(*created("acme")) | {"diagnostics": warnings})
+    assert [it.tenant for it in found.rows] == ["acme"]
+    reasons = ("its droplet: it cannot shrink.\nWrite droplet_size: x", "and another")
+    assert found.left_alone == (plan.LeftAlone(tenant="bolt", reasons=reasons),)
+    assert found.digest == preview_plan.read(preview(*created("acme"))).digest
 
 
 def test_a_failed_preview_is_no_plan() -> None:
