@@ -21,6 +21,7 @@ import typer
 from rich.console import Console
 from rich.table import Table
 
+from meltanodata.cli.usage import Commands
 from meltanodata.errors import UserError
 from sandbox import browser, checks, choice, project, pulumi
 from sandbox.api.messages import NewSnapshot
@@ -37,6 +38,7 @@ if TYPE_CHECKING:
     from sandbox.engine.obtain import Engine
 
 app = typer.Typer(
+    cls=Commands,
     help="A DigitalOcean on one machine.",
     no_args_is_help=True,
     pretty_exceptions_enable=False,
@@ -74,16 +76,21 @@ def main() -> None:
 Droplets = Annotated[
     Kind | None,
     typer.Option(
-        help="Real: machines with systemd. Light: SSH servers that record commands. Default: real if possible."
+        metavar="KIND",
+        help="real: machines with systemd; light: SSH servers that record commands. Default: light if it was light at "
+        "the last start, else real if possible.",
     ),
 ]
 Databases = Annotated[
     Kind | None,
-    typer.Option(help="Real: PostgreSQL servers. Light: the API's answers alone. Default: real if possible."),
+    typer.Option(metavar="KIND", help="real: PostgreSQL servers; light: the API's answers alone. Default: likewise."),
 ]
 Plugins = Annotated[
     Literal["auto", "official", "stand-in"],
-    typer.Option(help="Official: Pulumi's plugins, on PATH or downloaded. Stand-in: the sandbox's."),
+    typer.Option(
+        metavar="KIND",
+        help="official: Pulumi's plugins, on PATH or downloaded; stand-in: the sandbox's; auto: official if possible.",
+    ),
 ]
 
 
@@ -168,8 +175,10 @@ def status() -> None:
 
 @app.command()
 def snapshot(
-    name: Annotated[str, typer.Argument(help="Such as 'Ubuntu meltano-223456789'.")],
-    region: Annotated[str, typer.Option(help="The region in which droplets can be made from it.")] = "nyc3",
+    name: Annotated[str, typer.Argument(metavar="NAME", help="Its name, such as 'Ubuntu meltano-223456789'.")],
+    region: Annotated[
+        str, typer.Option(metavar="REGION", help="The region in which droplets can be made from it.")
+    ] = "nyc3",
 ) -> None:
     """Add a snapshot to the droplet team, newer than its others.
 
@@ -182,7 +191,9 @@ def snapshot(
 
 @app.command()
 def env(
-    team: Annotated[str | None, typer.Option(help="Print this team's token too, for doctl and other clients.")] = None,
+    team: Annotated[
+        str | None, typer.Option(metavar="TEAM", help="Print this team's token too, for doctl and other clients.")
+    ] = None,
 ) -> None:
     """Print the shell commands that lead `meltanodata` and `pulumi` to the sandbox.
 

@@ -15,7 +15,7 @@ import tempfile
 from contextlib import contextmanager
 from typing import IO, TYPE_CHECKING, Any, NoReturn
 
-from meltanodata.engine import deletions
+from meltanodata.engine import deletions, passphrase
 from meltanodata.engine.stack_state import StackState
 from meltanodata.errors import UserError
 
@@ -261,4 +261,6 @@ def _run(
 
 
 def _failed(command: Sequence[str], done: subprocess.CompletedProcess[str]) -> UserError:
-    return UserError(f"`pulumi {' '.join(command)}` failed: {done.stderr.strip() or done.stdout.strip()}")
+    failure = f"`pulumi {' '.join(command)}` failed: {done.stderr.strip() or done.stdout.strip()}"
+    advice = passphrase.advice(done.stderr, os.environ)
+    return UserError(failure if advice is None else f"{advice}.\n{failure}")
