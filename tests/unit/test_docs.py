@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import ast
 import re
+import shlex
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -109,6 +110,52 @@ def test_the_commands_in_the_pages_exist_with_their_options(program: str, app: t
             if re.fullmatch(r"--?[a-z][a-z-]*", option) and option not in {*options, "--help"} and not passed_on:
                 wrong.append(f"{page.name}: {program} {' '.join(call)}: {option}")
     assert wrong == []
+
+
+HOW_TO = sorted((PROJECT / "docs" / "how-to").glob("*.md"))
+
+
+def command_lines(page: Path, program: str) -> list[list[str]]:
+    """The arguments of each call of a program that a page tells to type: in its blocks, not in what is printed."""
+    lines = re.findall(r"^ {4,}(?:\$ )?(?:[A-Z_]+=\S+ )?([a-z].*)$", page.read_text(), flags=re.MULTILINE)
+    words = [
+        shlex.split(re.split(r" #|[|<>;](?= |$)", line)[0], posix=True) for line in lines if line.startswith(program)
+    ]
+    length = len(program.split())
+    return [call[length:] for call in words if " ".join(call[:length]) == program]
+
+
+@pytest.mark.parametrize("page", HOW_TO, ids=lambda page: page.stem)
+def test_each_command_line_of_a_how_to_page_is_one_that_the_program_takes(
+    page: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("PULUMI_STACK", "prod")
+    for program, app in (("meltanodata", meltanodata), ("python -m sandbox", sandbox)):
+        whole: Any = typer.main.get_command(app)
+        for call in command_lines(page, program):
+            command, rest, context = whole, list(call), typer.Context(whole, info_name=program)
+            while hasattr(command, "commands"):
+                if rest[0].startswith("--"):  # an option of the program itself, such as --install-completion
+                    break
+                name, command, rest = command.resolve_command(context, rest)
+                context = typer.Context(command, info_name=name, parent=context)
+            else:
+                command.make_context(command.name, rest, parent=context)
+
+
+def test_most_how_to_pages_have_command_lines() -> None:
+    counted = {page.stem: len(command_lines(page, "meltanodata")) for page in HOW_TO}
+    assert sum(counted.values()) > 35
+    assert [stem for stem, number in counted.items() if number == 0] == []
+
+
+@pytest.mark.parametrize("page", HOW_TO, ids=lambda page: page.stem)
+def test_a_how_to_page_can_be_followed_on_the_sandbox_because_it_names_no_stack_to_work_on(page: Path) -> None:
+    lines = re.findall(r"^ {4,}((?:meltanodata|pulumi) .*--stack \S+.*)$", page.read_text(), flags=re.MULTILINE)
+    lines = [line for line in lines if "database_teams[0].full" not in line]  # what `check` prints
+    assert [
+        line for line in lines if not line.startswith("meltanodata plan --stack prod-2 ")
+    ] == []  # the page's new one
 
 
 def test_the_settings_in_the_pages_exist() -> None:
