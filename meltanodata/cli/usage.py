@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shlex
 from typing import Any
 
 from typer.core import TyperArgument, TyperGroup
@@ -27,6 +28,9 @@ INSTEAD = {
 }
 """Words from other programs, and what does that here."""
 
+_WHOLE_STACK = ("plan", "up", "deploy", "drift")
+"""Commands after which people name a tenant, and that take none."""
+
 
 class Commands(TyperGroup):
     """A program's commands. Placeholders have one style in usage and help: NAME if required, [NAME] if optional."""
@@ -47,6 +51,12 @@ class OperatorCommands(Commands):
         """Find the command that the arguments begin with; for a word from another program say what does it here."""
         if args and args[0] not in self.commands and args[0] in INSTEAD:
             ctx.fail(f"There is no command {args[0]!r}. Instead: {INSTEAD[args[0]]}")
+        if args and args[0] in _WHOLE_STACK and args[1:] and not args[1].startswith("-"):
+            name = shlex.quote(args[1])
+            ctx.fail(
+                f"`{args[0]}` works on the whole stack and takes no tenant. Leave {name} out:"
+                f" meltanodata {args[0]}. To examine one instance: meltanodata doctor {name}"
+            )
         return super().resolve_command(ctx, args)
 
 

@@ -43,6 +43,15 @@ def test_a_tenants_name_in_place_of_the_file_gets_the_command_that_takes_one(run
     assert "meltanodata doctor acme" in ended.err
 
 
+@pytest.mark.parametrize("command", ["plan", "up", "deploy", "drift"])
+@pytest.mark.usefixtures("folder")
+def test_a_tenants_name_after_a_command_for_the_whole_stack_gets_the_right_one(run: Run, command: str) -> None:
+    ended = run(command, "acme", "--stack", "prod")
+    assert (ended.code, ended.out) == (2, "")
+    assert f"Leave acme out: meltanodata {command}. " in ended.err
+    assert "meltanodata doctor acme" in ended.err
+
+
 @pytest.mark.usefixtures("folder")
 def test_a_file_that_does_not_exist_and_is_no_tenant_is_named(run: Run) -> None:
     ended = run("check", "acne")
