@@ -1,4 +1,4 @@
-"""Errors that a user can mend: one base class, shown without a traceback."""
+"""Errors that a user can correct: one base class, shown without a traceback."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ if TYPE_CHECKING:
 
 
 class UserError(Exception):
-    """An error that the user can mend; the command shows the message alone and ends with exit code 1."""
+    """An error that the user can correct; the command shows the message alone and ends with exit code 1."""
 
 
 @dataclass(frozen=True, order=True)
@@ -48,3 +48,7 @@ class ProblemsError(UserError):
 
 class NotReviewedError(UserError):
     """A change is about to be applied that nobody has reviewed."""
+
+
+class InterruptedRunError(UserError):
+    """Somebody interrupted the engine, which has ended since."""

@@ -40,12 +40,12 @@ PREVIEW = ".github/workflows/preview.yml"
 """The workflow whose plans count as reviewed."""
 
 _PAUSES = (0.5, 1, 2, 4)
-"""Seconds before each further attempt while GitHub is out of order."""
+"""Seconds before each further attempt while GitHub fails."""
 _PATIENCE = 300
 """Seconds to wait altogether for GitHub's rate limits."""
 _UNSAID = 60
 """Seconds to wait for a rate limit without a stated time, as GitHub's documentation asks."""
-_OUT_OF_ORDER = 500
+_SERVER_ERROR = 500
 """From this status on GitHub itself has failed, including statuses that HTTP does not define (520)."""
 _HINTS: dict[int, str] = {
     401: ": the token is refused",
@@ -328,14 +328,14 @@ class GitHub:
         answer = self._answer(method, f"{self._root}{path}", path, **options)
         status = answer.status_code
         if status >= HTTPStatus.BAD_REQUEST:
-            out_of_order = ": GitHub is out of order. Try again later" if status >= _OUT_OF_ORDER else ""
-            unclear = method == "POST" and status >= _OUT_OF_ORDER
-            message = f"GitHub answers {method} {path} with {status}{_HINTS.get(status, out_of_order)}"
+            at_github = ": an error at GitHub. Try again later" if status >= _SERVER_ERROR else ""
+            unclear = method == "POST" and status >= _SERVER_ERROR
+            message = f"GitHub answers {method} {path} with {status}{_HINTS.get(status, at_github)}"
             raise (_UnclearError if unclear else UserError)(message)
         return answer
 
     def _answer(self, method: str, url: str, path: str, **options: Any) -> requests.Response:
-        """Any answer. If GitHub is out of order, an idempotent request is repeated."""
+        """Any answer. If GitHub fails, an idempotent request is repeated."""
         import requests
 
         pauses = iter(self._pauses if method != "POST" else ())
@@ -352,7 +352,7 @@ class GitHub:
             if (limit := _limit(answer, time.time())) is not None:
                 # Such a request had no effect, so any may be repeated.
                 self._sit_out(limit, method, path)
-            elif answer.status_code >= _OUT_OF_ORDER and (pause := next(pauses, None)) is not None:
+            elif answer.status_code >= _SERVER_ERROR and (pause := next(pauses, None)) is not None:
                 self._wait(pause)
             else:
                 return answer
@@ -374,8 +374,8 @@ class GitHub:
         if seconds > self._patience:
             until = datetime.fromtimestamp(time.time() + seconds, UTC)
             raise UserError(
-                f"GitHub's rate limit is used up until {until:%H:%M:%S} UTC ({method} {path}). Token and permissions"
-                " are in order. Run this again after that time"
+                f"GitHub's rate limit is used up until {until:%H:%M:%S} UTC ({method} {path}). The token"
+                " and its permissions are fine. Run this again after that time"
             )
         print(f"GitHub's rate limit is used up: waiting {seconds:.0f} s", file=sys.stderr, flush=True)
         self._patience -= seconds

@@ -3,15 +3,19 @@
 Names in an account, lines of a droplet's logs, answers of an API are other people's text. A terminal obeys the control
 characters in it, rich takes its brackets for markup, and GitHub's runner obeys some of its lines. So what is printed
 goes through `guard`, and what rich lays out goes to our `console`.
+
+Whoever reads the output may go away (`| head`, a terminal that is closed), and the disk that it is written to may be
+full. That ends our printing, and nothing else: what cannot be written is dropped, and the command goes on to its end.
 """
 
 from __future__ import annotations
 
+import errno
 import json
 import os
 import re
 import sys
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from typing import TYPE_CHECKING, Any, TextIO, cast
 
 if TYPE_CHECKING:
@@ -50,11 +54,49 @@ def uncoloured(text: str) -> str:
 
 
 def guard() -> None:
-    """Make everything `plain` that this process prints from here on: by `print`, by typer, in a traceback."""
+    """Make everything `plain` that this process prints from here on: by `print`, by typer, in a traceback.
+
+    A write that fails raises nothing from here on, see `losses`.
+    """
+    sys.stdin = sys.stdin or _nowhere(0)
     sys.stdout, sys.stderr = (
-        stream if isinstance(stream, _Guarded) else cast("TextIO", _Guarded(stream))
-        for stream in (sys.stdout, sys.stderr)
+        stream if isinstance(stream, _Guarded) else cast("TextIO", _Guarded(_Lasting(stream or _nowhere(number))))
+        for number, stream in ((1, sys.stdout), (2, sys.stderr))
     )
+
+
+def _nowhere(number: int) -> TextIO:
+    """A stream instead of one that was closed when we began; no other file may get its number, and be printed into."""
+    opened = os.open(os.devnull, os.O_RDONLY if number == 0 else os.O_WRONLY)
+    if opened != number:
+        os.dup2(opened, number)
+        os.close(opened)
+    os.set_inheritable(number, True)
+    return os.fdopen(number, "r" if number == 0 else "w", encoding="utf-8", closefd=False)
+
+
+def unread() -> bool:
+    """Whether nothing can be printed any more on the standard output."""
+    return isinstance(sys.stdout, _Guarded) and sys.stdout.lasting.lost is not None
+
+
+def losses() -> list[str]:
+    """Write what is buffered, and say which output was lost, and why; nothing about a reader that went away."""
+    lost = []
+    for name, stream in (("standard output", sys.stdout), ("the standard error stream", sys.stderr)):
+        stream.flush()
+        error = stream.lasting.lost if isinstance(stream, _Guarded) else None
+        if error is not None and error.errno != errno.EPIPE:
+            lost.append(f"{name}: {error.strerror}. What was printed is lost; the command itself went on to its end")
+    return lost
+
+
+def pass_on(stream: TextIO, data: bytes) -> None:
+    """Print what another program printed, byte by byte."""
+    if isinstance(stream, _Guarded):
+        stream.lasting.pass_on(data)
+    else:
+        stream.write(data.decode(errors="replace"))
 
 
 def console(*, err: bool = False) -> Console:
@@ -69,8 +111,8 @@ def console(*, err: bool = False) -> Console:
             return super().render_str(plain(text), **{**options, "markup": False, "emoji": False})
 
     stream = sys.stderr if err else sys.stdout
-    bare = stream.bare if isinstance(stream, _Guarded) else stream
-    return Plain(file=bare, width=None if bare.isatty() else 160, markup=False, emoji=False, highlight=False)
+    lasting = cast("TextIO", stream.lasting) if isinstance(stream, _Guarded) else stream
+    return Plain(file=lasting, width=None if lasting.isatty() else 160, markup=False, emoji=False, highlight=False)
 
 
 @contextmanager
@@ -94,17 +136,62 @@ def as_json(value: Any, indent: int | None = None) -> str:
     return json.dumps(value, indent=indent).replace("##[", "#\\u0023[")
 
 
-class _Guarded:
-    """A stream that accepts only text."""
+class _Lasting:
+    """A stream whose writes raise nothing: after one that failed, everything is dropped."""
 
     def __init__(self, bare: TextIO) -> None:
         self.bare = bare
+        self.lost: OSError | None = None
+        """Why nothing can be written any more."""
+        self._terminal = bare.isatty()
+
+    def write(self, text: str) -> int:
+        """Like any text stream's."""
+        with self._dropping():
+            self.bare.write(text)
+        return len(text)
+
+    def flush(self) -> None:
+        """Like any stream's."""
+        with self._dropping():
+            self.bare.flush()
+
+    def pass_on(self, data: bytes) -> None:
+        """Write bytes, and behind them what was written before."""
+        with self._dropping():
+            self.bare.flush()
+            self.bare.buffer.write(data)
+            self.bare.buffer.flush()
+
+    @contextmanager
+    def _dropping(self) -> Iterator[None]:
+        try:
+            yield
+        except OSError as error:
+            if self._terminal and error.errno == errno.EIO:  # it was closed
+                error = BrokenPipeError(errno.EPIPE, os.strerror(errno.EPIPE))
+            self.lost = self.lost or error
+            # What is buffered would be written again at the end, and a program that we start inherits the stream.
+            with suppress(OSError, ValueError):
+                null = os.open(os.devnull, os.O_WRONLY)
+                os.dup2(null, self.bare.fileno())
+                os.close(null)
+
+    def __getattr__(self, name: str) -> Any:
+        return getattr(self.bare, name)
+
+
+class _Guarded:
+    """A stream that accepts only text."""
+
+    def __init__(self, lasting: _Lasting) -> None:
+        self.lasting = lasting
 
     def write(self, text: str) -> int:
         """Like any text stream's; bytes raise a TypeError, by which callers recognise a text stream."""
         if not isinstance(text, str):
             raise TypeError(f"text is expected, not {type(text).__name__}")
-        self.bare.write(plain(text))
+        self.lasting.write(plain(text))
         return len(text)
 
     def writelines(self, lines: Iterable[str]) -> None:
@@ -112,8 +199,12 @@ class _Guarded:
         for it in lines:
             self.write(it)
 
+    def flush(self) -> None:
+        """Like any stream's."""
+        self.lasting.flush()
+
     def __getattr__(self, name: str) -> Any:
-        return getattr(self.bare, name)
+        return getattr(self.lasting, name)
 
 
 def _escaped(character: str) -> str:

@@ -97,7 +97,8 @@ def _finding(model: type[BaseModel], values: object, noun: str, error: ErrorDeta
         value = _inside(value, part)
     if field is None:
         name, names = str(path[-1]), list(parent.model_fields)
-        message = f"there is no {noun} {show(name)}.{did_you_mean(name, names)} There are: {listing(names, 'and')}"
+        kind = f"{'an' if noun[0] in 'aeiou' else 'a'} {noun}"
+        message = f"is not {kind}.{did_you_mean(name, names)} The {noun}s are: {listing(names, 'and')}"
         return Finding(path, message, None)
     return Finding(path, _explain(error, field, value), field)
 
@@ -132,8 +133,8 @@ def _explain(error: ErrorDetails, field: FieldInfo, value: object) -> str:
         "bool_parsing": "is neither true nor false",
         "literal_error": f"is not possible; allowed: {context.get('expected')}",
         "enum": f"is not possible; allowed: {context.get('expected')}",
-        "greater_than_equal": f"is too small; the least is {context.get('ge')}",
-        "less_than_equal": f"is too big; the most is {context.get('le')}",
+        "greater_than_equal": f"is too small; the minimum is {context.get('ge')}",
+        "less_than_equal": f"is too large; the maximum is {context.get('le')}",
         "value_error": f"is not possible: {context.get('error')}",
     }.get(kind, f"is not {wanted}")
     if kind == "string_type" and isinstance(value, int | Decimal):

@@ -103,7 +103,7 @@ def start(droplets: Droplets = None, databases: Databases = None, plugins: Plugi
     """
     home = Home.default()
     if lock_holder(home) is not None:
-        raise AlreadyRunningError(f"a sandbox runs in {home.path} already: see `python -m sandbox status`")
+        raise AlreadyRunningError(f"a sandbox already runs in {home.path}: see `python -m sandbox status`")
     engine = obtain(_say)
 
     def obstacle(part: str) -> str | None:
@@ -207,7 +207,7 @@ def env(
     values = {**pulumi.variables(home, running, engine), "SANDBOX_HOME": str(home.path)}
     if team is not None:
         if team not in running.teams:
-            raise UserError(f"no team {team!r}; there are: {', '.join(running.teams)}")
+            raise UserError(f"no team {team!r}; the teams are: {', '.join(running.teams)}")
         token = running.teams[team].token
         values |= {"DIGITALOCEAN_TOKEN": token, "DIGITALOCEAN_ACCESS_TOKEN": token}
     for name in pulumi.foreign(os.environ):

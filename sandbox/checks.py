@@ -338,7 +338,7 @@ def wrong_password(person: Person, instance: Instance) -> str:
 def sign_in(person: Person, instance: Instance, password: str) -> str | None:
     """Sign in as a browser does; the user's name, or None when the password is refused.
 
-    The login form answers 200 to a wrong password, so the judge is what Meltano says of who one is.
+    The login form answers 200 to a wrong password, so this asks Meltano who is signed in.
 
     Raises:
         CheckError: the site does not work.

@@ -171,7 +171,7 @@ class Sandbox:
 
 @dataclass(frozen=True)
 class Stack:
-    """A stack's state, secrets in the open: for the demo's memory only."""
+    """A stack's state, secrets decrypted: for the demo's memory only."""
 
     state: StackState
 

@@ -184,7 +184,7 @@ class BridgeNetwork(_Block):
                 f"{block}, this sandbox's addresses, is taken on this machine (see `ip address`, `ip route`): "
                 "stop what has it, or `python -m sandbox reset` this sandbox",
             )
-        # No IPv6 address of its own accord: the sandbox is IPv4 only, as its API says of every droplet.
+        # No IPv6 address of its own accord: the sandbox is IPv4 only, as its API reports for every droplet.
         await run("ip", "link", "add", "name", self.bridge, "type", "bridge")
         await run("ip", "link", "set", self.bridge, "addrgenmode", "none")
         await run("ip", "link", "set", self.bridge, "up")

@@ -122,7 +122,7 @@ def take_lock(home: Home) -> TextIOWrapper:
             file.flush()
             return file
     file.close()
-    raise AlreadyRunningError(f"a sandbox runs in {home.path} already: see `python -m sandbox status`")
+    raise AlreadyRunningError(f"a sandbox already runs in {home.path}: see `python -m sandbox status`")
 
 
 def lock_holder(home: Home) -> int | None:

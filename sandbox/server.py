@@ -2,7 +2,7 @@
 
 `python -m sandbox start` runs it in the background as `python -m sandbox.server`. It writes a line per step to standard
 output, the last one `ready`; SIGTERM stops everything. When it is killed, the kernel gives its lock and
-its ports back, and the next start takes over what is left: disks and data by their folders, plugins end by themselves.
+its ports back, and the next start uses what is left: disks and data by their folders, plugins end by themselves.
 """
 
 from __future__ import annotations

@@ -124,7 +124,7 @@ def destroyed(key: str, **changes: Any) -> list[Step]:
 
 
 def imported(key: str, role: str, id_: str) -> Step:
-    """A resource that is taken over by an object's id; a record's is `domain,number`."""
+    """A resource that is imported by an object's id; a record's is `domain,number`."""
     step = child("import", key, role, new=inputs(key, role))
     step["newState"]["importID"] = id_
     return step

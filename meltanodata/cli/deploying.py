@@ -23,13 +23,12 @@ from meltanodata.cli.pulumi_options import for_preview, refuse_elsewhere, switch
 from meltanodata.cli.reviewed_push import SKIP, Request, of_push
 from meltanodata.config.settings import file_of
 from meltanodata.engine import deployed_commit, pulumi_cli
-from meltanodata.errors import NotReviewedError, UserError
+from meltanodata.errors import InterruptedRunError, NotReviewedError, UserError
 from meltanodata.github import GitHub
 from meltanodata.render import report
 from meltanodata.rollout import apply as rollouts
 from meltanodata.rollout import drift as drifts
-from meltanodata.rollout import guard
-from meltanodata.rollout import plan as plans
+from meltanodata.rollout import guard, preview_plan
 from meltanodata.text import listing
 
 if TYPE_CHECKING:
@@ -68,7 +67,9 @@ def up(
     """
     labels, passed_on = allow or [], arguments.args
     if unknown := sorted(set(labels) - set(guard.LABELS)):
-        raise typer.BadParameter(f"--allow: there is no label {listing(unknown)}. There are: {listing(guard.LABELS)}.")
+        raise typer.BadParameter(
+            f"--allow: there is no label {listing(unknown)}. The labels are: {listing(guard.LABELS)}."
+        )
     refuse_elsewhere(passed_on)
     context = StackContext(stack)
     interactive = _is_interactive(passed_on)
@@ -94,7 +95,14 @@ def up(
     skip = [] if "strict" in switches(passed_on) else ["--skip-preview"]
     # The outputs are long, and after an interruption the engine shows them as if every tenant were gone.
     command = ["--yes", *skip, "--suppress-outputs", *passed_on]
-    pulumi_cli.become_up(stack, context.root, command, review.plan.deleted_databases)
+    try:
+        code = pulumi_cli.shown_up(stack, context.root, command, review.plan.deleted_databases)
+    except InterruptedRunError:
+        recovery.say_unfinished(stack, context.root, "up", interrupted=True)
+        raise typer.Exit(WRONG) from None
+    if code != 0:
+        recovery.say_unfinished(stack, context.root, "up")
+    raise typer.Exit(code)
 
 
 def _prepare(context: StackContext, back_from: str | None = None) -> None:
@@ -200,12 +208,16 @@ def deploy(
     # Also if nothing is left to do: an older commit would undo what this one has and an earlier deployment did.
     deployed_commit.note(stack, root, go_back_from)
     if not review.plan.empty:
-        _roll_out(context, review.plan, replace(engine, may_go=review.plan.deleted_databases), summary)
+        with pulumi_cli.despite_hangup():
+            _roll_out(context, review.plan, replace(engine, may_go=review.plan.deleted_databases), summary)
 
 
 def _roll_out(context: StackContext, plan: Plan, engine: _Engine, summary: Path | None) -> None:
     results: list[rollouts.Result] = []
     started = time.monotonic()
+    if summary is not None:
+        summary.open("a").close()  # whoever cannot write it learns so before anything is applied
+    interrupted = False
     try:
         for result in rollouts.run(
             plan,
@@ -216,13 +228,31 @@ def _roll_out(context: StackContext, plan: Plan, engine: _Engine, summary: Path 
             say=partial(_say, started),
         ):
             results.append(result)  # noqa: PERF402 - if it fails in between, the results so far are shown
+    except (InterruptedRunError, KeyboardInterrupt):
+        interrupted = True
     finally:
         terminal.console().print(report.outcome_table(results))
-        if summary is not None:
-            with summary.open("a", encoding="utf-8") as file:
-                file.write(report.outcome(context.stack, results, time.monotonic() - started))
+        unwritten = _append(summary, report.outcome(context.stack, results, time.monotonic() - started))
+    if interrupted:
+        recovery.say_unfinished(context.stack, context.root, "deploy", interrupted=True)
+        raise typer.Exit(FAILED)
     if not all(result.well for result in results):
         raise typer.Exit(FAILED)
+    if unwritten:
+        raise typer.Exit(WRONG)
+
+
+def _append(summary: Path | None, text: str) -> bool:
+    """Append to the summary, if there is one; whether that failed, which is said and hides nothing else."""
+    if summary is None:
+        return False
+    try:
+        with summary.open("a", encoding="utf-8") as file:
+            file.write(text)
+    except OSError as error:
+        print(f"{summary}: the outcome cannot be written: {error.strerror}. It is in the table above", file=sys.stderr)
+        return True
+    return False
 
 
 @dataclass(frozen=True)
@@ -294,9 +324,10 @@ def _drift(stack: str | None) -> Drift:
     unseen: list[drifts.Unseen] = []
     for settings in stacks:
         try:
+            recovery.refuse_locked(settings.stack, project())
             inventory = account(settings.stack).inventory
             orphans.update(drifts.orphans(inventory, known, settings.droplet_team.name, ignored))
-            changed.append(plans.read(pulumi_cli.preview(settings.stack, root, refresh=True)))
+            changed.append(preview_plan.read(pulumi_cli.preview(settings.stack, root, refresh=True)))
         except UserError as error:  # an expired token of one team hides nothing about the others
             unseen.append(drifts.Unseen(settings.stack, str(error)))
     today = datetime.now(UTC).date()

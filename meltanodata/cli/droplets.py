@@ -1,10 +1,12 @@
-"""`doctor`, `ssh`, `logs`: the instances that a stack has made."""
+"""`doctor`, `ssh`, `logs`, `restart`, `psql`: the instances that a stack has made."""
 
 from __future__ import annotations
 
 import shutil
 import subprocess
 import time
+from dataclasses import replace
+from enum import StrEnum
 from typing import TYPE_CHECKING, Annotated
 
 import typer
@@ -133,17 +135,82 @@ def logs(
     openssh.run(instance, own.ssh_port, key, [command], stdin=subprocess.PIPE, take=_print)
 
 
+class Service(StrEnum):
+    """What `restart` restarts."""
+
+    CADDY = "caddy"
+    MELTANO = "meltano"
+
+
+@app.command()
+def restart(
+    tenant: Tenant,
+    only: Annotated[Service | None, typer.Option(metavar="SERVICE", help="caddy or meltano. Default: both.")] = None,
+    stack: SomeStacks = None,
+) -> None:
+    """Restart Meltano and Caddy on a tenant's droplet, and wait for the page.
+
+    Does not ask: visitors get an error for some seconds, and pipelines that Meltano runs there end. Caddy is asked
+    first whether it takes its files; if it does not, it runs on. Nothing is restarted while a run is at work on the
+    droplet. Exit code 1: something did not come back, and what.
+
+    \b
+    meltanodata restart acme
+    meltanodata restart acme --only caddy
+    """
+    from meltanodata.doctor import restarting
+    from meltanodata.render import diagnosis_table
+
+    own, instance = _one(tenant, stack)
+    services = restarting.SERVICES if only is None else (only.value,)
+    with terminal.progress(f"restarting {' and '.join(services)}", 1):
+        findings = restarting.restart(instance, own.ssh_port, _key(own), own.caddy_version, services)
+    for line in diagnosis_table.lines(tenant, findings):
+        print(line)
+    if not diagnosis_table.well(findings):
+        raise typer.Exit(WRONG)
+
+
+@app.command()
+def psql(
+    tenant: Tenant,
+    arguments: Annotated[
+        list[str] | None, typer.Argument(metavar="ARGUMENT", help="Arguments of psql, after `--`. Default: a prompt.")
+    ] = None,
+    stack: SomeStacks = None,
+) -> None:
+    """Open psql on a tenant's database.
+
+    Runs this machine's psql, through the droplet: the database lets in nobody else. The password comes from the stack's
+    state. It is in no command line and no environment variable, and is not printed. The exit code is psql's.
+
+    \b
+    meltanodata psql acme
+    meltanodata psql acme -- --command "SELECT version()"
+    meltanodata psql acme -- --file report.sql --csv > report.csv
+    """
+    from meltanodata.droplet import psql as client
+
+    own, instance = _one(tenant, stack)
+    raise typer.Exit(client.run(instance, own.ssh_port, _key(own), arguments or []))
+
+
 def _print(text: str) -> None:
     """Print a part of a log as plain text, since whoever writes to the log decides what is in it."""
     print(terminal.plain(terminal.uncoloured(text)), end="", flush=True)
+    if terminal.unread():  # there is no need for more of it, which never ends
+        raise typer.Exit
 
 
-def examine(own: Settings, root: Project, selected: Sequence[Instance]) -> dict[str, list[Finding]]:
-    """Examine instances of a stack, with progress on the standard error stream."""
+def examine(
+    own: Settings, root: Project, selected: Sequence[Instance], checks: Collection[Check] = tuple(Check)
+) -> dict[str, list[Finding]]:
+    """Examine instances of a stack by some of the checks, with progress on the standard error stream."""
     from meltanodata.doctor import probes
 
     config = pulumi_cli.config(own.stack, root.root)
     way = probes.Way.of(own, settings_loading.ssh_private_key(config, own.stack), settings_loading.tokens(config))
+    way = replace(way, checks=way.checks.intersection(checks))
     if Check.PING in way.checks and shutil.which("ping") is None:
         raise UserError(
             "There is no program `ping` on the PATH. Install it, or leave the check out:"
@@ -198,7 +265,7 @@ def _refuse_unknown(tenants: Sequence[str], by_stack: ByStack, others: Sequence[
         names = listing([own.stack for own, _ in by_stack], "and")
         raise UserError(
             "\n".join(
-                f"there is no tenant {show(tenant)} in {names}.{did_you_mean(tenant, known)} There are:"
+                f"there is no tenant {show(tenant)} in {names}.{did_you_mean(tenant, known)} The tenants are:"
                 f" {listing(known, 'and')}"
                 for tenant in missing
             )

@@ -148,7 +148,7 @@ def write_schema(
             " schema"
         )
     if not check and not current:
-        path.write_text(schema.text(), encoding="utf-8")
+        edit.write(path, schema.text())
     print(f"{document.display(path)} is up to date")
 
 

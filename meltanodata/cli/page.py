@@ -10,7 +10,7 @@ import typer
 
 from meltanodata.cli.context import located, project, read
 from meltanodata.cli.options import FleetStack  # noqa: TC001 - typer looks at it
-from meltanodata.config import placement
+from meltanodata.config import edit, placement
 from meltanodata.engine import pulumi_cli
 from meltanodata.text import count
 
@@ -49,5 +49,5 @@ def page(
             *(pages.Team(use, "databases") for use in placement.database_uses(fleet, stacks)),
         ],
     )
-    output.write_text(pages.render(content), encoding="utf-8")
+    edit.write(output, pages.render(content))
     print(f"{output}: {count(len(entries), 'tenant')}")

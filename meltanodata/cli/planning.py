@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from meltanodata import terminal
+from meltanodata.cli import recovery
 from meltanodata.cli.context import StackContext, located, project, read
 from meltanodata.cli.exit_codes import NOT_REVIEWED, STOPPED
 from meltanodata.cli.options import Allow, Base, Expect, FleetStack, Labels, Stack, labels_of
@@ -19,10 +20,11 @@ from meltanodata.engine import deployed_commit, pulumi_cli
 from meltanodata.errors import ProblemsError, UserError
 from meltanodata.github import GitHub
 from meltanodata.render import report
-from meltanodata.rollout import artifact, changes, guard
+from meltanodata.rollout import approval, artifact, changes, guard, preview_plan
 from meltanodata.rollout import plan as plans
 from meltanodata.rollout.changes import Changes
 from meltanodata.rollout.guard import Review
+from meltanodata.text import first_of
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
@@ -78,8 +80,12 @@ def plan(
     given = labels_of(allow, labels)
     context = StackContext(stack)
     if preview is None:
+        recovery.refuse_locked(stack, context.project, _ALL_THE_SAME)
         state = pulumi_cli.state(stack, context.root)
         raw = pulumi_cli.preview(stack, context.root)
+        recovery.refuse_locked(stack, context.project, _ALL_THE_SAME)  # a run may have begun meanwhile
+        if unfinished := state.unfinished:
+            typer.echo(_unfinished(stack, unfinished), err=True)
     else:
         state, raw = None, _read_preview(preview)
     guarded = not no_guard
@@ -92,6 +98,22 @@ def plan(
         show(review)
     begun = expect is not None and preview is None and deployed_commit.has_begun(stack, context.root)
     judge(review, None if expect is None else read_plan(expect), begun=begun)
+
+
+def _unfinished(stack: str, operations: Sequence[str]) -> str:
+    """About a plan of a stack that a killed run left half-done, or one at work whose lock the backend does not show."""
+    return (
+        f"{stack}: a run was interrupted, or is still at work, during: {first_of(operations, _SHOWN)}. What it created"
+        f" last may be missing below. If it was interrupted, meltanodata up --stack {stack} continues it."
+    )
+
+
+_ALL_THE_SAME = (
+    "For a plan all the same, in which a tenant that is being made looks changed: pulumi preview --json --stack STACK >"
+    " preview.json; meltanodata plan --stack STACK --preview preview.json"
+)
+_SHOWN = 10
+"""The most operations that a message names."""
 
 
 @app.command()
@@ -223,7 +245,7 @@ def review_preview(
 
 
 def _plan(context: StackContext, preview: Mapping[str, Any], state: StackState | None) -> Plan:
-    return _with_capacity(plans.read(preview, state), read(context.file)[1], context.stacks)
+    return _with_capacity(preview_plan.read(preview, state), read(context.file)[1], context.stacks)
 
 
 def _with_capacity(plan: Plan, fleet: Fleet, fleet_stacks: Sequence[Settings]) -> Plan:
@@ -259,7 +281,7 @@ def judge(review: Review, reviewed_plan: Plan | None, *, begun: bool) -> None:
         typer.Exit: 3 the guard stops the plan, 4 it does what was not reviewed.
     """
     refuse_stopped(review)
-    if reviewed_plan is not None and (news := plans.unreviewed(reviewed_plan, review.plan, begun=begun)):
+    if reviewed_plan is not None and (news := approval.unreviewed(reviewed_plan, review.plan, begun=begun)):
         typer.echo("This is not the reviewed plan. What is new:", err=True)
         for line in news:
             # One line of the log each: the pull request's own code wrote the reviewed plan.

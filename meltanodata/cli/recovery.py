@@ -2,23 +2,21 @@
 
 from __future__ import annotations
 
-import json
-import os
 import socket
-from pathlib import Path
+import sys
 from typing import TYPE_CHECKING
-from urllib.parse import unquote, urlsplit
 
 from meltanodata.cli.context import account
 from meltanodata.config import fleet, rules
 from meltanodata.config.tenants import tenants_of
-from meltanodata.engine import pulumi_cli, recovery, urns
-from meltanodata.engine.recovery import Lock
+from meltanodata.engine import processes, pulumi_cli, recovery, state_folder, urns
 from meltanodata.engine.resource_types import Type
 from meltanodata.errors import ProblemsError, UserError
 from meltanodata.inventory import unfinished, vanished
 
 if TYPE_CHECKING:
+    from pathlib import Path
+
     from meltanodata.config.stacks import Project
     from meltanodata.engine.stack_state import StackState
 
@@ -41,7 +39,7 @@ def recover(stack: str, project: Project) -> None:
         for resource in state.awaiting_replacement:
             print(f"  replacing {resource.name}")
         settle_creations(stack, project, state)
-        pulumi_cli.replace_state(stack, folder, recovery.mended(state))
+        pulumi_cli.replace_state(stack, folder, recovery.repaired(state))
         if uncertain := recovery.uncertain(state):
             pulumi_cli.refresh(stack, folder, uncertain)
         print("Cleared the pending operations; continuing.")
@@ -104,27 +102,54 @@ def forget_vanished(stack: str, project: Project, state: StackState) -> None:
         pulumi_cli.refresh(stack, project.root, gone)
 
 
+def say_unfinished(stack: str, folder: Path, command: str, *, interrupted: bool = False) -> None:
+    """Say what was under way when the engine ended, and how to go on.
+
+    An interrupt that the engine reads from the terminal itself looks like a failure from here.
+    """
+    lines = ["Interrupted."] if interrupted else ["Not all of the plan is applied."]
+    try:
+        under_way = pulumi_cli.state(stack, folder).unfinished
+    except UserError as error:
+        under_way = []
+        lines.append(str(error))
+    if under_way:
+        lines += ["Under way at the end, and perhaps done at DigitalOcean:", *(f"  {each}" for each in under_way)]
+    lines.append(f"What existed before still exists. This continues: meltanodata {command} --stack {stack}")
+    print(*lines, sep="\n", file=sys.stderr)
+
+
 def unlock(stack: str, project: Project) -> None:
     """Remove stranded locks, and what else keeps the state from being read.
 
     Does nothing on a backend that is no folder, where Pulumi itself reports its locks.
 
     Raises:
-        UserError: a lock's holder is still running, or its host cannot be checked from here.
+        UserError: a lock's holder is still running, or cannot be known or checked from here; or the state's folder
+            cannot be written.
     """
-    url = urlsplit(pulumi_cli.backend(project.root))
-    if url.scheme != "file":
+    backend = state_folder.path(pulumi_cli.backend(project.root))
+    if backend is None:
         return
-    backend = Path(unquote(url.netloc + url.path)).expanduser() / ".pulumi"
-    folder = backend / "locks" / "organization" / project.name / stack
-    locks = [_lock(path) for path in sorted(folder.glob("*.json"))]
-    reasons = [reason for lock in locks if (reason := recovery.why_kept(lock, socket.gethostname(), _runs))]
-    if reasons:
-        raise UserError("\n".join(reasons))
+    folder = _locks(backend, stack, project)
+    locks: list[recovery.Lock] = []
+    reasons: list[str | None] = []
+    for path in sorted(folder.glob("*.json")):
+        try:
+            lock = recovery.lock(path.read_bytes())
+        except (OSError, ValueError) as error:
+            reasons.append(recovery.unreadable_lock(stack, path, error))
+            continue
+        locks.append(lock)
+        reasons.append(_why_kept(lock, stack))
+    if kept := [reason for reason in reasons if reason]:
+        raise UserError("\n".join(kept))
+    if problem := state_folder.unwritable(backend, project.name, stack):
+        raise UserError(problem)
     # Beside each file the backend keeps a file with its type, and truncates it before writing it. It works without that
-    # file, but not with an empty one: https://github.com/google/go-cloud/blob/master/blob/fileblob/attrs.go.
+    # file, but not with an empty or half-written one: https://github.com/google/go-cloud/blob/master/blob/fileblob/attrs.go.
     for attributes in (*folder.glob("*.attrs"), *(backend / "stacks" / project.name).glob(f"{stack}.[jp]*.attrs")):
-        if attributes.stat().st_size == 0:
+        if not state_folder.is_json(attributes):
             attributes.unlink()
     for lock in locks:
         print(f"Removed the lock of {lock}, which has ended.")
@@ -132,22 +157,40 @@ def unlock(stack: str, project: Project) -> None:
         pulumi_cli.cancel(stack, project.root)
 
 
-def _lock(path: Path) -> Lock:
-    content = json.loads(path.read_text(encoding="utf-8"))
-    return Lock(content["username"], content["hostname"], content["pid"], content["timestamp"])
+def locked_by(stack: str, project: Project) -> list[str]:
+    """The runs that have the stack's lock and are running, or may be on another machine; a sentence each.
+
+    Leaves out stranded locks and those that cannot be read, which `unlock` settles. Empty on a backend that is not a
+    folder.
+    """
+    backend = state_folder.path(pulumi_cli.backend(project.root))
+    holders = []
+    for path in [] if backend is None else sorted(_locks(backend, stack, project).glob("*.json")):
+        try:
+            lock = recovery.lock(path.read_bytes())
+        except (OSError, ValueError):
+            continue  # just removed, or half-written
+        if reason := _why_kept(lock, stack):
+            holders.append(reason)
+    return holders
 
 
-def _runs(pid: int) -> bool:
-    """Whether a process of this machine is a running Pulumi; any process counts if its name cannot be read."""
-    try:
-        os.kill(pid, 0)
-    except ProcessLookupError:
-        return False
-    except PermissionError:
-        pass
-    try:
-        # proc(5): number, (name), state. An ended process stays a zombie until its parent reaps it.
-        name, state = Path(f"/proc/{pid}/stat").read_text(encoding="utf-8").split("(", 1)[1].rsplit(")", 1)
-    except FileNotFoundError:
-        return not Path("/proc/self/stat").exists()
-    return name.startswith("pulumi") and state.split()[0] not in {"Z", "X"}
+def refuse_locked(stack: str, project: Project, otherwise: str = "") -> None:
+    """Stop if a run is changing the stack: its state has half of each tenant that is being created.
+
+    `otherwise` says how to go on anyway.
+
+    Raises:
+        UserError: who has the lock.
+    """
+    if holders := locked_by(stack, project):
+        changing = f"{stack} cannot be compared with its state, which a run is changing"
+        raise UserError("\n".join([*(f"{changing}: {holder}" for holder in holders), *filter(None, [otherwise])]))
+
+
+def _locks(backend: Path, stack: str, project: Project) -> Path:
+    return backend / "locks" / "organization" / project.name / stack
+
+
+def _why_kept(lock: recovery.Lock, stack: str) -> str | None:
+    return recovery.why_kept(lock, stack, socket.gethostname(), processes.runs, processes.may_be_hidden)

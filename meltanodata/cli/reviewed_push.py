@@ -15,8 +15,7 @@ from meltanodata.config.revisions import NONE, Revision
 from meltanodata.config.stacks import Project
 from meltanodata.errors import NotReviewedError, UserError
 from meltanodata.github import GitHub
-from meltanodata.rollout import artifact, guard, pushes
-from meltanodata.rollout import plan as plans
+from meltanodata.rollout import approval, artifact, guard, pushes
 from meltanodata.rollout.changes import Changes
 from meltanodata.rollout.plan import Change
 
@@ -79,7 +78,7 @@ def of_push(context: StackContext, commit: str, base: str) -> Request:
         raise NotReviewedError(_no_plan(stack, merged))
     if len(merged) > 1:
         labels = _labels_of_several(merged, plan_of, context, base)
-    return Request(base, labels, plans.union(list(plan_of.values())))
+    return Request(base, labels, approval.union(list(plan_of.values())))
 
 
 def _read(content: bytes, stack: str, number: int) -> Plan:

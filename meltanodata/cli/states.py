@@ -87,7 +87,7 @@ def _refuse_unknown_team(team: str, root: Project, stacks: Sequence[Settings]) -
                     f"{team} is a tenant. A stack owns whole database teams, and a tenant's team never changes, so a"
                     f" tenant moves only with its team: meltanodata move {show(row.options.database_team)} --to STACK"
                 )
-    raise UserError(f"there is no team {show(team)}.{did_you_mean(team, names)} There are: {listing(names, 'and')}")
+    raise UserError(f"there is no team {show(team)}.{did_you_mean(team, names)} The teams are: {listing(names, 'and')}")
 
 
 def _source(team: str, to: str, stacks: Sequence[Settings], root: Project) -> str | None:

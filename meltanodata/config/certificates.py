@@ -41,15 +41,15 @@ _UNREADABLE = (ValueError, TypeError, x509.InvalidVersion, x509.DuplicateExtensi
 def problems(certificate: str | None, key: str | None, domain: str | None, now: datetime) -> list[tuple[str, str]]:
     """What is wrong with the wildcard certificate for `*.domain` and its key, by setting; None is not checked.
 
-    Both are PEM, the server's own certificate first, as Caddy wants it. `now` has its zone. Each pair is
+    Both are PEM, the server's own certificate first, as Caddy needs it. `now` has its zone. Each pair is
     the setting, `certificate` or `certificate_key`, and what is wrong with it.
     """
     wrong = []
     private = None if key is None else _servers_key(key)
     if key is not None and private is None:
-        wrong.append(("certificate_key", "is no private key that can be read (PEM, without passphrase)"))
+        wrong.append(("certificate_key", "is not a readable private key (PEM, without passphrase)"))
     elif private is not None and not _served(private):
-        wrong.append(("certificate_key", "is of a kind that Caddy cannot use; it wants RSA, ECDSA or Ed25519"))
+        wrong.append(("certificate_key", "has a type that Caddy cannot use; use RSA, ECDSA or Ed25519"))
     if certificate is None:
         return wrong
     try:
@@ -57,13 +57,13 @@ def problems(certificate: str | None, key: str | None, domain: str | None, now: 
         leaf = chain[0]
         hosts = _hosts(leaf)
     except pem.Damaged as damage:
-        return [*wrong, ("certificate", f"is no certificate that can be read (PEM): {damage}")]
+        return [*wrong, ("certificate", f"is not a readable certificate (PEM): {damage}")]
     except _UNREADABLE:
-        return [*wrong, ("certificate", "is no certificate that can be read (PEM)")]
+        return [*wrong, ("certificate", "is not a readable certificate (PEM)")]
     if private is not None and private.public_key() != leaf.public_key():
         wrong.append(_misfit(private, chain))
     if domain is not None and f"*.{domain}" not in hosts:
-        whom = listing(map(show, hosts), "and") if hosts else "no host name at all"
+        whom = listing(map(show, hosts), "and") if hosts else "no host name"
         wrong.append(("certificate", f"is for {whom}; it has to be for {show(f'*.{domain}')}"))
     if now < leaf.not_valid_before_utc:
         wrong.append(("certificate", f"is not valid before {leaf.not_valid_before_utc:%Y-%m-%d %H:%M} UTC"))
@@ -104,7 +104,7 @@ def ssh_key_problems(key: str | None) -> list[tuple[str, str]]:
     """The same for the private key for SSH, the setting `ssh_private_key`."""
     if key is None or _load(key) is not None:
         return []
-    return [("ssh_private_key", "is no private key that can be read (OpenSSH or PEM, without passphrase)")]
+    return [("ssh_private_key", "is not a readable private key (OpenSSH or PEM, without passphrase)")]
 
 
 @functools.cache
@@ -152,8 +152,8 @@ def _misfit(private: PrivateKeyTypes, chain: Sequence[x509.Certificate]) -> tupl
     for number, other in enumerate(chain[1:], 2):
         with contextlib.suppress(*_UNREADABLE):
             if other.public_key() == private.public_key():
-                return "certificate", f"has the server's own certificate in place {number}; put that first"
-    return "certificate_key", "does not fit the certificate; set both from the same issue"
+                return "certificate", f"has the server's own certificate at position {number}; put that first"
+    return "certificate_key", "does not match the certificate; set both from the same issue"
 
 
 def _above(chain: Sequence[x509.Certificate], now: datetime) -> Iterator[str]:
@@ -173,8 +173,8 @@ def _above(chain: Sequence[x509.Certificate], now: datetime) -> Iterator[str]:
             begins, ends = issuers[0].not_valid_before_utc, issuers[0].not_valid_after_utc
             when = f"has expired, on {ends:%Y-%m-%d}" if now >= ends else f"is not valid before {begins:%Y-%m-%d}"
             yield (
-                f"has a chain that browsers refuse: the certificate of its issuer {_name(below.issuer)} {when}. Put the"
-                " current one in its place"
+                f"has a chain that browsers refuse: the certificate of its issuer {_name(below.issuer)} {when}. Replace"
+                " it by the current one"
             )
             return
         below = valid[0]
@@ -188,8 +188,8 @@ def _alone(leaf: x509.Certificate, others: Sequence[x509.Certificate]) -> str:
             f", and what follows it ({listing((_name(other.subject) for other in others), 'and')}) did not issue it"
         )
     return (
-        f"has no chain, and browsers refuse it: {missing}. Append that: the intermediate of the bundle that came with"
-        " it, or your own root where that issued it"
+        f"has no chain, and browsers refuse it: {missing}. Append it: the intermediate of the bundle that came with"
+        " the certificate, or your own root if that issued it"
     )
 
 

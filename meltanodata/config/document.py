@@ -193,7 +193,9 @@ class _Composer:
         for event in self._events:
             if isinstance(event, yaml.DocumentStartEvent):
                 if root is not None:
-                    self._refuse(event, "a second YAML document begins here; the file is one, so remove the line ---")
+                    self._refuse(
+                        event, "a second YAML document begins here; a file has only one, so remove the line ---"
+                    )
                     break
                 root = self._value(next(self._events), 0)
         return root
@@ -242,10 +244,10 @@ class _Composer:
                 self._refuse(item, "merge keys (<<) are not allowed here; write out what they would add")
             elif key.text in data:
                 first = keys[key.text].place.line
-                self._refuse(item, f"{show(key.text)} is repeated; it is in line {first} already. Keep one")
+                self._refuse(item, f"{show(key.text)} is repeated; it is already in line {first}. Keep one")
             elif read_as := _NO_TEXTS.get(type(key.data), key.read_as):
                 self._refuse(
-                    item, f"the name {key.text or '(empty)'} is {read_as} to other readers of YAML; {quoted(key.text)}"
+                    item, f"other YAML parsers read the name {key.text or '(empty)'} as {read_as}; {quoted(key.text)}"
                 )
             else:
                 data[key.text], keys[key.text] = value, key

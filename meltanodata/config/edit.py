@@ -10,7 +10,7 @@ from __future__ import annotations
 import math
 import os
 import re
-import tempfile
+import secrets
 from pathlib import Path
 from typing import TYPE_CHECKING, TypeAlias
 
@@ -18,7 +18,7 @@ import yaml
 
 from meltanodata.config import document, fleet
 from meltanodata.config.options import Options
-from meltanodata.errors import Problem, ProblemsError
+from meltanodata.errors import Problem, ProblemsError, UserError
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping
@@ -134,12 +134,38 @@ def scalar(text: str) -> str:
 
 
 def write(path: Path, text: str) -> None:
-    """Replace the file's content in one step; its mode stays, and a link stays a link."""
+    """Replace the file's content in one step; its mode stays, and a link stays a link. Makes a file that is missing.
+
+    Raises:
+        UserError: it cannot be written: no permission, a full or read-only disk. It is as it was, then.
+    """
     target = Path(os.path.realpath(path))
-    with tempfile.NamedTemporaryFile("wb", dir=target.parent, prefix=f".{target.name}.", delete=False) as new:
-        new.write(text.encode())
-    Path(new.name).chmod(target.stat().st_mode)
-    Path(new.name).replace(target)
+    try:
+        if target.exists() and not target.is_file():  # /dev/stdout, a pipe: nothing there can be replaced
+            target.write_text(text, encoding="utf-8")
+        else:
+            _replace(target, text.encode())
+    except OSError as error:
+        raise UserError(
+            f"{document.display(path)}: cannot be written: {error.strerror}. The file is unchanged. Mend that, then run"
+            " this again"
+        ) from None
+
+
+def _replace(target: Path, content: bytes) -> None:
+    mode = target.stat().st_mode & 0o7777 if target.exists() else None
+    new = target.with_name(f".{target.name}.{secrets.token_hex(4)}")
+    try:
+        number = os.open(new, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o666 if mode is None else mode)
+        with os.fdopen(number, "wb") as file:
+            file.write(content)
+            file.flush()
+            os.fsync(number)  # some file systems tell only now that they are full
+        if mode is not None:  # whatever the umask takes away
+            new.chmod(mode)
+        new.replace(target)
+    finally:
+        new.unlink(missing_ok=True)
 
 
 def _insertion(source: Document, tenant: str, team: str) -> _Change:

@@ -83,19 +83,21 @@ def parse(source: Document) -> tuple[Fleet, list[Problem]]:
             if row is not None:
                 rows.append(row)
     elif not isinstance(root.data, Refused):
-        message = f"{root.shown()} is no mapping of tenants; write {_ENTRY}"
+        message = f"{root.shown()} is not a mapping of tenants; write {_ENTRY}"
         problems.append(Problem(source.file, *root.place, message))
     return Fleet(source.file, tuple(rows)), problems
 
 
-_ENTRY = "an entry so: `acme:`, and in the next line `  database_team: MeltanoData DBs 1`"
+_ENTRY = "an entry like this: `acme:`, and in the next line `  database_team: MeltanoData DBs 1`"
 
 
 def _row(file: str, key: str, place: Place, value: Value, problems: list[Problem]) -> Row | None:
     if isinstance(value.data, Refused):
         return None
     if value.data is not None and not isinstance(value.data, dict):
-        problems.append(Problem(file, *value.place, f"{key}: {value.shown()} is no mapping of options; write {_ENTRY}"))
+        problems.append(
+            Problem(file, *value.place, f"{key}: {value.shown()} is not a mapping of options; write {_ENTRY}")
+        )
         return None
     given = {name: option for name, option in value.entries.items() if not option.was_refused()}
     plain = {name: option.plain() for name, option in given.items()}
@@ -104,12 +106,12 @@ def _row(file: str, key: str, place: Place, value: Value, problems: list[Problem
         wrong.add(str(finding.path[0]))
         where = _place_at(given[str(finding.path[0])], value.keys[str(finding.path[0])].place, finding)
         path = ".".join(map(str, finding.path))
-        message = finding.message if finding.field is None else f"{path}: {finding.message}"
+        message = f"{show(path)} {finding.message}" if finding.field is None else f"{path}: {finding.message}"
         problems.append(Problem(file, *where, f"{key}: {message}"))
     for name, option in given.items():
         # A date needs no quotes: every reader takes it for that day.
         for text in () if name in wrong or name == "wipe_database" else option.misread():
-            message = f"{name}: {text.text} is {text.read_as} to other readers of YAML; {document.quoted(text.text)}"
+            message = f"{name}: other YAML parsers read {text.text} as {text.read_as}; {document.quoted(text.text)}"
             problems.append(Problem(file, *text.place, f"{key}: {message}"))
     options = Options.model_validate({name: option for name, option in plain.items() if name not in wrong})
     return Row(key, options, place, {name: written.place for name, written in value.keys.items()})

@@ -65,21 +65,21 @@ def kind(
 def linked(links: Mapping[str, str], fleet_files: Collection[str] = (), program: str = "") -> frozenset[str]:
     """The files and folders that symbolic links give another name, one that is not harmless; see `kind`.
 
-    Who edits `docs/x.py` edits the program where `x.py` is a link to it. `links` says where each link of the repository
+    An edit of `docs/x.py` edits the program if `x.py` is a link to it. `links` says where each link of the repository
     leads, by its path; both as it is written, relative to the project's folder and to the link's.
     """
-    found: set[str] = set()
+    targets: set[str] = set()
     while True:
         reached = {
             # What is absolute may lead anywhere: into the checkout, too.
             posixpath.normpath(posixpath.join(posixpath.dirname(link), target)) if target[:1] != "/" else "."
             for link, target in links.items()
-            if kind(link, fleet_files, program, found) is not Kind.HARMLESS
-            or any(_is_below(path, link) for path in found)
+            if kind(link, fleet_files, program, targets) is not Kind.HARMLESS
+            or any(_is_below(path, link) for path in targets)
         }
-        if reached <= found:
-            return frozenset(found)
-        found |= reached
+        if reached <= targets:
+            return frozenset(targets)
+        targets |= reached
 
 
 def _is_below(file: str, path: str) -> bool:

@@ -70,28 +70,28 @@ class Adopt(_Strict):
     droplet: _DropletName | None = Field(
         default=None,
         title="a droplet's name",
-        description="The droplet's name in the droplet team. Left out, the instance's host name.",
+        description="The droplet's name in the droplet team. Default: the instance's host name.",
         examples=["demo2.meltanodata.com"],
     )
     record: Annotated[str, Field(pattern=LABEL)] | None = Field(
         default=None,
         title="a record's name without the domain",
-        description="The A record's name, without the domain: the first part of the instance's host name. Left out, the"
+        description="The A record's name, without the domain: the first part of the instance's host name. Default: the"
         " tenant's name.",
         examples=["demo2"],
     )
     database: _ClusterName | None = Field(
         default=None,
         title="a database cluster's name",
-        description="The database cluster's name in the tenant's team. Left out, the one called"
+        description="The database cluster's name in the tenant's team. Default: the one called"
         " db-postgresql-REGION-DIGITS-TENANT, whatever its digits.",
         examples=["db-postgresql-nyc1-01234"],
     )
     login: Literal["new", "keep"] | None = Field(
         default=None,
         title="new or keep",
-        description="keep, or left out: an adopted droplet keeps its logins. The admin's password stays where it was"
-        " noted until admin_password_generation goes up. new: the admin gets a new password, and Meltano a new secret"
+        description="keep, or left out: an adopted droplet keeps its logins. The admin's password does not change"
+        " until admin_password_generation increases. new: the admin gets a new password, and Meltano a new secret"
         " key and salt, so every other login of the instance stops working. It applies for as long as the tenant has"
         " that droplet.",
         examples=["new"],
@@ -118,15 +118,15 @@ class Options(_Strict):
     region: _Slug | None = Field(
         default=None,
         title="a region of DigitalOcean's",
-        description="The region of the droplet and the database. Left out, the stack's region. A change needs a new"
-        " droplet, so count up `rebuild` with it; the database moves with its data.",
+        description="The region of the droplet and the database. Default: the stack's region. A change needs a new"
+        " droplet, so increase `rebuild` with it; the database moves with its data.",
         examples=["nyc3"],
     )
     droplet_size: _Slug = Field(
         default="s-2vcpu-2gb",
         title="a droplet size",
         description="The droplet's plan. A change powers the droplet off, resizes it and powers it on; one with a"
-        " smaller disk needs a new droplet, so count up `rebuild` with it.",
+        " smaller disk needs a new droplet, so increase `rebuild` with it.",
         examples=["s-2vcpu-4gb"],
     )
     database_size: _Slug = Field(
@@ -138,7 +138,7 @@ class Options(_Strict):
     database_version: _PostgresVersion | None = Field(
         default=None,
         title="a major version of PostgreSQL",
-        description="Left out, the stack's version. It can go up only.",
+        description="Default: the stack's version. It can only increase.",
         examples=["16"],
     )
     tls: Tls = Field(
@@ -150,7 +150,7 @@ class Options(_Strict):
     meltano_version: _MeltanoVersion | None = Field(
         default=None,
         title="a version of Meltano",
-        description="Left out, the snapshot's version. Below 3, because later versions have no UI.",
+        description="Default: the snapshot's version. Below 3, because later versions have no UI.",
         examples=["2.20.0"],
     )
     demo: bool = Field(
@@ -170,22 +170,22 @@ class Options(_Strict):
         default=1,
         ge=1,
         title="a count",
-        description="Count it up for a new admin password; the old one is refused afterwards.",
+        description="Increase it for a new admin password; the old one is refused afterwards.",
         examples=[2],
     )
     rebuild: int = Field(
         default=0,
         ge=0,
         title="a count",
-        description="Count it up for a new droplet from the snapshot; the database and its data stay.",
+        description="Increase it for a new droplet from the snapshot; the database and its data stay.",
         examples=[1],
     )
     snapshot: str | None = Field(
         default=None,
         min_length=1,
         title="a snapshot's name",
-        description="The snapshot for a new droplet. Left out, the newest that the stack's pattern matches."
-        " It does not affect an existing droplet, unless `rebuild` goes up.",
+        description="The snapshot for a new droplet. Default: the newest that the stack's pattern matches."
+        " It does not affect an existing droplet, unless `rebuild` increases.",
         examples=["Ubuntu meltano-123456789"],
     )
     adopt: Adopt | None = Field(

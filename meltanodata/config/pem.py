@@ -1,8 +1,8 @@
 """PEM as people have it and as Go's programs, Caddy among them, read it. Pure.
 
-Go skips a block that is not written exactly as it wants it, without a word; Caddy then serves less than was given to
-it, or does not start. So a text is read as generously as it can be understood, and as strictly as Go does
-(https://pkg.go.dev/encoding/pem#Decode); where the two differ, it is written anew.
+Go silently skips a block that does not have exactly the form it expects. Caddy then serves fewer certificates than the
+file has, or does not start. So a text is read in two ways: leniently, and as strictly as Go does
+(https://pkg.go.dev/encoding/pem#Decode). Where the results differ, the text is written in the strict form.
 """
 
 from __future__ import annotations
@@ -45,8 +45,8 @@ _BLOCK = re.compile(r"-----BEGIN ([A-Z0-9 ]+)-----(.*?)-----END \1-----", re.DOT
 def blocks(text: str) -> list[Block]:
     """All blocks of a text in their order, in whatever layout.
 
-    Forgiven are byte order marks, any white space (indentation, blanks, none between two blocks), any kind of line
-    break, also one written as `\\n`, and whatever stands around the blocks. Headers are skipped.
+    It accepts byte order marks, any white space (indentation, blanks, none between two blocks), any kind of line
+    break, also one written as `\\n`, and any text around the blocks. It skips headers.
 
     Raises:
         Damaged: a block is cut off, or holds something else than base64.
@@ -55,16 +55,16 @@ def blocks(text: str) -> list[Block]:
     tidy = re.sub(r"[^\S\n]", " ", re.sub(r"\r\n?|[\x0b\x0c\x1c-\x1e\x85\u2028\u2029]|\\r|\\n", "\n", text))
     tidy = re.sub(r"(-----(?:BEGIN|END)) +", r"\1 ", _INVISIBLE.sub("", tidy))
     tidy = re.sub(r" *-----(?=\s|-----|$)", "-----", tidy)
-    found = []
+    complete = []
     for number, block in enumerate(_BLOCK.finditer(tidy), 1):
         body = _HEADERS.sub("", block[2])
         der = _decoded("".join(body.split()).encode(errors="replace"))
         if not der:
             raise Damaged(f"block {number} ({block[1].strip()}) is damaged")
-        found.append(Block(block[1].strip(), der))
+        complete.append(Block(block[1].strip(), der))
     if re.search(r"-----(BEGIN|END) ", _BLOCK.sub("", tidy)):
-        raise Damaged(f"a block is cut off, beside {len(found)} that {'is' if len(found) == 1 else 'are'} whole")
-    return found
+        raise Damaged(f"a block is cut off, beside {len(complete)} that {'is' if len(complete) == 1 else 'are'} whole")
+    return complete
 
 
 _BEGIN = re.compile(rb"^-----BEGIN ", re.MULTILINE)

@@ -28,7 +28,7 @@ class Use:
     in_account: int | None = None
     """Droplets or clusters that the account has; None where it was not asked."""
     beside: int = 0
-    """How many of those are no tenant's: made by hand, or for another purpose. They take places as well."""
+    """How many of those belong to no tenant: made by hand, or for another purpose. They take places as well."""
 
     @property
     def taken(self) -> int:

@@ -1,4 +1,4 @@
-"""Which tenants a change of the fleet file removes, what that deletes, and what is a tenant under a new name. Pure."""
+"""Which tenants a change of the fleet file removes or renames, and what a removal deletes. Pure."""
 
 from __future__ import annotations
 

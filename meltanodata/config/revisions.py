@@ -65,20 +65,20 @@ class Revision:
         Raises:
             UserError: git is missing, or knows no such revision.
         """
-        found = _git(folder, "rev-parse", "--verify", "--quiet", "--end-of-options", f"{name}^{{commit}}")
-        if found is None:
+        output = _git(folder, "rev-parse", "--verify", "--quiet", "--end-of-options", f"{name}^{{commit}}")
+        if output is None:
             raise UserError(f"{show(name)} is not a revision that git has; fetch it first if it exists")
-        return cls(folder, name, found.decode().strip())
+        return cls(folder, name, output.decode().strip())
 
     @classmethod
     def history(cls, path: Path) -> Iterator[Revision]:
         """The commits on this branch that changed a file, the newest first; none where git has none."""
         folder = path.absolute().parent
         try:
-            found = _git(folder, "log", f"--max-count={_VERSIONS}", "--format=%H", "--", path.name)
+            output = _git(folder, "log", f"--max-count={_VERSIONS}", "--format=%H", "--", path.name)
         except UserError:
             return
-        for commit in (found or b"").decode().split():
+        for commit in (output or b"").decode().split():
             yield cls(folder, commit, commit)
 
     @classmethod
@@ -110,8 +110,8 @@ class Revision:
 
     def fork(self) -> Revision:
         """The commit where the branch that is checked out left this one: later changes here are not the branch's."""
-        found = _git(self.folder, "merge-base", self.commit, "HEAD")
-        return self if found is None else Revision(self.folder, self.name, found.decode().strip())
+        output = _git(self.folder, "merge-base", self.commit, "HEAD")
+        return self if output is None else Revision(self.folder, self.name, output.decode().strip())
 
     def with_merged(self, head: Revision) -> Revision:
         """What this one becomes when a branch is merged into it: files without a commit of their own.
@@ -128,7 +128,7 @@ class Revision:
             return Revision(head.folder, head.name, merged.stdout.decode().split("\n", 1)[0])
         if merged.returncode == 1:
             raise UserError(
-                f"{head.name} conflicts with {self.name}, so nobody can tell what its merge changes. Merge {self.name}"
+                f"{head.name} conflicts with {self.name}, so what its merge changes is unknown. Merge {self.name}"
                 " into it, resolve the conflicts, and push"
             )
         raise UserError(
@@ -178,19 +178,19 @@ class Revision:
     def changed(self, to: Revision | None = None) -> frozenset[str]:
         """The repository's files that differ now, or at another revision, relative to the folder."""
         commits = [self.commit] if to is None else [self.commit, to.commit]
-        found = _git(self.folder, "diff", *_EVERY_FILE, *commits, "--")
-        if found is None:
+        output = _git(self.folder, "diff", *_EVERY_FILE, *commits, "--")
+        if output is None:
             raise UserError(f"git cannot compare {self.name} with the files in {self.folder}")
         prefix = self._prefix()
-        names = found.decode(errors="replace").split("\0")
+        names = output.decode(errors="replace").split("\0")
         return frozenset(os.path.relpath(name, prefix) for name in names if name)
 
     def _prefix(self) -> str:
         """The folder in the repository."""
-        found = _git(self.folder, "rev-parse", "--show-prefix")
-        if found is None:
+        output = _git(self.folder, "rev-parse", "--show-prefix")
+        if output is None:
             raise UserError(f"git cannot tell where {self.folder} is in its repository")
-        return found.decode(errors="replace").strip() or "."
+        return output.decode(errors="replace").strip() or "."
 
     def until(self, to: str) -> list[str]:
         """A branch's own commits after this one, in their order; without those that came with a merge.
@@ -199,10 +199,10 @@ class Revision:
             UserError: the other one does not come after this one.
         """
         known = _git(self.folder, "merge-base", "--is-ancestor", self.commit, to)
-        found = _git(self.folder, "rev-list", "--first-parent", "--reverse", f"{self.commit}..{to}")
-        if known is None or found is None:
+        output = _git(self.folder, "rev-list", "--first-parent", "--reverse", f"{self.commit}..{to}")
+        if known is None or output is None:
             raise UserError(f"{to} does not come after {self.name}: the branch was rewritten")
-        return found.decode().split()
+        return output.decode().split()
 
 
 Tree: TypeAlias = Worktree | Revision

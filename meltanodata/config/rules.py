@@ -40,7 +40,7 @@ def problems(
 
     Moves and new tenants are judged where the placement is known, changes where there is an older version of the file.
     """
-    found = [
+    violations = [
         *stacks_agree(stacks),
         *teams_stated(fleet, stacks, placement or {}),
         *teams_known(fleet, stacks),
@@ -51,11 +51,11 @@ def problems(
         *names_used_once(fleet, stacks),
     ]
     if placement is not None:
-        found += [*full_teams_stay_full(fleet, stacks, placement), *teams_stay(fleet, placement)]
+        violations += [*full_teams_stay_full(fleet, stacks, placement), *teams_stay(fleet, placement)]
     if before is not None:
         old, new_names = before.options, renamed(fleet, before, stacks[0].domain)
-        found += numbers_go_up(fleet, old | {new: old[key] for new, key in new_names.items()})
-    return sorted(found)
+        violations += numbers_go_up(fleet, old | {new: old[key] for new, key in new_names.items()})
+    return sorted(violations)
 
 
 def placement_before(fleet: Fleet, before: Fleet, domain: str) -> dict[str, str]:
@@ -77,7 +77,7 @@ def stacks_agree(stacks: Sequence[Settings]) -> Iterator[Problem]:
             owners[team.name].append(stack.stack)
     for name, (first, *others) in owners.items():
         for other in others:
-            message = f"the team {show(name)} belongs to the stack {first} already; list it in one of them"
+            message = f"the team {show(name)} already belongs to the stack {first}; list it in one of them"
             yield Problem(file_of(other), 0, 0, message)
     for stack in stacks[1:]:
         for setting in ("domain", "droplet_team", "tenants_file"):
@@ -97,7 +97,7 @@ def teams_stated(fleet: Fleet, stacks: Sequence[Settings], placement: Mapping[st
     for row in fleet.rows:
         if row.key in assigned and row.key not in placement and not has_unknown_options(row):
             team = assigned[row.key]
-            remedy = f"a new tenant gets {show(team)} by: meltanodata assign" if team else no_room(stacks)
+            remedy = f"for a new tenant, meltanodata assign writes {show(team)}" if team else no_room(stacks)
             message = (
                 "database_team is missing. If the tenant has a database already, write the team that it is in"
                 f" (git log -p {fleet.file}); {remedy}"
@@ -128,7 +128,7 @@ def teams_known(fleet: Fleet, stacks: Sequence[Settings]) -> Iterator[Problem]:
         team = row.options.database_team
         if team is not None and team not in known:
             message = f"no stack has a database team {show(team)}.{did_you_mean(team, known)}"
-            yield fleet.problem(row, "database_team", f"{message} There are: {listing(known, 'and')}")
+            yield fleet.problem(row, "database_team", f"{message} The teams are: {listing(known, 'and')}")
 
 
 def teams_within_limits(fleet: Fleet, stacks: Sequence[Settings]) -> Iterator[Problem]:
@@ -226,7 +226,7 @@ def numbers_go_up(fleet: Fleet, before: Mapping[str, Options]) -> Iterator[Probl
     effects = {
         "rebuild": ", which would make a new droplet again;",
         "admin_password_generation": ", which would change the admin password again;",
-        "database_version": "; a cluster cannot go back,",
+        "database_version": "; a cluster cannot be downgraded,",
     }
     for row in fleet.rows:
         old = before.get(row.key, row.options)

@@ -160,7 +160,7 @@ def _regex(pattern: str) -> str:
     try:
         re.compile(pattern)
     except re.error as error:
-        raise ValueError(f"no regular expression: {error}") from None
+        raise ValueError(f"it is not a regular expression: {error}") from None
     return pattern
 
 
@@ -253,7 +253,7 @@ class Settings(_Frozen):
     resolver: Annotated[str, AfterValidator(_name_server)] | None = Field(
         default=None,
         title="a name server's address, with a port where it is not 53",
-        description="The name server that `meltanodata doctor` asks; left out, that of its machine.",
+        description="The name server that `meltanodata doctor` asks. Default: that of its machine.",
         examples=["9.9.9.9"],
     )
     unchecked: tuple[Check, ...] = Field(
@@ -278,7 +278,7 @@ class Settings(_Frozen):
         default=None,
         min_length=1,
         title="a vault's name",
-        description="The vault that `meltanodata credentials --onepassword` updates. Left out, the one that has the"
+        description="The vault that `meltanodata credentials --onepassword` updates. Default: the one that has the"
         " domain's name.",
         examples=["meltanodata.com"],
     )

@@ -1,4 +1,4 @@
-"""Reads a stack's settings and secrets, and reports every mistake in them with the command that mends it.
+"""Reads a stack's settings and secrets, and reports every mistake in them with the command that corrects it.
 
 `from_values` is for the program, with what Pulumi hands over; `read` is for the commands, which look at
 Pulumi.<stack>.yaml itself and so need neither the engine nor the passphrase.
@@ -62,7 +62,7 @@ def from_values(values: Mapping[str, str], stack: str, now: datetime) -> tuple[S
     The certificate has to be valid `now`, a time with its zone.
 
     Raises:
-        ProblemsError: every missing or wrong setting, each with the command that mends it.
+        ProblemsError: every missing or wrong setting, each with the command that corrects it.
     """
     values = _with_environment_tokens(values)
     report = _Report(stack, file_of(stack))
@@ -89,7 +89,7 @@ def ssh_private_key(config: Mapping[str, str], stack: str) -> SecretStr:
     """Root's key alone, for signing in to droplets, also while another secret is wrong.
 
     Raises:
-        ProblemsError: it is missing or cannot be read, with the command that mends it.
+        ProblemsError: it is missing or cannot be read, with the command that corrects it.
     """
     from meltanodata.config import certificates  # noqa: PLC0415 - cryptography, which only some commands need
 
@@ -107,7 +107,7 @@ def read(path: Path) -> Settings:
     """The settings in a stack's file, Pulumi.<stack>.yaml; needs neither the engine nor the passphrase.
 
     Raises:
-        ProblemsError: every missing or wrong setting with its place, each with the command that mends it; also a
+        ProblemsError: every missing or wrong setting with its place, each with the command that corrects it; also a
             secret that stands there in plain text.
     """
     return parse(document.read(path), stack_of(path))
@@ -121,14 +121,14 @@ def parse(source: Document, stack: str) -> Settings:
         raise ProblemsError(source.problems)
     for name, value in given.items():
         if name in _SECRET and not all(_leaves_encrypted(value)):
-            message = "is here in plain text; everybody who can read the file knows it, so make a new one"
+            message = "is in plain text here; everybody who can read the file knows it, so create a new one"
             report.add_secret(name, message)
         if name in _PLAIN and any(_leaves_encrypted(value)):
             message = "is encrypted, and the commands read this file without its passphrase"
             report.add((name,), message, _remedy((name,), Settings.model_fields[name], stack))
     for name, value in given.items():
         for text in value.misread():
-            message = f"holds {text.text}, which is {text.read_as} to other readers of YAML"
+            message = f"holds {text.text}, which other YAML parsers read as {text.read_as}"
             report.add((name,), message, f"In {source.file}, {document.quoted(text.text)}")
     # A plain value reaches the program as text whatever its type here; a structured one keeps its types.
     values = {
@@ -153,7 +153,7 @@ def config_of(source: Document) -> Mapping[str, Value]:
 
 
 class _Report:
-    """Collects problems of one stack's settings, each with the command that mends it."""
+    """Collects problems of one stack's settings, each with the command that corrects it."""
 
     def __init__(self, stack: str, file: str, given: Mapping[str, Value] | None = None) -> None:
         self.problems: list[Problem] = []
@@ -205,7 +205,7 @@ def _settings(values: Mapping[str, object], report: _Report) -> Settings | None:
     for name in values:
         if name not in {*_PLAIN, *_SECRET}:
             names = [*_PLAIN, *_SECRET]
-            message = f"is no setting.{did_you_mean(name, names)} There are: {listing(names, 'and')}"
+            message = f"is not a setting.{did_you_mean(name, names)} The settings are: {listing(names, 'and')}"
             report.add_superfluous((name,), message)
     given = {"stack": report.stack, **{name: values[name] for name in _PLAIN if name in values}}
     given |= {name: _from_json(given[name]) for name in _STRUCTURED if name in given}
@@ -272,12 +272,12 @@ def _with_environment_tokens(values: Mapping[str, str]) -> Mapping[str, str]:
 def _tokens(values: Mapping[str, object], report: _Report) -> dict[str, SecretStr] | None:
     tokens = _from_json(values.get("tokens", "{}"))
     if not isinstance(tokens, dict):
-        report.add_superfluous(("tokens",), "is no mapping of a team's name to its token")
+        report.add_superfluous(("tokens",), "is not a mapping of a team's name to its token")
         return None
     teams = _team_names(values)
     wrong = {team: "is missing" for team in teams if team not in tokens}
     wrong |= {
-        team: "is no token: a token is one word"
+        team: "is not a token: a token is one word"
         for team, token in tokens.items()
         if team in teams and not (isinstance(token, str) and is_token(token.strip()))
     }

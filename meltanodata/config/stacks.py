@@ -110,7 +110,7 @@ class Project:
         return stacks
 
     def stacks_then(self) -> tuple[Settings, ...]:
-        """Those alone whose settings today's program can read: what an older one had may have had other settings."""
+        """The stacks whose settings this version of the program can read; an older version may have had other ones."""
         return self._read()[0]
 
     def _read(self) -> tuple[tuple[Settings, ...], list[Problem]]:
@@ -170,7 +170,9 @@ def fleet_among(stacks: Sequence[Settings], stack: str | None) -> tuple[Settings
     """
     names = [settings.stack for settings in stacks]
     if stack is not None and stack not in names:
-        raise UserError(f"there is no stack {show(stack)}.{did_you_mean(stack, names)} There are: {listing(names)}")
+        raise UserError(
+            f"there is no stack {show(stack)}.{did_you_mean(stack, names)} The stacks are: {listing(names)}"
+        )
     urls = {settings.stack: settings.api_url for settings in stacks}
     if len(set(urls.values())) > 1 or stack is not None:
         url = urls[stack] if stack is not None else DIGITALOCEAN

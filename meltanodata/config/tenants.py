@@ -20,8 +20,8 @@ class Tenant(Options):
     region: str
     database_version: str
     states_database_version: bool
-    """Whether the version is the entry's own: then a cluster that exists is upgraded to it. The stack's is for new
-    clusters, and a change of it upgrades nobody's."""
+    """Whether the entry states the version: then an existing cluster is upgraded to it. The stack's version is for new
+    clusters; a change of it upgrades no existing one."""
 
 
 def tenants_of(fleet: Fleet, settings: Settings) -> tuple[Tenant, ...]:

@@ -1,1 +1,1 @@
-"""What is wrong with an instance and what to do: probes, which look, and the diagnosis, which judges what they saw."""
+"""Findings about instances: probes examine them, and the diagnosis says what is wrong and what to do."""

@@ -56,7 +56,7 @@ class Names:
     answer: tuple[str, ...] = ()
     """Addresses, from the stack's or this machine's resolver."""
     seconds: int = 0
-    """For how long that answer may be cached."""
+    """The answer's TTL."""
     zone: tuple[str, ...] | None = None
     """Addresses, from the domain's own name servers; None when they do not answer."""
     problem: str | None = None
@@ -76,7 +76,7 @@ class Certificate:
 
 @dataclass(frozen=True)
 class Visit:
-    """What a visitor from outside gets."""
+    """What a visitor from outside sees."""
 
     problem: Problem | None
     login: str | None
@@ -87,18 +87,18 @@ class Visit:
 
 @dataclass(frozen=True)
 class Seen:
-    """What the probes saw of an instance; None is what they did not look at."""
+    """What the probes saw of an instance; None is what they did not examine."""
 
     ping: bool | None = None
     names: Names | None = None
     contact: Contact | None = None
     facts: Facts | str | None = None
-    """From the droplet itself; a text is why there are none."""
+    """From the droplet itself; a text says why there are none."""
     visit: Visit | None = None
     database: Literal["open", "closed", "unknown"] | None = None
     """Whether it accepts connections from here; unknown when DNS does not have its host name."""
     trusted: frozenset[Source] | str | None = None
-    """The trusted sources, none for an open database; a text is why they are unknown."""
+    """Empty for an open database; a text says why they are unknown."""
 
 
 def findings(instance: Instance, seen: Seen, now: datetime) -> list[Finding]:
@@ -107,12 +107,12 @@ def findings(instance: Instance, seen: Seen, now: datetime) -> list[Finding]:
         hint = f"meltanodata up --stack {instance.stack}"
         return [Finding(Check.SSH, Level.WRONG, "the stack has not finished creating the droplet", hint)]
     about = _About(instance, seen, now)
-    outside = [*about.ping(), *about.names(), *about.contact()]
-    return [*outside, *about.droplet(), *about.database(), *about.trusted(), *about.visit()]
+    parts = about.ping, about.names, about.contact, about.droplet, about.database, about.trusted, about.visit
+    return [finding for part in parts for finding in part()]
 
 
 def failed_examination(instance: Instance, error: Exception) -> Finding:
-    """A fault of the doctor's own at one instance, which does not concern the others."""
+    """The finding for an instance at which the doctor itself failed."""
     text = f"doctor failed on this instance with an unexpected {type(error).__name__}"
     hint = f"Examine it by hand: meltanodata ssh {instance.tenant} -- systemctl status. Report this as a bug in doctor"
     return Finding(Check.SYSTEM, Level.WRONG, text, hint)
@@ -130,15 +130,13 @@ class _About:
     def _console(self) -> str:
         return f"https://cloud.digitalocean.com/droplets/{self.instance.droplet}"
 
+    def _replace(self, part: str) -> str:
+        return f"meltanodata up --stack {self.instance.stack} --replace '**::{self.instance.tenant}-{part}'"
+
     @property
     def _again(self) -> str:
         """The command that writes the droplet's files again."""
-        return f"meltanodata up --stack {self.instance.stack} --replace '**::{self.instance.tenant}-files'"
-
-    @property
-    def _pin(self) -> str:
-        """The command that pins the droplet's host key anew and runs every script there again."""
-        return f"meltanodata up --stack {self.instance.stack} --replace '**::{self.instance.tenant}-host-key'"
+        return self._replace("files")
 
     @property
     def _refresh(self) -> str:
@@ -146,11 +144,11 @@ class _About:
         return f"meltanodata deploy --stack {self.instance.stack} --refresh"
 
     def _ssh(self, command: str) -> str:
-        """The command that runs this one on the droplet."""
+        """The operator's command for a command on the droplet."""
         return f"meltanodata ssh {self.instance.tenant} -- {command}"
 
     def _restart_unit(self, unit: str) -> str:
-        """Likewise for a unit that the droplet names: quoted for its shell, and once more for the operator's."""
+        """Likewise, to restart a unit that the droplet names: quoted for its shell, and again for the operator's."""
         command = shlex.join(["systemctl", "restart", *(["--"] if unit.startswith("-") else []), unit])
         return self._ssh(command if shlex.split(command) == command.split(" ") else shlex.quote(command))
 
@@ -176,18 +174,18 @@ class _About:
         names = self.seen.names
         if names is None:
             return
-        host, right = self.instance.host, (self.instance.address,)
-        truth = names.answer if names.zone is None else names.zone
+        host, expected = self.instance.host, (self.instance.address,)
+        addresses = names.answer if names.zone is None else names.zone
         if names.problem is not None:
             hint = "Check this machine's network, and the setting resolver if the stack has one"
             yield Finding(Check.DNS, Level.WRONG, f"DNS lookup for {host} failed: {names.problem}", hint)
-        elif not truth:
+        elif not addresses:
             yield Finding(Check.DNS, Level.WRONG, f"{host} has no A record", f"Create it again: {self._refresh}")
-        elif truth != right:
-            text = f"{host} points to {', '.join(truth)}, not to {self.instance.address}"
+        elif addresses != expected:
+            text = f"{host} points to {', '.join(addresses)}, not to {self.instance.address}"
             hint = f"Somebody changed the record by hand. Restore it: {self._refresh}"
             yield Finding(Check.DNS, Level.WRONG, text, hint)
-        elif names.answer != right:
+        elif names.answer != expected:
             other = ", ".join(names.answer) or "no address"
             text = f"{host} points to {self.instance.address}, but some name servers still answer {other}"
             hint = f"The record has changed, and they cache the old one: wait {names.seconds} seconds"
@@ -200,6 +198,7 @@ class _About:
         contact = self.seen.contact
         if contact is None:
             return
+        pin = f"pin it and set the droplet up: {self._replace('host-key')}"
         if contact.unreachable:
             text = f"{self.instance.address} {contact.unreachable}"
             yield Finding(Check.SSH, Level.WRONG, text, f"Check the droplet in DigitalOcean's console: {self._console}")
@@ -208,14 +207,14 @@ class _About:
             hint = (
                 "The connection may be intercepted: do not sign in. If somebody rebuilt the droplet at DigitalOcean,"
                 f" compare the key in the droplet's console ({self._console}): ssh-keygen -lf {HOST_KEY_FILE}. If it"
-                f" is the same, pin it and set the droplet up: {self._pin}"
+                f" is the same, {pin}"
             )
             yield Finding(Check.SSH, Level.WRONG, text, hint)
         elif contact.unpinned:
             text = f"the stack has pinned {contact.unpinned}, which is not an SSH host key"
             hint = (
                 f"In the droplet's console ({self._console}), find out who wrote it: cat {HOST_KEY_FILE}. Once that"
-                f" file holds a host key again, pin it and set the droplet up: {self._pin}"
+                f" file holds a host key again, {pin}"
             )
             yield Finding(Check.SSH, Level.WRONG, text, hint)
         elif contact.refused:
@@ -259,8 +258,8 @@ class _About:
     def _restart(self, service: str, log: Collection[str]) -> str:
         if any(re.search(r"rateLimited|too many certificates", line) for line in log):
             return (
-                f"Caddy hit Let's Encrypt's rate limit. Give it the stack's certificate again: {self._again}. If there"
-                f" is no certificate to be had, write tls: self_signed in the entry of {self.instance.tenant}, then"
+                f"Caddy hit Let's Encrypt's rate limit. Give it the stack's certificate again: {self._again}. If no"
+                f" certificate is available, write tls: self_signed in the entry of {self.instance.tenant}, then"
                 f" meltanodata up --stack {self.instance.stack}"
             )
         restart = self._ssh(f"systemctl restart {service}")
@@ -286,18 +285,18 @@ class _About:
             return Finding(Check.ENV, Level.WRONG, f"{path} is {what}", hint)
         text = f"{path} has owner {env.owner} and mode {env.mode}"
         if env.owner != owner:
-            # Not by chown: where meltano may write, a path may lead root elsewhere by the time that it acts.
+            # Not by chown: where meltano may write, a link may lead root elsewhere.
             return Finding(Check.ENV, Level.WRONG, f"{text}; the owner must be {owner}", f"Give it back: {self._again}")
         if env.mode == mode:
             return Finding(Check.ENV, Level.OK, text)
         hint = self._as_meltano(f"chmod {mode} {path}")
         if int(env.mode, 8) & 0o047:
             return Finding(Check.ENV, Level.WRONG, f"{text}: other users can read its passwords", hint)
-        # Meltano itself does so whenever somebody changes a plugin's settings in its UI.
+        # Meltano itself sets such a mode whenever somebody changes a plugin's settings in its UI.
         return Finding(Check.ENV, Level.WARNING, f"{text}, not {mode}: it cannot be written over FTP", hint)
 
     def _as_meltano(self, command: str) -> str:
-        """The command that runs this one on the droplet as the user meltano."""
+        """Likewise, as the user meltano."""
         return self._ssh(f"runuser -u {MELTANO_USER} -- {command}")
 
     def _ftp(self, project: Entry | None) -> Finding:
@@ -305,19 +304,19 @@ class _About:
             hint = f"The droplet was not created from Meltano's snapshot. Inspect it: {self._ssh(f'ls {MELTANO_HOME}')}"
             return Finding(Check.FTP, Level.WRONG, f"{PROJECT} does not exist", hint)
         if project.kind != "folder":
-            # Not to be moved away: the instance runs from wherever it leads.
+            # The hint does not move it away: the instance runs from wherever the link leads.
             hint = (
                 f"See where it leads: {self._ssh(f'ls -ld {PROJECT}')}. Links there are not followed: put the folder"
                 " itself in its place, or mount it there (mount --bind)"
             )
             return Finding(Check.FTP, Level.WRONG, f"{PROJECT} is not a folder ({project.kind})", hint)
         mode = int(project.mode, 8)
-        if who := ("g" if mode & 0o020 else "") + ("o" if mode & 0o002 else ""):
+        if writers := ("g" if mode & 0o020 else "") + ("o" if mode & 0o002 else ""):
             text = (
                 f"{PROJECT} has mode {project.mode}; FTP logins fail with: 500 OOPS: vsftpd: refusing to run with"
                 " writable root inside chroot()"
             )
-            return Finding(Check.FTP, Level.WRONG, text, self._as_meltano(f"chmod {who}-w {PROJECT}"))
+            return Finding(Check.FTP, Level.WRONG, text, self._as_meltano(f"chmod {writers}-w {PROJECT}"))
         return Finding(Check.FTP, Level.OK, f"{PROJECT} has mode {project.mode}")
 
     def _reached(self, database: Database) -> Finding:
@@ -397,7 +396,6 @@ class _About:
             yield Finding(Check.PAGE, Level.OK, f"https://{self.instance.host} asks for the login")
 
     def _page(self, problem: Problem, facts: Facts | None) -> Finding:
-        """About a page that does not work."""
         text, look_at = words.about_page(self.instance.host, problem)
         log: tuple[str, ...] = ()
         hint = f"On the droplet (meltanodata ssh {self.instance.tenant}), look at: {look_at}"

@@ -1,11 +1,11 @@
-"""The facts that `scripts/examine.py` prints on a droplet, validated: whoever has the droplet decides what they are.
+"""The facts that `scripts/examine.py` prints on a droplet, validated, since whoever has the droplet can print anything.
 
-An answer has the shape that the script gives it, with texts of bounded length, or it counts for nothing. Pure.
+An answer has the script's shape, with texts of bounded length, or it is rejected. Pure.
 """
 
 from __future__ import annotations
 
-from typing import Annotated, Any, Literal
+from typing import Annotated, Any, Generic, Literal, TypeVar
 
 from pydantic import AfterValidator, BaseModel, ConfigDict, Field, StringConstraints, ValidationError, model_validator
 
@@ -19,14 +19,15 @@ _LONGEST = 1000
 
 
 class NotFacts(ValueError):  # noqa: N818 - says what it is not
-    """An answer that the script does not give; the message says which part of it, and quotes nothing."""
+    """Not an answer of the script; the message names the wrong part, and quotes nothing."""
 
 
 _Text = Annotated[str, AfterValidator(lambda text: text[:_LONGEST])]
 _Line = Annotated[str, AfterValidator(lambda text: text[: foreign.KEPT_CHARACTERS])]
 _Lines = Annotated[list[_Line], AfterValidator(lambda lines: lines[-examine.KEPT_LINES :])]
 _Unit = Annotated[str, StringConstraints(pattern=r"^[A-Za-z0-9:_.@\\-]{1,255}$")]
-"""A unit's name, as systemd.unit(5) has it: it goes into a command that we propose."""
+"""A unit's name, as systemd.unit(5) has it: it becomes a part of a hint's command."""
+_Code = TypeVar("_Code")
 _Mode = Annotated[str, StringConstraints(pattern=r"^[0-7]{1,4}$")]
 
 
@@ -43,26 +44,19 @@ class Entry(_Part):
     kind: Literal["file", "folder", "link", "other"]
 
 
-class PageProblem(_Part):
-    """Why the page does not work."""
+class Problem(_Part, Generic[_Code]):
+    """Why the page does not work, or the database cannot be reached."""
 
-    code: codes.PageCode
-    detail: _Text
-
-
-class DatabaseProblem(_Part):
-    """Why the database cannot be reached."""
-
-    code: codes.DatabaseCode
+    code: _Code
     detail: _Text
 
 
 class Database(_Part):
-    """What a pipeline finds."""
+    """The database as a pipeline reaches it."""
 
     address: _Text | None
     """The host that `.env` names."""
-    problem: DatabaseProblem | None
+    problem: Problem[codes.DatabaseCode] | None
 
     @model_validator(mode="after")
     def _says_something(self) -> Database:
@@ -80,7 +74,7 @@ class Facts(_Part):
     """Their states, by name."""
     journal: dict[_Unit, _Lines] = Field(max_length=examine.KEPT_PARTS)
     """The last lines of the units that failed or are not active."""
-    page: PageProblem | None
+    page: Problem[codes.PageCode] | None
     page_log: _Lines
     errors: dict[_Line, _Lines] = Field(max_length=examine.KEPT_PARTS)
     """Of the last day, by the log's name."""
@@ -96,23 +90,19 @@ class Facts(_Part):
 
 
 def read(answer: bytes) -> Facts:
-    """The facts in an answer, which is JSON.
-
-    Raises:
-        NotFacts: it is something else.
-    """
+    """The facts in an answer, or NotFacts."""
     try:
         return Facts.model_validate_json(answer)
     except ValidationError as failure:
         first = failure.errors(include_url=False, include_context=False, include_input=False)[0]
         part = str(first["loc"][0]) if first["loc"] else ""
-        # A name of ours, or none: what else stands in the answer is not quoted.
+        # Only the names of our fields: nothing else of the answer is quoted.
         where = f", in {part}" if part in Facts.model_fields else ""
         raise NotFacts(f"the droplet's answer is not what the script prints{where}") from None
 
 
 def without(secrets: frozenset[str], value: Any) -> Any:
-    """Facts, or a part of them, without what the stack knows to be secret."""
+    """Facts, or a part of them, without the stack's secrets."""
     match value:
         case str():
             for secret in secrets:

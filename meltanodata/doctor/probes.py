@@ -1,6 +1,6 @@
-"""Examines instances, many at a time: from here, and by one script over SSH on each droplet.
+"""Examines instances, many at a time: from this machine, and by one script over SSH on each droplet.
 
-Every probe has a time limit of its own, so an instance that is dead or slow costs its own time and nobody else's.
+Every probe has its own time limit, so an instance that is dead or slow does not delay the others.
 """
 
 from __future__ import annotations
@@ -16,7 +16,6 @@ from dataclasses import dataclass
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Literal, TypeVar
 
-import asyncssh
 import dns.asyncresolver
 import dns.exception
 import dns.flags
@@ -38,6 +37,7 @@ from meltanodata.inventory import accounts
 if TYPE_CHECKING:
     from collections.abc import Awaitable, Callable, Iterable, Mapping
 
+    import asyncssh
     from pydantic import SecretStr
 
     from meltanodata.config.settings import Settings
@@ -49,6 +49,8 @@ if TYPE_CHECKING:
 _T = TypeVar("_T")
 
 HTTPS = 443
+_NO_ADDRESS = (dns.exception.DNSException, OSError, ValueError)
+"""DNS does not answer, or has no address: ValueError where an empty answer is unpacked."""
 
 
 @dataclass(frozen=True)
@@ -58,9 +60,9 @@ class Limits:
     answer: float = 10
     """For one answer: to a ping, of a name server, of an SSH server, to a TCP connection."""
     silence: float = 4
-    """After which a database that does not answer counts as closed."""
+    """Without an answer, after which a database counts as closed."""
     page: float = 30
-    """For a whole visit of the page, and for all questions to DigitalOcean."""
+    """For a whole visit of the page, and for all requests to DigitalOcean."""
     script: float = 75
     """For the script on the droplet."""
     together: int = 20
@@ -82,7 +84,7 @@ class Way:
 
     @classmethod
     def of(cls, settings: Settings, private_key: SecretStr, tokens: Mapping[str, SecretStr]) -> Way:
-        """As the stack's settings have it."""
+        """From the stack's settings."""
         checks = frozenset(Check) - frozenset(settings.unchecked)
         trusted = functools.partial(_trusted_by, settings, tokens)
         return cls(settings.domain, settings.ssh_port, private_key, settings.resolver, checks, trusted)
@@ -102,24 +104,24 @@ def examine(
     done: Callable[[Instance, list[Finding]], None],
     limits: Limits = Limits(),
 ) -> dict[str, list[Finding]]:
-    """Examine instances: the findings by tenant, in the same order; `done` gets each instance's once they are there."""
+    """The findings by tenant, in the order of `patients`; `done` gets each instance's as soon as they are there."""
     return asyncio.run(_examine(list(patients), done, limits))
 
 
 async def _examine(
     patients: list[tuple[Instance, Way]], done: Callable[[Instance, list[Finding]], None], limits: Limits
 ) -> dict[str, list[Finding]]:
-    room = asyncio.Semaphore(limits.together)
-    # One thread for each visit and each question that may be under way: no instance waits for another one's.
+    slots = asyncio.Semaphore(limits.together)
+    # A thread for each visit and each request to DigitalOcean that may be under way: no instance waits for another.
     threads = ThreadPoolExecutor(2 * limits.together)
     findings: dict[str, list[Finding]] = {instance.tenant: [] for instance, _ in patients}
 
     async def one(instance: Instance, way: Way) -> None:
-        async with room:
+        async with slots:
             try:
                 seen = await _Probe(instance, way, limits, threads).see()
                 findings[instance.tenant] = diagnosis.findings(instance, seen, datetime.now(UTC))
-            except Exception as error:  # noqa: BLE001 - whatever is odd about one tenant, the others get their findings
+            except Exception as error:  # noqa: BLE001 - a fault at one tenant must not cost the others their findings
                 findings[instance.tenant] = [diagnosis.failed_examination(instance, error)]
         done(instance, findings[instance.tenant])
 
@@ -159,7 +161,7 @@ class _Probe:
         return await look() if checks & self.way.checks else None
 
     async def _ping(self, address: str) -> bool:
-        """Whether one of three is answered."""
+        """Whether the droplet answers one of three pings."""
         ping = await asyncio.create_subprocess_exec(
             *("ping", "-n", "-c", "3", "-i", "0.5", address),
             stdout=asyncio.subprocess.DEVNULL,
@@ -192,7 +194,7 @@ class _Probe:
             servers = [str(server.target) for server in await resolver.resolve(self.way.domain, "NS")]
             (address, *_), _, _ = await _addresses(resolver, servers[0])
             answer, _, _ = await _addresses(_resolver(address, self.limits), host)
-        except (dns.exception.DNSException, OSError, ValueError):
+        except _NO_ADDRESS:
             return None
         return answer
 
@@ -201,8 +203,8 @@ class _Probe:
             return Contact(), None
         try:
             connection = await sign_in(address, self.way.ssh_port, self.way.private_key, host_key, self.limits.answer)
-        except NotSignedIn as not_in:
-            return not_in.contact, None
+        except NotSignedIn as refusal:
+            return refusal.contact, None
         try:
             return Contact(), await self._facts(connection) if ON_DROPLET & self.way.checks else None
         finally:
@@ -215,21 +217,17 @@ class _Probe:
             "reach": f"{files.script('reach')}\n\n\nmain()\n",
         }
         seconds = self.limits.script
-        broken = "the SSH connection broke during the examination of the droplet"
         command = f"timeout --kill-after=5 {max(seconds - 10, 1):g} python3 -"
+        program, most = files.call("examine", document), droplet_facts.BYTES
         try:
-            async with asyncio.timeout(seconds):
-                ran = await ssh.run(connection, command, files.call("examine", document), droplet_facts.BYTES)
+            ran = await ssh.run(connection, command, program, seconds=seconds, max_bytes=most)
+            facts = droplet_facts.read(ran.stdout)
         except TimeoutError:
             return f"the examination of the droplet did not end within {seconds:g} seconds"
         except ssh.TooMuch:
-            return f"the droplet's answer is longer than {droplet_facts.BYTES >> 20} MiB"
-        except (asyncssh.Error, OSError):
-            return broken
-        if ran.exit_status is None:
-            return broken
-        try:
-            facts = droplet_facts.read(ran.stdout)
+            return f"the droplet's answer is longer than {most >> 20} MiB"
+        except ssh.Broken:
+            return "the SSH connection broke during the examination of the droplet"
         except droplet_facts.NotFacts as error:
             # Nothing of what the droplet printed: it may have secrets in it.
             return (
@@ -240,13 +238,14 @@ class _Probe:
         return without
 
     async def _visit(self, address: str) -> Visit:
-        loop = asyncio.get_running_loop()
-        visit = loop.run_in_executor(self.threads, functools.partial(_visit, self.instance.host, address))
         try:
-            async with asyncio.timeout(self.limits.page):
-                return await visit
+            return await self._in_thread(functools.partial(_visit, self.instance.host, address))
         except TimeoutError:
             return Visit(Problem("no_answer", f"nothing within {self.limits.page:g} seconds"), None, None)
+
+    async def _in_thread(self, ask: Callable[[], _T]) -> _T:
+        async with asyncio.timeout(self.limits.page):
+            return await asyncio.get_running_loop().run_in_executor(self.threads, ask)
 
     async def _database(self) -> Literal["open", "closed", "unknown"]:
         host = self.instance.database_host
@@ -254,7 +253,7 @@ class _Probe:
             return "unknown"
         try:
             (address, *_), _, _ = await _addresses(_resolver(self.way.resolver, self.limits), host)
-        except (dns.exception.DNSException, OSError, ValueError):
+        except _NO_ADDRESS:
             return "unknown"
         try:
             async with asyncio.timeout(self.limits.silence):
@@ -269,10 +268,8 @@ class _Probe:
     async def _trusted(self) -> frozenset[Source] | str | None:
         if self.way.trusted is None:
             return None
-        loop = asyncio.get_running_loop()
         try:
-            async with asyncio.timeout(self.limits.page):
-                return await loop.run_in_executor(self.threads, self.way.trusted, self.instance)
+            return await self._in_thread(functools.partial(self.way.trusted, self.instance))
         except TimeoutError:
             return f"DigitalOcean did not answer within {self.limits.page:g} seconds"
         except UserError as error:
@@ -289,11 +286,7 @@ def _resolver(name_server: str | None, limits: Limits) -> dns.asyncresolver.Reso
 
 
 async def _addresses(resolver: dns.asyncresolver.Resolver, host: str) -> tuple[tuple[str, ...], int, bool]:
-    """The addresses of a host name, their TTL in seconds, and whether the domain's own server answered.
-
-    Raises:
-        dns.exception.DNSException: there is no answer.
-    """
+    """The addresses of a host name, their TTL in seconds, and whether the domain's own server answered."""
     try:
         answer = await resolver.resolve(host, "A", search=False)
     except dns.resolver.NXDOMAIN as error:
@@ -307,11 +300,11 @@ async def _addresses(resolver: dns.asyncresolver.Resolver, host: str) -> tuple[t
 
 
 def _visit(host: str, address: str) -> Visit:
-    """Visit the page at the droplet's address, since DNS is another check."""
+    """Visit the page at the droplet's address: DNS has a check of its own."""
     caddy = (address, HTTPS)
     problem = health.page_problem(host, None, caddy)
     certificate, login = None, None
-    with contextlib.suppress(OSError, ValueError, x509.InvalidVersion):  # `problem` has it
+    with contextlib.suppress(OSError, ValueError, x509.InvalidVersion):  # `problem` says so
         served = health.certificate(host, caddy)
         certificate = _described(x509.load_der_x509_certificate(served))
         if problem is None:

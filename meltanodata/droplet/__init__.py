@@ -1,4 +1,4 @@
-"""What goes onto a droplet, and how we get there: files, scripts and SSH.
+"""A droplet's files and scripts, and the SSH connections to it.
 
 Nothing here knows Pulumi. `scripts` holds what runs on the droplet: standard library only.
 """

@@ -1,7 +1,4 @@
-"""What goes to a droplet: the files of the guide's steps 4 and 5, and the scripts that put them there.
-
-Pure: text in, text out.
-"""
+"""A droplet's files, as in the guide's steps 4 and 5, and the scripts that write them. Pure: text in, text out."""
 
 from __future__ import annotations
 
@@ -40,14 +37,14 @@ _CADDY_CHECKS: Mapping[int, tuple[str, ...]] = {
     1: ("-validate", "-conf", _CADDYFILE),
     2: ("validate", "--config", _CADDYFILE, "--adapter", "caddyfile"),
 }
-"""By Caddy's major version; each loads the certificate, too, and serves nothing."""
+"""The check of a Caddyfile, by Caddy's major version; it loads the certificate, too, and serves nothing."""
 _SCRIPTS = ("write_files", "meltano", "admin", "verify", "wipe")
-"""All that a Command runs."""
+"""The scripts that Commands run."""
 
 
 @dataclass(frozen=True)
 class File:
-    """A file on a droplet; `write_files.py` makes it so."""
+    """A file on a droplet, for `write_files.py`."""
 
     path: str
     owner: str
@@ -56,11 +53,11 @@ class File:
     service: Literal["caddy", "meltano"] | None = None
     """Restarted when the file's content changes, because it reads the file at its start only."""
     content: str | None = None
-    """The whole file; None where `lines` says some of it."""
+    """The whole file; None where `lines` sets a part of it."""
     lines: Mapping[str, str] | None = None
     """Lines of a file that others write to as well, by the name that each one sets."""
     check: tuple[str, ...] | None = None
-    """What the service's program is told so that it says whether it takes this file and all that it names."""
+    """Arguments with which the service's program checks this file, and the files that it names."""
     template: bool = False
     """Each `${NAME}` in it is one of `tenant_values`."""
 
@@ -78,7 +75,7 @@ class Database:
 
 @dataclass(frozen=True)
 class Login:
-    """What signs and salts Meltano's logins: `ui.cfg` of the guide's step 4."""
+    """The secrets of Meltano's logins: `ui.cfg` of the guide's step 4."""
 
     secret_key: str
     password_salt: str
@@ -93,9 +90,9 @@ class Certificate:
 
 
 def droplet_files(*, domain: str, caddy_version: Literal[1, 2], tls: Tls, certificate: Certificate) -> list[File]:
-    """The files of a droplet, with owners and modes of the guide's steps 4 and 5, but for the tenant's own values.
+    """A droplet's files, with the owners and modes of the guide's steps 4 and 5; the tenant's values are templates.
 
-    The wildcard certificate is there whatever `tls` says: to go back to it is then a change of the Caddyfile alone.
+    They include the wildcard certificate whatever `tls` is, so that a change of `tls` changes the Caddyfile only.
     """
     # The guide's com.meltanodata for meltanodata.com.
     stem = f"{CADDY_FOLDER}/{'.'.join(reversed(domain.split('.')))}"
@@ -108,9 +105,9 @@ def droplet_files(*, domain: str, caddy_version: Literal[1, 2], tls: Tls, certif
             *("root", "root", 0o644, "caddy", caddyfile(caddy_version, tls, stem)),
             check=_CADDY_CHECKS[caddy_version],
         ),
-        # Meltano 3 has no UI: whoever types `meltano upgrade`, or clicks it, must not get it.
+        # Meltano 3 has no UI: `meltano upgrade`, typed or clicked, must not install it.
         File(constraints, "root", "root", 0o644, None, "meltano<3\n"),
-        # The user's, as all of the environment: an upgrade's copy of that is made and put back as the user.
+        # Owned by the user, since the user copies and restores the whole environment at an upgrade.
         File(
             f"{MELTANO_HOME}/.venv/pip.conf",
             *(MELTANO_USER, MELTANO_USER, 0o644, None, f"[install]\nconstraint = {constraints}\n"),
@@ -136,10 +133,10 @@ def droplet_files(*, domain: str, caddy_version: Literal[1, 2], tls: Tls, certif
 
 
 def tenant_values(*, host_name: str, login: Login, database: Database) -> dict[str, str]:
-    """The values of a tenant for the templates of its droplet's files, by name, each as it stands there.
+    """A tenant's values for the templates of its droplet's files, by name, quoted as each file needs it.
 
     Raises:
-        ValueError: a value for `.env` has a line break; no password of DigitalOcean's has one.
+        ValueError: see `_env_quoted`.
     """
     secrets = zip(LOGIN_SETTINGS, (login.secret_key, login.password_salt), strict=True)
     return {
@@ -156,7 +153,7 @@ class _Caddyfile(Template):
 
 
 def caddyfile(version: Literal[1, 2], tls: Tls, stem: str) -> str:
-    """The guide's Caddyfile, or the same in Caddy 2's dialect; the kind of certificate not in use is a comment.
+    """The guide's Caddyfile, or its equivalent for Caddy 2; the kind of certificate that is not in use is a comment.
 
     `stem` is the certificate's path without `.crt`.
     """
@@ -171,11 +168,11 @@ def caddyfile(version: Literal[1, 2], tls: Tls, stem: str) -> str:
 def _env_quoted(value: str) -> str:
     """A value as python-dotenv, and so Meltano, reads it back.
 
-    Plain where nothing can be misread, as a person would write it. Else in single quotes, in which `\\` and `'` are
-    escaped; and since a `${NAME}` is replaced there too, `${` is said by an empty name whose default is a dollar.
+    Without quotes where nothing can be misread. Else in single quotes, in which `\\` and `'` are escaped; and since a
+    `${NAME}` is replaced there too, `${` is written as an empty name whose default is a dollar.
 
     Raises:
-        ValueError: for a line break, which would end the line; no password of DigitalOcean's has one.
+        ValueError: it has a line break, which would end the line; no password of DigitalOcean's has one.
     """
     if re.fullmatch(r"[A-Za-z0-9_./:@+-]+", value):
         return value
@@ -192,27 +189,36 @@ def files_document(files: Iterable[File]) -> dict[str, Any]:
 
 
 def common_document(files: Iterable[File]) -> File:
-    """The document of the files that droplets share, as a file of a droplet, which root alone can read.
+    """The document of the files that droplets share, as a file of a droplet, which only root can read.
 
-    The state of a tenant has its path alone, which is another one for another content: see `tenant_document`.
+    Its path names its content: a tenant's state has the path only, see `tenant_document`.
     """
-    return _brought("common", ".json", 0o600, json.dumps(files_document(files), sort_keys=True))
+    return _in_run_folder("common", ".json", 0o600, json.dumps(files_document(files), sort_keys=True))
 
 
 def tenant_document(common: File, values: Mapping[str, str], *, keep_secrets: bool) -> dict[str, Any]:
-    """A tenant's document for `write_files.py`: no more than is its own, since the state has it several times.
+    """A tenant's document for `write_files.py`: short, since the state has it several times.
 
     With `keep_secrets` an instance made by hand keeps the secrets of its logins.
     """
     return {"common": common.path, "values": values, "kept": list(LOGIN_SETTINGS) if keep_secrets else []}
 
 
+def restart_document(host_name: str, services: Iterable[str], caddy_version: int, seconds: int) -> dict[str, Any]:
+    """The document for `restart.py`."""
+    checks = {"caddy": _CADDY_CHECKS[caddy_version]}
+    return {
+        "host_name": host_name,
+        "services": [{"name": name, "check": checks.get(name)} for name in services],
+        "seconds": seconds,
+    }
+
+
 @functools.cache
 def script(name: str) -> str:
-    """The source of a script for droplets, its parts put in the place of their imports.
+    """The source of a script for droplets, with its parts in the place of their imports.
 
-    Standard library only, Python 3.8 or newer. A script has a function `main` that raises SystemExit with a message if
-    it fails.
+    A script has a function `main`, which raises SystemExit with a message if it fails.
     """
     parts: dict[str, str] = {}
     _collect(f"{_PACKAGE}.scripts.{name}", parts)
@@ -224,11 +230,11 @@ def _collect(module: str, parts: dict[str, str]) -> None:
     source = _HERE.joinpath(*module.removeprefix(_PACKAGE).split(".")).with_suffix(".py").read_text("utf-8")
     lines = source.split("\n")
     imports = [node for node in ast.parse(source).body if isinstance(node, ast.ImportFrom)]
-    own = [node for node in imports if str(node.module).startswith((_PACKAGE, "__future__"))]
-    for node in own:
+    replaced = [node for node in imports if str(node.module).startswith((_PACKAGE, "__future__"))]
+    for node in replaced:
         if node.module != "__future__" and node.module not in parts:
             _collect(str(node.module), parts)
-    for node in reversed(own):
+    for node in reversed(replaced):
         del lines[node.lineno - 1 : node.end_lineno]
     parts[module] = "\n".join(lines).strip()
 
@@ -240,11 +246,14 @@ def call(name: str, document: Mapping[str, Any]) -> str:
 
 @functools.cache
 def placed(name: str) -> File:
-    """A script as a file of a droplet, with another path for another text; its document comes by standard input."""
-    return _brought(name, ".py", 0o644, f"{script(name)}\n\n\nimport json\nimport sys\n\nmain(json.load(sys.stdin))\n")
+    """A script as a file of a droplet; its document comes by standard input."""
+    return _in_run_folder(
+        name, ".py", 0o644, f"{script(name)}\n\n\nimport json\nimport sys\n\nmain(json.load(sys.stdin))\n"
+    )
 
 
-def _brought(stem: str, suffix: str, mode: int, text: str) -> File:
+def _in_run_folder(stem: str, suffix: str, mode: int, text: str) -> File:
+    """A file with another path for each content."""
     digest = hashlib.sha256(text.encode()).hexdigest()[:12]
     return File(f"{RUN_FOLDER}/{stem}-{digest}{suffix}", "root", "root", mode, content=text)
 

@@ -2,16 +2,14 @@
 
 from __future__ import annotations
 
-import contextlib
-import os
 import re
 import signal
 import subprocess
 import sys
-import tempfile
 from pathlib import Path
 from typing import IO, TYPE_CHECKING
 
+from meltanodata.droplet.memory_files import MemoryFiles
 from meltanodata.engine.instances import is_host_key
 from meltanodata.errors import UserError
 from meltanodata.text import show
@@ -34,17 +32,10 @@ def run(
     stdin: int | None = None,
     take: Callable[[str], None] | None = None,
 ) -> int:
-    """Run the client with this process's terminal; returns its exit code: the remote command's, or 255 for its own.
+    """Run the client as root; returns the exit code of the remote command, or the client's own 255.
 
-    Args:
-        instance: the one to sign in to, as root.
-        port: the SSH server's.
-        private_key: root's. ssh itself wants to read it again when it signs in, and an agent would outlive a run that
-            is killed: see `_Kept`.
-        command: what to run there, as ssh takes it; nothing for a shell.
-        stdin: as for `subprocess`; None for ours.
-        take: is given what the command prints, errors included, as it comes; at most a line at a time, with its break.
-            None: the terminal gets it as it is.
+    Without a command it is a shell. `take` gets the output of the command, errors included, at most a line at a time
+    with its break; without `take` the terminal gets the output as it is.
 
     Raises:
         UserError: there is no droplet yet, or no OpenSSH client here.
@@ -56,16 +47,16 @@ def run(
             f"{instance.tenant}: the stack has pinned {show(instance.host_key)}, which is not an SSH host key."
             f" Diagnose it: {_doctor(instance)}"
         )
-    with _Signals() as signals, _Kept() as kept:
-        log = kept.file("log")
+    with _Signals() as signals, MemoryFiles() as files:
+        log = files.file("log")
         options = {
-            "UserKnownHostsFile": kept.file("known_hosts", f"{instance.host} {instance.host_key}\n"),
+            "UserKnownHostsFile": files.file("known_hosts", f"{instance.host} {instance.host_key}\n"),
             "GlobalKnownHostsFile": "/dev/null",
             "HostKeyAlias": instance.host,
             "StrictHostKeyChecking": "yes",
             "HostKeyAlgorithms": instance.host_key.split()[0],
             "UpdateHostKeys": "no",
-            "IdentityFile": kept.file("key", private_key.get_secret_value()),
+            "IdentityFile": files.file("key", private_key.get_secret_value()),
             "IdentitiesOnly": "yes",
             "IdentityAgent": "none",
             "PasswordAuthentication": "no",
@@ -73,7 +64,7 @@ def run(
             "ServerAliveInterval": "15",
             "LogLevel": "ERROR",
         }
-        # Its own words go to a file: about another host key it gives advice that fits a known_hosts of the user's.
+        # Its messages go to a file: about another host key it gives advice that fits a known_hosts of the user's.
         arguments = ["ssh", "-F", "none", "-p", str(port), "-E", log]
         arguments += [argument for option, value in options.items() for argument in ("-o", f"{option}={value}")]
         try:
@@ -86,18 +77,18 @@ def run(
         except FileNotFoundError:
             raise UserError("ssh, OpenSSH's client, is not on the PATH; install it") from None
         with client:
-            signals.handed_to = client
+            signals.client = client
             if take is not None and client.stdout is not None:
-                _hand_over(client, client.stdout, take)
+                _pass_on(client, client.stdout, take)
             code = client.wait()
-        words = Path(log).read_text(encoding="utf-8", errors="replace")
-    if words.strip() or code == _FAILED:
-        print(_in_our_words(words.strip(), instance), file=sys.stderr)
-    return code if code >= 0 else 128 - code  # as a shell says of one that a signal ended
+        message = Path(log).read_text(encoding="utf-8", errors="replace").strip()
+    if message or code == _FAILED:
+        print(_explained(message, instance), file=sys.stderr)
+    return code if code >= 0 else 128 - code  # a shell's exit code for a signal
 
 
-def _hand_over(client: subprocess.Popen[bytes], stream: IO[bytes], take: Callable[[str], None]) -> None:
-    """Hand over what comes; whoever wants no more of it ends the client."""
+def _pass_on(client: subprocess.Popen[bytes], stream: IO[bytes], take: Callable[[str], None]) -> None:
+    """Pass the output on as it comes; end the client if `take` fails."""
     try:
         while line := stream.readline(_LONGEST_LINE):
             take(line.decode(errors="replace"))
@@ -107,73 +98,50 @@ def _hand_over(client: subprocess.Popen[bytes], stream: IO[bytes], take: Callabl
 
 
 _LONGEST_LINE = 1 << 16
-"""Bytes that are waited for until a line's end."""
+"""Bytes; a longer line is passed on in parts."""
 _FAILED = 255
 """The client's own exit code; a command may have the same."""
 _ANOTHER_KEY = re.compile(r"HOST IDENTIFICATION HAS CHANGED|Host key verification failed")
 
 
-def _in_our_words(said: str, instance: Instance) -> str:
-    """What the client said; of another host key that alone, and who knows what to do.
+def _explained(message: str, instance: Instance) -> str:
+    """The client's message, or ours where it has none or where the host key differs.
 
-    It says nothing of a server that hangs up, nor of one without a host key of the pinned kind.
+    The client has none about a server that hangs up, nor about one without a host key of the pinned kind.
     """
-    if not said:
+    if not message:
         return f"ssh ended with exit code {_FAILED}. Unless that is the command's own code: {_doctor(instance)}"
-    if _ANOTHER_KEY.search(said):
+    if _ANOTHER_KEY.search(message):
         return (
             f"{instance.tenant} has another host key than the pinned one ({instance.fingerprint}): the connection may"
             f" be intercepted. ssh did not sign in. Diagnose it: {_doctor(instance)}"
         )
-    return said
+    return message
 
 
 def _doctor(instance: Instance) -> str:
     return f"meltanodata doctor {instance.tenant} --stack {instance.stack}"
 
 
-class _Kept(contextlib.ExitStack):
-    """Files for the client that are in memory alone, and gone with this process, however that ends.
-
-    The client closes whatever it inherits, and so opens them by way of this process. Where there is no memory file they
-    are in a folder that only we can read, which a kill that cannot be caught (SIGKILL) leaves behind.
-    """
-
-    def file(self, name: str, text: str = "") -> str:
-        """The path of a file with this text."""
-        own = Path(f"/proc/{os.getpid()}/fd")
-        if sys.platform == "linux" and own.is_dir():
-            number = os.memfd_create(name)
-            self.callback(os.close, number)
-            os.fchmod(number, 0o600)  # ssh refuses a key that others could read
-            os.write(number, text.encode())
-            return str(own / str(number))
-        folder = self.enter_context(tempfile.TemporaryDirectory(prefix="meltanodata-"))
-        path = Path(folder) / name
-        with os.fdopen(os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600), "w", encoding="utf-8") as file:
-            file.write(text)
-        return str(path)
-
-
 class _Signals:
-    """Hands signals on to the client, which ends by them; without one they end us by way of Python, and no key is left.
+    """Passes signals on to the client, which ends by them. Before there is one, they end this process by SystemExit.
 
-    From a terminal the client gets Ctrl-C as we do, and a second time from us, which is no more than once.
+    From a terminal the client gets Ctrl-C itself too; a second one does no harm.
     """
 
     def __init__(self) -> None:
-        self.handed_to: subprocess.Popen[bytes] | None = None
+        self.client: subprocess.Popen[bytes] | None = None
 
     def __enter__(self) -> Self:
         numbers = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
-        self._before = {number: signal.signal(number, self._hand_on) for number in numbers}
+        self._before = {number: signal.signal(number, self._pass_on) for number in numbers}
         return self
 
     def __exit__(self, *_: object) -> None:
         for number, handler in self._before.items():
             signal.signal(number, handler)
 
-    def _hand_on(self, number: int, _: object) -> None:
-        if self.handed_to is None:
+    def _pass_on(self, number: int, _: object) -> None:
+        if self.client is None:
             raise SystemExit(128 + number)
-        self.handed_to.send_signal(number)
+        self.client.send_signal(number)

@@ -19,30 +19,24 @@ class NotSignedIn(Exception):  # noqa: N818 - says what happened
     """There is no connection."""
 
     def __init__(self, contact: Contact) -> None:
-        unpinned = contact.unpinned and f"is pinned as {contact.unpinned}, which is no host key"
-        said = contact.unreachable or contact.refused or unpinned
-        super().__init__(said or f"has another host key, {contact.offered}")
+        unpinned = contact.unpinned and f"is pinned as {contact.unpinned}, which is not a host key"
+        reason = contact.unreachable or contact.refused or unpinned
+        super().__init__(reason or f"has another host key, {contact.offered}")
         self.contact = contact
-        """How it went."""
 
 
 async def sign_in(
     address: str, port: int, private_key: SecretStr, host_key: str, seconds: float
 ) -> asyncssh.SSHClientConnection:
-    """A connection to a droplet; whoever takes it aborts or closes it.
+    """A connection as root, which the caller aborts or closes.
 
-    Args:
-        address: the droplet's, IPv4.
-        port: of its SSH server.
-        private_key: root's, OpenSSH or PEM.
-        host_key: the pinned one, such as `ssh-ed25519 AAAA…`.
-        seconds: that the server may take.
+    `address` is IPv4, `private_key` is OpenSSH or PEM, `host_key` is the pinned one, such as `ssh-ed25519 AAAA…`.
 
     Raises:
-        NotSignedIn: why not, in words of ours, which quote nothing that a server says.
+        NotSignedIn: why not, without a quotation from the server.
     """
     try:
-        met = _Met(host_key)
+        client = _Client(host_key)
     except ValueError:
         raise NotSignedIn(Contact(unpinned=show(host_key))) from None
     try:
@@ -56,15 +50,15 @@ async def sign_in(
                 port,
                 username="root",
                 client_keys=[client_key],
-                # Neither this person's known hosts, nor configuration, nor agent; `_Met` judges the key.
+                # Neither this person's known hosts, nor configuration, nor agent; `_Client` judges the key.
                 known_hosts=([], [], []),
                 config=None,
                 agent_path=None,
-                client_factory=lambda: met,
+                client_factory=lambda: client,
                 server_host_key_algs=[host_key.split(maxsplit=1)[0]],
             )
     except (asyncssh.Error, OSError) as error:
-        raise NotSignedIn(_why_not(error, met.offered, seconds)) from None
+        raise NotSignedIn(_contact(error, client.offered, seconds)) from None
 
 
 @dataclass(frozen=True)
@@ -73,52 +67,62 @@ class Ran:
 
     stdout: bytes
     stderr: bytes
-    exit_status: int | None
-    """None where the connection ended before the command did."""
+    exit_status: int
 
 
 class TooMuch(Exception):  # noqa: N818 - says what happened
-    """A droplet says more than it was to be asked."""
+    """A command printed more than the limit."""
 
 
-async def run(connection: asyncssh.SSHClientConnection, command: str, text: str, most: int) -> Ran:
-    """Run a command; asyncssh's own `run` keeps whatever a droplet says, and a droplet may never stop.
+class Broken(Exception):  # noqa: N818 - says what happened
+    """The connection ended before the command did."""
 
-    Args:
-        connection: to the droplet; whoever has it sets the time limit, and aborts it in any case.
-        command: as a shell takes it.
-        text: its standard input.
-        most: bytes that are read of its standard output, and of its standard error.
+
+async def run(
+    connection: asyncssh.SSHClientConnection, command: str, stdin: str, *, seconds: float, max_bytes: int
+) -> Ran:
+    """Run a command; `max_bytes` limits its standard output, and its standard error.
+
+    asyncssh's own `run` keeps whatever a droplet prints, and a droplet may never stop.
 
     Raises:
-        TooMuch: it says more.
-        asyncssh.Error, OSError: the connection broke.
+        TooMuch: it prints more.
+        Broken: the connection ended.
+        TimeoutError: the command did not end in time.
     """
-    process = await connection.create_process(command, input=text.encode(), encoding=None)
-    stdout, stderr = await asyncio.gather(_read(process.stdout, most), _read(process.stderr, most))
-    await process.wait_closed()
+    try:
+        async with asyncio.timeout(seconds):
+            process = await connection.create_process(command, input=stdin.encode(), encoding=None)
+            stdout, stderr = await asyncio.gather(_read(process.stdout, max_bytes), _read(process.stderr, max_bytes))
+            await process.wait_closed()
+    except TimeoutError:
+        raise
+    except (asyncssh.Error, OSError):
+        raise Broken from None
+    if process.exit_status is None:
+        raise Broken
     return Ran(stdout, stderr, process.exit_status)
 
 
-async def _read(stream: asyncssh.SSHReader[bytes], most: int) -> bytes:
-    said = bytearray()
+async def _read(stream: asyncssh.SSHReader[bytes], max_bytes: int) -> bytes:
+    content = bytearray()
     while chunk := await stream.read(1 << 16):
-        said += chunk
-        if len(said) > most:
+        content += chunk
+        if len(content) > max_bytes:
             raise TooMuch
-    return bytes(said)
+    return bytes(content)
 
 
-class _Met(asyncssh.SSHClient):
-    """Judges the host key that a server has."""
+class _Client(asyncssh.SSHClient):
+    """Compares the server's host key with the pinned one."""
 
     def __init__(self, pinned: str) -> None:
         self._pinned = asyncssh.import_public_key(pinned)
         self.offered: str | None = None
-        """The fingerprint of one that is not the pinned one."""
+        """The fingerprint of the server's key, if it is another one."""
 
     def validate_host_public_key(self, host: str, addr: str, port: int, key: asyncssh.SSHKey) -> bool:
-        """Asked by asyncssh, since its own list of known hosts is empty."""
+        """Called by asyncssh, since its own list of known hosts is empty."""
         del host, addr, port
         if key == self._pinned:
             return True
@@ -126,8 +130,8 @@ class _Met(asyncssh.SSHClient):
         return False
 
 
-def _why_not(error: asyncssh.Error | OSError, offered: str | None, seconds: float) -> Contact:
-    """Why there is no connection, in words of ours: a library's might quote what a server says."""
+def _contact(error: asyncssh.Error | OSError, offered: str | None, seconds: float) -> Contact:
+    """Why there is no connection, in our words: the library's may quote the server."""
     match error:
         case asyncssh.HostKeyNotVerifiable() | asyncssh.KeyExchangeFailed():
             return Contact(offered=offered or "one of another kind")
@@ -136,21 +140,21 @@ def _why_not(error: asyncssh.Error | OSError, offered: str | None, seconds: floa
         case TimeoutError():
             return Contact(unreachable=f"does not answer SSH within {seconds:g} seconds")
         case OSError():
-            said = os.strerror(error.errno) if error.errno else "no connection"
-            return Contact(unreachable=f"cannot be reached by SSH: {said}")
+            reason = os.strerror(error.errno) if error.errno else "no connection"
+            return Contact(unreachable=f"cannot be reached by SSH: {reason}")
         case _:
             return Contact(unreachable="closes the SSH connection")
 
 
 @dataclass(frozen=True)
 class Contact:
-    """How SSH went; all None when we were let in."""
+    """How signing in went; all None when it succeeded."""
 
     unreachable: str | None = None
     """Why there is no SSH server."""
     offered: str | None = None
     """The fingerprint of a host key that is not the pinned one."""
     refused: str | None = None
-    """Why we were not let in."""
+    """Why the server refused the login."""
     unpinned: str | None = None
-    """What the stack has pinned, which is no host key."""
+    """What the stack has pinned, where that is not a host key."""

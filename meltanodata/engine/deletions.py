@@ -2,7 +2,7 @@
 
 `meltanodata up` and `deploy` name the tenants of the plan that passed the guard. An operator who runs `pulumi up` or
 `pulumi destroy` names them in an environment variable for that run. See
-docs/decisions/deleting-a-database-wants-a-word.md.
+docs/decisions/deleting-a-database-needs-permission.md.
 """
 
 from __future__ import annotations
@@ -78,13 +78,13 @@ def refusal(tenants: Iterable[str]) -> str:
     """Why databases are not deleted, and what to do."""
     names = sorted(tenants)
     lines = [
-        f"{tenant}: this run would delete its database, with all data and backups, and nobody allowed it."
+        f"{tenant}: this run would delete its database with all data and backups, without permission."
         " Nothing of the tenant is deleted."
         for tenant in names
     ]
     lines.append(
-        "To keep a tenant, put its entry back into the fleet file. To delete it, run `meltanodata up --allow"
-        " guard:data-loss`, which shows the plan first; or, with pulumi itself, name it for that one run:"
+        "To keep a tenant, restore its entry in the fleet file. To delete it, run `meltanodata up --allow"
+        " guard:data-loss`, which shows the plan first; or, with pulumi itself, name it for that run:"
         f" {VARIABLE}={','.join(names)}"
     )
     return "\n".join(lines)

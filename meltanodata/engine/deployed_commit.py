@@ -38,7 +38,7 @@ def refuse_older(stack: str, root: Path, back_from: str | None = None) -> None:
 
 
 def note(stack: str, root: Path, back_from: str | None = None) -> None:
-    """Note that the deployment of the commit that is checked out begins, unless `refuse_older` refuses it.
+    """Record that the deployment of the commit that is checked out begins, unless `refuse_older` refuses it.
 
     This comes before the first operation: an older commit may not follow even a deployment that fails. The comparison
     is made again, since another deployment may have begun meanwhile.
@@ -68,11 +68,11 @@ def _compared(stack: str, root: Path, back_from: str | None) -> tuple[Revision |
     if contained or (back_from is not None and len(back_from) >= _SHORTEST and last.startswith(back_from)):
         return here, last
     commit, deployed = here.commit[:12], show(last) if contained is None else last[:12]
-    on_purpose = f"To deploy it all the same: meltanodata deploy --stack {stack} --go-back-from {last}"
+    on_purpose = f"To deploy it anyway: meltanodata deploy --stack {stack} --go-back-from {last}"
     if contained is None:
         raise UserError(
-            f"{stack}: {commit} is not deployed. The last deployed commit is {deployed}; whether that one is newer is"
-            " unknown, since git does not have that one here. Fetch it (git fetch --all; in a workflow: fetch-depth:"
+            f"{stack}: {commit} is not deployed. The last deployed commit is {deployed}. Git does not have that"
+            " one here, so it may be newer. Fetch it (git fetch --all; in a workflow: fetch-depth:"
             " 0), then run this again. If its branch was deleted or rewritten, look at the plan:"
             f" meltanodata plan --stack {stack}. {on_purpose}"
         )

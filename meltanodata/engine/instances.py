@@ -6,14 +6,27 @@ import base64
 import binascii
 import hashlib
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
+
+from pydantic import SecretStr
 
 from meltanodata.engine.resource_types import ROLES, Type
 from meltanodata.engine.stack_state import opened
 
 if TYPE_CHECKING:
+    from collections.abc import Mapping
+
     from meltanodata.config.options import Tls
     from meltanodata.engine.stack_state import StackState, TenantState
+
+
+@dataclass(frozen=True)
+class DatabaseLogin:
+    """The tenant's own login to its database, as `.env` on the droplet has it."""
+
+    database: str
+    user: str
+    password: SecretStr
 
 
 @dataclass(frozen=True)
@@ -39,6 +52,7 @@ class Instance:
     database: str | None = None
     """Its cluster's id at DigitalOcean."""
     database_team: str | None = None
+    database_login: DatabaseLogin | None = None
     secrets: frozenset[str] = field(default=frozenset(), repr=False)
     """What must not be shown: its passwords, and the key that signs its sessions."""
 
@@ -68,8 +82,13 @@ def _blob(host_key: str) -> bytes | None:
 
 
 def instances(stack: str, state: StackState) -> list[Instance]:
-    """The tenants of a stack, from its state with its secrets in the open (`pulumi_cli.state`)."""
+    """The tenants of a stack, from its state with its secrets decrypted (`pulumi_cli.state`)."""
     return [_instance(stack, tenant) for tenant in state.tenants.values()]
+
+
+def _login(cluster: Mapping[str, Any]) -> DatabaseLogin | None:
+    database, user, password = (cluster.get(name) for name in ("database", "user", "password"))
+    return DatabaseLogin(database, user, SecretStr(password)) if database and user and password else None
 
 
 def _instance(stack: str, tenant: TenantState) -> Instance:
@@ -93,6 +112,7 @@ def _instance(stack: str, tenant: TenantState) -> Instance:
         certificate=tenant.inputs.get("certificate"),
         database=cluster.get("id"),
         database_team=tenant.team,
+        database_login=_login(cluster),
         secrets=frozenset(
             secret[key]
             for secret in with_secrets

@@ -13,11 +13,16 @@ import subprocess
 import sys
 import tempfile
 from contextlib import contextmanager
-from typing import IO, TYPE_CHECKING, Any, NoReturn
+from dataclasses import dataclass
+from subprocess import PIPE
+from threading import Thread
+from typing import IO, TYPE_CHECKING, Any, TextIO
 
-from meltanodata.engine import deletions, passphrase
+from meltanodata import terminal
+from meltanodata.config.stacks import Project
+from meltanodata.engine import deletions, passphrase, state_folder
 from meltanodata.engine.stack_state import StackState
-from meltanodata.errors import UserError
+from meltanodata.errors import InterruptedRunError, UserError
 
 if TYPE_CHECKING:
     from collections.abc import Collection, Iterator, Mapping, Sequence
@@ -34,7 +39,7 @@ def preview(stack: str, folder: Path, *, refresh: bool = False, arguments: Seque
     try:
         printed: dict[str, Any] = json.loads(done.stdout)
     except ValueError:
-        raise _failed(command, done) from None
+        raise _failed(command, done, folder) from None
     if done.returncode != 0 and not any(line.get("severity") == "error" for line in printed.get("diagnostics") or []):
         printed.setdefault("diagnostics", []).append({"severity": "error", "message": done.stderr.strip()})
     return printed
@@ -46,10 +51,10 @@ def show_preview(stack: str, folder: Path, arguments: Sequence[str]) -> None:
     subprocess.run(["pulumi", *command], cwd=folder, env=_environment(command), check=False)
 
 
-_MISSING = "pulumi is not on the PATH; put its folder there"
+_MISSING = "pulumi is not on the PATH; add its folder to it"
 _LOCKED = (
-    "Nothing was changed. If the run that has the lock is still at work, wait. If it was killed (its machine is gone,"
-    " or its job has ended), remove the lock by: pulumi cancel --stack {stack}; then run this again, and it continues"
+    "Nothing was changed. If the run that holds the lock is still running, wait. If it was killed (its machine is gone,"
+    " or its job has ended), remove the lock: pulumi cancel --stack {stack}; then run this again, and it continues"
     " what that run began."
 )
 _REFRESH = ("--refresh", "--run-program")
@@ -65,8 +70,12 @@ def up(
 ) -> Iterator[dict[str, Any]]:
     """Apply, and yield the engine's events as they come (sdk/go/common/apitype/events.go).
 
-    A tenant that fails does not stop the others. An interrupt is handed on, and the engine ends what it has begun. Only
-    the targets' URNs may be touched, or everything for None. `may_go` has the tenants whose databases may be deleted.
+    A tenant that fails does not stop the others. Only the targets' URNs may be touched, or everything for None.
+    `may_go` has the tenants whose databases may be deleted.
+
+    Raises:
+        InterruptedRunError: there was an interrupt, which was handed on, and the engine has ended what it had begun; a
+            second one ends it at once. Comes behind the last event.
     """
     command = ["up", "--json", "--yes", "--skip-preview", "--non-interactive", "--continue-on-error", "--stack", stack]
     command += _REFRESH if refresh else ()
@@ -75,14 +84,28 @@ def up(
     # Debugging lines among the events show properties, so the events go through a pipe and are never stored.
     with (
         tempfile.TemporaryFile("w+") as stderr,
+        _handed_on() as interrupts,
         _started(command, folder, stderr, deletions.variable(may_go)) as process,
-        _handed_on(process),
     ):
-        for line in process.stdout or ():
-            event: dict[str, Any] = json.loads(line)
-            ended = ended or "summaryEvent" in event
-            yield event
-        if process.wait() != 0 and not ended:
+        interrupts.go_to(process)
+        try:
+            for line in process.stdout or ():
+                try:
+                    event: dict[str, Any] = json.loads(line)
+                except ValueError:  # the engine was killed while it wrote this line
+                    continue
+                ended = ended or "summaryEvent" in event
+                yield event
+        except BaseException:
+            # With its output closed the engine would be killed by the next line that it prints.
+            process.send_signal(signal.SIGINT)
+            for _ in process.stdout or ():
+                pass
+            raise
+        code = process.wait()
+        if interrupts.came:
+            raise InterruptedRunError("Interrupted")
+        if code != 0 and not ended:
             stderr.seek(0)
             failure = f"`pulumi up` failed: {stderr.read().strip()}"
             locked = "is currently locked by" in failure
@@ -108,13 +131,15 @@ def _environment(command: Sequence[str]) -> dict[str, str]:
     return {"PULUMI_PARALLEL": str(PARALLEL), "GOMEMLIMIT": memory, **os.environ}
 
 
-def _started(command: Sequence[str], folder: Path, stderr: IO[str], more: dict[str, str]) -> subprocess.Popen[str]:
+def _started(
+    command: Sequence[str], folder: Path, stderr: IO[str] | int | None, more: dict[str, str], stdout: int | None = PIPE
+) -> subprocess.Popen[str]:
     try:
         return subprocess.Popen(
             ["pulumi", *command],
             cwd=folder,
             env=_environment(command) | more,
-            stdout=subprocess.PIPE,
+            stdout=stdout,
             stderr=stderr,
             text=True,
             start_new_session=True,  # the terminal's interrupt reaches it once, through us
@@ -123,29 +148,55 @@ def _started(command: Sequence[str], folder: Path, stderr: IO[str], more: dict[s
         raise UserError(_MISSING) from None
 
 
+@dataclass
+class _Interrupts:
+    """Interrupts that are handed on to a process, which then ends what it has begun."""
+
+    came: bool = False
+    process: subprocess.Popen[str] | None = None
+
+    def go_to(self, process: subprocess.Popen[str]) -> None:
+        """Hand on to this one, also what came before it was started."""
+        self.process = process
+        if self.came:
+            process.send_signal(signal.SIGINT)
+
+    def hand_on(self, *_: object) -> None:
+        self.came = True
+        if self.process is not None:
+            self.process.send_signal(signal.SIGINT)
+
+
 @contextmanager
-def _handed_on(process: subprocess.Popen[str]) -> Iterator[None]:
-    """Hand interrupts on to a process, which then ends what it has begun."""
-
-    def hand_on(*_: object) -> None:
-        process.send_signal(signal.SIGINT)
-
-    before = {number: signal.signal(number, hand_on) for number in (signal.SIGINT, signal.SIGTERM)}
+def _handed_on() -> Iterator[_Interrupts]:
+    """Hand interrupts on meanwhile; enter it before the process is started, so that none is missed."""
+    interrupts = _Interrupts()
+    before = {number: signal.signal(number, interrupts.hand_on) for number in (signal.SIGINT, signal.SIGTERM)}
     try:
-        yield
+        yield interrupts
     finally:
         for number, handler in before.items():
             signal.signal(number, handler)
 
 
+@contextmanager
+def despite_hangup() -> Iterator[None]:
+    """Go on to the end if the terminal is closed meanwhile, and so does every process that is started."""
+    before = signal.signal(signal.SIGHUP, signal.SIG_IGN)
+    try:
+        yield
+    finally:
+        signal.signal(signal.SIGHUP, before)
+
+
 def config(stack: str, folder: Path) -> dict[str, str]:
-    """The stack's config with its secrets in the open, structured values as JSON; never to be shown or stored."""
+    """The stack's config with its secrets decrypted, structured values as JSON; never to be shown or stored."""
     settings: dict[str, dict[str, Any]] = _json(["config", "--json", "--show-secrets", "--stack", stack], folder)
     return {key: setting["value"] for key, setting in settings.items() if setting.get("value") is not None}
 
 
 def outputs(stack: str, folder: Path) -> dict[str, Any]:
-    """The stack's outputs with their secrets in the open; never to be stored."""
+    """The stack's outputs with their secrets decrypted; never to be stored."""
     values: dict[str, Any] = _json(["stack", "output", "--json", "--show-secrets", "--stack", stack], folder)
     return values
 
@@ -153,7 +204,7 @@ def outputs(stack: str, folder: Path) -> dict[str, Any]:
 def export(stack: str, folder: Path, *, show_secrets: bool = False) -> dict[str, Any]:
     """The stack's state as `pulumi stack export` prints it, secrets encrypted; needs neither lock nor passphrase.
 
-    With its secrets in the open it needs the passphrase, and must not be shown or stored.
+    With its secrets decrypted it needs the passphrase, and must not be shown or stored.
     """
     command = ["stack", "export", "--stack", stack, *(["--show-secrets"] if show_secrets else [])]
     exported: dict[str, Any] = _json(command, folder)
@@ -170,8 +221,19 @@ def stacks(folder: Path) -> list[str]:
     return [stack["name"].rpartition("/")[2] for stack in _json(["stack", "ls", "--json"], folder)]
 
 
+def history(stack: str, folder: Path) -> list[dict[str, Any]]:
+    """The last runs that wrote the stack's state, newest first; needs neither lock nor passphrase."""
+    command = ["stack", "history", "--json", "--stack", stack, "--page-size", str(_RUNS), "--page", "1"]
+    runs: list[dict[str, Any]] | None = _json(command, folder)
+    return runs or []
+
+
+_RUNS = 200
+"""The runs that are read of a history, a file each."""
+
+
 def replace_state(stack: str, folder: Path, exported: Mapping[str, Any], passphrase_file: Path | None = None) -> None:
-    """Replace the stack's state, as `pulumi stack import` does; secrets in the open become encrypted."""
+    """Replace the stack's state, as `pulumi stack import` does; plain secrets become encrypted."""
     _call(["stack", "import", "--stack", stack], folder, json.dumps(exported), passphrase_file)
 
 
@@ -219,13 +281,54 @@ def cancel(stack: str, folder: Path) -> None:
     _call(["cancel", "--yes", "--stack", stack], folder)
 
 
-def become_up(stack: str, folder: Path, args: Sequence[str], may_go: Collection[str]) -> NoReturn:
-    """Replace this process by `pulumi up` with these options; for `may_go` see `up`."""
-    os.chdir(folder)
-    sys.stdout.flush()  # what is buffered would be lost
+def shown_up(stack: str, folder: Path, args: Sequence[str], may_go: Collection[str]) -> int:
+    """Run `pulumi up` with these options, and print what it prints; returns its exit code. For `may_go` see `up`.
+
+    A terminal is the engine's own. Anything else is written by us, since the engine is killed by a pipe that nobody
+    reads any more.
+
+    Raises:
+        InterruptedRunError: as in `up`. An interrupt that the engine reads from the terminal itself raises nothing.
+    """
+    sys.stdout.flush()
     command = ["up", "--stack", stack, *args]
-    environment = _environment(command) | deletions.variable(may_go)
-    os.execvpe("pulumi", ["pulumi", *command], environment)  # noqa: S606 - nothing in it needs a shell
+    out, err = (None if stream.isatty() else PIPE for stream in (sys.stdout, sys.stderr))
+    if out == err == PIPE and _are_one(sys.stdout, sys.stderr):
+        err = subprocess.STDOUT  # its lines stay in their order
+    with (
+        despite_hangup(),
+        _handed_on() as interrupts,
+        _started(command, folder, err, deletions.variable(may_go), out) as process,
+    ):
+        interrupts.go_to(process)
+        pipes = ((process.stdout, sys.stdout), (process.stderr, sys.stderr))
+        threads = [Thread(target=_relay, args=(pipe, to), daemon=True) for pipe, to in pipes if pipe is not None]
+        for thread in threads:
+            thread.start()
+        code = process.wait()
+        for thread in threads:
+            thread.join(_REST)
+    if interrupts.came and code != 0:
+        raise InterruptedRunError("Interrupted")
+    return code if code >= 0 else 128 - code
+
+
+_REST = 10.0
+"""Seconds for what the engine printed last. What it started may outlive it, and keeps its output open."""
+
+
+def _relay(pipe: IO[str], to: TextIO) -> None:
+    while data := os.read(pipe.fileno(), 1 << 16):
+        terminal.pass_on(to, data)
+
+
+def _are_one(*streams: TextIO) -> bool:
+    """Whether all streams go to the same file."""
+    try:
+        files = [os.fstat(stream.fileno()) for stream in streams]
+    except (OSError, ValueError):
+        return False
+    return len({(file.st_dev, file.st_ino) for file in files}) == 1
 
 
 def _json(command: Sequence[str], folder: Path) -> Any:
@@ -235,7 +338,7 @@ def _json(command: Sequence[str], folder: Path) -> Any:
 def _call(command: Sequence[str], folder: Path, stdin: str | None = None, passphrase_file: Path | None = None) -> str:
     done = _run(command, folder, stdin, passphrase_file)
     if done.returncode != 0:
-        raise _failed(command, done)
+        raise _failed(command, done, folder)
     return done.stdout
 
 
@@ -246,21 +349,51 @@ def _run(
     if passphrase_file is not None:
         environment.pop("PULUMI_CONFIG_PASSPHRASE", None)
         environment["PULUMI_CONFIG_PASSPHRASE_FILE"] = str(passphrase_file.absolute())
-    try:
-        return subprocess.run(
-            ["pulumi", *command],
-            cwd=folder,
-            env=environment,
-            input=stdin,
-            capture_output=True,
-            text=True,
-            check=False,
-        )
-    except FileNotFoundError:
-        raise UserError(_MISSING) from None
+    # `subprocess.run` would kill it at an interrupt, and what it was writing stays half-done and locked.
+    with _handed_on() as interrupts:
+        try:
+            process = subprocess.Popen(
+                ["pulumi", *command],
+                cwd=folder,
+                env=environment,
+                stdin=None if stdin is None else PIPE,
+                stdout=PIPE,
+                stderr=PIPE,
+                text=True,
+                start_new_session=True,
+            )
+        except FileNotFoundError:
+            raise UserError(_MISSING) from None
+        with process:
+            interrupts.go_to(process)
+            stdout, stderr = process.communicate(stdin)
+    if interrupts.came:
+        raise KeyboardInterrupt
+    return subprocess.CompletedProcess(command, process.returncode, stdout, stderr)
 
 
-def _failed(command: Sequence[str], done: subprocess.CompletedProcess[str]) -> UserError:
-    failure = f"`pulumi {' '.join(command)}` failed: {done.stderr.strip() or done.stdout.strip()}"
+def _failed(command: Sequence[str], done: subprocess.CompletedProcess[str], folder: Path) -> UserError:
+    said = done.stderr.strip() or done.stdout.strip()
+    if any(words in said for words in _DAMAGED):
+        said = f"{said}\n{_damage(command, folder)}".rstrip()
+    failure = f"`pulumi {' '.join(command)}` failed: {said}"
     advice = passphrase.advice(done.stderr, os.environ)
     return UserError(failure if advice is None else f"{advice}.\n{failure}")
+
+
+_DAMAGED = ("unexpected end of JSON input", "failed to load checkpoint", "unexpected EOF")
+"""What the CLI says of a state that is cut off, without its file and what to do."""
+
+
+def _damage(command: Sequence[str], folder: Path) -> str:
+    """What is wrong with the states that a call of the CLI read, in a backend that is a folder."""
+    files = state_folder.path(backend(folder))
+    if files is None:
+        return ""
+    name = Project.around(folder).name
+    stacks = (
+        [command[command.index("--stack") + 1]]
+        if "--stack" in command
+        else sorted({file.name.partition(".json")[0] for file in (files / "stacks" / name).glob("*.json*")})
+    )
+    return "\n".join(filter(None, (state_folder.damage(files, name, stack) for stack in stacks)))

@@ -1,21 +1,23 @@
-"""What a killed run leaves in the stack's state, and that state mended. Pure.
+"""What a killed run leaves in the stack's state, how to repair that state, and what its lock says. Pure.
 
-The engine notes each operation before it begins it, as a pending operation. One that is still there has an unknown end:
+The engine records each operation before it begins, as a pending operation. One that is still there has an unknown end:
 something was created or not, deleted or not. The engine keeps pending creations for ever and acts on none.
 """
 
 from __future__ import annotations
 
+import json
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Collection
+    from pathlib import Path
 
     from meltanodata.engine.stack_state import Resource, StackState
 
 
-def mended(state: StackState) -> dict[str, Any]:
+def repaired(state: StackState) -> dict[str, Any]:
     """The exported state without pending operations, and without what was deleted to be replaced.
 
     The next run creates what is missing, and imports what was created after all, since it bears its tenant's name.
@@ -67,16 +69,62 @@ class Lock:
         return f"{self.user}@{self.host} (process {self.pid}) since {self.since[:19].replace('T', ' ')}"
 
 
-def why_kept(lock: Lock, host: str, runs: Callable[[int], bool]) -> str | None:
+def lock(content: bytes) -> Lock:
+    """A lock from its file.
+
+    Raises:
+        ValueError: it is empty, half-written or something else.
+    """
+    if not content.strip():
+        raise ValueError("it is empty")
+    try:
+        noted = json.loads(content)
+        read = Lock(noted["username"], noted["hostname"], noted["pid"], noted["timestamp"])
+    except (ValueError, KeyError, TypeError):
+        raise ValueError("it is not whole") from None
+    texts = (read.user, read.host, read.since)
+    if not all(isinstance(text, str) for text in texts) or type(read.pid) is not int or read.pid < 1:
+        raise ValueError("it is not what Pulumi writes")
+    return read
+
+
+def unreadable_lock(stack: str, file: Path, error: Exception) -> str:
+    """About a lock that says nothing about its holder."""
+    return (
+        f"the stack is locked by {file}, and {error}: a full disk or a killed run leaves such a file. Who took the lock"
+        f" cannot be seen. {_look_and_cancel(stack)}"
+    )
+
+
+def why_kept(
+    lock: Lock, stack: str, host: str, runs: Callable[[int], bool], hidden: Callable[[str], bool]
+) -> str | None:
     """Why a lock has to stay; None for one that a killed run has left.
 
-    `host` is this machine, and `runs` tells whether one of its processes is a Pulumi at work.
+    Args:
+        lock: it.
+        stack: whose it is.
+        host: this machine.
+        runs: whether a process of this machine is a running Pulumi.
+        hidden: whether a process that took a lock at that time may be at work where it cannot be seen from here.
     """
     if lock.host != host:
         return (
-            f"the stack is locked by {lock}. Whether that run is still at work cannot be seen from {host}: look there."
+            f"the stack is locked by {lock}. {host} cannot tell whether that run is still running: look there."
             " If its machine is gone, remove the lock (pulumi cancel) and run this again"
         )
     if runs(lock.pid):
-        return f"the stack is locked by {lock}, which is at work. Wait until it has ended"
+        return f"the stack is locked by {lock}, which is still running. Wait until it ends"
+    if hidden(lock.since):
+        return (
+            f"the stack is locked by {lock}. There is no such process here, but this is a container, and it may be in"
+            f" another one or outside (another PID namespace): look there. {_look_and_cancel(stack)}"
+        )
     return None
+
+
+def _look_and_cancel(stack: str) -> str:
+    return (
+        f"If no run of {stack} is at work anywhere, remove the lock, and run this again: pulumi cancel --yes --stack"
+        f" {stack}"
+    )

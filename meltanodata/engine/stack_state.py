@@ -154,7 +154,7 @@ class Database:
 
 @dataclass(frozen=True, order=True)
 class Pending:
-    """A pending operation: the engine noted it before it began it, and a killed run never noted its end."""
+    """A pending operation: the engine recorded its begin, and a killed run did not record its end."""
 
     kind: str
     """`creating`, `updating`, `deleting`, `importing` or `reading`."""
@@ -269,7 +269,7 @@ def rewritten(value: Any, word: Callable[[str], str]) -> Any:
 
 
 def opened(value: Any) -> Any:
-    """A value of a state that was exported with its secrets in the open, with what they hide in their place."""
+    """A value of a state that was exported with its secrets decrypted, each secret replaced by its plain value."""
     match value:
         case {"plaintext": str(text)}:
             return json.loads(text)

@@ -37,7 +37,7 @@ def without(source: Mapping[str, Any], team: str) -> dict[str, Any]:
     gone, moved = _members(state, team), tenants(state, team)
     left = [resource for resource in state.resources if resource.urn not in gone]
     if bound := sorted({resource.name for resource in left if not gone.isdisjoint(resource.references())}):
-        raise UserError(f"{', '.join(bound)}: refers to what belongs to {team}, so the team cannot be taken out alone")
+        raise UserError(f"{', '.join(bound)}: refers to what belongs to {team}, so the team cannot move alone")
     return state.with_resources(
         _with_outputs(resource.json, remove=moved) if resource.type == STACK else resource.json for resource in left
     )
@@ -50,14 +50,14 @@ def joined(
 
     Whatever the tenants use of other teams (the droplets') or of none (the plugins without settings) is the target's
     own, and is copied only where the target has nothing of that name yet. Each stack has a provider of the droplet
-    team, with tenants or without. The source has its secrets in the open: the engine encrypts them with the target's
+    team, with tenants or without. The source has its secrets decrypted: the engine encrypts them with the target's
     key when it takes the state in. The target's own secrets may be encrypted.
 
     Raises:
         UserError: what moves refers to something that stays, or the target has no key for secrets.
     """
     if not target["deployment"].get("secrets_providers"):
-        raise UserError(f"the stack {stack} has no key for secrets yet; make it anew: pulumi stack init {stack}")
+        raise UserError(f"the stack {stack} has no key for secrets yet; create it again: pulumi stack init {stack}")
     state = StackState(source)
     members, keys = _members(state, team), tenants(state, team)
     (root,) = (resource for resource in state.resources if resource.type == STACK)
@@ -91,7 +91,7 @@ def joined(
     if bound := sorted({resource.name for resource in arrived if not known.issuperset(resource.references())}):
         raise UserError(f"{', '.join(bound)}: refers to what does not belong to {team}, so the team cannot move alone")
     if twice := sorted(resource.name for resource in arrived if resource.urn in present):
-        raise UserError(f"{', '.join(twice)}: is in the state of {stack} already, as another team's")
+        raise UserError(f"{', '.join(twice)}: is already in the state of {stack}, as another team's")
     return StackState(target).with_resources(
         _with_outputs(resource.json, add=outputs) if resource.type == STACK else resource.json
         for resource in (*kept, *arrived)

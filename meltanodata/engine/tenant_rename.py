@@ -51,15 +51,15 @@ def renamed(exported: Mapping[str, Any], old: str, new: str) -> dict[str, Any]:
     """The state with a tenant under another name.
 
     Raises:
-        UserError: the state has something of the new name, or something of the tenant's that is not called after it.
+        UserError: the state has something of the new name, or something of the tenant's that is not named after it.
     """
     state = StackState(exported)
     replacements = _renamed_urns(state, old, new)
     if taken := sorted(it.name for it in state.resources if it.urn in replacements.values()):
-        raise UserError(f"{', '.join(taken)}: is in the state already, so {old} cannot be called {new}")
+        raise UserError(f"{', '.join(taken)}: is already in the state, so {old} cannot be renamed to {new}")
     changed = []
     for resource in state.resources:
-        # Inputs and outputs are other people's words: only what the engine keeps for itself is renamed.
+        # Inputs and outputs hold other people's text: only what the engine keeps for itself is renamed.
         own = {field: value for field, value in resource.json.items() if field not in {"inputs", "outputs"}}
         now = {**resource.json, **rewritten(own, lambda text: replacements.get(text, text))}
         if resource.type == TENANT and resource.name == old:
@@ -81,7 +81,7 @@ def _renamed_urns(state: StackState, old: str, new: str) -> dict[str, str]:
             continue
         if resource.type != TENANT and not resource.name.startswith(f"{old}-"):
             raise UserError(
-                f"{resource.name}: is below {old} in the state and is not called after it; nothing is renamed"
+                f"{resource.name}: is a child of {old} in the state, but not named after it; nothing is renamed"
             )
         renames[resource.urn] = urns.with_name(resource.urn, new + resource.name.removeprefix(old))
     return renames

@@ -9,6 +9,7 @@ DigitalOcean answered, and what to do.
 
 from __future__ import annotations
 
+import functools
 import os
 import re
 from concurrent.futures import Future, ThreadPoolExecutor
@@ -17,9 +18,10 @@ from dataclasses import dataclass
 from datetime import UTC, datetime
 from http import HTTPStatus
 from itertools import count
-from typing import TYPE_CHECKING, Any, TypeAlias, TypeVar
+from typing import TYPE_CHECKING, Annotated, Any, TypeAlias, TypeVar
 
 import requests
+from pydantic import AliasChoices, BeforeValidator, Field, TypeAdapter, ValidationError
 from requests.adapters import HTTPAdapter
 from urllib3.util import Retry
 
@@ -52,11 +54,44 @@ class Waits:
     """When DigitalOcean asks for a pause; its limits are by the minute and by the hour."""
 
 
-WAITS = Waits()
 PER_PAGE = 200
 """DigitalOcean's maximum."""
 READINGS = 3
 """How often to read a list that changes while it is read."""
+
+
+def _slug(value: Any) -> str:
+    """The slug of a region or a size, which is a text or an object; empty where there is none."""
+    slug = value.get("slug") if isinstance(value, dict) else value
+    return slug if isinstance(slug, str) else ""
+
+
+def _public_address(networks: Any) -> str | None:
+    """The public IPv4 address of a droplet that has these networks."""
+    public = [network.get("ip_address") for network in networks.get("v4") or () if network.get("type") == "public"]
+    return next((address for address in public if isinstance(address, str) and address), None)
+
+
+def _major(version: str) -> str:
+    """PostgreSQL's major version; empty where DigitalOcean says something else."""
+    major = version.partition(".")[0]
+    return major if re.fullmatch("[0-9]{1,4}", major) else ""
+
+
+def _time(stamp: object) -> datetime:
+    """A time with its zone; 1970 where DigitalOcean does not say when."""
+    try:
+        time = datetime.fromisoformat(str(stamp))
+    except ValueError:
+        return _LONG_AGO
+    return time if time.tzinfo else time.replace(tzinfo=UTC)
+
+
+_LONG_AGO = datetime.fromtimestamp(0, UTC)
+_Id = Annotated[str, BeforeValidator(str)]
+_Slug = Annotated[str, BeforeValidator(_slug)]
+
+# The models' fields are those of DigitalOcean's answers. A field with a default may be missing there, or null.
 
 
 @dataclass(frozen=True)
@@ -65,13 +100,13 @@ class Droplet:
 
     id: int
     name: str
-    status: str
+    status: str = ""
     """`new` at first, then `active` or `off`."""
-    region: str
-    size: str
-    disk: int
+    region: _Slug = ""
+    size: Annotated[_Slug, Field(validation_alias=AliasChoices("size_slug", "size"))] = ""
+    disk: int = 0
     """GB; larger than its size's where it was resized without its disk."""
-    address: str | None = None
+    address: Annotated[str | None, BeforeValidator(_public_address), Field(validation_alias="networks")] = None
     """Public, IPv4; None until it has one."""
     created_at: str = ""
     """RFC 3339."""
@@ -81,9 +116,9 @@ class Droplet:
 class DropletSize:
     """A plan for droplets."""
 
-    regions: frozenset[str]
+    regions: frozenset[str] = frozenset()
     """Where it is available."""
-    disk: int
+    disk: int = 0
     """GB."""
 
 
@@ -94,39 +129,39 @@ class Record:
     id: int
     name: str
     """Without the domain."""
-    address: str
+    address: Annotated[str, Field(validation_alias="data")] = ""
 
 
 @dataclass(frozen=True)
 class Cluster:
     """A PostgreSQL cluster of a database team."""
 
-    id: str
+    id: _Id
     name: str
     team: str
-    status: str
+    status: str = ""
     """`creating` at first, then mostly `online`."""
-    region: str
-    size: str
-    version: str
+    region: _Slug = ""
+    size: _Slug = ""
+    version: Annotated[str, BeforeValidator(_major)] = ""
     """PostgreSQL's major version."""
     created_at: str = ""
     """RFC 3339."""
 
 
 Objects: TypeAlias = "Mapping[Type, Sequence[Any]]"
-"""What tenants' resources stand for: each droplet, record and cluster under its own type, all three of `OBJECTS`."""
+"""The droplets, records and clusters of an inventory, each under its type; all three of `OBJECTS`."""
 
 
 @dataclass(frozen=True)
 class Snapshot:
     """A snapshot of a droplet, the disk image of new ones."""
 
-    id: str
+    id: _Id
     name: str
-    regions: frozenset[str]
-    created_at: datetime
-    min_disk: int
+    regions: frozenset[str] = frozenset()
+    created_at: Annotated[datetime, BeforeValidator(_time)] = _LONG_AGO
+    min_disk: Annotated[int, Field(validation_alias="min_disk_size")] = 0
     """GB that a droplet needs for it."""
 
 
@@ -165,24 +200,24 @@ class Inventory:
         return {Type.DROPLET: self.droplets, Type.RECORD: self.records, Type.CLUSTER: self.clusters}
 
 
-def read(settings: Settings, tokens: Mapping[str, SecretStr], waits: Waits = WAITS) -> Inventory:
-    """Ask all teams at the same time, after each token has proved to be its team's.
+def read(settings: Settings, tokens: Mapping[str, SecretStr], waits: Waits = Waits()) -> Inventory:
+    """Ask all teams at the same time, once each token has proved to be its team's.
 
     Raises:
-        UserError: the tokens that are other teams', or every request that failed; with what to do.
+        UserError: every token of another team, or every request that failed; with what to do.
     """
-    teams = {name: _Team(name, tokens[name], settings, waits) for name in settings.teams}
-    _refuse_other_teams(list(teams.values()), settings)
-    home = teams[settings.droplet_team.name]
+    teams = {name: _Team(name, settings, tokens, waits) for name in settings.teams}
+    droplet_team = teams[settings.droplet_team.name]
     database_teams = [teams[team.name] for team in settings.database_teams]
     with ThreadPoolExecutor(max_workers=len(database_teams) + 7) as pool:
+        _raise_all([pool.submit(team.refuse_other_team, settings.names_at_digitalocean) for team in teams.values()])
         asked: dict[str, Future[Any]] = {
-            "droplets": pool.submit(_droplets, home),
-            "records": pool.submit(_records, home, settings.domain),
-            "snapshots": pool.submit(_snapshots, home),
-            "ssh_keys": pool.submit(home.items, "/v2/account/keys", "ssh_keys", _id),
-            "projects": pool.submit(_projects, home),
-            "droplet_sizes": pool.submit(_droplet_sizes, home),
+            "droplets": pool.submit(_droplets, droplet_team),
+            "records": pool.submit(_records, droplet_team, settings.domain),
+            "snapshots": pool.submit(_snapshots, droplet_team),
+            "ssh_keys": pool.submit(droplet_team.items, "/v2/account/keys", "ssh_keys", _id),
+            "projects": pool.submit(_projects, droplet_team),
+            "droplet_sizes": pool.submit(_droplet_sizes, droplet_team),
             "database": pool.submit(_database_offer, database_teams[0]),
         }
         clusters = [pool.submit(_clusters, team) for team in database_teams]
@@ -201,12 +236,6 @@ def _raise_all(requests_: Sequence[Future[Any]]) -> None:
         raise unforeseen
     if any(errors):
         raise UserError("\n".join(dict.fromkeys(str(error) for error in errors if error)))
-
-
-def _refuse_other_teams(teams: Sequence[_Team], settings: Settings) -> None:
-    """Raise an error for all tokens that are other teams', or that DigitalOcean names no team for."""
-    with ThreadPoolExecutor(max_workers=len(teams)) as pool:
-        _raise_all([pool.submit(team.refuse_other_team, settings.names_at_digitalocean) for team in teams])
 
 
 @dataclass(frozen=True)
@@ -232,107 +261,90 @@ class Source:
 def trusted_sources(
     settings: Settings, tokens: Mapping[str, SecretStr], clusters: Iterable[Cluster]
 ) -> dict[str, frozenset[Source]]:
-    """The trusted sources of clusters, by the cluster's id; an open cluster has none. A request for each."""
+    """The trusted sources of clusters, by the cluster's id; asks for each cluster, many at a time."""
     with ThreadPoolExecutor(max_workers=8) as pool:
-        requests_ = {it.id: pool.submit(trusted_by, settings, tokens, it.team, it.id) for it in clusters}
-    return {id_: request.result() for id_, request in requests_.items()}
+        sources = pool.map(
+            lambda cluster: (cluster.id, trusted_by(settings, tokens, cluster.team, cluster.id)), clusters
+        )
+    return dict(sources)
 
 
 def trusted_by(settings: Settings, tokens: Mapping[str, SecretStr], team: str, cluster: str) -> frozenset[Source]:
     """The trusted sources of one cluster, by its team and its id; an open cluster has none."""
-    return _Team(team, tokens[team], settings).one(
+    return _Team(team, settings, tokens).one(
         f"/v2/databases/{cluster}/firewall",
         lambda answer: frozenset(Source(rule["type"], rule["value"]) for rule in answer["rules"] or ()),
     )
 
 
 NOBODY = Source("ip_addr", "192.0.2.1")
-"""Lets in nobody: docs/decisions/databases-are-never-open.md. A cluster without trusted sources is open."""
+"""An address that nobody has: docs/decisions/databases-are-never-open.md. A cluster without trusted sources is open."""
 
 
 def let_in(settings: Settings, tokens: Mapping[str, SecretStr], team: str, cluster: str, source: Source) -> bool:
     """Make a source the only trusted one of a cluster, by its team and its id; False where there is no such cluster."""
     rules = {"rules": [{"type": source.kind, "value": source.value}]}
-    return _Team(team, tokens[team], settings).put(f"/v2/databases/{cluster}/firewall", rules)
+    return _Team(team, settings, tokens).put(f"/v2/databases/{cluster}/firewall", rules)
 
 
 def close(settings: Settings, tokens: Mapping[str, SecretStr], cluster: Cluster, source: Source, called: str) -> None:
-    """Let one source and nobody else into a cluster that is open to everybody; nothing if it is not.
+    """Trust one source alone, if the cluster is open; `called` is the cluster's name in an error.
 
     Raises:
-        UserError: the cluster, `called` so, is online, and cannot be closed.
+        UserError: the cluster is online, and cannot be closed.
     """
-    if trusted_sources(settings, tokens, [cluster])[cluster.id]:
+    if trusted_by(settings, tokens, cluster.team, cluster.id):
         return
     try:
         let_in(settings, tokens, cluster.team, cluster.id, source)
     except UserError as error:
-        if cluster.status != "creating":  # nobody gets in meanwhile, and it is asked for again
+        if cluster.status != "creating":  # it accepts nobody yet, and a later run closes it
             raise UserError(f"{called} is open to everybody and cannot be closed: {error}") from None
 
 
 def droplets_now(settings: Settings, tokens: Mapping[str, SecretStr]) -> tuple[Droplet, ...]:
     """The droplet team's droplets as they are now."""
-    team = settings.droplet_team.name
-    return _droplets(_Team(team, tokens[team], settings))
+    return _droplets(_Team(settings.droplet_team.name, settings, tokens))
 
 
 def records_now(settings: Settings, tokens: Mapping[str, SecretStr]) -> tuple[Record, ...]:
     """The domain's A records as they are now."""
-    team = settings.droplet_team.name
-    return _records(_Team(team, tokens[team], settings), settings.domain)
+    return _records(_Team(settings.droplet_team.name, settings, tokens), settings.domain)
 
 
 def clusters_now(settings: Settings, tokens: Mapping[str, SecretStr], team: str) -> tuple[Cluster, ...]:
     """A database team's PostgreSQL clusters as they are now."""
-    return tuple(cluster for cluster in _clusters(_Team(team, tokens[team], settings)) if cluster)
-
-
-class _Bearer(requests.auth.AuthBase):
-    """The token: without an `auth` of its own, requests sends what ~/.netrc says instead."""
-
-    def __init__(self, token: SecretStr) -> None:
-        self._token = token
-
-    def __call__(self, request: requests.PreparedRequest) -> requests.PreparedRequest:
-        request.headers["Authorization"] = f"Bearer {self._token.get_secret_value()}"
-        return request
+    return tuple(cluster for cluster in _clusters(_Team(team, settings, tokens)) if cluster)
 
 
 _ACCOUNT = "/v2/account"
 _ACCOUNT_SCOPE = "; one with custom scopes needs account:read, which tells whose token it is"
 
 
-def _without_mark(name: str) -> str:
-    """A team's name without the mark that the guide puts behind the name of a full team."""
-    return re.sub(r"\s*\(full\)$", "", name.strip(), flags=re.IGNORECASE)
-
-
 class _Team:
     """A team's account. Every error names the team; none shows the token."""
 
-    def __init__(self, name: str, token: SecretStr, settings: Settings, waits: Waits = WAITS) -> None:
+    def __init__(self, name: str, settings: Settings, tokens: Mapping[str, SecretStr], waits: Waits = Waits()) -> None:
         self.name = name
         self._waits = waits
-        self._auth = _Bearer(token)
+        self._token = tokens[name]
         self._root = settings.api_url
         self._stack = settings.stack
         self._setting = settings.account_setting(name)
 
     def items(self, path: str, key: str, make: Callable[[Any], _T], **query: str) -> tuple[_T, ...]:
-        """A list from all its pages: https://docs.digitalocean.com/reference/api/#pagination.
+        """A list from all its pages, in the member `key` of each: https://docs.digitalocean.com/reference/api/#pagination.
 
-        An object that comes or goes meanwhile shifts the pages after its own, so that others stand on two pages or on
-        none. So each object is taken once, by its id, and a list that is not as long as it says is read again. `key`
-        names the member of the answer that holds the list.
+        An object that comes or goes meanwhile shifts the pages after its own, so that others are on two pages or on
+        none. So each object is taken once, by its id, and a list whose length is not its total is read again.
         """
         before: Mapping[str, Any] | None = None
         with self._session() as session:
             for _ in range(READINGS):
-                items, whole = self._reading(session, path, key, query)
+                items, complete = self._reading(session, path, key, query)
                 # The total of a filtered list may count what the filter leaves out: the API's reference does not say.
                 # Then two readings have to agree.
-                if whole or (query and before is not None and items.keys() == before.keys()):
+                if complete or (query and before is not None and items.keys() == before.keys()):
                     break
                 before = items
             else:
@@ -343,7 +355,7 @@ class _Team:
     def _reading(
         self, session: requests.Session, path: str, key: str, query: Mapping[str, str]
     ) -> tuple[dict[str, Any], bool]:
-        """The items of a list by their ids, and whether they are as many as each page says."""
+        """A list's items by their ids, and whether they are as many as each page's total."""
         items: dict[str, Any] = {}
         totals = set()
         for page in count(1):
@@ -361,7 +373,7 @@ class _Team:
         return items, totals in ({None}, {len(items)})
 
     def put(self, path: str, body: Mapping[str, Any]) -> bool:
-        """Set what is at a path; False where there is nothing."""
+        """Set what is at a path; False where nothing is."""
         with self._session() as session:
             answer = self._send(session, "PUT", path, json=body)
         if answer.status_code == HTTPStatus.NOT_FOUND:
@@ -369,29 +381,27 @@ class _Team:
         if answer.status_code == HTTPStatus.FORBIDDEN:
             raise self._error(f"the token may not write {path} (403). Make one with full access. {self._set_token()}")
         if not answer.ok:
-            raise self._error(f"DigitalOcean answered PUT {path} with {answer.status_code}{_said(answer)}")
+            raise self._error(f"DigitalOcean answered PUT {path} with {answer.status_code}{_explanation(answer)}")
         return True
 
     def one(self, path: str, make: Callable[[Any], _T]) -> _T:
-        """What `make` makes of a single answer."""
+        """The result of `make` for a single answer."""
         with self._session() as session:
             answer = self._get(session, path, {})
         with self._understanding(path):
             return make(answer)
 
     def refuse_other_team(self, names: Mapping[str, str]) -> None:
-        """Raise an error where the token is another team's, or DigitalOcean names no team.
-
-        `names` has what DigitalOcean calls the stack's teams, by their names in the settings.
-        """
+        """Raise an error unless the token is this team's; `names` are DigitalOcean's, by those of the settings."""
         # https://docs.digitalocean.com/reference/api/digitalocean/#operation/account_get
-        said = self.one(_ACCOUNT, lambda answer: (answer["account"].get("team") or {}).get("name"))
-        if not isinstance(said, str) or not said.strip():
+        answered = self.one(_ACCOUNT, lambda answer: (answer["account"].get("team") or {}).get("name"))
+        if not isinstance(answered, str) or not answered.strip():
             raise self._error(
                 "DigitalOcean does not say which team the token is of. Make one in the control panel of this team."
                 f" {self._set_token()}"
             )
-        name = _without_mark(said)
+        # The guide puts this mark behind the name of a full team.
+        name = re.sub(r"\s*\(full\)$", "", answered.strip(), flags=re.IGNORECASE)
         if name == names[self.name]:
             return
         others = [other for other, at_digitalocean in names.items() if at_digitalocean == name]
@@ -413,13 +423,13 @@ class _Team:
             yield
         except (LookupError, TypeError, ValueError, AttributeError, OverflowError) as error:
             raise self._error(
-                f"the answer to GET {path} is not as expected ({error!r:.200}); is {self._root} DigitalOcean?"
+                f"the answer to GET {path} is not as expected ({_fault(error):.200}); is {self._root} DigitalOcean?"
             ) from None
 
     def _session(self) -> requests.Session:
         """Tries four times more after 429 and 5xx, as the provider does."""
         session = requests.Session()
-        session.auth = self._auth
+        session.auth = self._authorized
         retry = Retry(
             4,
             status_forcelist=[429, *range(500, 600)],  # 520 to 530 come from the proxy before DigitalOcean
@@ -430,6 +440,11 @@ class _Team:
         )
         session.mount(self._root, HTTPAdapter(max_retries=retry))
         return session
+
+    def _authorized(self, request: requests.PreparedRequest) -> requests.PreparedRequest:
+        """Adds the token. A session without `auth` would send what ~/.netrc has for the host."""
+        request.headers["Authorization"] = f"Bearer {self._token.get_secret_value()}"
+        return request
 
     def _send(self, session: requests.Session, method: str, path: str, **content: Any) -> requests.Response:
         try:
@@ -485,46 +500,23 @@ def _id(item: Mapping[str, Any]) -> str:
     return str(id_)
 
 
-def _word(item: Mapping[str, Any], key: str, otherwise: str | None = None) -> str:
-    """A text of an object; `otherwise`, if given, where it has none."""
-    text = item[key] if otherwise is None else item.get(key)
-    if text is None and otherwise is not None:
-        return otherwise
-    if not isinstance(text, str):
-        raise TypeError(f"{key} of {_id(item)} is no text")
-    return text
+@functools.cache
+def _adapter(kind: Any) -> TypeAdapter[Any]:
+    return TypeAdapter(kind)
 
 
-def _slug(value: Any) -> str:
-    """The slug of a region or a size, which is a text or an object; empty where there is none."""
-    slug = value.get("slug") if isinstance(value, dict) else value
-    return slug if isinstance(slug, str) else ""
+def _parsed(kind: Callable[..., _T], item: Mapping[str, Any]) -> _T:
+    """An object of the inventory from DigitalOcean's description of it; null counts as missing."""
+    parsed: _T = _adapter(kind).validate_python({name: value for name, value in item.items() if value is not None})
+    return parsed
 
 
-def _gigabytes(item: Mapping[str, Any], key: str) -> int:
-    """A disk's size; 0 where the answer has none."""
-    size = 0 if item.get(key) is None else item[key]
-    if not isinstance(size, int | float):
-        raise TypeError(f"{key} of {_id(item)} is no number")
-    return int(size)
-
-
-def _time(stamp: object) -> datetime:
-    """With its zone; 1970 where the answer has none."""
-    try:
-        time = datetime.fromisoformat(stamp) if isinstance(stamp, str) else datetime.fromtimestamp(0, UTC)
-    except ValueError:
-        return datetime.fromtimestamp(0, UTC)
-    return time if time.tzinfo else time.replace(tzinfo=UTC)
-
-
-def _words(value: Any) -> list[str]:
-    """A list of texts, which may be null."""
-    if value is None:
-        return []
-    if not isinstance(value, list) or not all(isinstance(word, str) for word in value):
-        raise TypeError("no list of texts")
-    return value
+def _fault(error: Exception) -> str:
+    """What is wrong with an answer; nothing of the answer itself."""
+    if not isinstance(error, ValidationError):
+        return repr(error)
+    first = error.errors(include_url=False, include_context=False, include_input=False)[0]
+    return f"{'.'.join(map(str, first['loc']))}: {first['msg']}"
 
 
 def _reason(error: BaseException) -> str:
@@ -536,8 +528,8 @@ def _reason(error: BaseException) -> str:
     return (error.strerror if isinstance(error, OSError) else None) or type(error).__name__
 
 
-def _said(answer: requests.Response) -> str:
-    """DigitalOcean's reason to refuse a request, on one line and shortened."""
+def _explanation(answer: requests.Response) -> str:
+    """DigitalOcean's reason for an error, on one line and shortened."""
     try:
         message = answer.json()["message"]
     except (ValueError, KeyError, TypeError):
@@ -546,56 +538,37 @@ def _said(answer: requests.Response) -> str:
 
 
 def _droplets(team: _Team) -> tuple[Droplet, ...]:
-    def make(it: Any) -> Droplet:
-        networks = (it.get("networks") or {}).get("v4") or ()
-        public = [network.get("ip_address") for network in networks if network.get("type") == "public"]
-        address = next((it for it in public if isinstance(it, str) and it), None)
-        size, region = _slug(it.get("size_slug") or it.get("size")), _slug(it.get("region"))
-        status, disk = _word(it, "status", ""), _gigabytes(it, "disk")
-        made = _word(it, "created_at", "")
-        return Droplet(int(it["id"]), _word(it, "name"), status, region, size, disk, address, made)
-
-    return team.items("/v2/droplets", "droplets", make)
+    return team.items("/v2/droplets", "droplets", functools.partial(_parsed, Droplet))
 
 
 def _records(team: _Team, domain: str) -> tuple[Record, ...]:
-    def make(it: Any) -> Record:
-        return Record(int(it["id"]), _word(it, "name"), _word(it, "data", ""))
-
-    return team.items(f"/v2/domains/{domain}/records", "domain_records", make, type="A")
+    path = f"/v2/domains/{domain}/records"
+    return team.items(path, "domain_records", functools.partial(_parsed, Record), type="A")
 
 
 def _clusters(team: _Team) -> tuple[Cluster | None, ...]:
     """None for a cluster of another engine."""
 
-    def make(it: Any) -> Cluster | None:
-        if _word(it, "engine") != "pg":
-            return None
-        region, size = _slug(it.get("region")), _slug(it.get("size"))
-        major = _word(it, "version", "").partition(".")[0]
-        version = major if re.fullmatch("[0-9]{1,4}", major) else ""
-        place, made = (region, size, version), _word(it, "created_at", "")
-        return Cluster(_id(it), _word(it, "name"), team.name, _word(it, "status", ""), *place, made)
+    def make(item: Any) -> Cluster | None:
+        engine = _adapter(str).validate_python(item["engine"])
+        return _parsed(Cluster, {**item, "team": team.name}) if engine == "pg" else None
 
     return team.items("/v2/databases", "databases", make)
 
 
 def _snapshots(team: _Team) -> tuple[Snapshot, ...]:
-    def make(it: Any) -> Snapshot:
-        regions, disk = frozenset(_words(it.get("regions"))), _gigabytes(it, "min_disk_size")
-        return Snapshot(_id(it), _word(it, "name"), regions, _time(it.get("created_at")), disk)
-
-    return team.items("/v2/snapshots", "snapshots", make, resource_type="droplet")
+    return team.items("/v2/snapshots", "snapshots", functools.partial(_parsed, Snapshot), resource_type="droplet")
 
 
 def _projects(team: _Team) -> Mapping[str, str]:
-    return dict(team.items("/v2/projects", "projects", lambda it: (_word(it, "name"), _id(it))))
+    named = _adapter(str).validate_python
+    return dict(team.items("/v2/projects", "projects", lambda item: (named(item["name"]), _id(item))))
 
 
 def _droplet_sizes(team: _Team) -> Mapping[str, DropletSize]:
-    def make(it: Any) -> tuple[str, DropletSize]:
-        regions = frozenset(_words(it.get("regions")) if it.get("available") is True else ())
-        return _word(it, "slug"), DropletSize(regions, _gigabytes(it, "disk"))
+    def make(item: Any) -> tuple[str, DropletSize]:
+        available = item if item.get("available") is True else {**item, "regions": None}
+        return _adapter(str).validate_python(item["slug"]), _parsed(DropletSize, available)
 
     return dict(team.items("/v2/sizes", "sizes", make))
 
@@ -604,7 +577,8 @@ def _database_offer(team: _Team) -> DatabaseOffer:
     def make(answer: Any) -> DatabaseOffer:
         offered = answer["options"]["pg"]
         layouts = [layout for layout in offered["layouts"] if layout["num_nodes"] == 1]
-        sizes = frozenset(size for layout in layouts for size in _words(layout["sizes"]))
-        return DatabaseOffer(tuple(_words(offered["versions"])), frozenset(_words(offered["regions"])), sizes)
+        sizes = [size for layout in layouts for size in layout["sizes"] or ()]
+        versions, regions = offered["versions"] or (), offered["regions"] or ()
+        return _parsed(DatabaseOffer, {"versions": versions, "regions": regions, "sizes": sizes})
 
     return team.one("/v2/databases/options", make)

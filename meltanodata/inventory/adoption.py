@@ -23,7 +23,7 @@ if TYPE_CHECKING:
     from meltanodata.inventory.accounts import Cluster, Droplet, Inventory, Record, Source
 
 
-_IN_A_STATE = "a stack's state has it, and no entry names it any more: the next up destroys it"
+_IN_A_STATE = "a stack's state has it, and no entry names it any more: the next `up` destroys it"
 
 
 @dataclass(frozen=True)
@@ -100,7 +100,7 @@ class Match:
         for pair, cluster in clusters.items():
             others = [other.record.name for other in owners[cluster.id] if other is not pair]
             if others:
-                self._leave(pair.droplet, f"its database {cluster.name} would be that of {listing(others, 'and')} too")
+                self._leave(pair.droplet, f"its database {cluster.name} also fits {listing(others, 'and')}")
             elif pair.droplet.region != cluster.region:
                 apart = f"it is in {pair.droplet.region} and its database {cluster.name} in {cluster.region}"
                 self._leave(pair.droplet, f"{apart}; an entry has one region")
@@ -196,12 +196,12 @@ class Match:
             if droplet:
                 why = f"it points to the droplet {droplet.name}, which has another record"
             else:
-                why = f"it points to {record.address}, where no droplet without an entry is"
+                why = f"it points to {record.address}, which no droplet without an entry has"
             self._unmatched[f"record {record.id}"] = Unmatched(f"record {record.name} ({record.id})", why)
         for cluster in self.free.clusters:
             if own & {cluster.name, tenant_of_cluster(cluster.name)}:
                 continue
-            unused = "its name is no droplet's, and it trusts no droplet without a database"
+            unused = "its name fits no droplet, and it trusts no droplet that lacks a database"
             why = _IN_A_STATE if cluster.id in self.in_states else unused
             self._unmatched[cluster.id] = Unmatched(f"database {cluster.name} ({cluster.id}, {cluster.team})", why)
 

@@ -33,7 +33,7 @@ def snapshot(tenant: Tenant, inventory: Inventory, pattern: str) -> Snapshot | N
 def upgrades(tenant: Tenant, existing: Existing) -> bool:
     """Whether the tenant's cluster gets a newer version of PostgreSQL: only one that its entry states.
 
-    Not while DigitalOcean is at work on the cluster, perhaps on this very upgrade.
+    Not while DigitalOcean is changing the cluster, perhaps by this same upgrade.
     """
     cluster = existing.cluster
     return bool(
@@ -57,9 +57,9 @@ def problems(
     """
     if settings.project not in inventory.projects:
         there = listing(map(show, sorted(inventory.projects))) if inventory.projects else "none"
-        yield f"{settings.droplet_team.name}: there is no project {show(settings.project)}; there is {there}"
+        yield f"{settings.droplet_team.name}: no project {show(settings.project)}; the projects are: {there}"
     if not inventory.ssh_keys:
-        yield f"{settings.droplet_team.name}: the team has no SSH key, so no new droplet would let anybody in; add one"
+        yield f"{settings.droplet_team.name}: the team has no SSH key, so nobody could sign in to a new one; add a key"
     for tenant in tenants:
         its = existing[tenant.key]
         if incomplete := list(_incomplete(its)):
@@ -80,7 +80,7 @@ def _incomplete(existing: Existing) -> Iterator[str]:
     for role, it, facts in parts:
         if it is not None and (missing := [fact for fact in facts if not getattr(it, fact)]):
             what = listing(missing, "and")
-            yield f"DigitalOcean does not say the {what} of its {role} {it.id}. Wait a minute, and run it again"
+            yield f"DigitalOcean's answer lacks the {what} of its {role} {it.id}. Wait a minute, then run this again"
 
 
 def _droplet(tenant: Tenant, kept: Droplet | None, inventory: Inventory, settings: Settings) -> Iterator[str]:
@@ -109,9 +109,7 @@ def _droplet(tenant: Tenant, kept: Droplet | None, inventory: Inventory, setting
 
 def _needs_rebuild(tenant: Tenant, droplet: Droplet, inventory: Inventory) -> Iterator[str]:
     """What the existing droplet cannot become, and a new one can, without the data on its disk."""
-    rebuild = (
-        f"write rebuild: {tenant.rebuild + 1} as well for a new droplet, which has nothing of what is on the old one"
-    )
+    rebuild = f"write rebuild: {tenant.rebuild + 1} as well for a new droplet, without the data on the old one's disk"
     if droplet.region != tenant.region:
         yield (
             f"region is {tenant.region}, and its droplet is in {droplet.region} and cannot move; {rebuild}"
@@ -129,11 +127,11 @@ def _database(tenant: Tenant, existing: Existing, inventory: Inventory) -> Itera
     offer, cluster, version = inventory.database, existing.cluster, tenant.database_version
     if (cluster is None or upgrades(tenant, existing)) and version not in offer.versions:
         remedy = "Set database_version, for the tenant or the stack"
-        yield f"PostgreSQL {version} is not available; DigitalOcean has {listing(offer.versions)}. {remedy}"
+        yield f"PostgreSQL {version} is not available; DigitalOcean offers {listing(offer.versions)}. {remedy}"
     if cluster and tenant.states_database_version and int(version) < int(cluster.version):
         yield (
-            f"database_version is {version}, and its database has PostgreSQL {cluster.version} and cannot go back."
-            f' Write database_version: "{cluster.version}"'
+            f"database_version is {version}, and its database has PostgreSQL {cluster.version} and cannot be"
+            f' downgraded. Write database_version: "{cluster.version}"'
         )
     if (cluster is None or cluster.region != tenant.region) and tenant.region not in offer.regions:
         regions = listing(sorted(offer.regions))
@@ -143,11 +141,11 @@ def _database(tenant: Tenant, existing: Existing, inventory: Inventory) -> Itera
 
 
 def _near(size: str, sizes: Sequence[str] | frozenset[str]) -> str:
-    return did_you_mean(size, sizes) or f" There are: {listing(sorted(sizes), 'and')}"
+    return did_you_mean(size, sizes) or f" Available: {listing(sorted(sizes), 'and')}"
 
 
 def _differences(tenant: Tenant, existing: Existing) -> Iterator[str]:
-    """Where the entry differs from what is to be taken over, which an import must neither change nor replace."""
+    """Where the entry differs from what is to be adopted, which an import must neither change nor replace."""
     droplet = existing.droplet if existing.import_droplet else None
     cluster = existing.cluster if existing.import_cluster else None
     for role, it, size in (("droplet", droplet, "droplet_size"), ("database", cluster, "database_size")):
@@ -157,6 +155,6 @@ def _differences(tenant: Tenant, existing: Existing) -> Iterator[str]:
             stated = getattr(tenant, option)
             if stated != actual:
                 yield (
-                    f"{option} is {stated}, and the {role} {it.id}, which is to be taken over, has {actual}."
+                    f"{option} is {stated}, and the {role} {it.id}, which is to be adopted, has {actual}."
                     f" Write {option}: {actual}; it can be changed in a later run"
                 )

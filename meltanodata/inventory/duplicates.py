@@ -45,7 +45,7 @@ def several(type_: Type, namesakes: Sequence[Any], known: str | None, domain: st
 
 
 def one(type_: Type, it: Any, domain: str) -> str:
-    """An object that is nobody's: what it is, where a person sees it, and how to delete it."""
+    """An object that belongs to no tenant: what it is, where a person sees it, and how to delete it."""
     shown = _described(type_, it, domain)
     about = shown.about.removeprefix(f"{it.name}, ")
     return f"the {_KINDS[type_]} {it.name} ({shown.id}, {about}; {shown.page}; {shown.delete})"
@@ -70,14 +70,14 @@ def _sentences(what: str, objects: Sequence[_Description], known: str | None, te
     pages = " ".join(dict.fromkeys(it.page for it in strays))
     if own:
         which = (
-            f"The stack's state has {own[0].id} ({own[0].about}). Not the stack's: {_listed(strays)}. Look whether"
-            f" anybody uses {'it' if len(strays) == 1 else 'them'}: {pages} (in {team}). If nobody does, delete"
+            f"The stack's state has {own[0].id} ({own[0].about}). Not the stack's: {_listed(strays)}. Find out"
+            f" whether anybody uses {'it' if len(strays) == 1 else 'them'}: {pages} (in {team}). If nobody does, delete"
             f" {'it' if len(strays) == 1 else 'each'} there, or by: {' and '.join(it.delete for it in strays)}"
         )
     else:
         which = (
-            f"The stack's state has none of them: {_listed(strays)}. Look which one is in use: {pages} (in {team})."
-            " Then delete the other there, or by its own one of these commands:"
+            f"The stack's state has none of them: {_listed(strays)}. Find out which one is in use: {pages} (in {team})."
+            " Then delete the other one there, or by its command:"
             f" {' or '.join(it.delete for it in strays)}"
         )
     return f"{len(objects)} {what}. {which}"

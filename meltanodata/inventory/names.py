@@ -175,8 +175,8 @@ def _other_than_known(namesakes: Objects, known: Known, owners: Mapping[tuple[Ty
             continue
         if owner := owners.get((type_, ids[0])):
             yield (
-                f"the {role} {ids[0]}, which its entry names, is that of {owner} in the stack's state, and its"
-                f" own is {own}. Put the names in its entry back as they were; to give tenants other names:"
+                f"the {role} {ids[0]}, which its entry names, belongs to {owner} in the stack's state, and its"
+                f" own is {own}. Restore the names in its entry. To give tenants other names:"
                 " meltanodata rename"
             )
         else:

@@ -2,7 +2,7 @@
 
 Stacks of one fleet share the droplet team, and a database team moves between them (`meltanodata move`). During a move,
 or where files are older than it, a stack's state and its settings disagree: its program would delete tenants that
-another stack has, or take over another stack's objects and give them new passwords. Within one state it is the same
+another stack has, or adopt another stack's objects and give them new passwords. The same holds within one state
 when a tenant is renamed in the file alone: the old name's objects would be deleted.
 """
 
@@ -22,7 +22,7 @@ if TYPE_CHECKING:
     from meltanodata.engine.stack_state import Ids, StackState
     from meltanodata.inventory.names import Existing
 
-_ADVICE = "If your files are older than a move of the team, get the newest ones (git pull); if the move was broken off"
+_ADVICE = "If your files are older than a move of the team, get the newest ones (git pull); if the move was interrupted"
 
 
 def strangers(fleet: Fleet, stack: Settings, stacks: Sequence[Settings], ids: Ids) -> Iterator[str]:
@@ -34,7 +34,7 @@ def strangers(fleet: Fleet, stack: Settings, stacks: Sequence[Settings], ids: Id
         if has_objects and owner not in {None, stack.stack}:
             yield (
                 f"{row.key}: it is in the state of {stack.stack}, and its team {row.options.database_team} belongs to"
-                f" {owner}. Nothing is done, since {stack.stack} would destroy it. {_ADVICE}, or was made in the files"
+                f" {owner}. The run stops, because {stack.stack} would destroy it. {_ADVICE}, or was made in the files"
                 f" only: meltanodata move {shlex.quote(row.options.database_team or '')} --to STACK"
             )
 
@@ -49,9 +49,9 @@ def shares_account(state: StackState, api_url: str) -> bool:
 
 
 def taken(existing: Mapping[str, Existing], states: Mapping[str, StackState], own: str) -> Iterator[str]:
-    """The tenants whose objects are to be taken over although a state has them, also the stack's own.
+    """The tenants whose objects are to be adopted although a state has them, also the stack's own.
 
-    In its own state such an object is another tenant's, whose entry may be gone: one run would take it over and then
+    In its own state such an object is another tenant's, whose entry may be gone: one run would adopt it and then
     delete it. Or it is one that an unfinished run has still to delete. The states are those of all stacks that share
     the accounts, by the stack's name.
     """
@@ -66,15 +66,15 @@ def taken(existing: Mapping[str, Existing], states: Mapping[str, StackState], ow
                 is_, it_belongs = ("are", "They belong") if len(objects) > 1 else ("is", "It belongs")
                 there = f"{listing(objects, 'and')} {is_} in the state of the stack {stack}"
                 remedy = _remedy(key, owner, stack, own, doomed=doomed)
-                yield f"{key}: {there}, and {is_} not taken over from there. {it_belongs} to {owner}{remedy}"
+                yield f"{key}: {there}, and {is_} not adopted from there. {it_belongs} to {owner}{remedy}"
 
 
 def _remedy(key: str, holder: str, stack: str, own: str, *, doomed: bool) -> str:
     """What to do; it follows the owner's name."""
     if doomed:
         return (
-            ", and a run that was broken off has still to destroy what it replaced. To keep it, make the state forget"
-            f" it (pulumi state delete); else leave {key} out of the file until it is gone"
+            ", and an interrupted run still has to destroy what it replaced. To keep it, remove it from the state"
+            f" (pulumi state delete); otherwise leave {key} out of the file until it is gone"
         )
     if holder == key:
         return f". {_ADVICE}: meltanodata move TEAM --to {stack}"

@@ -1,8 +1,8 @@
-"""What a killed run was creating at DigitalOcean and its stack's state does not have. Pure.
+"""Objects that a killed run created at DigitalOcean and that its stack's state does not have. Pure.
 
-The engine notes a creation before it begins it. As long as the note is there, what was created can be found by the name
-in it, whatever has become of the fleet file since. Without the note only an entry leads to it; so the note of something
-that no entry leads to must not be dropped while that exists.
+The engine records a creation as a pending operation before it begins. As long as the state has that operation, the
+object can be found by the name in it, whatever the fleet file says now. Without it only an entry leads to the object.
+So a pending operation stays while its object exists and no entry leads to it.
 """
 
 from __future__ import annotations
@@ -24,32 +24,29 @@ if TYPE_CHECKING:
 
 
 def created(state: StackState, inventory: Inventory) -> dict[str, Objects]:
-    """What of the pending creations exists, by the tenant's name when the run began."""
-    known = {(type_, id_) for (_, type_), id_ in state.ids.items()}
+    """The objects of the pending creations that exist, by the key that their tenant had when the run began."""
+    in_state = {(type_, id_) for (_, type_), id_ in state.ids.items()}
     objects: dict[str, dict[Type, list[Any]]] = {}
     for tenant, type_, name in state.creations:
-        named = [it for it in inventory.objects[type_] if it.name == name and (type_, str(it.id)) not in known]
-        objects.setdefault(tenant, {type_: [] for type_ in OBJECTS})[type_] += named
+        namesakes = [obj for obj in inventory.objects[type_] if obj.name == name]
+        of_tenant = objects.setdefault(tenant, {type_: [] for type_ in OBJECTS})
+        of_tenant[type_] += [obj for obj in namesakes if (type_, str(obj.id)) not in in_state]
     return dict(objects)
 
 
 def abandoned(created: Mapping[str, Objects], tenants: Sequence[Tenant], domain: str) -> Iterator[str]:
-    """What of it no entry leads to, by tenant, and what to do.
+    """A sentence for each tenant with created objects that no entry leads to, and what to do.
 
-    Where one leads to several objects of a name, the plan says so: see `duplicates`.
+    Where an entry leads to several objects of a name, the plan says so: see `duplicates`.
     """
-    find = finder({type_: [it for its in created.values() for it in its[type_]] for type_ in OBJECTS}, domain)
-    led_to = {(type_, it.id) for tenant in tenants for type_, named in find(tenant).items() for it in named}
-    for key, its in created.items():
-        left = [
-            duplicates.one(type_, it, domain)
-            for type_, objects in its.items()
-            for it in objects
-            if (type_, it.id) not in led_to
-        ]
-        if left:
+    find = finder({type_: [obj for objects in created.values() for obj in objects[type_]] for type_ in OBJECTS}, domain)
+    led_to = {(type_, obj.id) for tenant in tenants for type_, objects in find(tenant).items() for obj in objects}
+    for key, by_type in created.items():
+        objects = [(type_, obj) for type_, of_type in by_type.items() for obj in of_type]
+        left_over = [duplicates.one(type_, obj, domain) for type_, obj in objects if (type_, obj.id) not in led_to]
+        if left_over:
             yield (
-                f"{key}: a run that was killed made {listing(left, 'and')}. The state does not have it, and no entry"
+                f"{key}: a killed run created {listing(left_over, 'and')}. The state does not have it, and no entry"
                 f" of the file leads to it, so no run would ever use it or delete it. Restore the entry of {key}"
                 " and run this again; if the tenant is to go, remove the entry then. Otherwise delete it by hand, if"
                 " nobody uses it"
@@ -59,9 +56,9 @@ def abandoned(created: Mapping[str, Objects], tenants: Sequence[Tenant], domain:
 def doubtful_firewalls(state: StackState) -> list[str]:
     """The URNs of the firewalls that may differ from what the state has of them.
 
-    A database trusts nobody from right before its droplet is deleted (program/trusted_sources.py). If a run is killed
-    then, and the edit is reverted, the droplet stays, and the state knows of no difference. The tenant's last Command
-    tells: it is deleted before the droplet is.
+    A run closes a database before it deletes its droplet (program/trusted_sources.py). If the run is killed then, and
+    the edit is reverted, the droplet stays, and the state shows no difference, except that the tenant's last Command,
+    which is deleted before the droplet, is missing.
     """
     return sorted(
         tenant.firewall.urn for tenant in state.tenants.values() if tenant.firewall and "verify" not in tenant.resources

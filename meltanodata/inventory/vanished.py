@@ -35,7 +35,7 @@ def vanished(going: Iterable[Resource], inventory: Inventory) -> list[str]:
 
 
 def without_replaced(state: StackState, inventory: Inventory) -> dict[str, Any]:
-    """The exported state without what is replaced and in no account any more; the same where there is none of it.
+    """The exported state without the replaced resources that are in no account any more.
 
     A refresh does not look at it: its URN is its successor's.
     """

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 import json
 from typing import TYPE_CHECKING
 
@@ -25,30 +26,29 @@ def tell(instances: Mapping[str, TenantInstance], before: Mapping[str, TenantSta
         return
     for key, instance in instances.items():
         commands = before[key].resources if key in before else {}
-        if "verify" not in commands:
-            _tell_ready(key, instance)
+        last_verify = commands["verify"].id if "verify" in commands else None
+        instance.verified.apply(functools.partial(_log_ready, key, instance, last_verify))
         if instance.wiped is not None:
-            _tell_wiped(key, instance, instance.wiped, commands["wipe"].id if "wipe" in commands else None)
+            last_wipe = commands["wipe"].id if "wipe" in commands else None
+            instance.wiped.apply(functools.partial(_log_wiped, key, instance, last_wipe))
 
 
-def _tell_ready(key: str, instance: TenantInstance) -> None:
-    def log(answers: list[str]) -> None:
-        pulumi.log.info(f"{key} is ready: {answers[0]}. The admin's login: meltanodata credentials {key}", instance)
+def _log_ready(key: str, instance: TenantInstance, last_verify: str | None, verified: str) -> None:
+    """A run that changes something on the droplet verifies it again, by another Command."""
+    if last_verify is None:
+        pulumi.log.info(f"{key} is ready: {instance.url}. The admin's login: meltanodata credentials {key}", instance)
+    elif verified != last_verify:
+        pulumi.log.info(f"{key} is ready again: {instance.url}", instance)
 
-    pulumi.Output.all(instance.url, instance.verified).apply(log)
 
-
-def _tell_wiped(key: str, instance: TenantInstance, wiped: pulumi.Output[list[str]], before: str | None) -> None:
-    def log(answers: list[str]) -> None:
-        id_, stdout = answers
-        if id_ != before:
-            pulumi.log.info(f"{key}: its database was wiped: {dropped(stdout)}", instance)
-
-    wiped.apply(log)
+def _log_wiped(key: str, instance: TenantInstance, last_wipe: str | None, answers: list[str]) -> None:
+    id_, stdout = answers
+    if id_ != last_wipe:
+        pulumi.log.info(f"{key}: its database was wiped: {dropped(stdout)}", instance)
 
 
 def dropped(stdout: str | None) -> str:
-    """What `scripts/wipe.py` dropped, on one line: whoever has the droplet decides what it is."""
+    """What `scripts/wipe.py` dropped, on one line; whoever has the droplet can print anything."""
     try:
         schemas = json.loads(stdout or "")["dropped"]
         return "there was no schema but public" if schemas == [] else f"dropped {terminal.line(', '.join(schemas))}"

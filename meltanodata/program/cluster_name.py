@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import asyncio
-from typing import TYPE_CHECKING, Protocol
+from typing import TYPE_CHECKING, TypeAlias
 
 import pulumi
 
@@ -11,6 +11,8 @@ from meltanodata.engine.resource_types import tenant_of
 from meltanodata.errors import UserError
 
 if TYPE_CHECKING:
+    from collections.abc import Awaitable, Callable
+
     from meltanodata.inventory.accounts import Cluster
 
 _TAKEN = "cluster name is not available"
@@ -21,21 +23,16 @@ _ATTEMPTS = 60
 """The engine itself ends at 100."""
 
 
-class MadeByUs(Protocol):
-    """See `trusted_sources.Trust.made_by_us`."""
-
-    async def __call__(self, key: str, name: str, *, last: bool) -> Cluster | None:
-        """Look for it."""
+MadeByUs: TypeAlias = "Callable[..., Awaitable[Cluster | None]]"
+"""See `trusted_sources.Trust.made_by_us`."""
 
 
 def error_hook(made_by_us: MadeByUs) -> pulumi.ErrorHook:
     """The hook with which a cluster waits for its name, so that a tenant can be removed and added again at once.
 
-    A name that a cluster bears is imported and not made, so one that is taken is on its way to be free, if its own
-    team took it. Or this run took it: DigitalOcean carried out a request and answered it with an error, and the
-    provider sent it again. Then there is nothing to wait for, and the next run takes over what was made.
-
-    Call it once a run, in each run that may have to do with clusters: the state knows it by its name.
+    A cluster that exists is imported, so a name that is taken is about to become free. Unless this run took it:
+    DigitalOcean carried out a request and answered it with an error, and the provider sent it again. Then there is
+    nothing to wait for, and the next run adopts the cluster. Call this once in every run: the state has the name.
     """
 
     async def again(args: pulumi.ErrorHookArgs) -> bool:
@@ -45,18 +42,14 @@ def error_hook(made_by_us: MadeByUs) -> pulumi.ErrorHook:
 
 
 async def _again(args: pulumi.ErrorHookArgs, made_by_us: MadeByUs, pause: float = _PAUSE) -> bool:
-    """Whether to try once more.
-
-    Raises:
-        UserError: the cluster is there already.
-    """
+    """Whether to try once more; raises a UserError if the cluster exists already."""
     newest, attempts = args.errors[0], len(args.errors)
     if args.failed_operation != "create":
         return False
     waits = _TAKEN in newest and attempts < _ATTEMPTS
-    # While it waits for its name: at the attempts 1, 2, 4, 8 …, since what it waits for was made before the first.
+    # While it waits: at the attempts 1, 2, 4, 8 …, since such a cluster was created before the first.
     if not waits or attempts & (attempts - 1) == 0:
-        await _not_made_already(args, made_by_us, last=not waits)
+        await _refuse_existing(args, made_by_us, last=not waits)
     if not waits:
         return False
     if attempts == 1:
@@ -65,7 +58,7 @@ async def _again(args: pulumi.ErrorHookArgs, made_by_us: MadeByUs, pause: float 
     return True
 
 
-async def _not_made_already(args: pulumi.ErrorHookArgs, made_by_us: MadeByUs, *, last: bool) -> None:
+async def _refuse_existing(args: pulumi.ErrorHookArgs, made_by_us: MadeByUs, *, last: bool) -> None:
     name = (args.new_inputs or {})["name"]
     try:
         cluster = await made_by_us(tenant_of(args.name), name, last=last)

@@ -65,8 +65,8 @@ class StackContext:
 def team_providers(settings: Settings, secrets: Secrets) -> Mapping[str, digitalocean.Provider]:
     """An explicit provider with the team's own token, by team.
 
-    For every team that the stack lists, also without a tenant: the engine needs the provider of whatever its state
-    still refers to, and takes an outdated token from the state where the program declares none.
+    For every team of the stack, also without a tenant: the engine needs a provider for each resource in its state, and
+    takes an outdated token from the state where the program declares none.
     """
     return {
         team: digitalocean.Provider(

@@ -1,6 +1,6 @@
 """The hooks by which the engine deletes nothing of a tenant whose database may not be deleted.
 
-See docs/decisions/deleting-a-database-wants-a-word.md.
+See docs/decisions/deleting-a-database-needs-permission.md.
 """
 
 from __future__ import annotations
@@ -22,11 +22,9 @@ class DeletionGuard:
     """Lets the engine delete nothing of a tenant whose database may not be deleted."""
 
     def __init__(self, allowed: Collection[str], with_database: Collection[str]) -> None:
-        """Register the hooks: once a run, and in each, since the engine refuses what it does not know by name.
+        """Register the hooks, in every run, since the state has their names.
 
-        Args:
-            allowed: the tenants whose databases may be deleted.
-            with_database: those whose databases the state has.
+        `allowed` are the tenants whose databases may be deleted, `with_database` those whose databases the state has.
         """
         self._allowed, self._with_database = frozenset(allowed), frozenset(with_database)
         self._ids: dict[str, str | None] = {}
@@ -36,43 +34,35 @@ class DeletionGuard:
         self.of_database = pulumi.ResourceHookBinding.merge(
             self.binding, pulumi.ResourceHookBinding(before_create=[first])
         )
-        """For a database's: the engine makes the new, empty one first, and lets the tenant work with it."""
+        """For a database: the engine creates the new, empty one first, and lets the tenant work with it."""
 
     def declares(self, *declared: pulumi.CustomResource) -> None:
-        """Know the resources that have the hook, so that the predecessor of one that was replaced may go."""
+        """Note resources that have the hook, so that the engine may delete the predecessor of a replaced one."""
         for resource in declared:
             name = resource._name  # noqa: SLF001 - the SDK has no other way to ask
             self._ids[name] = None
             resource.id.apply(functools.partial(self._ids.__setitem__, name))
 
     def _judge(self, args: pulumi.ResourceHookArgs) -> None:
-        """Called by the engine before it deletes something.
-
-        Raises:
-            UserError: it has to stay.
-        """
+        """The engine calls this before it deletes a resource; raises a UserError if the resource has to stay."""
         tenant = tenant_of(args.name)
-        # Where the database is gone already, whoever deleted it, what is left of the tenant guards nothing.
-        guards = args.type == Type.CLUSTER or tenant in self._with_database
-        if guards and tenant not in self._allowed and not self._is_done_with(args):
+        # Where the database is gone already, whoever deleted it, the rest of the tenant protects nothing.
+        protected = args.type == Type.CLUSTER or tenant in self._with_database
+        if protected and tenant not in self._allowed and not self._is_replaced(args):
             raise UserError(refusal([tenant]))
 
     def _judge_successor(self, args: pulumi.ResourceHookArgs) -> None:
-        """Called by the engine before it makes a database.
-
-        Raises:
-            UserError: there is one that has to stay.
-        """
+        """The engine calls this before it creates a database; raises a UserError if an older one has to stay."""
         tenant = tenant_of(args.name)
         if tenant in self._with_database - self._allowed:
             raise UserError(refusal([tenant]))
 
-    def _is_done_with(self, args: pulumi.ResourceHookArgs) -> bool:
-        """Whether a tenant that stays does without it: it was replaced. Never a database, whose data has no successor.
+    def _is_replaced(self, args: pulumi.ResourceHookArgs) -> bool:
+        """Whether a tenant that stays has a successor of the resource. Never for a database, whose data has none.
 
         The engine answers a declaration with the new object's id. Where it deletes first, it has not answered yet.
         `pulumi destroy` answers with the id of what it deletes next.
         """
-        stays = resource_name(tenant_of(args.name), Type.CLUSTER) in self._ids
+        tenant_stays = resource_name(tenant_of(args.name), Type.CLUSTER) in self._ids
         declared = args.name in self._ids  # the wiping Command is not, where a tenant is no demo any more
-        return stays and args.type != Type.CLUSTER and not (declared and self._ids[args.name] == args.id)
+        return tenant_stays and args.type != Type.CLUSTER and not (declared and self._ids[args.name] == args.id)

@@ -38,15 +38,15 @@ class DuplicateCheck:
         self._tenants = {tenant.key: tenant for tenant in tenants}
         self._settings, self._tokens = settings, tokens
         self._tried: set[tuple[str, Type]] = set()
-        """Of what the engine began to create: the tenant's key, and Pulumi's type."""
+        """Tenant's key and type of each resource that the engine began to create."""
         self.creating = pulumi.ResourceHook("creating", self._note)
-        """The hook for before the creation of whatever can be made twice."""
+        """Before the creation of anything that can be created twice."""
 
     def _note(self, args: pulumi.ResourceHookArgs) -> None:
         self._tried.add((tenant_of(args.name), Type(args.type)))
 
     def look(self, made: Mapping[str, Mapping[Type, pulumi.CustomResource]]) -> None:
-        """Fail the run in the end if something was created twice; without any request where nothing was created."""
+        """Fail the run in the end if something was created twice; asks nobody where nothing was created."""
 
         async def at_the_end() -> None:
             ids = await _ids(made)
@@ -64,26 +64,25 @@ class DuplicateCheck:
         self._look = asyncio.ensure_future(SETTINGS.rpc_manager.do_rpc("look for what was made twice", at_the_end)())
 
     def _twice(self, ids: Ids) -> list[str]:
-        """What was made twice, in words; asks for the lists of what was created."""
+        """A sentence for each object that was created twice; lists the types that were created."""
         types = {type_ for _, type_ in self._tried}
         teams = {self._tenants[key].database_team for key, type_ in self._tried if type_ is Type.CLUSTER}
-        own, tokens = self._settings, self._tokens
+        settings, tokens = self._settings, self._tokens
         with ThreadPoolExecutor(len(teams) + 2) as pool:
-            droplets = pool.submit(accounts.droplets_now, own, tokens) if Type.DROPLET in types else None
-            records = pool.submit(accounts.records_now, own, tokens) if Type.RECORD in types else None
-            clusters = [pool.submit(accounts.clusters_now, own, tokens, team) for team in sorted(teams)]
+            droplets = pool.submit(accounts.droplets_now, settings, tokens) if Type.DROPLET in types else None
+            records = pool.submit(accounts.records_now, settings, tokens) if Type.RECORD in types else None
+            clusters = [pool.submit(accounts.clusters_now, settings, tokens, team) for team in sorted(teams)]
         listed: accounts.Objects = {
             Type.DROPLET: droplets.result() if droplets else (),
             Type.RECORD: records.result() if records else (),
             Type.CLUSTER: [cluster for request in clusters for cluster in request.result()],
         }
-        return names.twice(
-            [self._tenants[key] for key in sorted({key for key, _ in self._tried})], listed, own.domain, ids
-        )
+        tenants = [self._tenants[key] for key in sorted({key for key, _ in self._tried})]
+        return names.twice(tenants, listed, settings.domain, ids)
 
 
 def _fail(message: str) -> None:
-    """Let the program end with this error; beside the one that it ends with already, if there is one."""
+    """End the program with this error, or log it where the program ends with another one already."""
     if SETTINGS.rpc_manager.unhandled_exception is not None:
         pulumi.log.error(message)
     else:
@@ -91,12 +90,11 @@ def _fail(message: str) -> None:
 
 
 async def _ids(made: Mapping[str, Mapping[Type, pulumi.CustomResource]]) -> Ids | None:
-    """Every resource's id once the engine is through with it.
-
-    None where the engine has ended in the middle: it failed, and waits for nobody.
-    """
+    """Every resource's id once the engine is through with it; None where the engine has failed and ended."""
     resources = {(key, type_): resource for key, of_tenant in made.items() for type_, resource in of_tenant.items()}
-    answers: list[Any] = await asyncio.gather(*(it.id.future() for it in resources.values()), return_exceptions=True)
+    answers: list[Any] = await asyncio.gather(
+        *(resource.id.future() for resource in resources.values()), return_exceptions=True
+    )
     ids = {}
     for key_and_type, answer in zip(resources, answers, strict=True):
         if isinstance(answer, str):

@@ -2,15 +2,15 @@
 
 Pulumi's remote Command dials from wherever the program runs. What holds for all of ours:
 
-- Nothing stands in the command's text but an interpreter, a time limit and a script's path; what the script is told
-  comes by standard input. A failing Command shows its text and its output, so neither may have a secret.
+- The command's text has an interpreter, a time limit and a script's path only; the script's document comes by standard
+  input. A failing Command shows its text and its output, so neither may have a secret.
 - This program, and not the plugin, brings the scripts and the documents that droplets share, before a script is run: as
   a resource's input they would stand in the state of each tenant, twice, and that is written anew at every step.
 - Any change replaces the Command, which runs it again; to destroy one does nothing. An update in place would use the
   private key of the state, since that is ignored below, and not the one of the settings.
-- Nothing is dialled on teardown: there is no `delete`.
-- One script at a time on a droplet: what a run began there goes on when the run is killed, and the next run's Commands
-  must not work on the same files meanwhile.
+- There is no `delete`: a teardown does not dial.
+- A droplet runs one script at a time: a script goes on when its run is killed, and the next run's Commands must not
+  work on the same files meanwhile.
 """
 
 from __future__ import annotations
@@ -35,8 +35,8 @@ if TYPE_CHECKING:
 
 _DIAL_SECONDS = 10
 """For one attempt to sign in."""
-_SAID_BYTES = 1 << 16
-"""Read of what the droplet answers to the scripts."""
+_ANSWER_BYTES = 1 << 16
+"""The longest answer of a droplet to the scripts that this program brings."""
 _ONE_AT_A_TIME = f"flock --close --timeout 1500 {RUN_LOCK}"
 """Waits for longer than any of our scripts may take."""
 
@@ -61,7 +61,7 @@ def first_contact(name: str, host: Host, options: pulumi.ResourceOptions) -> pul
 
     Trust on first use, since nobody but the droplet can say what its key is; from then on it is pinned.
     """
-    # cloud-init makes the host keys; until it has ended they may change. Where it is missing, so be it.
+    # cloud-init makes the host keys; until it has ended they may change. A droplet without cloud-init is ready at once.
     create = f"timeout 300 sh -c 'cloud-init status --wait >/dev/null 2>&1; exec cut -d \" \" -f 1,2 {HOST_KEY_FILE}'"
     triggers = [host.droplet_id]
     return remote.Command(name, create=create, triggers=triggers, **_common(host), opts=_options(options, host)).stdout
@@ -78,17 +78,11 @@ def run(
     after: Sequence[remote.Command] = (),
     public: bool = False,
 ) -> remote.Command:
-    """Run one of the scripts in `files` as root, and again whenever anything about it changes.
+    """Run a script of `droplet.scripts` as root, and again whenever anything about it changes.
 
-    Args:
-        name: the resource's.
-        host: where, with its host key.
-        script: the file's name without `.py`.
-        document: what the script is told; secret, unless it is public, as what it says then is too.
-        seconds: after which it is ended on the droplet, whatever it is doing.
-        options: the resource's.
-        after: Commands after each of whose runs this one runs again.
-        public: nothing in the document is a secret. The engine encrypts many secrets anew for every one that it meets.
+    The droplet ends the script after `seconds`. It runs again after each run of a Command in `after`. `public` says
+    that neither the document nor the script's output is secret; the engine encrypts many secrets
+    anew for every one that it meets.
     """
     return remote.Command(
         name,
@@ -97,7 +91,7 @@ def run(
         # A new droplet may have the address of the old one. A Command that ran again is a new one, with another id.
         triggers=[host.droplet_id, *(command.id for command in after)],
         **_common(host),
-        # What a script says is no secret, but nobody has to rely on that where it was told one.
+        # A script prints no secret; but the output of one that was given secrets is kept secret all the same.
         opts=_options(options, host, secret_outputs=[] if public else ["stdout", "stderr"]),
     )
 
@@ -112,10 +106,10 @@ def run_once_for(
     seconds: int,
     options: pulumi.ResourceOptions,
 ) -> remote.Command:
-    """Run one of the scripts in `files` in Meltano's virtual environment, once for each new value and never else.
+    """Run a script of `droplet.scripts` in Meltano's virtual environment, once for each new value; see `run`.
 
-    Not for a new droplet, a new address or another text of the script. To take the value away and give it again is
-    not new either; that is why there is a Command without a value, too. The other arguments are those of `run`.
+    It does not run for a new droplet, a new address or another text of the script, nor where a value is removed and set
+    again: that is why there is a Command without a value, too.
     """
     others = ["connection", "create", "stdin", "logging", "addPreviousOutputInEnv"]
     python = f"runuser --user {MELTANO_USER} -- {MELTANO_PYTHON}"
@@ -157,21 +151,21 @@ def _common(host: Host) -> dict[str, Any]:
 
 
 def _options(options: pulumi.ResourceOptions, host: Host, secret_outputs: Sequence[str] = ()) -> pulumi.ResourceOptions:
-    own = pulumi.ResourceOptions(
+    common = pulumi.ResourceOptions(
         # A new key in the settings is no reason to run everything on every droplet.
         ignore_changes=["connection.privateKey"],
         replace_on_changes=["*"],
         additional_secret_outputs=list(secret_outputs),
         hooks=pulumi.ResourceHookBinding(before_create=[host.ready]),
     )
-    return pulumi.ResourceOptions.merge(options, own)
+    return pulumi.ResourceOptions.merge(options, common)
 
 
 def readiness(common: Sequence[files.File]) -> pulumi.ResourceHook:
     """The hook with which a Command waits for its droplet to be ready for it.
 
-    The plugin would wait for ever for the first word of a server that accepts connections and says nothing. Call it
-    once a run: a hook has to be known by its name. `common` are documents for scripts to find on the droplet.
+    The plugin would wait for ever for the first word of a server that accepts connections and says nothing. Call this
+    once a run, since the state has the hook's name. `common` are documents for scripts to find on the droplet.
     """
     return pulumi.ResourceHook("droplet-ready", _Readiness(files.bringing(common)).wait)
 
@@ -188,21 +182,21 @@ class Limits:
     pause: float = 1
     """Between attempts."""
     bringing: int = 60
-    """Once we are signed in."""
+    """For the program that brings the scripts."""
 
 
 class _Readiness:
-    """Knows which droplets have what a run brings there."""
+    """Brings the scripts to each droplet once, before its first Command."""
 
     def __init__(self, bringing: str, limits: Limits = Limits()) -> None:
         self._limits = limits
         self._bringing = bringing
         """A Python program, run there as root."""
         self._have: set[tuple[str, int, str]] = set()
-        """The droplets where it has been run: by address, port and host key."""
+        """The droplets where it has run: address, port and host key."""
 
     async def wait(self, args: pulumi.ResourceHookArgs) -> None:
-        """Wait for the droplet's SSH server, and bring what is needed there once its host key is known.
+        """Wait for the droplet's SSH server, and bring the scripts once its host key is known.
 
         Raises:
             UserError: it is not ready in time; what it does instead.
@@ -222,45 +216,36 @@ class _Readiness:
         host, port, host_key = connection["host"], int(connection["port"]), connection.get("hostKey")
         if host_key is None or (host, port, host_key) in self._have:
             return await _does_not_answer(host, port, self._limits.dial)
-        private_key = SecretStr(connection["privateKey"])
-        wrong = await _not_brought(self._bringing, host, port, host_key, private_key, limits=self._limits)
+        wrong = await self._bring(host, port, host_key, SecretStr(connection["privateKey"]))
         if wrong is None:
             self._have.add((host, port, host_key))
         return wrong
 
+    async def _bring(self, host: str, port: int, host_key: str, private_key: SecretStr) -> str | None:
+        """Run the program that brings the scripts; why that failed, None if it did not."""
+        from meltanodata.droplet import ssh  # noqa: PLC0415 - a quarter of a second, which a preview has no use for
 
-async def _not_brought(
-    bringing: str, host: str, port: int, host_key: str, private_key: SecretStr, *, limits: Limits
-) -> str | None:
-    """Run the program that brings things there; why that failed, None if it did not."""
-    import asyncssh  # noqa: PLC0415 - a quarter of a second, which a preview has no use for
-
-    from meltanodata.droplet.ssh import NotSignedIn, TooMuch, sign_in  # noqa: PLC0415 - the same
-    from meltanodata.droplet.ssh import run as run_there  # noqa: PLC0415 - the same
-
-    try:
-        connection = await sign_in(host, port, private_key, host_key, limits.dial)
-    except NotSignedIn as error:
-        return str(error)
-    command = f"mkdir -p {RUN_FOLDER} && timeout --kill-after=5 {limits.bringing} python3 -"
-    try:
-        async with asyncio.timeout(limits.bringing):
-            done = await run_there(connection, command, bringing, _SAID_BYTES)
-    except TimeoutError:
-        return f"did not take the scripts within {limits.bringing} seconds"
-    except TooMuch:
-        return f"answers the scripts with more than {_SAID_BYTES >> 10} KiB"
-    except (asyncssh.Error, OSError):
-        done = None
-    finally:
-        connection.abort()
-    if done is None or done.exit_status is None:
-        return "closes the connection while it is given the scripts"
-    if done.exit_status == 0:
-        return None
-    # The last line has the error; those before it may quote the program, which has the certificate's key in it.
-    *_, said = [f"exit code {done.exit_status}", *done.stderr.decode(errors="replace").splitlines()]
-    return f"does not take the scripts: {terminal.line(said)}"
+        try:
+            connection = await ssh.sign_in(host, port, private_key, host_key, self._limits.dial)
+        except ssh.NotSignedIn as error:
+            return str(error)
+        seconds = self._limits.bringing
+        command = f"mkdir -p {RUN_FOLDER} && timeout --kill-after=5 {seconds} python3 -"
+        try:
+            ran = await ssh.run(connection, command, self._bringing, seconds=seconds, max_bytes=_ANSWER_BYTES)
+        except TimeoutError:
+            return f"did not take the scripts within {seconds} seconds"
+        except ssh.TooMuch:
+            return f"answers the scripts with more than {_ANSWER_BYTES >> 10} KiB"
+        except ssh.Broken:
+            return "closes the connection while it is given the scripts"
+        finally:
+            connection.abort()
+        if ran.exit_status == 0:
+            return None
+        # The last line has the error; those before it may quote the program, which has the certificate's key in it.
+        *_, last = [f"exit code {ran.exit_status}", *ran.stderr.decode(errors="replace").splitlines()]
+        return f"does not take the scripts: {terminal.line(last)}"
 
 
 async def _does_not_answer(host: str, port: int, seconds: float) -> str | None:

@@ -21,8 +21,7 @@ from meltanodata.program import announcements, cluster_name, remote, stack_confi
 from meltanodata.program.context import Hooks, StackContext, shared_documents, team_providers
 from meltanodata.program.deletion_hooks import DeletionGuard
 from meltanodata.program.duplicate_check import DuplicateCheck
-from meltanodata.program.isolation import isolate_failures
-from meltanodata.program.sdk_patches import patch_sdk
+from meltanodata.program.sdk_patches import isolate_failures, patch_sdk
 from meltanodata.program.survey import survey
 from meltanodata.program.tenant import TenantArgs, TenantInstance
 from meltanodata.program.trusted_sources import Trust
@@ -65,13 +64,13 @@ def run() -> None:
         tenants = _decide(stack, inventory)
         instances = _declare(stack, inventory, tenants)
         announcements.tell(instances, stack.state.tenants)
-        pulumi.export("tenants", {key: instance.outputs() for key, instance in instances.items()})
+        pulumi.export("tenants", {key: instance.outputs for key, instance in instances.items()})
     except UserError as error:
         raise pulumi.RunError(terminal.plain(error)) from None
 
 
 def _load() -> _Stack:
-    """Read settings, secrets, entries and state; what people wrote is checked by itself before anybody is asked."""
+    """Read settings, secrets, entries and state; checks settings and entries before any account is asked."""
     root = Path(pulumi.get_root_directory())
     stacks.Project(root).refuse_checkout(pulumi.get_stack())
     settings, secrets = stack_config.read(datetime.now(UTC))
@@ -88,20 +87,22 @@ def _full_name(stack: str) -> str:
 
 
 def _list(stack: _Stack) -> Survey:
-    """Ask the accounts what there is; a run waits for what is being created."""
+    """Read the inventory; a run waits for what is being created."""
     wait = None if pulumi.runtime.is_dry_run() else lambda what: pulumi.log.info(f"waiting for {what}")
     return survey(stack.tenants, stack.settings, stack.secrets.tokens, stack.state.ids, wait)
 
 
 def _check(stack: _Stack, inventory: Survey) -> None:
-    """Refuse to go on with what the accounts cannot give, or what is another stack's, and to delete databases."""
+    """Stop where the accounts lack something, where an object is another stack's, and before deleting a database."""
     settings, accounts, ids = stack.settings, inventory.accounts, stack.state.ids
     states = {settings.stack: stack.state}
     if any(existing.imports for existing in inventory.existing.values()):
-        # Those without a file as well: a stack may be younger than the files that are at hand.
-        others = ({it.stack for it in stack.fleet_stacks} | set(pulumi_cli.stacks(stack.root))) - {settings.stack}
-        other_states = {other: pulumi_cli.state(_full_name(other), stack.root) for other in sorted(others)}
-        states |= {other: it for other, it in other_states.items() if ownership.shares_account(it, settings.api_url)}
+        # Stacks without a file as well: a stack may be younger than this checkout.
+        others = {other.stack for other in stack.fleet_stacks} | set(pulumi_cli.stacks(stack.root))
+        for other in sorted(others - {settings.stack}):
+            state = pulumi_cli.state(_full_name(other), stack.root)
+            if ownership.shares_account(state, settings.api_url):
+                states[other] = state
     placements = names.placements(stack.fleet, settings, accounts, ids)
     rebuilds = {name: tenant.rebuild for name, tenant in stack.state.tenants.items()}
     problems = [
@@ -120,7 +121,7 @@ def _check(stack: _Stack, inventory: Survey) -> None:
 
 
 def _decide(stack: _Stack, inventory: Survey) -> list[TenantArgs]:
-    """What each tenant is declared from."""
+    """The arguments of each tenant's component."""
     decided = []
     for tenant in stack.tenants:
         existing = inventory.existing[tenant.key]
@@ -132,7 +133,7 @@ def _decide(stack: _Stack, inventory: Survey) -> list[TenantArgs]:
 
 
 def _declare(stack: _Stack, inventory: Survey, tenants: Sequence[TenantArgs]) -> dict[str, TenantInstance]:
-    """Declare the tenants; what failed is told at the end, and so is what was created twice."""
+    """Declare the tenants; the run reports at its end what failed and what was created twice."""
     isolate_failures()
     settings, secrets, accounts = stack.settings, stack.secrets, inventory.accounts
     documents = shared_documents(settings, secrets)

@@ -20,7 +20,7 @@ def read(now: datetime) -> tuple[Settings, Secrets]:
     """The running program's settings and secrets; the certificate has to be valid `now`.
 
     Raises:
-        ProblemsError: every missing or wrong setting, each with the command that mends it.
+        ProblemsError: every missing or wrong setting, each with the command that corrects it.
     """
     config = pulumi.Config(NAMESPACE)
     values = {name: config.get(name) for name in sorted(without_namespace({**get_config_env(), **CONFIG.get()}))}

@@ -22,14 +22,14 @@ if TYPE_CHECKING:
     from meltanodata.inventory.names import Existing
 
 PAUSE = 10
-"""Seconds between questions for what is being made."""
+"""Seconds between two looks for what is being created."""
 LIMIT = 3600
-"""Seconds until it must have been made; as long as the plugin waits for what it makes itself."""
+"""Seconds until it must exist; as long as the plugin waits for what it creates itself."""
 
 
 @dataclass(frozen=True)
 class Survey:
-    """The inventory, and what of it is whose."""
+    """The inventory, matched with the tenants."""
 
     accounts: Inventory
     existing: Mapping[str, Existing]
@@ -47,18 +47,17 @@ def survey(
     *,
     limit: float = LIMIT,
 ) -> Survey:
-    """Ask the accounts, and find in the answer what is whose.
+    """Read the inventory and match it with the tenants.
 
-    Unless it is a preview (`wait` is None), which needs no addresses, wait until what is to be imported has been
-    created: a run that was killed may have left a cluster that takes minutes more, and the plugin imports it as it is,
-    without an address. Likewise for a cluster that is to be changed and is at work: DigitalOcean would refuse. `wait`
-    is called with what is waited for; `limit` is in seconds.
+    A run (`wait` is given; it gets what the run waits for) first waits until what it imports has been created: a killed
+    run may have left a cluster that takes minutes more, and the plugin would import it without an address. It also
+    waits for a cluster that it changes and DigitalOcean works on. A preview needs neither. `limit` is in seconds.
 
     Raises:
         UserError: an account could not be asked, or something was not made in time.
     """
     deadline = time.monotonic() + limit
-    said = ""
+    announced = ""
     while True:
         inventory = accounts.read(settings, tokens)
         existing, unclear = names.identify(tenants, inventory, settings.domain, ids)
@@ -69,7 +68,7 @@ def survey(
             return Survey(inventory, existing, unclear)
         if time.monotonic() > deadline:
             raise UserError(f"not created within an hour: {making}. Check it in DigitalOcean's control panel")
-        if making != said:
+        if making != announced:
             wait(making)
-            said = making
+            announced = making
         time.sleep(PAUSE)

@@ -26,7 +26,6 @@ if TYPE_CHECKING:
 ADMIN = "meltano"
 """The login's user name, as the guide has it."""
 TAG = "production"
-OUTPUTS = ("url", "address", "host_key", "database_team", "database_host", "admin_user", "admin_password")
 
 _DROPLET_IGNORE_CHANGES = [
     *("image", "sshKeys"),  # a newer snapshot or one more key is no reason for a new droplet; `rebuild` is
@@ -55,20 +54,15 @@ class TenantArgs:
 class TenantInstance(pulumi.ComponentResource):
     """An instance of Meltano: its droplet, host name, database and login."""
 
-    url: pulumi.Output[str]
-    address: pulumi.Output[str]
-    """The droplet's public IPv4 address."""
-    host_key: pulumi.Output[str]
-    """The droplet's SSH host key, as pinned at the first contact."""
-    database_team: pulumi.Output[str]
-    database_host: pulumi.Output[str]
-    admin_user: pulumi.Output[str]
-    admin_password: pulumi.Output[str | None]
-    """Secret; None where an adopted instance keeps the one it had."""
+    made: Mapping[Type, pulumi.CustomResource]
+    """What can be made twice, by type."""
+    url: str
     verified: pulumi.Output[str]
-    """Known once everything is done and was looked at; not one of the outputs."""
+    """Known once everything is done and was looked at."""
     wiped: pulumi.Output[list[str]] | None
-    """The wiping Command's id, and what it says; None where there is nothing to wipe. Not one of the outputs."""
+    """The wiping Command's id, and what it prints; None where there is nothing to wipe."""
+    outputs: Mapping[str, pulumi.Output[Any]]
+    """The stack's outputs for the tenant. None is what could not be created."""
 
     def __init__(self, key: str, args: TenantArgs, stack: StackContext) -> None:
         super().__init__(TENANT, key, _described(args, stack))
@@ -253,25 +247,23 @@ class TenantInstance(pulumi.ComponentResource):
             if tenant.wipe_database:
                 self.wiped = pulumi.Output.unsecret(pulumi.Output.all(wiped.id, wiped.stdout))
 
-        self.made: Mapping[Type, pulumi.CustomResource] = {
-            Type.DROPLET: droplet,
-            Type.RECORD: record,
-            Type.CLUSTER: cluster,
-        }
-        """What can be made twice, by type."""
+        self.made = {Type.DROPLET: droplet, Type.RECORD: record, Type.CLUSTER: cluster}
         self.verified = verified.id
-        self.url = pulumi.Output.from_input(f"https://{names.host}")
-        self.address = droplet.ipv4_address
-        self.host_key = host_key
-        self.database_team = pulumi.Output.from_input(tenant.database_team)
-        self.database_host = cluster.host
-        self.admin_user = pulumi.Output.from_input(ADMIN)
-        self.admin_password = pulumi.Output.from_input(None) if tenant.keeps_login else admin_password.result
-        self.register_outputs(self.outputs())
-
-    def outputs(self) -> Mapping[str, pulumi.Output[Any]]:
-        """The stack's outputs for the tenant; the password is secret there too. None is what could not be created."""
-        return {name: getattr(self, name).recover(lambda _: None) for name in OUTPUTS}
+        self.url = f"https://{names.host}"
+        outputs = {
+            "url": self.url,
+            "address": droplet.ipv4_address,
+            "host_key": host_key,
+            "database_team": tenant.database_team,
+            "database_host": cluster.host,
+            "admin_user": ADMIN,
+            # Secret. An adopted instance may keep the password that it has, which nobody knows here.
+            "admin_password": None if tenant.keeps_login else admin_password.result,
+        }
+        self.outputs = {
+            name: pulumi.Output.from_input(value).recover(lambda _: None) for name, value in outputs.items()
+        }
+        self.register_outputs(self.outputs)
 
 
 def _files(
@@ -287,10 +279,10 @@ def _files(
 
 def _described(args: TenantArgs, stack: StackContext) -> dict[str, Any]:
     """The component's inputs, without secrets: their changes are the reasons that a plan gives."""
-    taken_over = {kept_logins.DROPLET: args.login_of_droplet} if args.login_of_droplet else {}
+    adopted_login = {kept_logins.DROPLET: args.login_of_droplet} if args.login_of_droplet else {}
     return {
         **args.tenant.model_dump(mode="json", exclude={"key", "states_database_version"}, exclude_none=True),
-        **taken_over,
+        **adopted_login,
         "caddy_version": stack.settings.caddy_version,
         "certificate": stack.fingerprint[:16],
         "certificate_expires": stack.last_day.isoformat(),

@@ -51,7 +51,7 @@ class Trust:
         databases: Mapping[str, Database],
         pause: float = _PAUSE,
     ) -> None:
-        """Register the hooks, in every run: the state has their names and asks for them, so they are never renamed.
+        """Register the hooks, in every run: the state has their names, so they are never renamed.
 
         `clusters` exist before the run, and `databases` are those in the state, by tenant.
         """
@@ -67,9 +67,9 @@ class Trust:
         """When a droplet could not be created or deleted."""
         self._settings, self._tokens, self._pause = settings, tokens, pause
         self._team_of = {tenant.key: tenant.database_team for tenant in tenants}
-        left = _left_by_a_killed_run(tenants, existing)
-        made = {tenant.key: Database(cluster.id, cluster.team, frozenset()) for cluster, tenant in left}
-        self._databases = {**made, **databases}
+        left_over = _left_by_a_killed_run(tenants, existing)
+        created = {tenant.key: Database(cluster.id, cluster.team, frozenset()) for cluster, tenant in left_over}
+        self._databases = {**created, **databases}
         self._older = frozenset(cluster.id for cluster in clusters)
         """The ids of the clusters that existed before the run."""
         self._awaited: dict[str, dict[str, str]] = {}
@@ -90,7 +90,7 @@ class Trust:
         team = self._team_of[key]
         if last:
             self._awaited.get(team, {}).pop(name, None)
-        cluster = next((it for it in await self._listed(team) if it.name == name), None)
+        cluster = next((new for new in await self._listed(team) if new.name == name), None)
         if cluster is not None:
             try:
                 await self._close(team, cluster.id)
@@ -112,13 +112,13 @@ class Trust:
             try:
                 listed = await self._listed(team)
             except UserError:
-                continue  # the hook after the creation says so, if it lasts
+                continue  # the hook after the creation reports it, if it lasts
             for cluster in listed:
                 if awaited.get(cluster.name) not in {None, cluster.status}:
                     try:
                         await self._close(team, cluster.id)
                     except UserError:
-                        # Most likely not while it is being made. It is tried again when its status changes.
+                        # Most likely DigitalOcean is still creating it. The next status starts the next attempt.
                         awaited[cluster.name] = cluster.status
                     else:
                         awaited.pop(cluster.name, None)
@@ -139,7 +139,7 @@ class Trust:
             ) from None
 
     async def _close(self, team: str, cluster: str) -> None:
-        """Let nobody into a cluster, once a run; nothing where it is gone."""
+        """Let nobody into a cluster, once a run; does nothing where the cluster is gone."""
         task = self._closed.get(cluster)
         if task is None or (task.done() and task.exception()):
             task = self._closed[cluster] = asyncio.ensure_future(self._let_in(team, cluster, NOBODY))
@@ -149,7 +149,7 @@ class Trust:
         return await asyncio.to_thread(accounts.let_in, self._settings, self._tokens, team, cluster, source)
 
     async def _trust_nobody(self, args: pulumi.ResourceHookArgs) -> None:
-        """Before a droplet comes or goes: whatever address its database trusts is not the tenant's, or not for long."""
+        """Before a droplet is created or deleted: no address that its database trusts is the tenant's for long."""
         database = self._databases.get(tenant_of(args.name))
         if database is None:
             return
@@ -165,10 +165,9 @@ class Trust:
             raise UserError(f"{args.name} is left unchanged: {why}. {error}. Run this again") from None
 
     async def _trust_droplet(self, args: pulumi.ResourceHookArgs) -> None:
-        """After a droplet was made for a cluster that trusts nobody.
+        """After a droplet was created for a cluster that trusts nobody, with the address of the droplet before it.
 
-        The firewall says so too, unless the state thinks that it does already: the new droplet may have been given the
-        address of the one before.
+        Then the state's firewall has that address already, and the engine does not set it again.
         """
         database = self._databases.get(tenant_of(args.name))
         address = (args.new_outputs or {}).get("ipv4Address")
@@ -176,14 +175,14 @@ class Trust:
             await self._reopen(database, address)
 
     async def _trust_kept_droplet(self, args: pulumi.ErrorHookArgs) -> bool:
-        """After a droplet could not be deleted: it is there, and works with its database. Never tries again."""
+        """After a droplet could not be deleted: it still works with its database. Never retries the deletion."""
         database = self._databases.get(tenant_of(args.name))
         if args.failed_operation != "delete" or database is None:
             return False
         address = (args.old_outputs or {}).get("ipv4Address")
         try:
             droplets = await asyncio.to_thread(accounts.droplets_now, self._settings, self._tokens)
-            if address and any((str(it.id), it.address) == (args.id, address) for it in droplets):
+            if address and any((str(droplet.id), droplet.address) == (args.id, address) for droplet in droplets):
                 await self._reopen(database, address)
         except UserError as error:
             remedy = f"Restore the firewall: meltanodata deploy --stack {self._settings.stack} --refresh"
@@ -199,10 +198,10 @@ class Trust:
 def _left_by_a_killed_run(
     tenants: Sequence[Tenant], existing: Mapping[str, Existing]
 ) -> Iterator[tuple[Cluster, Tenant]]:
-    """The clusters that a run of this program created and no state knows, with their tenants.
+    """The clusters that a run of this program created and no state has, with their tenants.
 
-    Not what somebody made by hand, who may work with it until the firewall is set. Such a cluster has another name than
-    a run gives the tenant's, whatever region the entry says now.
+    A cluster made by hand, which somebody may work with, has another name than the program gives the tenant's cluster
+    in that region.
     """
     for tenant in tenants:
         cluster = existing[tenant.key].cluster
@@ -218,10 +217,9 @@ def close_what_was_left(
     settings: Settings,
     tokens: Mapping[str, SecretStr],
 ) -> None:
-    """Close the clusters that a run which was killed left open.
+    """Close the clusters that a killed run left open: each trusts its tenant's droplet, or nobody without one.
 
-    Each lets in the droplet that bears its tenant's name, or nobody where there is none yet. A cluster that lets in
-    anybody in particular is left alone, and so is one that was made by hand.
+    A cluster that has trusted sources stays as it is, and so does one that was made by hand.
 
     Raises:
         UserError: a cluster is online, and cannot be closed.

@@ -63,6 +63,14 @@ def shown(found: Mapping[str, Sequence[Finding]], unchecked: Iterable[Check] = (
     yield "; ".join(counts)
 
 
+def lines(tenant: str, findings: Iterable[Finding]) -> Iterator[str]:
+    """The findings about one tenant, a line each, with what to do on a line of its own."""
+    for finding in findings:
+        yield f"{ICONS[finding.level]} {tenant}: {terminal.line(finding.found)}"
+        if finding.hint:
+            yield f"   {finding.hint}"
+
+
 def _note(tenant: str, finding: Finding) -> str:
     lines = [f"{ICONS[finding.level]} {tenant}, {finding.check}: {finding.hint}"]
     return "\n".join([*lines, *(f"     │ {terminal.line(line)}" for line in finding.log)])

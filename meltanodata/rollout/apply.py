@@ -9,8 +9,9 @@ from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING, Any, Protocol, TypeAlias
 
 from meltanodata.engine import urns
-from meltanodata.errors import UserError
-from meltanodata.rollout import plan as plans
+from meltanodata.engine.resource_types import TENANT
+from meltanodata.errors import InterruptedRunError, UserError
+from meltanodata.rollout import approval, preview_plan
 from meltanodata.rollout.plan import Change
 
 if TYPE_CHECKING:
@@ -69,7 +70,7 @@ class Result:
 def stages(plan: Plan, rollout: Rollout) -> list[Stage]:
     """The order in which a plan is applied: the canaries that it touches, removals, then batches by name.
 
-    Removed tenants have a stage of their own, since a run in which anything fails removes nothing (`isolation`). Its
+    Removed tenants have a stage of their own, since a run in which anything fails removes nothing (`sdk_patches`). Its
     failures stop no other stage, and only the canaries' failures stop it. There is at least one stage, also for a plan
     without tenants.
     """
@@ -92,12 +93,13 @@ class Progress:
     """URNs with an operation that succeeded."""
     errors: dict[str, list[str]] = field(default_factory=dict)
     """The engine's messages by URN; those of the run as a whole under the empty one."""
+    interrupted: InterruptedRunError | None = None
 
     def note(self, event: Mapping[str, Any]) -> str | None:
         """Record an event. Returns a line for the reader if there is something to say."""
         if "resOutputsEvent" in event:
             step = event["resOutputsEvent"]["metadata"]
-            operation = plans.OPERATIONS.get(step["op"])
+            operation = preview_plan.OPERATIONS.get(step["op"])
             if operation is not None:
                 new = step["urn"] not in self.done
                 self.done.add(step["urn"])
@@ -106,10 +108,18 @@ class Progress:
             self.errors.setdefault(event["resOpFailedEvent"]["metadata"]["urn"], [])
         elif "diagnosticEvent" in event:
             line = event["diagnosticEvent"]
-            if message := plans.error(line):
+            if message := preview_plan.error(line):
                 self.errors.setdefault(line.get("urn") or "", []).append(message)
                 return f"error: {message}"
+            return _announced(line)
         return None
+
+
+def _announced(line: Mapping[str, Any]) -> str | None:
+    """What the program says about a tenant, such as that it is ready; see `program.announcements`."""
+    about_tenant = urns.type_of(line["urn"]) == TENANT if line.get("urn") else False
+    message = str(line.get("message") or "").strip()
+    return message if about_tenant and line.get("severity") == "info" and message else None
 
 
 def result(row: Row, stage: Stage, progress: Progress) -> Result:
@@ -151,6 +161,7 @@ def run(
 
     Raises:
         UserError: the engine failed outside the tenants, or the plan has changed between two stages.
+        InterruptedRunError: the engine was interrupted; comes behind all outcomes.
     """
     order = stages(plan, rollout)
     if unwell := _idle_canaries(plan, rollout, examine, say):
@@ -166,6 +177,10 @@ def run(
         # The last stage has no targets: it also applies what belongs to no tenant, and updates the stack's outputs.
         progress = _apply(engine, None if last else _targets(now, rows), say)
         outcomes = {row.tenant: result(row, stage, progress) for row in rows}
+        if progress.interrupted is not None:
+            yield from outcomes.values()
+            yield from _not_begun(plan, order[number + 1 :])
+            raise progress.interrupted
         if stage.holds_up and not last:
             wait(rollout.pause)
         for tenant, problem in _unwell(examine, [row for row in rows if outcomes[row.tenant].well], say):
@@ -174,13 +189,16 @@ def run(
         if not stage.holds_up and not last:
             continue
         if not all(outcome.well for outcome in outcomes.values()):
-            later = {tenant for waiting in order[number + 1 :] for tenant in waiting.tenants}
-            for row in plan.rows:
-                if row.tenant in later:
-                    yield Result(row.tenant, row.change, "", (), applied=False)
+            yield from _not_begun(plan, order[number + 1 :])
             return
         if others := [line for urn, lines in progress.errors.items() if urn not in tenants for line in lines]:
             raise UserError("\n".join(others))
+
+
+def _not_begun(plan: Plan, waiting: Iterable[Stage]) -> Iterator[Result]:
+    """The outcomes for the tenants of stages that were not begun."""
+    later = {tenant for stage in waiting for tenant in stage.tenants}
+    return (Result(row.tenant, row.change, "", (), applied=False) for row in plan.rows if row.tenant in later)
 
 
 def _idle_canaries(plan: Plan, rollout: Rollout, examine: Examine, say: Callable[[str], None]) -> Mapping[str, str]:
@@ -205,12 +223,12 @@ def _unwell(examine: Examine, rows: Iterable[Row], say: Callable[[str], None]) -
 def _left(engine: Engine) -> Plan:
     """The plan of what is left to do, with the ids of the tenants' objects."""
     before = engine.state()
-    return plans.read(engine.preview(), before)
+    return preview_plan.read(engine.preview(), before)
 
 
 def _still_reviewed(plan: Plan, now: Plan) -> Plan:
     """What is left of a plan between two stages. Stop if it does something that was not reviewed."""
-    if news := plans.unreviewed(plan, now, begun=True):
+    if news := approval.unreviewed(plan, now, begun=True):
         lines = "\n".join(f"- {line}" for line in news)
         raise UserError(
             f"The plan changed while it was applied, so the remaining stages were not begun. What is new:\n{lines}"
@@ -220,9 +238,12 @@ def _still_reviewed(plan: Plan, now: Plan) -> Plan:
 
 def _apply(engine: Engine, targets: Sequence[str] | None, say: Callable[[str], None]) -> Progress:
     progress = Progress()
-    for event in engine.up(targets):
-        if line := progress.note(event):
-            say(f"  {line}")
+    try:
+        for event in engine.up(targets):
+            if line := progress.note(event):
+                say(f"  {line}")
+    except InterruptedRunError as error:
+        progress.interrupted = error
     return progress
 
 

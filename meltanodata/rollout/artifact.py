@@ -16,9 +16,9 @@ from meltanodata.config.options import LABEL
 from meltanodata.engine import urns
 from meltanodata.errors import UserError
 from meltanodata.github import LARGEST_ARTIFACT
-from meltanodata.rollout import impact
-from meltanodata.rollout import plan as plans
+from meltanodata.rollout import preview_plan
 from meltanodata.rollout.guard import Review
+from meltanodata.rollout.plan import change_of, effects_of
 
 if TYPE_CHECKING:
     from meltanodata.rollout.impact import Operation
@@ -26,7 +26,7 @@ if TYPE_CHECKING:
 
 _MOST = Decimal(10**6)
 """The most dollars a month for a tenant, and the most tenants of a stack, that are shown."""
-_OPERATIONS = frozenset(plans.OPERATIONS.values())
+_OPERATIONS = frozenset(preview_plan.OPERATIONS.values())
 
 
 def read(content: bytes, stack: str) -> Plan:
@@ -86,9 +86,8 @@ def _wrong(plan: Plan) -> str | None:
 def _derived(row: Row) -> Row:
     """A row with its change and effects derived from its operations."""
     operations = tuple(_typed(operation, row.tenant) for operation in row.operations)
-    change = plans.change_of(operations)
-    options = frozenset(reason.what for reason in row.reasons if reason.option)
-    effects = impact.effects(change, operations, options)
+    change = change_of(operations)
+    effects = effects_of(change, operations, row.reasons)
     return row.model_copy(update={"operations": operations, "change": change, "effects": effects})
 
 

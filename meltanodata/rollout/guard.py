@@ -169,10 +169,10 @@ def _data_loss(plan: Plan) -> str | None:
     """
     tenants_by_loss: dict[str, list[str]] = {}
     for row in plan.rows:
-        if lost := _lost(impact.effects(change_of(row.operations), row.operations, frozenset())):
+        if lost := _lost(impact.effects(change_of(row.operations), row.operations, {})):
             tenants_by_loss.setdefault(lost, []).append(row.tenant)
     sentences = [f"Data loss for {_some(tenants)}: {lost}." for lost, tenants in tenants_by_loss.items()]
-    if lost := _lost(impact.effects("changed", plan.others, frozenset()), about=True):
+    if lost := _lost(impact.effects("changed", plan.others, {}), about=True):
         sentences.append(f"Data loss outside the tenants: {lost}.")
     return " ".join(sentences) or None
 

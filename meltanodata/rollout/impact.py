@@ -8,14 +8,14 @@ from __future__ import annotations
 
 import re
 from enum import IntEnum, StrEnum
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, TypeAlias
 
 from pydantic import BaseModel, ConfigDict
 
 from meltanodata.engine.resource_types import ROLES, Type
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Iterator
+    from collections.abc import Iterable, Iterator, Mapping
 
 
 class Severity(IntEnum):
@@ -97,23 +97,35 @@ class LoginOutcome(StrEnum):
     """A killed run has begun the adoption; that run's plan said whether the login is kept."""
 
 
+Options: TypeAlias = "Mapping[str, tuple[str | None, str | None]]"
+"""The options of an entry, or settings, that change, each with its value before and after; None is none."""
+
+
 def effects(
-    change: str, operations: Iterable[Operation], options: frozenset[str], login: LoginOutcome | None = None
+    change: str,
+    operations: Iterable[Operation],
+    options: Options,
+    login: LoginOutcome | None = None,
+    *,
+    self_signed: bool = False,
 ) -> tuple[Effect, ...]:
     """What a tenant's operations mean for people, the worst first.
 
     Args:
         change: what happens to the tenant as a whole, a `plan.Change`.
         operations: on its resources.
-        options: the options of its entry, or settings, that change.
+        options: what changes of its entry.
         login: what happens to the login that its droplet was adopted with.
+        self_signed: whether it gets a self-signed certificate.
     """
     found = {effect for operation in operations for effect in _effects(change, operation, options)}
+    if self_signed:
+        found.add(_interrupted("browsers warn of its certificate, which Caddy makes itself"))
     found.update(_LOGINS.get(login, ()) if login else ())
     return tuple(sorted(found, key=lambda effect: (-effect.severity, effect.text)))
 
 
-def _effects(change: str, operation: Operation, options: frozenset[str]) -> Iterator[Effect]:
+def _effects(change: str, operation: Operation, options: Options) -> Iterator[Effect]:
     op = operation.op
     match operation.type:
         case Type.DROPLET:
@@ -184,7 +196,7 @@ def _droplet(change: str, operation: Operation) -> Iterator[Effect]:
             yield _lost(f"data loss: the droplet is deleted with {_DISK}")
             yield _interrupted("the URL stops working", url)
         case _, "replace":
-            yield _lost(f"data loss: the droplet is replaced, and {_DISK} starts anew from the snapshot")
+            yield _lost(f"data loss: the droplet is replaced, and {_DISK} starts again from the snapshot")
             yield _interrupted("some minutes of downtime until the new droplet answers, at a new address")
         case _, "create":
             yield _interrupted("a new droplet from the snapshot, at a new address")
@@ -217,13 +229,29 @@ def _cluster(change: str, operation: Operation) -> Iterator[Effect]:
             yield _interrupted("database connections are interrupted while the cluster moves to new machines")
 
 
-def _command(operation: Operation, options: frozenset[str]) -> Iterator[Effect]:
+def _command(operation: Operation, options: Options) -> Iterator[Effect]:
     match operation.role:
-        case "files" if options and options <= _CADDY:
+        case "files" if options and options.keys() <= _CADDY:
             yield _interrupted("the web server restarts (seconds)")
         case "files":
             yield _interrupted("services whose files differ restart (seconds)")
         case "meltano" if "meltano_version" in options:
-            yield _interrupted("Meltano is upgraded and restarts (a minute)")
+            yield _version(*options["meltano_version"])
         case "wipe" if operation.wipes:
             yield _lost("data loss: the demo's database is wiped, except for the schema public")
+
+
+def _version(before: str | None, after: str | None) -> Effect:
+    """About another version of Meltano; the droplet may have any while its entry names none."""
+    if after is None:
+        return _harmless("Meltano keeps its version")
+    if before is None or _numbers(before) == _numbers(after):
+        return _interrupted("Meltano of this version is installed and restarts (a minute), unless it is there already")
+    older = _numbers(after) < _numbers(before)
+    return _interrupted(f"Meltano is {'downgraded' if older else 'upgraded'} and restarts (a minute)")
+
+
+def _numbers(version: str) -> list[int]:
+    """The same for 2.20 and 2.20.0, as pip has it."""
+    # No more of it: a pull request's own code wrote the plan that is read.
+    return [int(number) for number in re.findall(r"[0-9]{1,9}", re.sub(r"(\.0+)+$", "", version[:40]))]

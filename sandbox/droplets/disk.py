@@ -40,7 +40,7 @@ def write(upper: Path, path: str, text: str, *, private: bool = False) -> None:
         except FileNotFoundError:
             pass
         except OSError as error:
-            raise ProgramError(f"/{path} of the droplet's disk is no file") from error
+            raise ProgramError(f"/{path} of the droplet's disk is not a file") from error
         flags = os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_NOFOLLOW
         with open(os.open(name, flags, 0o600 if private else 0o644, dir_fd=folder), "w") as file:  # noqa: PTH123 -- of an open folder
             file.write(text)
@@ -101,7 +101,7 @@ def _folder(upper: Path, names: list[str], mode: int | None = None) -> Iterator[
             except FileNotFoundError:
                 raise
             except OSError as error:
-                raise ProgramError(f"/{'/'.join(names[: number + 1])} of the droplet's disk is no folder") from error
+                raise ProgramError(f"/{'/'.join(names[: number + 1])} of the droplet's disk is not a folder") from error
             os.close(descriptor)
             descriptor = inner
         yield descriptor

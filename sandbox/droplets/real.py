@@ -91,7 +91,7 @@ class RealDroplets:
     """The droplets of a sandbox."""
 
     def __init__(self, home: Home, network: BridgeNetwork, snapshot: Snapshot) -> None:
-        """Take over the disks in the home; machines of a sandbox that was killed end here.
+        """Use the disks in the home; machines of a sandbox that was killed end here.
 
         Args:
             home: Its `droplets` folder holds the disks, its path names the cgroups.

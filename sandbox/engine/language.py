@@ -105,7 +105,7 @@ class LanguageHost(language_pb2_grpc.LanguageRuntimeServicer):
         await asyncio.gather(*(_stop(process) for process in self._programs))
 
     async def About(self, request: language_pb2.AboutRequest, context: Context) -> language_pb2.AboutResponse:
-        """What `pulumi about` says of the language."""
+        """The language's lines of `pulumi about`."""
         async with _errors_sent(context):
             python = interpreter(request.info)
             version = (await _output(python, "-c", "import platform; print(platform.python_version())")).strip()

@@ -165,7 +165,7 @@ def test_nothing_is_brought_where_the_host_key_is_not_known_yet(
     ("other", "instead", "wrong"),
     [
         ({"host_key": SshServer().public_key}, None, r"has another host key, SHA256:\S+\. Run"),
-        ({"host_key": "ssh-ed25519 AAAA"}, None, r"is pinned as 'ssh-ed25519 AAAA', which is no host key\. Run"),
+        ({"host_key": "ssh-ed25519 AAAA"}, None, r"is pinned as 'ssh-ed25519 AAAA', which is not a host key\. Run"),
         ({"private_key": SshServer().private_key}, None, r"the stack's key is not accepted\. Run"),
         ({}, "fail 7", r"does not take the scripts: went wrong\. Run"),
         ({}, "quote 1", r"does not take the scripts: ValueError: wrong\. Run"),

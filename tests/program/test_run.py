@@ -20,7 +20,7 @@ from meltanodata.errors import UserError
 from meltanodata.inventory import accounts
 from meltanodata.program import run as run_module
 from meltanodata.program import survey
-from meltanodata.program.isolation import LEFT_OUT
+from meltanodata.program.sdk_patches import LEFT_OUT
 from tests.program import builders
 from tests.program.builders import TEAM_1, TEAM_2
 from tests.program.recording import HOST_KEY, Recording, record
@@ -168,12 +168,12 @@ def test_a_take_over_keeps_the_login_and_what_a_killed_run_made_gets_the_states(
     assert outputs["demo"]["admin_password"] == {"secret": "result of demo-admin-password"}
 
 
-def test_what_a_tenant_without_an_entry_has_in_the_state_is_not_taken_over(run: Callable[..., Recording]) -> None:
+def test_what_a_tenant_without_an_entry_has_in_the_state_is_not_adopted(run: Callable[..., Recording]) -> None:
     urn = f"urn:pulumi:test::meltanodata::{TENANT}${Type.DROPLET}::old-droplet"
     parent = f"urn:pulumi:test::meltanodata::{TENANT}::old"
     held = builders.accounts(droplets=(builders.droplet(),))
     (said,) = refusal(run, held=[held], resources=[{"urn": urn, "type": Type.DROPLET, "id": "7", "parent": parent}])
-    assert said.startswith("acme: the droplet 7 is in the state of the stack test, and is not taken over from there.")
+    assert said.startswith("acme: the droplet 7 is in the state of the stack test, and is not adopted from there.")
     assert "meltanodata rename old acme" in said
 
 
@@ -190,7 +190,7 @@ def test_a_stack_whose_file_is_not_at_hand_is_asked_as_well(
     held = builders.accounts(droplets=(builders.droplet(),))
     newer = {"organization/meltanodata/newer": {"deployment": {"resources": found}}}
     (said,) = refusal(run, held=[held], others=newer)
-    assert said.startswith("acme: the droplet 7 is in the state of the stack newer, and is not taken over from there.")
+    assert said.startswith("acme: the droplet 7 is in the state of the stack newer, and is not adopted from there.")
     # Of another API its ids mean other objects.
     connection["inputs"] = {"apiEndpoint": "http://127.0.0.1:1"}
     assert run(held=[held], others=newer)["acme-droplet"].import_id == "7"
@@ -226,7 +226,7 @@ def test_a_database_that_an_older_state_has_and_the_file_has_not_is_not_deleted(
     assert "acme-database" in run(resources=resources).resources
 
 
-def test_a_tenant_is_ready_once_and_a_wipe_is_told_once(
+def test_a_tenant_is_ready_when_it_was_verified_and_a_wipe_is_told_once(
     run: Callable[..., Recording], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     lines: list[str] = []
@@ -247,6 +247,9 @@ def test_a_tenant_is_ready_once_and_a_wipe_is_told_once(
     ]
     run(tenants=tenants, resources=known)
     assert lines == []
+    run(tenants=tenants, resources=[{**known[0], "id": "of the run before"}, *known[1:]])
+    assert lines == ["acme is ready again: https://acme.meltanodata.com"]
+    lines.clear()
     run(tenants=tenants, resources=known, failing=("acme-meltano",))
     run(tenants=tenants, failing=("acme-meltano", "demo-files"))
     assert lines == []
@@ -280,7 +283,7 @@ def test_everything_that_the_accounts_lack_is_named_at_once(run: Callable[..., R
     said = "\n".join(refusal(run, held=[held]))
     for expected in (
         "acme: 2 droplets have the name acme.meltanodata.com",
-        "there is no project 'Meltano'",
+        "no project 'Meltano'",
         "the team has no SSH key",
         "demo: there is no snapshot",
         "acme: PostgreSQL 16 is not available",

@@ -36,7 +36,7 @@ def test_pulumis_config_is_read(monkeypatch: pytest.MonkeyPatch) -> None:
     try:
         assert stack_config.read(now) == settings_loading.from_values(values, "prod", now)
         set_all_config(config | {"meltanodata:domian": "x"})
-        with pytest.raises(ProblemsError, match="domian is no setting"):
+        with pytest.raises(ProblemsError, match="domian is not a setting"):
             stack_config.read(now)
     finally:
         set_all_config({})

@@ -45,7 +45,7 @@ class World:
         monkeypatch.setattr(accounts, "droplets_now", lambda *_: self.droplets)
         monkeypatch.setattr(accounts, "clusters_now", self._clusters)
         monkeypatch.setattr(accounts, "let_in", self._let_in)
-        monkeypatch.setattr(accounts, "trusted_sources", lambda *args: {it.id: self.trusted[it.id] for it in args[2]})
+        monkeypatch.setattr(accounts, "trusted_by", lambda *args: self.trusted[args[3]])
 
     def _clusters(self, *_: object) -> tuple[Cluster, ...]:
         self.looks += 1

@@ -13,7 +13,7 @@ import yaml
 
 from meltanodata.cli.exit_codes import STOPPED
 from meltanodata.engine import urns
-from meltanodata.rollout import plan
+from meltanodata.rollout import preview_plan
 from sandbox import pulumi
 from sandbox.engine.obtain import obtain
 from sandbox.home import PROJECT
@@ -100,7 +100,11 @@ class Fleet:
         `create`, `update`, `replace`, `delete` or `import`.
         """
         steps = json.loads(self.preview("--json"))["steps"]
-        return {urns.name_of(it["urn"]): plan.OPERATIONS[it["op"]] for it in steps if it["op"] in plan.OPERATIONS}
+        return {
+            urns.name_of(it["urn"]): preview_plan.OPERATIONS[it["op"]]
+            for it in steps
+            if it["op"] in preview_plan.OPERATIONS
+        }
 
     def unchanged(self) -> None:
         """A preview shows nothing to do, and no operation is left over in the state."""

@@ -129,5 +129,5 @@ class Program:
         return {resource["urn"].rpartition("::")[2]: resource for resource in found}
 
     def outputs(self) -> dict[str, Any]:
-        """The stack's outputs, secrets in the open."""
+        """The stack's outputs, secrets decrypted."""
         return dict(json.loads(self.pulumi("stack", "output", "--json", "--show-secrets")))

@@ -1,4 +1,4 @@
-"""Instances that were made by hand are taken over as they are, on the real engine and a light sandbox."""
+"""Instances that were made by hand are adopted as they are, on the real engine and a light sandbox."""
 
 from __future__ import annotations
 
@@ -35,7 +35,7 @@ def fleet(tmp_path: Path) -> Iterator[Fleet]:
 
 
 def effects(fleet: Fleet) -> dict[str, list[str]]:
-    """What the plan says of a take-over or a new droplet, for people, by the tenant; without restarts."""
+    """What the plan says of an adoption or a new droplet, for people, by the tenant; without restarts."""
     rows = json.loads(fleet.meltanodata("plan", "--json", "--no-guard", *STACK))["plan"]["rows"]
     return {
         it["tenant"]: [effect["text"] for effect in it["effects"] if "restart" not in effect["text"]] for it in rows
@@ -48,13 +48,13 @@ def tenants_steps(fleet: Fleet) -> dict[str, str]:
     return {name: op for name, op in fleet.steps().items() if name not in teams and not name.startswith("meltanodata-")}
 
 
-def taken_over(key: str) -> dict[str, str]:
-    """What the preview of a take-over shows of an instance, and nothing else."""
+def adoption_of(key: str) -> dict[str, str]:
+    """What the preview of an adoption shows of an instance, and nothing else."""
     imports, creates = dict.fromkeys(IMPORTED, "import"), dict.fromkeys(MADE, "create")
     return {key: "create", **{f"{key}-{name}": op for name, op in (imports | creates).items()}}
 
 
-def test_instances_made_by_hand_are_taken_over_as_they_are(fleet: Fleet) -> None:
+def test_instances_made_by_hand_are_adopted_as_they_are(fleet: Fleet) -> None:
     meltano, dbs_1, dbs_2 = (Team(fleet, name) for name in ("Meltano", "MeltanoData DBs 1", "MeltanoData DBs 2"))
     made: dict[str, str] = {}
     made["acme-droplet"], acme = meltano.droplet("acme.meltanodata.com")
@@ -71,7 +71,7 @@ def test_instances_made_by_hand_are_taken_over_as_they_are(fleet: Fleet) -> None
 
     _print_and_write(fleet)
     assert effects(fleet) == {"acme": ["keeps its login"], "demo2": ["keeps its login"]}
-    assert tenants_steps(fleet) == taken_over("acme") | taken_over("demo2")
+    assert tenants_steps(fleet) == adoption_of("acme") | adoption_of("demo2")
     started = time.time()
     fleet.up()
     fleet.unchanged()
@@ -104,7 +104,7 @@ def test_instances_made_by_hand_are_taken_over_as_they_are(fleet: Fleet) -> None
     }
     others = "every other login of the instance stops working"
     assert effects(fleet) == {"bolt": ["a new login password; the old one stops working", others]}
-    assert tenants_steps(fleet) == taken_over("bolt") | {"bolt-droplet": "update", "bolt-record": "update"}
+    assert tenants_steps(fleet) == adoption_of("bolt") | {"bolt-droplet": "update", "bolt-record": "update"}
     fleet.up()
     fleet.unchanged()
     _keep_in_the_vault(fleet)

@@ -71,7 +71,7 @@ def test_a_sandbox_from_start_to_stop(home: Home) -> None:
 
     again = command(home, *LIGHT)
     assert (again.returncode, again.stdout) == (1, "")
-    assert again.stderr == f"a sandbox runs in {home.path} already: see `python -m sandbox status`\n"
+    assert again.stderr == f"a sandbox already runs in {home.path}: see `python -m sandbox status`\n"
 
     status = command(home, "status")
     assert status.returncode == 0
@@ -199,7 +199,7 @@ def test_a_shell_becomes_a_client(home: Home) -> None:
     assert shell("--team 'MeltanoData DBs 1'")[1] == running.teams["MeltanoData DBs 1"].token
     unknown = command(home, "env", "--team", "Nobody")
     assert (unknown.returncode, unknown.stdout) == (1, "")
-    assert unknown.stderr == f"no team 'Nobody'; there are: {', '.join(running.teams)}\n"
+    assert unknown.stderr == f"no team 'Nobody'; the teams are: {', '.join(running.teams)}\n"
 
 
 def test_pulumis_status_is_ours(home: Home) -> None:

@@ -212,7 +212,7 @@ def test_objects_of_two_teams_are_made_kept_changed_and_removed(
     assert not any(seen.method == "PUT" for seen in control.requests(started))
 
 
-def test_what_is_there_is_taken_over(stack: Stack, program: Program, meltano: Client, dbs: Client) -> None:
+def test_existing_objects_are_imported(stack: Stack, program: Program, meltano: Client, dbs: Client) -> None:
     first = stack(OBJECTS)
     first.up()
     kept = first.resources()

@@ -1,4 +1,4 @@
-"""Doctor, ssh and logs on real droplets: every finding is provoked, and mended by doing what its hint says."""
+"""The commands about instances on real droplets: each finding is provoked, and mended by doing what its hint says."""
 
 from __future__ import annotations
 
@@ -19,6 +19,7 @@ import pytest
 from sandbox.demo import Sandbox
 from sandbox.home import PROJECT, Home
 from tests.sandbox.api import Client
+from tests.sandbox.processes import process_list
 from tests.sandbox.real import REASON, World, real_tenants
 from tests.waiting import eventually
 
@@ -100,6 +101,76 @@ def test_all_is_well_and_nothing_is_changed_by_looking(operator: Operator) -> No
     assert "2 of 2 tenants are well" in done.stdout
     assert "left out" not in done.stdout
     operator.run("plan", "--stack", "sandbox")
+
+
+def test_status_has_a_row_for_each_tenant_and_says_who_is_well(operator: Operator, world: World) -> None:
+    rows = json.loads(operator.run("status", "--json").stdout)
+    assert set(rows) == {instance.key for instance in world.instances}
+    for row in rows.values():
+        assert (row["stack"], row["in_file"], row["in_state"]) == ("sandbox", True, "yes")
+        assert (row["health"], row["problems"]) == ("ok", [])
+        assert row["deployed"]["at"].startswith("20")
+    operator.ssh(TENANT, "systemctl stop caddy")
+    sick = operator.run("status", TENANT).stdout
+    assert f"page: https://{TENANT}." in sick
+    assert f"{TENANT}: meltanodata doctor {TENANT} --stack sandbox" in sick
+    assert "1 tenant, 1 deployed, 0 well, 1 not well" in sick
+    assert "page" not in operator.run("status", TENANT, "--no-health").stdout
+
+
+def test_restart_brings_a_stopped_instance_back(operator: Operator) -> None:
+    operator.ssh(TENANT, "systemctl stop caddy meltano")
+    done = operator.run("restart", TENANT)
+    assert f"{TENANT}: meltano was restarted" in done.stdout
+    assert f"{TENANT}: caddy was restarted" in done.stdout
+    assert "asks for the login" in done.stdout
+    operator.soon_well(TENANT)
+
+
+def test_a_caddy_that_rejects_its_files_is_not_stopped(operator: Operator) -> None:
+    since = "systemctl show --property=MainPID caddy meltano"
+    before = operator.ssh(TENANT, since)
+    caddyfile = "/etc/caddy/Caddyfile"
+    operator.ssh(TENANT, f"cp {caddyfile} /root/kept; sed -i s/com.meltanodata.crt/gone.crt/ {caddyfile}")
+    done = operator.run("restart", TENANT, "--only", "caddy", code=1)
+    assert "caddy was not restarted and still runs, because it rejects its files" in done.stdout
+    assert f"meltanodata up --stack sandbox --replace '**::{TENANT}-files'" in done.stdout
+    assert "asks for the login" in done.stdout
+    assert operator.ssh(TENANT, since) == before
+    operator.ssh(TENANT, f"cat /root/kept > {caddyfile}; rm /root/kept")
+
+
+def test_nothing_is_restarted_while_a_run_is_at_work_on_the_droplet(operator: Operator) -> None:
+    since = "systemctl show --property=MainPID caddy meltano"
+    before = operator.ssh(TENANT, since)
+    operator.ssh(TENANT, "setsid flock /run/meltanodata.lock sleep 600 >/dev/null 2>&1 & sleep 1")
+    done = operator.run("restart", TENANT, code=1)
+    assert "nothing was restarted: a run, or what an interrupted one began there, is at work" in done.stdout
+    operator.ssh(TENANT, "pkill -f '^sleep 600'")
+    assert operator.ssh(TENANT, since) == before
+
+
+def test_psql_reaches_the_database_and_shows_no_password(operator: Operator, world: World) -> None:
+    (instance,) = (it for it in world.instances if it.key == TENANT)
+    password = re.findall(r"PG_PASSWORD='?([^'\n]+)", operator.ssh(TENANT, f"cat {PROJECT_THERE}/.env"))[0]
+    plainly = ("--no-psqlrc", "--tuples-only", "--no-align")
+    sees = "SELECT host(inet_client_addr()) = '{}', ssl FROM pg_stat_ssl WHERE pid = pg_backend_pid()"
+    with process_list(pause=0.05) as processes:
+        done = operator.run(
+            *("psql", TENANT, "--", *plainly, "--command", sees.format(instance.address)),
+            *("--command", "SELECT pg_sleep(1)", "--command", r"\! tr '\0' '\n' < /proc/$PPID/environ"),
+        )
+    first, *environment = done.stdout.splitlines()
+    assert first == "t|t"
+    assert any(line.startswith("PGPASSFILE=/proc/") for line in environment)
+    shown = {"output": done.stdout + done.stderr, "processes": "".join(processes)}
+    assert [place for place, text in shown.items() if password in text] == []
+    assert "psql" in shown["processes"]
+    harmless = ("options='-c default_transaction_read_only=on'", "--command", "CREATE TABLE x ()")
+    refused = operator.run("psql", TENANT, "--", *plainly, *harmless, code=1)
+    assert "cannot execute CREATE TABLE in a read-only transaction" in refused.stderr
+    failed = operator.run("psql", TENANT, "--", *plainly, "--command", "SELEC 1", code=1)
+    assert "syntax error" in failed.stderr
 
 
 def test_what_is_wrong_on_a_droplet(operator: Operator, world: World) -> None:

@@ -168,7 +168,7 @@ def test_a_newer_postgresql(edited: Edited) -> None:
     assert (edited.cluster["id"], edited.cluster["version"]) == (cluster, "16")
     edited.edit(database_version="15")
     said = edited.fleet.preview(code=1)
-    assert "acme: database_version is 15, and its database has PostgreSQL 16 and cannot go back" in said
+    assert "acme: database_version is 15, and its database has PostgreSQL 16 and cannot be downgraded" in said
     edited.edit(database_version="16")
 
 

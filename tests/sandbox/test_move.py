@@ -222,13 +222,13 @@ def test_killed_after_any_step_it_harms_nobody_and_is_finished_by_the_next(two: 
             if held in between:
                 continue
             between.append(held)
-            # From the files as they were, nobody destroys, changes or takes over anything.
+            # From the files as they were, nobody destroys, changes or adopts anything.
             if TO in held:
                 refused(two, TO, "acme: it is in the state of other, and its team MeltanoData DBs 2 belongs to sandbox")
             if "sandbox" in held:
                 two.up("sandbox")
             else:
-                refused(two, "sandbox", "are in the state of the stack other, and are not taken over from there")
+                refused(two, "sandbox", "are in the state of the stack other, and are not adopted from there")
             two.move()
             assert (two.holding("acme"), two.holding("demo"), two.listing()) == ([TO], ["sandbox"], [TO])
             two.unchanged()
@@ -254,7 +254,7 @@ def test_broken_off_between_the_files_it_is_finished_by_the_next(fresh: Two, mon
         move(TEAM, TO, fresh.passphrase)
     assert (fresh.holding("acme"), fresh.listing()) == ([TO], ["sandbox", TO])
     for stack in ("sandbox", TO):
-        refused(fresh, stack, "the team 'MeltanoData DBs 2' belongs to the stack")
+        refused(fresh, stack, "the team 'MeltanoData DBs 2' already belongs to the stack")
     fresh.move()
     assert (fresh.holding("acme"), fresh.listing()) == ([TO], [TO])
     fresh.unchanged()
@@ -268,7 +268,7 @@ def test_a_team_that_was_moved_in_the_files_only_is_not_destroyed(fresh: Two) ->
         file.write_text(text)
     assert (fresh.holding("acme"), fresh.listing()) == (["sandbox"], [TO])
     refused(fresh, "sandbox", "acme: it is in the state of sandbox, and its team MeltanoData DBs 2 belongs to other")
-    refused(fresh, TO, "are in the state of the stack sandbox, and are not taken over from there")
+    refused(fresh, TO, "are in the state of the stack sandbox, and are not adopted from there")
     fresh.move()
     assert (fresh.holding("acme"), fresh.listing()) == ([TO], [TO])
     fresh.unchanged()

@@ -258,7 +258,7 @@ def test_a_renewed_wildcard_certificate(world: World) -> None:
     chain, key = issue_wildcard("meltanodata.com", *ca, not_before=now, not_after=now + dt.timedelta(days=90))
     world.fleet.secret("certificate", chain.decode())
     said = world.fleet.preview(code=1)  # half of it
-    assert "certificate_key does not fit the certificate" in said
+    assert "certificate_key does not match the certificate" in said
     world.fleet.secret("certificate_key", key.decode())
     roles = {"": "update", "-files": "replace", "-verify": "replace"}
     assert world.fleet.steps() == {f"{tenant}{role}": it for tenant in instances for role, it in roles.items()}
@@ -444,7 +444,7 @@ def test_another_region(world: World) -> None:
     assert (droplet["region"]["slug"], cluster["region"]) == ("sfo3", "sfo3")
 
 
-# The same by hand, taken over
+# The same by hand, adopted
 
 BY_HAND = """\
 set -eu
@@ -530,7 +530,7 @@ def signs_in(world: World, instance: Instance) -> bool:
         return False
 
 
-def test_an_instance_made_by_hand_is_taken_over(world: World) -> None:
+def test_an_instance_made_by_hand_is_adopted(world: World) -> None:
     hand = made_by_hand(world)
     world.sql(hand, "CREATE SCHEMA tap_gitlab")
     world.sql(hand, "CREATE TABLE tap_gitlab.t AS SELECT 7 AS a")
@@ -570,7 +570,7 @@ def test_an_instance_made_by_hand_is_taken_over(world: World) -> None:
     assert anew.cluster == hand.cluster
 
 
-def test_a_droplet_without_a_login_is_not_taken_over_as_if_it_had_one(world: World) -> None:
+def test_a_droplet_without_a_login_is_not_adopted_as_if_it_had_one(world: World) -> None:
     """Nobody would know the password that is made for it."""
     acme = world.works("acme")
     told = {"username": "nobody", "password": "of nobody's", "keep": True}

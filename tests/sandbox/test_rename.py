@@ -104,7 +104,7 @@ def refused(fleet: Fleet, *words: str) -> None:
         assert "Traceback" not in text
 
 
-def test_a_tenant_that_is_renamed_in_the_file_alone_is_neither_taken_over_nor_destroyed(fleet: Fleet) -> None:
+def test_a_tenant_that_is_renamed_in_the_file_alone_is_neither_adopted_nor_destroyed(fleet: Fleet) -> None:
     database = cluster_of(fleet, "acme")
     names = {"droplet": "acme.meltanodata.com", "record": "acme", "database": database}
     advice = "If acme2 is acme under a new name: meltanodata rename acme acme2"
@@ -123,7 +123,7 @@ def test_a_tenant_that_is_renamed_in_the_file_alone_is_neither_taken_over_nor_de
     )
     refused(fleet, "its database is in 'MeltanoData DBs 1' and cannot move to 'MeltanoData DBs 2'")
     fleet.tenants(demo={**DEMO, "adopt": {"record": "acme"}}, acme={**ACME, "adopt": {"record": "demo"}})
-    refused(fleet, "which its entry names, is that of acme in the stack's state", "meltanodata rename")
+    refused(fleet, "which its entry names, belongs to acme in the stack's state", "meltanodata rename")
 
 
 def test_a_tenant_gets_another_name_and_the_world_stays_as_it_is(fleet: Fleet) -> None:
@@ -258,7 +258,7 @@ def test_killed_after_any_step_it_harms_nobody_and_is_finished_by_the_next(made:
                 break
             if now not in between:
                 between.append(now)
-                # The file has the old name still: nobody destroys, changes or takes over anything.
+                # The file has the old name still: nobody destroys, changes or adopts anything.
                 if "acme2" in now:
                     refused(
                         made, "acme: the droplet", "If acme is acme2 under a new name: meltanodata rename acme2 acme"

@@ -185,7 +185,7 @@ def test_snapshots_outlive_a_restart_and_what_was_never_finished_does_not(home: 
 
 def test_only_one_server_in_a_home(home: Home) -> None:
     with server(home) as process:
-        assert refused(home).startswith(f"a sandbox runs in {home.path} already")
+        assert refused(home).startswith(f"a sandbox already runs in {home.path}")
         assert requests.get(Running.load(home).api_url, timeout=PATIENCE).status_code == 401
         stop(process)
 

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Literal
 
 import pytest
 
-from meltanodata.program.isolation import LEFT_OUT
+from meltanodata.program.sdk_patches import LEFT_OUT
 from sandbox.api.faults import Fault
 from sandbox.home import Home
 from tests.sandbox.fleet import Fleet, fleet_on

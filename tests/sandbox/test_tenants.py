@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import json
+import re
 import signal
+import sys
 import time
 from contextlib import contextmanager
 from typing import TYPE_CHECKING, Any
@@ -11,7 +13,7 @@ from typing import TYPE_CHECKING, Any
 import asyncssh
 import pytest
 
-from meltanodata.program.isolation import LEFT_OUT
+from meltanodata.program.sdk_patches import LEFT_OUT
 from sandbox.api.faults import Fault
 from sandbox.api.messages import DropletFault, NewSnapshot
 from sandbox.home import Home
@@ -225,6 +227,38 @@ def test_an_api_that_is_down_is_said_and_harms_nobody(settled: Fleet, effect: An
     assert (settled.world.everything(), settled.told("acme")) == (before, told)
 
 
+def test_a_deployment_says_who_is_ready_and_shows_no_plan_meanwhile(settled: Fleet) -> None:
+    """Each tenant once, in its own stage; a plan says who has the lock; and `status` has all of it."""
+    settled.tenants(demo=DEMO, acme={**ACME, "tls": "self_signed"}, bolt={**ACME}, core={**ACME})
+    settled.pulumi("config", "set", "--path", "meltanodata:rollout.batch", "1")
+    settled.pulumi("config", "set", "--path", "meltanodata:rollout.pause", "0")
+    command = [sys.executable, "-c", "from meltanodata.cli.main import main; main()", "deploy"]
+    deploying = settled.start(*command)
+    with deploying:
+        locks = settled.home.folder("state") / ".pulumi/locks"
+        eventually(lambda: list(locks.rglob("*.json")) or deploying.poll() is not None, SECONDS)
+        meanwhile = settled.meltanodata("plan", code=1)
+        said, _ = deploying.communicate(timeout=SECONDS * 4)
+    assert deploying.returncode == 0, said
+    assert "which a run is changing: the stack is locked by" in meanwhile
+    assert "which is at work. Wait until it has ended" in meanwhile
+    login = ". The admin's login: meltanodata credentials"
+    assert re.findall(r"(\w+) is ready: https://\1\.meltanodata\.com" + re.escape(login) + r" \1\n", said) == [
+        "bolt",
+        "core",
+    ]
+    assert re.findall(r"(\w+) is ready again: (\S+)", said) == [("acme", "https://acme.meltanodata.com")]
+    rows = json.loads(settled.meltanodata("status", "--no-health", "--json"))
+    assert {tenant: row["in_state"] for tenant, row in rows.items()} == dict.fromkeys(
+        ("acme", "bolt", "core", "demo"), "yes"
+    )
+    assert rows["demo"]["deployed"]["at"] < rows["acme"]["deployed"]["at"] < rows["core"]["deployed"]["at"]
+
+    settled.tenants(demo=DEMO, acme=ACME)
+    settled.up(*REMOVES)
+    settled.unchanged()
+
+
 def test_a_token_that_is_missing_or_refused_is_said_and_harms_nobody(settled: Fleet) -> None:
     before = settled.world.everything()
     setting = 'meltanodata:tokens["MeltanoData DBs 2"]'
@@ -350,6 +384,9 @@ def test_a_droplet_that_hangs_can_be_interrupted(settled: Fleet) -> None:
         assert process.returncode != 0
         # The engine's outputs would look as if every tenant had been deleted.
         assert "database_team" not in said
+        assert "Interrupted.\nUnder way at the end" in said
+        assert "  updating acme-files\n" in said
+        assert "This continues: meltanodata up --stack sandbox" in said
         settled.control.set_droplet_fault(droplets["acme"], None)
         settled.up()
         settled.unchanged()

@@ -166,14 +166,14 @@ def test_what_a_killed_run_was_making_is_closed_and_not_forgotten_when_its_entry
     pending = fleet.export()["deployment"]["pending_operations"]
     fleet.tenants()
     said = fleet.up(*REMOVES, code=1)
-    assert f"acme: a run that was killed made the database db-postgresql-nyc3-11799-acme ({cluster}, " in said
+    assert f"acme: a killed run created the database db-postgresql-nyc3-11799-acme ({cluster}, " in said
     assert "Restore the entry of acme" in said
     assert _rules(fleet)[-1] == CLOSED
     assert fleet.export()["deployment"]["pending_operations"] == pending
     # A region that it is not in, so that there is no plan: it is closed all the same.
     writes = fleet.world.writes()
     fleet.tenants(acme={**ACME, "region": "sfo3"})
-    assert "which is to be taken over, has nyc3" in fleet.up(code=1)
+    assert "which is to be adopted, has nyc3" in fleet.up(code=1)
     assert fleet.world.writes() == writes
     # By the message: the entry back, then removed as ever.
     fleet.tenants(acme=ACME)

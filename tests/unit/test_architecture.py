@@ -20,8 +20,10 @@ MIRRORS = {
 }
 """Where the tests of each folder of code are; those of its packages are in folders of the same names."""
 OF_NO_MODULE = {
+    "unit/cli/test_output.py": "terminal.py and main.py: outputs that end or are full, and full disks",
     "unit/test_architecture.py": "it holds the packages together",
     "unit/test_bench.py": "of bench/",
+    "unit/test_commands_in_pages.py": "of docs/ and README.md: the command lines",
     "unit/test_docs.py": "of docs/",
     "unit/test_readme.py": "of README.md",
     "unit/test_workflows.py": "of .github/",

@@ -251,7 +251,7 @@ def test_where_github_is_out_of_order_it_is_asked_again_and_then_said(
     assert client.pull_request(7).head == "def"
     assert len(waits) == 2
     server.fails_with = status
-    with pytest.raises(UserError, match=f"with {status}: GitHub is out of order. Try again later"):
+    with pytest.raises(UserError, match=f"with {status}: an error at GitHub. Try again later"):
         client.pull_request(7)
     assert len(waits) == 2 + 4
 
@@ -290,7 +290,7 @@ def test_a_limit_that_ends_in_an_hour_is_said_and_not_waited_for(
     server.faults = [("GET", Fault(403, {"x-ratelimit-remaining": "0", "x-ratelimit-reset": reset}))]
     with pytest.raises(UserError, match=r"rate limit is used up until \d\d:\d\d:\d\d UTC") as error:
         client.requests_with("abc")
-    assert "Token and permissions are in order" in str(error.value)
+    assert "The token and its permissions are fine" in str(error.value)
     assert waits == []
 
 

@@ -1,7 +1,7 @@
-"""Make or mend the admin user by Meltano's own code. Runs in Meltano's virtual environment, as the user meltano.
+"""Create or correct the admin user by Meltano's own code. Runs in Meltano's virtual environment, as the user meltano.
 
-What `meltano user add` does, which takes the password as an argument, where every process can see it, and which
-fails for a user that exists.
+`meltano user add` does the same, but takes the password as an argument, where every process can see it, and fails for
+a user that exists.
 """
 
 from __future__ import annotations
@@ -13,24 +13,22 @@ ROLE = "admin"
 
 
 def main(document: dict[str, Any]) -> None:
-    """Say what was done.
-
-    Args:
-        document: `username`, `password`, and `keep`, whether a user that exists keeps the password it has.
-    """
+    """Print what was done. The document has the arguments of `ensure`."""
     logging.disable(logging.WARNING)
     try:
         print(ensure(**document))
     except Exception as error:  # noqa: BLE001 - a traceback's further lines may quote what was on its way to the database
-        said = str(error).splitlines()[0] if str(error) else ""
-        raise SystemExit(f"{type(error).__name__}: {said}") from None
+        first_line = str(error).splitlines()[0] if str(error) else ""
+        raise SystemExit(f"{type(error).__name__}: {first_line}") from None
 
 
 def ensure(username: str, password: str, *, keep: bool) -> str:
-    """Make the user, or give it the password and the role if it has others; what was done.
+    """Create the user, or set its password and role where they differ; says which.
+
+    With `keep` a user keeps its password.
 
     Raises:
-        LookupError: there is no user whose password could be kept, and a new one's would be known to nobody.
+        LookupError: the user does not exist, so there is no password to keep, and nobody would know a new one.
     """
     # Only here: Meltano is in no environment but the droplet's.
     from flask_security.utils import hash_password, verify_password  # noqa: PLC0415

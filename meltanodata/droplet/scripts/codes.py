@@ -1,4 +1,4 @@
-"""The codes with which scripts answer what is wrong."""
+"""The codes by which scripts name what is wrong."""
 
 from __future__ import annotations
 

@@ -30,13 +30,13 @@ class Refused(Exception):  # noqa: N818 - caught here
 class Plain(NamedTuple):
     """A regular file."""
 
-    handle: int | None
-    """Open for reading; None for one that is not there yet."""
     content: bytes
     uid: int
     gid: int
     mode: int
-    links: int
+    handle: int = -1
+    """Open for reading; -1 for a file that is yet to be written."""
+    links: int = 1
 
 
 class Link(NamedTuple):
@@ -48,15 +48,15 @@ class Link(NamedTuple):
 _FOLDER = os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC | os.O_NOFOLLOW
 _FILE = os.O_RDONLY | os.O_CLOEXEC | os.O_NOFOLLOW | os.O_NONBLOCK | os.O_NOCTTY
 _MOST_LINKS = 40
-"""On one way, as the kernel has it."""
+"""In one path; the kernel's own limit."""
 
 
 @contextlib.contextmanager
 def folder(path: Path, root: Path) -> Iterator[int]:
-    """A descriptor of a folder. On the way there, only links in folders that root alone may write are followed.
+    """A descriptor of a folder. Follows a link in its path only where root alone may write.
 
     Raises:
-        Refused: there is another link, or no folder.
+        Refused: its path has another link, or it is no folder.
     """
     at = os.open(root, _FOLDER)
     try:
@@ -72,16 +72,15 @@ def folder(path: Path, root: Path) -> Iterator[int]:
                 links += 1
                 if links > _MOST_LINKS or not roots_alone(at):
                     raise Refused(
-                        f"{path} is not reached: {name!r} on the way there is a symbolic link to"
-                        f" {shown(target)}, and root follows none where others may write. Move the"
-                        " folder itself there, or mount it there: mount --bind"
+                        f"{path} is not reached: its part {name!r} is a symbolic link to {shown(target)}, and root"
+                        " follows no link where others may write. Move the folder itself there, or mount it there:"
+                        " mount --bind"
                     ) from None
                 names += reversed(Path(target).parts)
-                if target.startswith("/"):
-                    names.pop()
-                    below = os.open(root, _FOLDER)
-                else:
+                if not target.startswith("/"):
                     continue
+                names.pop()
+                below = os.open(root, _FOLDER)
             os.close(at)
             at = below
         yield at
@@ -91,12 +90,11 @@ def folder(path: Path, root: Path) -> Iterator[int]:
 
 @contextlib.contextmanager
 def regular(path: Path, at: int) -> Iterator[int | Link | None]:
-    """A descriptor of the file at a path, for reading, in the folder that is open; None where there is nothing.
+    """A descriptor, for reading, of the file at a path in the open folder; None where there is nothing.
 
     Raises:
         Refused: it is neither a file nor a link that root has made.
     """
-    away = f"On the droplet, move it away: {as_owner(at)} mv --no-clobber {path} {path}.odd"
     try:
         handle = os.open(path.name, _FILE, dir_fd=at)
     except FileNotFoundError:
@@ -105,17 +103,17 @@ def regular(path: Path, at: int) -> Iterator[int | Link | None]:
     except OSError as error:
         target = link_target(path.name, at)
         if target is None:
-            raise Refused(f"{path} is not a file ({os.strerror(error.errno or 0)}). {away}") from None
+            raise Refused(f"{path} is not a file ({os.strerror(error.errno or 0)}). {move_away(path, at)}") from None
         if not roots_alone(at):
             raise Refused(
-                f"{path} is a symbolic link to {shown(target)}, and root follows none where others may write."
-                f" {away}; a new file is written then"
+                f"{path} is a symbolic link to {shown(target)}, and root follows no link where others may write."
+                f" {move_away(path, at)}; the next run writes a new file"
             ) from None
         yield Link(target)
         return
     try:
         if not stat.S_ISREG(os.fstat(handle).st_mode):
-            raise Refused(f"{path} is not a file. {away}")
+            raise Refused(f"{path} is not a file. {move_away(path, at)}")
         yield handle
     finally:
         os.close(handle)
@@ -123,7 +121,7 @@ def regular(path: Path, at: int) -> Iterator[int | Link | None]:
 
 @contextlib.contextmanager
 def look(path: Path, at: int) -> Iterator[Plain | Link | None]:
-    """What is at a path, in the folder that is open; None for nothing.
+    """What is at a path in the open folder; None for nothing.
 
     Raises:
         Refused: it is neither a file nor a link that root has made, or it is too large.
@@ -138,55 +136,56 @@ def look(path: Path, at: int) -> Iterator[Plain | Link | None]:
         if len(content) > LARGEST:
             raise Refused(f"{path} has more than {LARGEST} bytes, too many to be read. Find out what wrote it")
         mode = stat.S_IMODE(status.st_mode)
-        yield Plain(handle, content, status.st_uid, status.st_gid, mode, status.st_nlink)
+        yield Plain(content, status.st_uid, status.st_gid, mode, handle, status.st_nlink)
 
 
 def check_origin(file: Plain, path: Path, at: int) -> None:
-    """Make sure that a file of another owner's was made where it is, before its content becomes somebody's.
+    """Check that another owner's file was made in this folder, before the folder's user becomes its owner.
 
-    Root may have made it, and then it is mended. But one with a second name may be from anywhere.
+    A file of root's is mended. But a file with a second name may be a hard link to any file of the machine.
 
     Raises:
-        Refused: nobody can know.
+        Refused: it may be such a link.
     """
     if roots_alone(at) or (file.links == 1 and hard_links_are_protected()):
         return
     raise Refused(
-        f"{path} belongs to user {file.uid} and may be a hard link to a file from elsewhere (names: {file.links}). On"
-        f" the droplet, move it away: {as_owner(at)} mv --no-clobber {path} {path}.odd; a new file is written then"
+        f"{path} belongs to user {file.uid} and may be a hard link to a file from elsewhere (names: {file.links})."
+        f" {move_away(path, at)}; the next run writes a new file"
     )
 
 
 def hard_links_are_protected() -> bool:
-    """Whether nobody can make one of a file that he may not write: a default of systemd's."""
+    """Whether users can make hard links only to files that they may write: a default of systemd's."""
     with contextlib.suppress(OSError):
         return Path("/proc/sys/fs/protected_hardlinks").read_text(encoding="ascii").strip() == "1"
     return False
 
 
 def roots_alone(at: int) -> bool:
-    """Whether nobody but root, or who runs this, may change what is in a folder."""
+    """Whether only root, or the user who runs this, may change what is in a folder."""
     status = os.fstat(at)
     return status.st_uid in {0, os.geteuid()} and not status.st_mode & (stat.S_IWGRP | stat.S_IWOTH)
 
 
 def link_target(name: str, at: int) -> str | None:
-    """Where a symbolic link leads; None for what is none."""
+    """Where a symbolic link leads; None for anything else."""
     with contextlib.suppress(OSError):
         return os.readlink(name, dir_fd=at)
     return None
 
 
-def as_owner(at: int) -> str:
-    """The beginning of a command that the folder's owner runs: as root it could be led elsewhere."""
+def move_away(path: Path, at: int) -> str:
+    """The advice to move a file away as the folder's owner: a link could lead root elsewhere."""
     uid = os.fstat(at).st_uid
+    owner = f"setpriv --reuid={uid} --clear-groups"
     with contextlib.suppress(KeyError):
-        return f"runuser -u {pwd.getpwuid(uid).pw_name} --"
-    return f"setpriv --reuid={uid} --clear-groups"
+        owner = f"runuser -u {pwd.getpwuid(uid).pw_name} --"
+    return f"On the droplet, move it away: {owner} mv --no-clobber {path} {path}.odd"
 
 
 def put(name: str, at: int, file: Plain | Link) -> None:
-    """Make it so in one step; owner and mode are those of the file that was made here, whatever is done to its name."""
+    """Write a file or link in one step. Owner and mode are set through its descriptor, not through its name."""
     temporary = f".meltanodata-{secrets.token_hex(8)}"
     try:
         if isinstance(file, Link):

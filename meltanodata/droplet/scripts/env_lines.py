@@ -1,4 +1,4 @@
-"""Lines of a .env file, read as python-dotenv reads them and set without touching what others wrote."""
+"""Lines of a .env file, read as python-dotenv reads them, and set without a change of what others wrote."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, NamedTuple
 from meltanodata.droplet.scripts.descriptors import Refused
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Iterator
+    from collections.abc import Collection, Iterator
     from pathlib import Path
 
 
@@ -16,11 +16,11 @@ class Binding(NamedTuple):
     """A statement of a .env file."""
 
     begin: int
-    """Of its line, or of the first of its lines."""
+    """Where its first line begins."""
     end: int
-    """Before the end of its line."""
+    """Where its last line ends, without the line break."""
     after: int
-    """Behind that."""
+    """Where the next line begins."""
     name: str | None
     """None for a comment, and for what cannot be read."""
     value: str | None
@@ -38,18 +38,18 @@ _ESCAPED = {"a": "\a", "b": "\b", "f": "\f", "n": "\n", "r": "\r", "t": "\t", "v
 
 
 class Reader(NamedTuple):
-    """How a version of python-dotenv reads what its versions read differently."""
+    """Where versions of python-dotenv differ."""
 
     quoted: dict[str, re.Pattern[str]]
-    """What is between quotes, the quotes included, by quote."""
+    """The pattern of a quoted value, by quote."""
     empty_before_comment: bool
     """Whether `A= # b` is an empty value."""
     byte_order_mark: bool
-    """Whether one at the beginning is no part of the first name."""
+    """Whether a byte order mark is no part of the first name."""
 
 
 READERS = (
-    # 0.21, which Meltano 2 brings: a backslash before a quote always hides it, unless no other quote follows.
+    # 0.21, which Meltano 2 installs: a backslash before a quote always escapes it, unless no other quote follows.
     Reader({quote: re.compile(rf"{quote}((?:\\{quote}|[^{quote}])*){quote}") for quote in "'\""}, False, False),
     # 1.2, in case something else reads the file.
     Reader({quote: re.compile(rf"{quote}((?:\\.|[^{quote}\\])*){quote}", re.DOTALL) for quote in "'\""}, True, True),
@@ -66,19 +66,19 @@ def bindings(text: str, reader: Reader) -> Iterator[Binding]:
         if at == len(text):
             return
         begin = max(start, text.rfind("\n", start, at) + 1, text.rfind("\r", start, at) + 1)
-        found, at = statement(text, at, reader)
-        line_end = _LINE_END.match(text, _COMMENT.match(text, at).end()) if found else None  # type: ignore[union-attr]  # matches always
-        if found is None or line_end is None:
-            # The rest of the line goes with it.
+        name_and_value, at = statement(text, at, reader)
+        line_end = _LINE_END.match(text, _COMMENT.match(text, at).end()) if name_and_value else None  # type: ignore[union-attr]  # matches always
+        if name_and_value is None or line_end is None:
+            # The rest of the line is unreadable, too.
             line_end = _LINE_END.match(text, _LINE.match(text, at).end())  # type: ignore[union-attr]  # matches always
-            found = (None, None)
+            name_and_value = (None, None)
         assert line_end is not None  # noqa: S101 - behind the rest of a line
         at = line_end.end()
-        yield Binding(begin, line_end.start(), at, *found)
+        yield Binding(begin, line_end.start(), at, *name_and_value)
 
 
 def statement(text: str, at: int, reader: Reader) -> tuple[tuple[str | None, str | None] | None, int]:
-    """Name and value of what begins here, and where it ends; None for what cannot be read, and how far that was so."""
+    """A statement's name and value, None if it is unreadable; and where it ends, or where reading failed."""
     at = _EXPORT.match(text, at).end()  # type: ignore[union-attr]  # matches always
     name = None
     if not text.startswith("#", at):
@@ -105,35 +105,34 @@ def statement(text: str, at: int, reader: Reader) -> tuple[tuple[str | None, str
 
 
 def env_values(text: str, reader: Reader) -> dict[str, str | None]:
-    """What a .env file sets: of several statements with one name the last."""
+    """The values of a .env file; of several statements with one name the last counts."""
     return {binding.name: binding.value for binding in bindings(text, reader) if binding.name is not None}
 
 
-def with_lines(old: bytes, lines: dict[str, str], kept: Iterable[str], path: Path) -> bytes:
+def with_lines(old: bytes, lines: dict[str, str], kept: Collection[str], path: Path) -> bytes:
     """The text with these names set, each where it was first set, else at the end; every other byte stays.
 
-    A name that is set to the same in another way (quotes, a comment) stays too, so that nothing is restarted for it;
-    and one that is among the kept ones, whatever it is set to. Whatever stands there, the result is read again: it has
-    to say what is wanted, and of all else what it said before.
+    A line with the same value in another form (quotes, a comment) stays too, so that nothing is restarted for it; and
+    so does a `kept` name, whatever its value. The result is read again: it must set these names, and the others as
+    before.
 
     Raises:
-        Refused: nothing that could be written would.
+        Refused: no text does.
     """
     text = old.decode("utf-8", "surrogateescape")
     before = [env_values(text, reader) for reader in READERS]
-    there = [name for name in kept if name in before[0]]
-    lines = {name: line for name, line in lines.items() if name not in there}
-    ours = [{name: env_values(line, reader).get(name) for name, line in lines.items()} for reader in READERS]
+    lines = {name: line for name, line in lines.items() if name not in kept or name not in before[0]}
+    wanted = [{name: env_values(line, reader).get(name) for name, line in lines.items()} for reader in READERS]
     wrong = {
         name: line
         for name, line in lines.items()
-        if any(name not in had or had[name] != wanted[name] for had, wanted in zip(before, ours))  # noqa: B905 - 3.8
+        if any(name not in had or had[name] != ours[name] for had, ours in zip(before, wanted))  # noqa: B905 - 3.8
     }
     if not wrong:
         return old
     for new in (replaced(text, wrong, in_front=False), replaced(text, wrong, in_front=True)):
         after = [env_values(new, reader) for reader in READERS]
-        if after == [{**had, **wanted} for had, wanted in zip(before, ours)]:  # noqa: B905 - 3.8
+        if after == [{**had, **ours} for had, ours in zip(before, wanted)]:  # noqa: B905 - 3.8
             return new.encode("utf-8", "surrogateescape")
     raise Refused(f"{path} has a quote that is not closed, so that {' '.join(wrong)} cannot be set in it. Close it")
 

@@ -1,7 +1,7 @@
-"""What an instance looks like from inside: the guide's chapters on debugging. Runs on the droplet, as root.
+"""Examine an instance from inside: the guide's chapters on debugging. Runs on the droplet, as root.
 
-It changes nothing and prints facts, as JSON, that the doctor judges; `doctor.droplet_facts` has their shape. What
-others have written (logs, errors) goes through `redact` here, so that no secret in it leaves the droplet.
+It changes nothing and prints facts, as JSON, that the doctor judges; `doctor.droplet_facts` has their shape. Text that
+others write (logs, errors) goes through `redact`, so that no secret in it leaves the droplet.
 """
 
 from __future__ import annotations
@@ -46,17 +46,17 @@ KEPT_LINES = 12
 KEPT_PARTS = 10
 """Units, and files, of which lines are kept."""
 MOST_LOGS = 50
-"""Files of Meltano's logs that are looked at; whose pipelines run there can make any number of them."""
+"""Of Meltano's log files; pipelines can create any number of them."""
 LOG_BYTES = 1 << 18
-"""Read of each file, from its end."""
-SAID_BYTES = 1 << 18
-"""Read of what a command prints."""
+"""Read from the end of each log."""
+OUTPUT_BYTES = 1 << 18
+"""Read of a command's output."""
 SECONDS = 30
 """That a command may take."""
 FILE_BYTES = 1 << 22
 """Read of each file that may hold secrets."""
 RECENT = 24 * 3600
-"""Seconds in which an error is news."""
+"""Seconds: older errors are left out."""
 HIDDEN = "[hidden]"
 
 
@@ -66,26 +66,23 @@ def main(
     programs: Path | None = None,
     caddy: tuple[str, int] = ("127.0.0.1", 443),
 ) -> None:
-    """Print what there is to see.
+    """Print the facts.
 
-    Args:
-        document: `host_name`; `database_host`; `reach`, the program that reaches the database.
-        root: the file system; another one in tests.
-        programs: where systemctl, journalctl and Meltano's Python are in tests.
-        caddy: where it listens; elsewhere in tests.
+    The document has `host_name`, `database_host` and `reach`, the program that reaches the database. Tests set the
+    other arguments; `programs` has systemctl, journalctl and Meltano's Python.
     """
     systemctl, journalctl = (str(programs / name) if programs else name for name in ("systemctl", "journalctl"))
     services = {service: service_state(systemctl, service) for service in SERVICES}
-    # Ours first: of many, not all are told.
+    # Our own services first, since only the first few are printed.
     units = [f"{service}.service" for service, state in services.items() if state != "active"]
     units = [*dict.fromkeys([*units, *failed_units(systemctl)])][:KEPT_PARTS]
     page = page_problem(document["host_name"], None, caddy)
     page_unit = "meltano" if page and page.code in ("public", "another_status") else "caddy"
-    known = hidden_values(root)
+    secrets = hidden_values(root)
     public = [document["host_name"], document["database_host"] or ""]
 
     def shown_lines(lines: list[str]) -> list[str]:
-        return [redact(line, known, public) for line in lines[-KEPT_LINES:]]
+        return [redact(line, secrets, public) for line in lines[-KEPT_LINES:]]
 
     address, problem = database_answer(document["reach"], programs)
     if problem is not None:
@@ -97,7 +94,7 @@ def main(
         "page": page and page._asdict(),
         "page_log": shown_lines(journal(journalctl, page_unit)) if page else [],
         "errors": {
-            redact(name, known): shown_lines(lines)
+            redact(name, secrets): shown_lines(lines)
             for name, lines in itertools.islice(recent_errors(Path(UI_LOG).parent, root), KEPT_PARTS)
         },
         "env": entry(Path(ENV_FILE.path), root),
@@ -108,25 +105,27 @@ def main(
 
 
 def journal(journalctl: str, unit: str) -> list[str]:
-    """A unit's last words."""
-    return said(journalctl, "--unit", unit, "--lines", str(KEPT_LINES), "--no-pager", "--output", "cat").splitlines()
+    """The last lines of a unit's log."""
+    return output_of(
+        journalctl, "--unit", unit, "--lines", str(KEPT_LINES), "--no-pager", "--output", "cat"
+    ).splitlines()
 
 
-def said(*command: str, text: str = "") -> str:
-    """What a command prints, errors included; ended when it prints more than is read, or takes too long."""
+def output_of(*command: str, text: str = "") -> str:
+    """A command's output, errors included; ends the command when it prints too much or takes too long."""
     limited = ["timeout", "--kill-after=5", str(SECONDS), *command]
     with tempfile.TemporaryFile() as stdin:
         stdin.write(text.encode())
         stdin.seek(0)
         process = subprocess.Popen(limited, stdin=stdin, stdout=subprocess.PIPE, stderr=subprocess.STDOUT)
     with process:
-        found = process.stdout.read(SAID_BYTES) if process.stdout else b""
+        output = process.stdout.read(OUTPUT_BYTES) if process.stdout else b""
         process.terminate()  # `timeout` hands it on
-    return found.decode(errors="replace")
+    return output.decode(errors="replace")
 
 
 def entry(path: Path, root: Path) -> dict[str, str] | None:
-    """Owner, mode and kind of a file or folder; None where there is none. A link counts as itself."""
+    """Owner, mode and kind of a file or folder; None where there is none. Follows no link."""
     try:
         with folder(path.parent, root) as at:
             status = os.stat(path.name, dir_fd=at, follow_symlinks=False)
@@ -142,18 +141,18 @@ def entry(path: Path, root: Path) -> dict[str, str] | None:
 
 
 def database_answer(reach: str, programs: Path | None) -> tuple[str | None, Problem | None]:
-    """What reach.py says: the address, and what is wrong."""
+    """The answer of reach.py: the address, and what is wrong."""
     interpreter = [str(programs / "python")] if programs else ["runuser", "--user", MELTANO_USER, "--", MELTANO_PYTHON]
-    *_, last = ["", *said(*interpreter, "-", text=reach).splitlines()]
+    *_, last = ["", *output_of(*interpreter, "-", text=reach).splitlines()]
     try:
         answer = json.loads(last)
         address, problem = answer["address"], answer["problem"] and Problem(**answer["problem"])
     except (ValueError, LookupError, TypeError, RecursionError):
         return None, Problem("not_asked", last)
-    # Whoever may write Meltano's environment decides what is said here.
-    well = problem is None and isinstance(address, str)
-    wrong = isinstance(problem, Problem) and problem.code in ("variable_missing", "not_let_in")
-    if well or (wrong and isinstance(problem.detail, str) and isinstance(address, (str, type(None)))):
+    # Whoever may write Meltano's environment can print anything here.
+    reached = problem is None and isinstance(address, str)
+    failed = isinstance(problem, Problem) and problem.code in ("variable_missing", "not_let_in")
+    if reached or (failed and isinstance(problem.detail, str) and isinstance(address, (str, type(None)))):
         return address, problem
     return None, Problem("not_asked", last)
 
@@ -163,30 +162,30 @@ ERROR = re.compile(r"\b(?:ERROR|CRITICAL|FATAL)\b|^\S*Traceback \(most recent ca
 
 
 def recent_errors(logs: Path, root: Path) -> Iterator[tuple[str, list[str]]]:
-    """The files among Meltano's logs that have errors of the last day in them, and those with what follows each."""
+    """Meltano's logs with errors of the last day: each file's name, and those errors with the lines that follow."""
     try:
         with folder(logs, root) as at:
-            there = os.listdir(at)  # noqa: PTH208 - of a descriptor
-            names = sorted(name for name in there if name.endswith(".log") and not name.startswith("."))
+            listed = os.listdir(at)  # noqa: PTH208 - of a descriptor
+            names = sorted(name for name in listed if name.endswith(".log") and not name.startswith("."))
             texts = {name: end_of_log(logs / name, at) for name in names[:MOST_LOGS]}
     except (Refused, OSError):
         return
     now = time.time()
     for name, text in texts.items():
-        wanted, recent, lines = False, True, []
+        is_error, recent, lines = False, True, []
         for line in text.splitlines():
-            began = ENTRY.match(line)
-            if began:
-                recent = now - seconds_of(began[1], now) < RECENT
-            wanted = bool(ERROR.search(line)) or (wanted and not began)
-            if wanted and recent and line.strip():
+            entry_begins = ENTRY.match(line)
+            if entry_begins:
+                recent = now - seconds_of(entry_begins[1], now) < RECENT
+            is_error = bool(ERROR.search(line)) or (is_error and not entry_begins)
+            if is_error and recent and line.strip():
                 lines.append(line)
         if lines:
             yield name, lines
 
 
 def end_of_log(path: Path, at: int) -> str:
-    """What a log has last; nothing if it is old, or no file of its own."""
+    """The end of a log; empty if the log is old, or a link."""
     try:
         with regular(path, at) as handle:
             if not isinstance(handle, int):
@@ -200,7 +199,7 @@ def end_of_log(path: Path, at: int) -> str:
 
 
 def seconds_of(stamp: str, otherwise: float) -> float:
-    """Since 1970, for a stamp in a log; something else where it is no time."""
+    """A log's time stamp as seconds since 1970; `otherwise` where it is no time."""
     try:
         return dt.datetime.fromisoformat(stamp.replace("T", " ")).replace(tzinfo=dt.timezone.utc).timestamp()  # noqa: UP017 - Python 3.8
     except ValueError:
@@ -209,7 +208,7 @@ def seconds_of(stamp: str, otherwise: float) -> float:
 
 PUBLIC_NAMES = {HOST_NAME_SETTING, *DATABASE_VARIABLES.values()} - {DATABASE_VARIABLES["password"]}
 SHORTEST = 6
-"""Shorter values are words that stand everywhere."""
+"""Characters: shorter values are common words."""
 HIDES = (  # what people call a secret
     r"[\w.-]{0,40}(?:passw(?:or)?d|passphrase|pwd|secret|token|api[-_]?key|access[-_]?key|private[-_]?key|credential|salt"
     r"|signature|session|dsn|auth[-_]?(?:code|key))[\w.-]{0,40}"
@@ -217,17 +216,17 @@ HIDES = (  # what people call a secret
 
 
 def hidden_values(root: Path) -> list[str]:
-    """What the instance's own files hide: every value of .env and ui.cfg, and what meltano.yml calls a secret."""
-    found = set()
+    """The secrets in the instance's own files: every value of .env and ui.cfg, and what meltano.yml calls a secret."""
+    secrets = set()
     assignment = re.compile(r"\s*(?:export\s+)?([\w.-]+)\s*[=:]\s*(.*)")
     for path in (ENV_FILE.path, UI_FILE.path, f"{PROJECT}/meltano.yml"):
         text, is_yaml = content(Path(path), root), path.endswith(".yml")
         if not is_yaml:
-            # Also as Meltano reads them: a value may have several lines, or what only looks like the end of one.
+            # As Meltano reads them, too: a value may have several lines.
             for reader in READERS:
                 values = env_values(text, reader)
                 for value in (value for key, value in values.items() if value and key not in PUBLIC_NAMES):
-                    found |= {value, *value.splitlines()}
+                    secrets |= {value, *value.splitlines()}
         for line in text.splitlines():
             match = assignment.match(line.replace("- ", "", 1) if is_yaml else line)
             if match is None or match[1] in PUBLIC_NAMES:
@@ -235,12 +234,12 @@ def hidden_values(root: Path) -> list[str]:
             if is_yaml and not re.fullmatch(HIDES, match[1], re.IGNORECASE):
                 continue
             value = match[2].strip()
-            found |= {value, value.strip("'\""), value.split(" #")[0].strip().strip("'\"")}
-    return [value for value in found if len(value) >= SHORTEST]
+            secrets |= {value, value.strip("'\""), value.split(" #")[0].strip().strip("'\"")}
+    return [value for value in secrets if len(value) >= SHORTEST]
 
 
 def content(path: Path, root: Path) -> str:
-    """The text of a file; nothing where there is none, or it is a link of the user's."""
+    """A file's text; empty where there is no file, or a link of the user's."""
     try:
         with folder(path.parent, root) as at, regular(path, at) as handle:
             return os.pread(handle, FILE_BYTES, 0).decode(errors="replace") if isinstance(handle, int) else ""
@@ -259,41 +258,36 @@ PATTERNS = (
     r"(\w://)\S*@",
     r"(\b[\w.+-]{1,64}:)[^\s/@:]+@",
 )
-"""Each takes away what a name, or the place it stands in, tells to be a secret, and keeps its first group."""
+"""Each hides what a name, or its place, shows to be a secret, and keeps its first group."""
 WORD = re.compile(r"[A-Za-z0-9+/_=~-]{16,}")
 MANY_DIGITS = 6
 MANY_SWITCHES, SWITCHES_A_CHARACTER = 4, 0.15
 
 
-def redact(text: str, known: Collection[str], public: Collection[str] = ()) -> str:
-    """A line without secrets and control characters, not longer than is kept of one.
+def redact(text: str, secrets: Collection[str], public: Collection[str] = ()) -> str:
+    """A line without secrets and control characters, shortened.
 
-    Taken away is what is known to be secret, what is called one, and every word that looks as if nobody had thought of
-    it: a customer's key may stand in no file of ours. A word too many costs a reader little.
-
-    Args:
-        text: one line.
-        known: secrets; also as they stand in an address or in a quoted string.
-        public: texts whose words are no secrets, whatever they look like.
+    Hides the `secrets`, also as an address or a quoted string has them; what the line calls a secret; and each word
+    that looks random, unless a text of `public` has it, since a customer's key may be in none of our files.
     """
     variants = {
-        variant for value in known for variant in (value, urllib.parse.quote(value, safe=""), json.dumps(value)[1:-1])
+        variant for value in secrets for variant in (value, urllib.parse.quote(value, safe=""), json.dumps(value)[1:-1])
     }
     for value in sorted(variants, key=len, reverse=True):
         text = text.replace(value, HIDDEN)
-    # Only now, so that no half of a known one is left; and before what takes longer the longer the line is.
+    # Not before, or half of a secret could be left; not later, since the patterns are slow on long lines.
     text = printable(text)
     for pattern in PATTERNS:
         text = re.sub(pattern, rf"\1{HIDDEN}", text)
 
     def hidden(word: re.Match[str]) -> str:
-        return word[0] if any(word[0] in it for it in public) or not looks_random(word[0]) else HIDDEN
+        return word[0] if any(word[0] in name for name in public) or not looks_random(word[0]) else HIDDEN
 
     return WORD.sub(hidden, text)[:KEPT_CHARACTERS]
 
 
 def looks_random(word: str) -> bool:
-    """Whether a long word has many digits, or changes too often from one kind of character to another."""
+    """Whether a long word has many digits, or changes often from one kind of character to another."""
     digits = sum(character.isdigit() for character in word)
     if (digits >= MANY_DIGITS and re.search("[A-Za-z]", word)) or (digits and word.isupper()):
         return True

@@ -1,4 +1,4 @@
-"""Text that others write, on short lines without control characters, since an operator's terminal shows it."""
+"""Text that others write, made into short lines without control characters for an operator's terminal."""
 
 from __future__ import annotations
 
@@ -9,10 +9,10 @@ KEPT_CHARACTERS = 300
 
 
 def printable(text: str) -> str:
-    """One line that moves nobody's terminal."""
+    """One line without control characters."""
     return "".join(character if character.isprintable() else " " for character in text[:LONGEST_LINE])
 
 
 def shown(text: str) -> str:
-    """The beginning of such a line."""
+    """The beginning of a line, without control characters."""
     return printable(text).strip()[:KEPT_CHARACTERS]

@@ -1,4 +1,4 @@
-"""How an instance is: its services and its page, in codes and fields that `words` turns into sentences."""
+"""The state of an instance's services and page, in codes and fields that `words` turns into sentences."""
 
 from __future__ import annotations
 
@@ -19,13 +19,13 @@ if TYPE_CHECKING:
 PARTIAL_CHAIN = 0x80000
 """OpenSSL's X509_V_FLAG_PARTIAL_CHAIN; Python names it since 3.10."""
 SILENCE, VISIT = 10, 20
-"""Seconds that a server may say nothing, and that one connection may take whatever it says."""
+"""Seconds that a server may be silent, and that a connection may take in all."""
 BODY_BYTES = 1 << 20
 """Read of an answer."""
 
 
 def system_state(systemctl: str) -> str:
-    """systemd's, such as `running` or `degraded`; empty where it does not say."""
+    """Systemd's state, such as `running` or `degraded`; empty where there is none."""
     return ask(systemctl, "is-system-running")
 
 
@@ -36,17 +36,17 @@ def failed_units(systemctl: str) -> list[str]:
 
 
 def service_state(systemctl: str, service: str) -> str:
-    """systemd's, such as `active` or `failed`; empty where it does not say."""
+    """Systemd's state of a service, such as `active` or `failed`; empty where there is none."""
     return ask(systemctl, "is-active", service)
 
 
 def ask(*command: str) -> str:
-    """What a command prints, whatever its exit code."""
+    """A command's output, whatever its exit code."""
     return subprocess.run(command, check=False, capture_output=True, text=True).stdout.strip()
 
 
 def page_problem(host_name: str, fingerprint: str | None, caddy: tuple[str, int]) -> Problem | None:
-    """HTTPS with the right certificate, Meltano behind it, and nothing to see for who is not signed in."""
+    """What is wrong with the page; None where it has the certificate, and Meltano asks for the login."""
     try:
         served = certificate(host_name, caddy)
         if fingerprint is not None and hashlib.sha256(served).hexdigest() != fingerprint:
@@ -62,7 +62,7 @@ def page_problem(host_name: str, fingerprint: str | None, caddy: tuple[str, int]
 
 
 def certificate(host_name: str, caddy: tuple[str, int]) -> bytes:
-    """What is served for the host name, whatever it is."""
+    """The certificate that is served for the host name, DER, unchecked."""
     anything = ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT)
     anything.check_hostname, anything.verify_mode = False, ssl.CERT_NONE
     with connect(anything, host_name, caddy) as connection:
@@ -70,10 +70,9 @@ def certificate(host_name: str, caddy: tuple[str, int]) -> bytes:
 
 
 def ask_page(host_name: str, path: str, served: bytes, caddy: tuple[str, int]) -> tuple[int, bytes]:
-    """Meltano's answer, status and body; the certificate must be in time and made out to the host name.
+    """Meltano's status and body; the certificate must be valid now and for the host name.
 
-    Trust rests on the certificate that was served, since it is compared with the one to be served already, and a
-    self-signed one has nothing above it.
+    The served certificate itself is trusted: the caller has compared it, and a self-signed one has no issuer.
     """
     this_one = ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT)
     this_one.verify_flags |= PARTIAL_CHAIN
@@ -88,10 +87,10 @@ def ask_page(host_name: str, path: str, served: bytes, caddy: tuple[str, int]) -
 
 @contextlib.contextmanager
 def connect(context: ssl.SSLContext, host_name: str, caddy: tuple[str, int]) -> Iterator[ssl.SSLSocket]:
-    """A connection to this droplet's Caddy as a visitor of the host name has it; cut when its time is up."""
+    """A visitor's connection to the droplet's Caddy, cut after `VISIT` seconds."""
     plain = socket.create_connection(caddy, timeout=SILENCE)
     with context.wrap_socket(plain, server_hostname=host_name, do_handshake_on_connect=False) as connection:
-        # A byte now and then is no silence, and would be read for ever.
+        # A server that sends a byte now and then is not silent, and would be read for ever.
         timer = threading.Timer(VISIT, cut, [connection])
         timer.daemon = True
         timer.start()
@@ -105,5 +104,5 @@ def connect(context: ssl.SSLContext, host_name: str, caddy: tuple[str, int]) -> 
 def cut(connection: socket.socket) -> None:
     """End a connection that another thread is reading from."""
     with contextlib.suppress(OSError):
-        # Not TLS's own goodbye: the other thread is in the middle of that protocol.
+        # Not TLS's own shutdown: the other thread is in the middle of that protocol.
         socket.socket.shutdown(connection, socket.SHUT_RDWR)

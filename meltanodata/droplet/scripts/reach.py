@@ -1,7 +1,7 @@
 """Reach the database as a pipeline does: with what `.env` says.
 
 Runs in Meltano's virtual environment, as the user meltano. Prints a JSON object: `address`, the host that `.env` names,
-and `problem`, null when the database lets us in, else its `code` and `detail`.
+and `problem`, null when the login succeeds, else its `code` and `detail`.
 """
 
 from __future__ import annotations

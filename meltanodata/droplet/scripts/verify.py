@@ -15,13 +15,10 @@ if TYPE_CHECKING:
 
 
 def main(document: dict[str, Any], systemctl: str = "systemctl", caddy: tuple[str, int] = ("127.0.0.1", 443)) -> None:
-    """Wait until everything is as it should be, or say all that is not; nothing that is said is a secret.
+    """Wait until page, services and system work, or say which do not; no secret is printed.
 
-    Args:
-        document: `host_name`; `fingerprint`, the SHA-256 of the certificate to be served (hexadecimal), None for any
-            certificate that is made out to the host name; `seconds` to wait at most.
-        systemctl: the program; another one in tests.
-        caddy: where it listens; elsewhere in tests.
+    The document has `host_name`, `fingerprint` (of the certificate to be served: SHA-256, hexadecimal; None for any
+    certificate that names the host) and `seconds` to wait at most. Tests set the other arguments.
     """
     deadline = time.monotonic() + document["seconds"]
     checks = [
@@ -36,7 +33,7 @@ def main(document: dict[str, Any], systemctl: str = "systemctl", caddy: tuple[st
 
 
 def wait(check: Callable[[], Sentence | None], deadline: float) -> Sentence | None:
-    """None as soon as nothing is wrong; what is wrong at the deadline otherwise."""
+    """None as soon as the check passes, or what is wrong at the deadline."""
     while (sentence := check()) is not None and time.monotonic() < deadline:
         time.sleep(0.5)
     return sentence

@@ -13,8 +13,7 @@ from typing import Any
 def main(document: dict[str, Any]) -> None:
     """Drop them all or none; print a JSON object: `dropped`, their names.
 
-    Args:
-        document: `host`, `port`, `database`, `user` and `password` of the cluster.
+    The document has the cluster's `host`, `port`, `database`, `user` and `password`.
     """
     import psycopg2  # noqa: PLC0415 - on a droplet only
     from psycopg2.sql import SQL, Identifier  # noqa: PLC0415
@@ -28,7 +27,7 @@ def main(document: dict[str, Any]) -> None:
             password=document["password"],
             sslmode="require",
             connect_timeout=30,
-            options="-c lock_timeout=60s",  # a pipeline that runs ends by itself, or has to be stopped by somebody
+            options="-c lock_timeout=60s",  # a running pipeline ends by itself, or somebody has to stop it
         )
         with connection, connection.cursor() as cursor:
             cursor.execute(

@@ -1,4 +1,4 @@
-"""What is wrong, in words: for the doctor, and for the verification, whose words Pulumi shows as they are."""
+"""Sentences about what is wrong, for the doctor, and for the verification, whose output Pulumi shows as it is."""
 
 from __future__ import annotations
 

@@ -1,7 +1,7 @@
-"""Make a droplet's files as they should be, and restart what read their old content. Runs on the droplet, as root.
+"""Write a droplet's files, and restart the services that have read their old content. Runs on the droplet, as root.
 
-Idempotent: a second run finds nothing to do. A run killed at any moment is finished by the next one, since a service
-is noted on the disk as one to restart before its file changes, and until it has been restarted.
+Idempotent: a second run has nothing to do. The next run finishes one that was killed, since the disk notes a service as
+one to restart before its file changes, and until it has been restarted.
 
 Some of the files are in folders of the user meltano: see `descriptors`.
 """
@@ -36,19 +36,14 @@ BEFORE = "var/lib/meltanodata/before"
 PATIENCE = 40
 """Seconds until a service has to listen after a restart."""
 CHECK_SECONDS = 30
-"""For a service's program to say whether it takes its files."""
+"""For a service's program to check its files."""
 
 
 def main(document: dict[str, Any], root: Path = Path("/"), systemctl: str = "systemctl", port: int = 443) -> None:
-    """Write what differs, then restart what has to be.
+    """Write what differs, then restart the services that need it; tests set the other arguments.
 
-    Args:
-        document: `files`, each with path, owner, group, mode, service and check if there are any, and content or lines;
-            or `common`, the path of such a document on the disk, with the `values` for its templates, by name, and the
-            names `kept`, whose lines stay as they are where there are any.
-        root: the machine's root folder; another one in tests.
-        systemctl: the program; another one in tests.
-        port: where a service listens whose files are checked; another one in tests.
+    The document has `files`, each a `droplet.files.File`; or `common`, the path of such a document on the disk, with
+    the `values` for its templates, by name, and the names `kept`, whose lines stay as they are where there are any.
     """
     if "common" in document:
         common = json.loads((root / document["common"].lstrip("/")).read_text(encoding="utf-8"))
@@ -72,7 +67,7 @@ def main(document: dict[str, Any], root: Path = Path("/"), systemctl: str = "sys
 
 
 def filled(file: dict[str, Any], values: dict[str, str]) -> dict[str, Any]:
-    """The file with the values in the place of their names, if it is a template."""
+    """A template with its values filled in; any other file as it is."""
     if not file.get("template"):
         return file
     if "lines" in file:
@@ -81,16 +76,10 @@ def filled(file: dict[str, Any], values: dict[str, str]) -> dict[str, Any]:
 
 
 def write(file: dict[str, Any], root: Path, kept: list[str], begin: Callable[[], None] | None = None) -> None:
-    """Replace the file in one step if its content differs; else mend no more than its owner and mode.
-
-    Args:
-        file: see `main`.
-        root: see there.
-        kept: see there.
-        begin: is called before the content changes.
+    """Replace the file in one step if its content differs, after calling `begin`; else mend owner and mode only.
 
     Raises:
-        Refused: something else than a file of this owner's is in its place, or a link on the way to it.
+        Refused: something else than a file of this owner's is in its place, or its path has a link.
     """
     path = Path(file["path"])
     owner, group = pwd.getpwnam(file["owner"]).pw_uid, grp.getgrnam(file["group"]).gr_gid
@@ -102,20 +91,19 @@ def write(file: dict[str, Any], root: Path, kept: list[str], begin: Callable[[],
         if not isinstance(old, Plain) or new != content:
             if begin is not None:
                 begin()
-            put(path.name, at, Plain(None, new, owner, group, file["mode"], 1))
+            put(path.name, at, Plain(new, owner, group, file["mode"]))
             print("wrote", file["path"])
         elif (old.uid, old.gid, old.mode) != (owner, group, file["mode"]):
-            assert old.handle is not None  # noqa: S101 - it was opened
             os.fchown(old.handle, owner, group)
             os.fchmod(old.handle, file["mode"])
-            print("mended owner and mode of", file["path"])
+            print("restored owner and mode of", file["path"])
 
 
 class Service:
-    """What reads its files at its start only.
+    """A systemd service, which reads its files at its start only.
 
-    Where one of the files has a check, its program is asked whether it takes the new files before it is restarted. If
-    it does not, or does not start with them, those that it last started with are put back.
+    Where one of the files has a check, the service's program checks the new files before the restart. If the check or
+    the restart fails, the files that the service last started with are restored.
     """
 
     def __init__(self, name: str, files: list[dict[str, Any]], root: Path, systemctl: str, port: int) -> None:
@@ -124,15 +112,15 @@ class Service:
         self.check: list[str] | None = next((file["check"] for file in files if "check" in file), None)
         self.note, self.before = root / TO_RESTART / name, root / BEFORE / f"{name}.json"
         self.unknown = self.note.exists()
-        """Whether an earlier run was broken off, and the service may have started with any of the files."""
+        """Whether an earlier run was killed, and the service may have started with any of the files."""
 
     def begin(self) -> None:
-        """Note that it is to be restarted, before the first of its files changes."""
+        """Note the restart, before the first of the service's files changes."""
         if self.check is not None and not self.before.exists():
             self.before.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
             kept = json.dumps({str(path): self._kept(path) for path in self.paths})
             with folder(Path("/", BEFORE), self.root) as at:
-                put(self.before.name, at, Plain(None, kept.encode(), os.geteuid(), os.getegid(), 0o600, 1))
+                put(self.before.name, at, Plain(kept.encode(), os.geteuid(), os.getegid(), 0o600))
         self.note.parent.mkdir(parents=True, exist_ok=True)
         self.note.touch()
 
@@ -143,7 +131,7 @@ class Service:
             return file.target if file else None
 
     def settle(self) -> str | None:
-        """Restart it if it is noted, start it if it is not active; what to say if it does not come up."""
+        """Restart the service if that is noted, or start it if it is not active; what is wrong if that fails."""
         changed = self.note.exists()
         if not changed and self._systemctl("is-active").returncode == 0:
             self._forget()
@@ -154,28 +142,28 @@ class Service:
             if wrong is None:
                 self._forget()
             return wrong and f"{self.name} does not start: {wrong}\n{look_at}"
-        refused = self._refused()
-        wrong = refused or self._restart()
+        rejected = self._rejected()
+        wrong = rejected or self._restart()
         if wrong is None:
             self._forget()
             return None
-        said = f"{self.name} {'rejects' if refused else 'does not start with'} its new files: {wrong}"
+        failure = f"{self.name} {'rejects' if rejected else 'does not start with'} its new files: {wrong}"
         try:
-            self._put_back()
+            self._restore()
         except (Refused, OSError) as error:
-            return f"{said}\nNot all of its old files are restored: {error}. The next run tries again. {look_at}"
-        goes_on = refused and not self.unknown and self._systemctl("is-active").returncode == 0
-        again = None if goes_on else self._restart()
-        if again is not None:
-            return f"{said}\nThe old files are restored, but it does not start with them either: {again}\n{look_at}"
+            return f"{failure}\nNot all of its old files are restored: {error}. The next run tries again. {look_at}"
+        still_runs = rejected and not self.unknown and self._systemctl("is-active").returncode == 0
+        wrong = None if still_runs else self._restart()
+        if wrong is not None:
+            return f"{failure}\nThe old files are restored, but it does not start with them either: {wrong}\n{look_at}"
         self._forget()
         return (
-            f"{said}\nThe old files are restored, and {self.name} runs with them. All other files are written. Correct"
-            f" what it complains about, such as the certificate, and run this again. {look_at}"
+            f"{failure}\nThe old files are restored, and {self.name} runs with them. All other files are written."
+            f" Correct what it complains about, such as the certificate, and run this again. {look_at}"
         )
 
-    def _refused(self) -> str | None:
-        """What its program has against the files; None if nothing, or if it cannot be asked."""
+    def _rejected(self) -> str | None:
+        """Why the service's program rejects its files; None if it accepts them, or has no such check."""
         unit: dict[str, list[str]] = {}
         shows = "--property=ExecStart,User,Environment,EnvironmentFiles"
         for line in self._systemctl("show", shows).stdout.splitlines():
@@ -183,7 +171,7 @@ class Service:
             unit.setdefault(key, []).append(value)
         program = re.search(r"\bpath=([^ ;]+)", "".join(unit.get("ExecStart", [])))
         if program is None or self.check is None:
-            return None  # the restart will tell
+            return None  # the restart shows it
         user = "".join(unit.get("User", []))
         environment = {"PATH": "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin"}
         if user:
@@ -208,7 +196,7 @@ class Service:
             cwd="/",
             env=environment,
         )
-        if done.returncode == 0 or "flag provided but not defined" in done.stdout:  # too old to be asked
+        if done.returncode == 0 or "flag provided but not defined" in done.stdout:  # too old to check
             return None
         if done.returncode in {124, 137}:  # timeout's
             return f"its check of them timed out after {CHECK_SECONDS} seconds"
@@ -216,7 +204,7 @@ class Service:
         return shown(last)
 
     def _restart(self) -> str | None:
-        """Why it does not come up; None if it does."""
+        """Why the service does not come up; None if it does."""
         self._systemctl("reset-failed")  # a service that failed too often is not started again otherwise
         done = self._systemctl("restart")
         if done.returncode != 0:
@@ -238,7 +226,7 @@ class Service:
             return True
         return False
 
-    def _put_back(self) -> None:
+    def _restore(self) -> None:
         for name, kept in json.loads(self.before.read_text(encoding="utf-8")).items():
             path = Path(name)
             with folder(path.parent, self.root) as at:
@@ -249,13 +237,12 @@ class Service:
                     put(path.name, at, Link(kept))
                 else:
                     content, uid, gid, mode = kept
-                    put(path.name, at, Plain(None, content.encode("latin-1"), uid, gid, mode, 1))
+                    put(path.name, at, Plain(content.encode("latin-1"), uid, gid, mode))
 
     def _forget(self) -> None:
-        """It runs with its files. Their old ones go first: without the note they would count as those it runs with."""
-        for path in (self.before, self.note):
-            with contextlib.suppress(FileNotFoundError):
-                path.unlink()
+        """Remove the old files, then the note: without it they would count as those that the service runs with."""
+        self.before.unlink(missing_ok=True)
+        self.note.unlink(missing_ok=True)
 
     def _systemctl(self, *command: str) -> subprocess.CompletedProcess[str]:
         command = (self.systemctl, *command, self.name)

@@ -191,7 +191,7 @@ def zero(value: Any) -> bool:
 
 
 def identity(kind: Many, value: Any) -> Any:
-    """What makes an element of a set the same as another: what the program says of it, and not what is computed."""
+    """The properties by which two elements of a set are equal: those that the program sets, not the computed ones."""
     if isinstance(kind.element, str):
         return value if value is UNKNOWN else kind.key(value)
     inputs = {name: value[name] for name, attribute in kind.element.items() if attribute.input}

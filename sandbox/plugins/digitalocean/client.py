@@ -150,7 +150,7 @@ class Client:
         self._bucket = TokenBucket(settings.requests_per_second) if settings.requests_per_second > 0 else None
         root = urlsplit(settings.endpoint)
         self._root = f"{root.scheme}://{root.netloc}"  # a path in the endpoint is dropped
-        # A connection a request: nobody says when the engine is gone, so nothing may stay open.
+        # A connection a request: the end of the engine is not announced, so nothing may stay open.
         self._http = httpx.AsyncClient(
             headers={
                 "Authorization": f"Bearer {settings.token}",

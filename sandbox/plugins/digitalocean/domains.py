@@ -91,7 +91,7 @@ class DnsRecord(BridgedResource):
         return False
 
     async def make(self, client: Client, thing: Object) -> None:
-        """POST; an existing record of the name is not taken over."""
+        """POST; an existing record of the name is not adopted."""
         values = thing.values
         if values["type"] == "SRV" and values["port"] is None:
             raise ProviderError("`port` is required for when type is `SRV`")

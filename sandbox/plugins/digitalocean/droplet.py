@@ -260,7 +260,7 @@ def _number(text: str) -> int:
 
 
 def _take(thing: Object, droplet: Properties) -> None:
-    """Into the state, what the API says of a droplet."""
+    """Write the API's droplet into the state."""
     networks = droplet["networks"]
     public = _address(networks["v4"], "public")
     thing.values |= {

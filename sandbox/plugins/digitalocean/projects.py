@@ -179,7 +179,7 @@ class Project(BridgedResource):
 
 
 def described(project: dict[str, Any]) -> dict[str, Any]:
-    """What the provider says of a project, but for its resources."""
+    """The provider's properties of a project, without its resources."""
     names = ("name", "description", "is_default", "owner_uuid", "owner_id", "created_at", "updated_at")
     environment = {"environment": project.get("environment") or ""}  # left out when there is none
     return (

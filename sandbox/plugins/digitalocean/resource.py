@@ -108,7 +108,7 @@ class BridgedResource(Resource[Client]):
 
     @abstractmethod
     async def look(self, client: Client, thing: Object) -> None:
-        """Take over what the API says. NotFound means that it is gone."""
+        """Read the object from the API. NotFound means that it is gone."""
 
     async def change(self, client: Client, thing: Object) -> None:
         """Do what the plan says; the id is emptied when the object turns out to be gone."""

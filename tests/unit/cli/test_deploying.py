@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import os
 import pty
+import signal
 import socket
 import subprocess
 import sys
@@ -14,9 +15,11 @@ from typing import Any
 
 import pytest
 
+from meltanodata.cli.exit_codes import FAILED
 from meltanodata.engine import deletions, deployed_commit, pulumi_cli
 from meltanodata.rollout.guard import DATA_LOSS, DROPLET_REPLACED, MANY_DESTROYED
 from tests.previews import Step, created, destroyed, preview, replaced
+from tests.waiting import eventually
 
 DROPLET = "urn:pulumi:prod::meltanodata::digitalocean:index/droplet:Droplet::acme-droplet"
 RECORD = "urn:pulumi:prod::meltanodata::digitalocean:index/dnsRecord:DnsRecord::acme-record"
@@ -49,6 +52,8 @@ elif args[:2] == ["stack", "import"]:
 elif args[:1] == ["refresh"] and (folder / "broken").exists():
     sys.exit("error: the token is refused")
 elif args[:1] == ["preview"] and "--json" in args:
+    if (folder / "locks").exists():
+        (folder / "locks").rename(folder / "backend folder/.pulumi/locks/organization/meltanodata/prod")
     print((folder / "preview.json").read_text())
 elif args[:1] == ["up"]:
     print("up in", pathlib.Path.cwd())
@@ -67,26 +72,37 @@ class World:
     def project(self) -> Path:
         return self.folder / "project"
 
+    @property
+    def locks(self) -> Path:
+        return self.folder / "backend folder/.pulumi/locks/organization/meltanodata/prod"
+
+    def locks_with_the_preview(self) -> None:
+        """The locks that there are come to be when the preview is made."""
+        self.locks.rename(self.folder / "locks")
+
     def has_state(self, resources: list[dict[str, Any]] | None = None, *pending: tuple[str, str]) -> None:
         noted = [{"type": kind, "resource": {"urn": urn}} for kind, urn in pending]
         deployment = {"resources": resources or [], **({"pending_operations": noted} if noted else {})}
         (self.folder / "state.json").write_text(json.dumps({"version": 3, "deployment": deployment}))
 
     def is_locked(self, pid: int, host: str | None = None) -> None:
-        locks = self.folder / "backend folder/.pulumi/locks/organization/meltanodata/prod"
-        locks.mkdir(parents=True, exist_ok=True)
+        self.locks.mkdir(parents=True, exist_ok=True)
         content = {"pid": pid, "username": "ci", "hostname": host or socket.gethostname()}
-        (locks / f"{pid}.json").write_text(json.dumps({**content, "timestamp": "2026-11-23T00:44:22Z"}))
+        (self.locks / f"{pid}.json").write_text(json.dumps({**content, "timestamp": "2026-11-23T00:44:22Z"}))
 
     def up(self, *args: str, stack: str | None = "prod", path: str | None = None) -> subprocess.CompletedProcess[str]:
         """`meltanodata up` with nobody to ask."""
+        return self.run("up", *args, stack=stack, path=path)
+
+    def run(self, *args: str, stack: str | None = "prod", path: str | None = None) -> subprocess.CompletedProcess[str]:
+        """A command of `meltanodata`."""
         program = "from meltanodata.cli.main import main; main()"
         environment = {**os.environ, "PATH": path or f"{self.folder}/bin:{os.environ['PATH']}"}
         environment |= {"PULUMI_STACK": stack} if stack else {}
         environment["PYTHONPATH"] = str(Path(__file__).parents[3])
         environment.pop("PYTHONUNBUFFERED", None)  # what is said last must not depend on it
         return subprocess.run(
-            [sys.executable, "-c", program, "up", *args],
+            [sys.executable, "-c", program, *args],
             cwd=self.project,
             env=environment,
             stdin=subprocess.DEVNULL,
@@ -145,7 +161,7 @@ def gone() -> int:
     return done.pid
 
 
-def test_it_becomes_pulumi_up(world: World) -> None:
+def test_it_runs_pulumi_up(world: World) -> None:
     done = world.up("--yes", "--target", DROPLET, "--continue-on-error")
     assert world.previews() == [f"--target {DROPLET}"]
     assert world.calls() == [f"{UP} --yes --target {DROPLET} --continue-on-error"]
@@ -355,7 +371,7 @@ def test_without_a_stack_nothing_is_done(world: World) -> None:
 
 def test_without_pulumi(world: World) -> None:
     done = world.up("--yes", path="/nowhere")
-    assert (done.returncode, done.stderr) == (1, "pulumi is not on the PATH; put its folder there\n")
+    assert (done.returncode, done.stderr) == (1, "pulumi is not on the PATH; add its folder to it\n")
 
 
 def test_an_older_commit_does_not_touch_the_state_either(world: World) -> None:
@@ -422,7 +438,7 @@ def test_a_lock_whose_process_number_is_another_programs_is_removed(world: World
     assert world.calls() == ["cancel --yes --stack prod", f"{UP} --yes"]
 
 
-def test_the_lock_of_a_run_at_work_is_kept(world: World) -> None:
+def test_the_lock_of_a_run_that_still_works_is_kept(world: World) -> None:
     sleeper = world.folder / "bin/pulumi-sleeper"
     sleeper.symlink_to("/bin/sleep")
     with subprocess.Popen([sleeper, "60"]) as at_work:
@@ -432,8 +448,41 @@ def test_the_lock_of_a_run_at_work_is_kept(world: World) -> None:
         at_work.kill()
     assert done.returncode == 1
     assert f"(process {at_work.pid})" in done.stderr
-    assert "at work" in done.stderr
+    assert "which is still running" in done.stderr
     assert not world.calls()
+
+
+@pytest.mark.parametrize("begins_late", [False, True])
+def test_no_plan_is_shown_of_a_stack_that_a_run_is_changing_but_who_has_the_lock(
+    world: World, *, begins_late: bool
+) -> None:
+    sleeper = world.folder / "bin/pulumi-sleeper"
+    sleeper.symlink_to("/bin/sleep")
+    world.plans(*created("acme"))
+    with subprocess.Popen([sleeper, "60"]) as at_work:
+        world.is_locked(at_work.pid)
+        if begins_late:
+            world.locks_with_the_preview()
+        done = world.run("plan")
+        at_work.kill()
+    assert done.returncode == 1
+    assert done.stderr.startswith(
+        "prod cannot be compared with its state, which a run is changing: the stack is locked"
+    )
+    assert f"by ci@{socket.gethostname()} (process {at_work.pid}) since 2026-11-23 00:44:22" in done.stderr
+    assert "acme" not in done.stdout
+
+
+def test_a_stranded_lock_keeps_nobody_from_a_plan_and_what_was_interrupted_is_said(world: World) -> None:
+    world.is_locked(gone())
+    (world.locks / "half.json").write_text("{")
+    world.has_state([], ("creating", DROPLET))
+    world.plans(*created("acme"))
+    done = world.run("plan")
+    assert done.returncode == 0, done.stderr
+    assert "https://acme.meltanodata.com" in done.stdout
+    assert "prod: a run was interrupted, or is still at work, during: creating acme-droplet." in done.stderr
+    assert "meltanodata up --stack prod continues it" in done.stderr
 
 
 def test_the_lock_of_a_run_that_was_killed_and_whose_parent_has_not_noticed_is_removed(world: World) -> None:
@@ -499,3 +548,285 @@ def test_other_backends_tell_of_their_locks_themselves(world: World) -> None:
     (world.folder / "backend").write_text("s3://states")
     world.up("--yes")
     assert world.calls() == [f"{UP} --yes"]
+
+
+@pytest.mark.parametrize(
+    ("content", "told"),
+    [("", "it is empty"), ('{"pid":4711,"userna', "it is not whole"), ('{"pid":-1}', "it is not whole")],
+)
+def test_a_lock_that_says_nothing_is_kept_and_said_with_the_way_out(world: World, content: str, told: str) -> None:
+    """A full disk leaves one, and nobody knows whose it is."""
+    world.is_locked(gone())
+    locks = world.folder / "backend folder/.pulumi/locks/organization/meltanodata/prod"
+    (locks / "0.json").write_text(content)
+    done = world.up("--yes")
+    assert (done.returncode, world.calls()) == (1, [])
+    assert f"the stack is locked by {locks}/0.json, and {told}" in done.stderr
+    assert "pulumi cancel --yes --stack prod" in done.stderr
+    assert "Traceback" not in done.stderr
+
+
+def in_a_container(*command: str) -> subprocess.Popen[str]:
+    """A process in a PID namespace of its own, on this machine and with its name."""
+    namespaces = ["unshare", "--pid", "--fork", "--kill-child", "--mount-proc"]
+    return subprocess.Popen([*namespaces, *command], stdout=subprocess.PIPE, text=True)
+
+
+def test_the_lock_of_a_run_in_a_container_is_kept(world: World) -> None:
+    """There the process has another number, which the lock states."""
+    sleeper = world.folder / "pulumi-sleep"
+    sleeper.symlink_to("/bin/sleep")
+    script = f"exec 3>&1; {sleeper} 60 >&- & echo $!; exec 3>&-; wait"
+    with in_a_container("sh", "-c", script) as container:
+        assert container.stdout is not None
+        world.is_locked(int(container.stdout.readline()))
+        done = world.up("--yes")
+        container.kill()
+    assert (done.returncode, world.calls()) == (1, [])
+    assert "which is still running. Wait until it ends" in done.stderr
+
+
+def test_a_container_does_not_remove_the_lock_of_a_run_outside(world: World) -> None:
+    world.is_locked(gone())  # as far as the container can tell
+    environment = {**os.environ, "PATH": f"{world.folder}/bin:{os.environ['PATH']}"}
+    environment["PYTHONPATH"] = str(Path(__file__).parents[3])
+    program = "from meltanodata.cli.main import main; main()"
+    done = subprocess.run(
+        ["unshare", "--pid", "--fork", "--mount-proc", sys.executable, "-c", program, "up", "--stack", "prod", "--yes"],
+        cwd=world.project,
+        env=environment,
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    assert (done.returncode, world.calls()) == (1, [])
+    assert "another PID namespace" in done.stderr
+    assert "pulumi cancel --yes --stack prod" in done.stderr
+
+
+@pytest.mark.parametrize(
+    ("options", "told"),
+    [
+        ("size=1m", "No space left on device: a run needs 4 MiB"),
+        ("ro", "Read-only file system: Pulumi keeps the state"),
+    ],
+    ids=["full", "read-only"],
+)
+def test_a_folder_that_takes_no_state_is_said_before_anything_is_done(world: World, options: str, told: str) -> None:
+    """On a full one Pulumi cuts off the state and its backup, and for a read-only one it tries for minutes."""
+    backend = world.folder / "backend folder"
+    program = "from meltanodata.cli.main import main; main()"
+    script = f'mount -t tmpfs -o {options} none "$1" && exec "$2" -c "$3" up --stack prod --yes'
+    done = subprocess.run(
+        ["unshare", "--mount", "sh", "-c", script, "sh", str(backend), sys.executable, program],
+        cwd=world.project,
+        env={
+            **os.environ,
+            "PATH": f"{world.folder}/bin:{os.environ['PATH']}",
+            "PYTHONPATH": str(Path(__file__).parents[3]),
+        },
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    assert (done.returncode, world.calls()) == (1, [])
+    assert f"{backend}: {told}" in done.stderr
+    assert "Nothing was changed" in done.stderr
+
+
+def test_a_note_that_a_full_disk_cut_off_does_not_keep_the_state_from_being_read(world: World) -> None:
+    note = world.folder / "backend folder/.pulumi/stacks/meltanodata/prod.json.attrs"
+    note.parent.mkdir(parents=True)
+    note.write_text('{"user.cache_con')
+    world.up("--yes")
+    assert not note.exists()
+    assert world.calls() == [f"{UP} --yes"]
+
+
+ENGINE = """\
+echo begun
+until [ -e "{folder}/go" ]; do sleep 0.02; done
+for i in 1 2 3; do echo "line $i"; echo "error $i" >&2; done
+touch "{folder}/ended"
+exit 7
+"""
+
+
+class Ups:
+    """`meltanodata up` with an engine that prints `begun`, and goes on to its end once it may."""
+
+    def __init__(self, world: World, engine: str = ENGINE) -> None:
+        self.folder, self.project = world.folder, world.project
+        real, script = world.folder / "bin/pulumi", world.folder / "bin/pulumi.py"
+        real.rename(script)
+        (world.folder / "engine").write_text(engine.format(folder=world.folder))
+        real.write_text(f'#!/bin/sh\n[ "$1" = up ] && exec bash "{world.folder}/engine"\nexec "{script}" "$@"\n')
+        real.chmod(0o755)
+        self.environment = {**os.environ, "PATH": f"{world.folder}/bin:{os.environ['PATH']}"}
+        self.environment["PYTHONPATH"] = str(Path(__file__).parents[3])
+
+    def started(
+        self, *command: str, stdout: int = subprocess.PIPE, stderr: int = subprocess.PIPE
+    ) -> subprocess.Popen[str]:
+        program = "from meltanodata.cli.main import main; main()"
+        return subprocess.Popen(
+            [sys.executable, "-c", program, *(command or ("up", "--yes")), "--stack", "prod"],
+            cwd=self.project,
+            env=self.environment,
+            stdin=subprocess.DEVNULL,
+            stdout=stdout,
+            stderr=stderr,
+            text=True,
+            start_new_session=True,
+        )
+
+    def go(self) -> None:
+        (self.folder / "go").touch()
+
+    @property
+    def ended(self) -> bool:
+        return (self.folder / "ended").exists()
+
+
+def until_begun(process: subprocess.Popen[str]) -> None:
+    assert process.stdout is not None
+    assert "begun\n" in iter(process.stdout.readline, "")
+
+
+@pytest.mark.parametrize("together", [False, True])
+def test_a_reader_that_goes_away_ends_the_printing_and_not_the_engine(world: World, together: bool) -> None:
+    ups = Ups(world)
+    with ups.started(stderr=subprocess.STDOUT if together else subprocess.PIPE) as process:
+        until_begun(process)
+        for stream in filter(None, (process.stdout, process.stderr)):
+            stream.close()
+        ups.go()
+        assert process.wait() == 7
+    assert ups.ended
+
+
+def test_an_output_that_is_full_ends_the_printing_and_not_the_engine(world: World) -> None:
+    ups = Ups(world)
+    ups.go()
+    with Path("/dev/full").open("w") as full, ups.started(stdout=full.fileno()) as process:
+        said = process.communicate()[1]
+    assert (ups.ended, process.returncode) == (True, 7)
+    assert "error 3\n" in said
+    assert "standard output: No space left on device" in said
+
+
+def test_a_terminal_that_is_closed_ends_the_printing_and_not_the_engine(world: World) -> None:
+    ups = Ups(world)
+    with ups.started() as process:
+        until_begun(process)
+        os.killpg(process.pid, signal.SIGHUP)
+        ups.go()
+        process.communicate()
+    assert (ups.ended, process.returncode) == (True, 7)
+
+
+def test_an_interrupt_with_tee_does_not_kill_the_engine(world: World) -> None:
+    """It ends `tee`, and the engine would be killed by the next line that it prints."""
+    ups = Ups(world, "trap 'touch {folder}/interrupted {folder}/go' INT\n" + ENGINE)
+    with ups.started() as process:
+        until_begun(process)
+        assert process.stdout is not None
+        process.stdout.close()
+        os.killpg(process.pid, signal.SIGINT)
+        assert process.stderr is not None
+        said = process.stderr.read()
+        code = process.wait()
+    assert (ups.ended, (world.folder / "interrupted").exists(), code) == (True, True, 1)
+    assert said.endswith("What existed before still exists. This continues: meltanodata up --stack prod\n")
+
+
+def leaves_pending(world: World) -> None:
+    """The engine's last words are a state with a pending operation, in place of one without."""
+    world.has_state([], ("creating", DROPLET))
+    (world.folder / "state.json").rename(world.folder / "left.json")
+    world.has_state()
+
+
+LEAVES = "cp {folder}/left.json {folder}/state.json"
+
+
+def test_after_an_interrupt_it_says_what_was_under_way_and_how_to_go_on(world: World) -> None:
+    leaves_pending(world)
+    # The second time the engine ends at once, and its pending operations stay.
+    engine = f"""
+trap 'n=$((n + 1)); echo "interrupt $n"; [ $n = 1 ] || {{{{ {LEAVES}; exit 255; }}}}' INT
+echo begun
+while :; do sleep 0.02; done
+"""
+    with Ups(world, engine).started() as process:
+        until_begun(process)
+        process.send_signal(signal.SIGINT)
+        assert process.stdout is not None
+        assert process.stdout.readline() == "interrupt 1\n"
+        process.send_signal(signal.SIGINT)
+        printed, said = process.communicate()
+    assert (process.returncode, printed) == (1, "interrupt 2\n")
+    assert said.endswith(
+        "Interrupted.\nUnder way at the end, and perhaps done at DigitalOcean:\n  creating acme-droplet\nWhat existed"
+        " before still exists. This continues: meltanodata up --stack prod\n"
+    )
+
+
+def test_of_an_engine_that_was_killed_it_says_so_too(world: World) -> None:
+    leaves_pending(world)
+    with Ups(world, f"{LEAVES}; kill -9 $$").started() as process:
+        _, said = process.communicate()
+    assert process.returncode == 128 + signal.SIGKILL
+    assert "Not all of the plan is applied.\nUnder way at the end" in said
+    assert "  creating acme-droplet\n" in said
+
+
+DEPLOYED = """
+trap 'touch {folder}/go' INT
+echo '{{"preludeEvent": {{}}}}'
+touch {folder}/begun
+until [ -e {folder}/go ]; do sleep 0.02; done
+for i in 1 2 3; do echo '{{"diagnosticEvent": {{"severity": "error", "message": "x"}}}}'; done
+echo '{{"summaryEvent": {{}}}}'
+touch {folder}/ended
+exit 1
+"""
+
+
+@pytest.mark.parametrize("by", [signal.SIGINT, signal.SIGTERM, signal.SIGHUP, None])
+def test_a_deployment_outlives_its_output_and_its_terminal(world: World, by: signal.Signals | None) -> None:
+    world.plans(*created("acme"))
+    ups = Ups(world, DEPLOYED)
+    with ups.started("deploy") as process:
+        eventually((world.folder / "begun").exists)
+        assert process.stdout is not None
+        assert process.stderr is not None
+        process.stdout.close()
+        if by is not None:
+            os.killpg(process.pid, by)
+        if by in {signal.SIGHUP, None}:
+            ups.go()
+        said = process.stderr.read()
+    assert (ups.ended, process.returncode) == (True, FAILED)
+    interrupted = "Interrupted.\nWhat existed before still exists. This continues: meltanodata deploy --stack prod\n"
+    assert said.endswith(interrupted) is (by in {signal.SIGINT, signal.SIGTERM})
+    assert "Traceback" not in said
+
+
+def test_a_summary_that_cannot_be_written_is_said_before_anything_is_applied(world: World) -> None:
+    world.plans(*created("acme"))
+    with Ups(world, DEPLOYED).started("deploy", "--summary", "nowhere/summary.md") as process:
+        said = process.communicate()[1]
+    assert (process.returncode, said) == (1, "nowhere/summary.md: No such file or directory\n")
+    assert not (world.folder / "begun").exists()
+
+
+def test_a_summary_that_is_full_hides_nothing_of_the_outcome(world: World) -> None:
+    world.plans(*created("acme"))
+    ups = Ups(world, DEPLOYED)
+    ups.go()
+    with ups.started("deploy", "--summary", "/dev/full") as process:
+        printed, said = process.communicate()
+    assert process.returncode == FAILED
+    assert "acme" in printed
+    assert "/dev/full: the outcome cannot be written: No space left on device" in said

@@ -4,12 +4,15 @@ from __future__ import annotations
 
 import json
 import os
+import sys
 from typing import TYPE_CHECKING, Any
 
 import pytest
+import typer
 from pydantic import SecretStr
 from typer.testing import CliRunner
 
+from meltanodata import terminal
 from meltanodata.cli import droplets
 from meltanodata.cli.main import app
 from meltanodata.cli.options import tenant_names
@@ -224,6 +227,19 @@ def test_a_log_is_text(world: World, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("GITHUB_ACTIONS", "true")
     assert run("logs", "acme").stdout == "[info] \\x1b]0;title\\x07\n\\::error::x\n"
     assert world.ssh[0][0] == "acme"
+
+
+def test_a_log_that_nobody_reads_any_more_ends(monkeypatch: pytest.MonkeyPatch) -> None:
+    """With `| head`: it would be followed for ever."""
+    reading, writing = os.pipe()
+    os.close(reading)
+    monkeypatch.setattr(sys, "stderr", sys.stderr)
+    monkeypatch.setattr(sys, "stdout", os.fdopen(writing, "w", encoding="utf-8"))
+    terminal.guard()
+    with pytest.raises(typer.Exit) as ended:
+        droplets._print("a line\n")
+    assert ended.value.exit_code == 0
+    sys.stdout.close()
 
 
 def test_a_deployment_believes_what_it_sees_twice(world: World) -> None:

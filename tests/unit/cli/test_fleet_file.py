@@ -74,7 +74,7 @@ def test_check_of_a_stack(folder: Path, run: Run) -> None:
     assert run("check", "--stack", "sandbox").out == "few.yaml: 1 tenant in 1 team, no problems\n"
     assert run("check").out == "tenants.yaml: 2 tenants in 2 teams, no problems\n"
     assert run("check", "--stack", "sandbx").err == (
-        "there is no stack 'sandbx'. Did you mean 'sandbox'? There are: prod or sandbox\n"
+        "there is no stack 'sandbx'. Did you mean 'sandbox'? The stacks are: prod or sandbox\n"
     )
 
 
@@ -218,7 +218,7 @@ def test_assign_writes_what_is_missing_and_check_is_content(folder: Path, run: R
 @pytest.mark.parametrize(
     ("content", "message"),
     [
-        ("cora:\ndora: 5\n", "tenants.yaml:2:7: dora: '5' is no mapping of options"),
+        ("cora:\ndora: 5\n", "tenants.yaml:2:7: dora: '5' is not a mapping of options"),
         ("cora:\ndora:", "tenants.yaml:2: the file ends in the middle of a line"),
         ("", "tenants.yaml:1: there is no tenant in it"),
         ("{cora, dora: }\n", "tenants.yaml:1:2: cora: cannot be written into a file of this form"),

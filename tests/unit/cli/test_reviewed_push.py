@@ -12,8 +12,7 @@ from meltanodata.cli.context import StackContext
 from meltanodata.cli.reviewed_push import Request, of_push
 from meltanodata.errors import NotReviewedError, UserError
 from meltanodata.github import GitHub
-from meltanodata.rollout import plan as plans
-from meltanodata.rollout import pushes
+from meltanodata.rollout import approval, preview_plan, pushes
 from meltanodata.rollout.guard import Review
 from tests.fakes import github
 from tests.previews import Step, created, destroyed, preview, renewed
@@ -57,7 +56,7 @@ class Main:
         self.hub.pull(number, head, list(labels), **merged)
         running = self.hub.run(head, f"change-{number}")
         if plan is not None:
-            review = Review(plan=plans.read(preview(*plan)))
+            review = Review(plan=preview_plan.read(preview(*plan)))
             self.hub.upload(running, "plan-prod", review.model_dump_json().encode())
         return running
 
@@ -184,8 +183,14 @@ def test_a_merge_queues_push_may_do_what_its_requests_showed_together(main: Main
     found = main.pushed()
     assert (found.labels, tenants(found)) == ((DATA_LOSS,), ["acme", "t1"])
     assert found.reviewed is not None
-    assert plans.unreviewed(found.reviewed, plans.read(preview(*created("acme"), *destroyed("t1"))), begun=False) == []
-    assert plans.unreviewed(found.reviewed, plans.read(preview(*created("acme"), *destroyed("t2"))), begun=False) != []
+    assert (
+        approval.unreviewed(found.reviewed, preview_plan.read(preview(*created("acme"), *destroyed("t1"))), begun=False)
+        == []
+    )
+    assert (
+        approval.unreviewed(found.reviewed, preview_plan.read(preview(*created("acme"), *destroyed("t2"))), begun=False)
+        != []
+    )
 
 
 def refused(main: Main, capsys: pytest.CaptureFixture[str]) -> str:

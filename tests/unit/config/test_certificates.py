@@ -154,7 +154,7 @@ def test_the_first_private_key_of_a_file_is_used_as_in_go() -> None:
         assert found(CHAIN, key) == []
         assert certificates.normal_key(key) == key
     assert found(CHAIN, key_pem(OTHER_KEY) + KEY) == [
-        ("certificate_key", "does not fit the certificate; set both from the same issue")
+        ("certificate_key", "does not match the certificate; set both from the same issue")
     ]
 
 
@@ -181,12 +181,12 @@ def test_kinds_of_keys_that_caddy_serves(kind: str) -> None:
     ids=["secp256k1", "Brainpool", "DSA", "Ed448", "X25519"],
 )
 def test_a_kind_of_key_that_caddy_does_not_serve_is_refused(key: Any) -> None:
-    assert ("certificate_key", "is of a kind that Caddy cannot use; it wants RSA, ECDSA or Ed25519") in found(
+    assert ("certificate_key", "has a type that Caddy cannot use; use RSA, ECDSA or Ed25519") in found(
         CHAIN, key_pem(key)
     )
 
 
-UNREADABLE_KEY = [("certificate_key", "is no private key that can be read (PEM, without passphrase)")]
+UNREADABLE_KEY = [("certificate_key", "is not a readable private key (PEM, without passphrase)")]
 
 
 @pytest.mark.parametrize(
@@ -229,7 +229,7 @@ def test_a_key_that_go_does_not_read_is_refused(key: str) -> None:
     ],
 )
 def test_a_text_that_is_no_certificate_is_refused_and_not_quoted(certificate: str, said: str) -> None:
-    assert found(certificate) == [("certificate", f"is no certificate that can be read (PEM){said}")]
+    assert found(certificate) == [("certificate", f"is not a readable certificate (PEM){said}")]
 
 
 def test_an_old_label_is_corrected() -> None:
@@ -269,7 +269,9 @@ def test_a_complete_chain_has_no_problems(chain: str) -> None:
     assert certificates.normal(chain) == chain
 
 
-ADVICE = ". Append that: the intermediate of the bundle that came with it, or your own root where that issued it"
+ADVICE = (
+    ". Append it: the intermediate of the bundle that came with the certificate, or your own root if that issued it"
+)
 MISSING = "no chain, and browsers refuse it: the certificate of its issuer 'Intermediate' is missing"
 REFUSED = "a chain that browsers refuse: the certificate of its issuer"
 
@@ -287,7 +289,7 @@ REFUSED = "a chain that browsers refuse: the certificate of its issuer"
         (LEAF + NO_CA, MISSING),
         (
             LEAF + OLD,
-            f"{REFUSED} 'Intermediate' has expired, on 2026-11-19. Put the current one in its place",
+            f"{REFUSED} 'Intermediate' has expired, on 2026-11-19. Replace it by the current one",
         ),
         (
             LEAF + FUTURE,
@@ -304,7 +306,7 @@ def test_a_chain_that_browsers_refuse_is_reported(chain: str, said: str) -> None
 
 
 def test_the_servers_own_certificate_has_to_be_the_first() -> None:
-    assert ("certificate", "has the server's own certificate in place 3; put that first") in found(
+    assert ("certificate", "has the server's own certificate at position 3; put that first") in found(
         ROOT + INTERMEDIATE + LEAF
     )
 

@@ -2,20 +2,18 @@
 
 from __future__ import annotations
 
+import os
 import re
 import stat
-from typing import TYPE_CHECKING
+from pathlib import Path
 
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
 from meltanodata.config import document, edit, placement, rules
-from meltanodata.errors import ProblemsError
+from meltanodata.errors import ProblemsError, UserError
 from tests.fleets import parsed, settings, team
-
-if TYPE_CHECKING:
-    from pathlib import Path
 
 
 def assigned(text: str, name: str = "NEW") -> str:
@@ -267,3 +265,33 @@ def test_renaming_there_and_back_changes_nothing_but_adopted_names(more: str, la
     assert [row.options.model_copy(update={"adopt": None}) for row in before] == [
         row.options.model_copy(update={"adopt": None}) for row in after
     ]
+
+
+def test_a_file_that_is_missing_is_made_for_whom_the_umask_says(tmp_path: Path) -> None:
+    before = os.umask(0o027)
+    try:
+        edit.write(tmp_path / "index.html", "new")
+    finally:
+        os.umask(before)
+    assert ((tmp_path / "index.html").stat().st_mode & 0o777, (tmp_path / "index.html").read_text()) == (0o640, "new")
+
+
+def test_what_is_no_file_is_written_and_not_replaced(tmp_path: Path) -> None:
+    pipe = tmp_path / "pipe"
+    os.mkfifo(pipe)
+    reading = os.open(pipe, os.O_RDONLY | os.O_NONBLOCK)
+    edit.write(pipe, "new")
+    assert os.read(reading, 10) == b"new"
+    os.close(reading)
+    assert pipe.is_fifo()
+
+
+@pytest.mark.parametrize("path", ["/dev/full", "nowhere/tenants.yaml", "file/tenants.yaml", "/proc/tenants.yaml"])
+def test_what_cannot_be_written_is_the_users_to_mend(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, path: str
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    (tmp_path / "file").write_text("")
+    with pytest.raises(UserError, match=f"{path}: cannot be written: "):
+        edit.write(Path(path), "new")
+    assert sorted(tmp_path.iterdir()) == [tmp_path / "file"]

@@ -118,7 +118,7 @@ def test_a_tenants_name_is_its_key_as_written(name: str) -> None:
 def test_a_name_that_other_readers_take_for_something_else_gets_quotes(name: str, other: str) -> None:
     (problem,) = problems_in(f"{name}:\n  database_team: DBs 1\n")
     assert problem == (
-        f'tenants.yaml:1:1: the name {name} is {other} to other readers of YAML; write it in quotes: "{name}"'
+        f'tenants.yaml:1:1: other YAML parsers read the name {name} as {other}; write it in quotes: "{name}"'
     )
 
 
@@ -135,7 +135,7 @@ def test_a_name_that_other_readers_take_for_something_else_gets_quotes(name: str
 )
 def test_a_value_that_other_readers_take_for_something_else_gets_quotes(option: str, text: str, other: str) -> None:
     name, _, _ = option.partition(":")
-    assert wrong(option) == f'{name}: {text} is {other} to other readers of YAML; write it in quotes: "{text}"'
+    assert wrong(option) == f'{name}: other YAML parsers read {text} as {other}; write it in quotes: "{text}"'
     assert problems_in(f"acme:\n  database_team: DBs 1\n  {option.replace(text, chr(34) + text + chr(34))}\n") == []
 
 
@@ -205,12 +205,12 @@ def test_an_invalid_name_is_refused_with_a_suggestion() -> None:
         ("tls: none", "tls: 'none' is not possible; allowed: 'wildcard' or 'self_signed'"),
         ("demo: yes", "demo: 'yes' is neither true nor false"),
         ("demo: 'true'", "demo: 'true' is neither true nor false"),
-        ("rebuild: -1", "rebuild: -1 is too small; the least is 0"),
+        ("rebuild: -1", "rebuild: -1 is too small; the minimum is 0"),
         ("rebuild: 010", "rebuild: '010' is not a count, such as 1"),
         ("rebuild: '1'", "rebuild: '1' is not a count, such as 1"),
         ("rebuild: 1.5", "rebuild: 1.5 is not a count, such as 1"),
         ("rebuild: true", "rebuild: true is not a count, such as 1"),
-        ("admin_password_generation: 0", "admin_password_generation: 0 is too small; the least is 1"),
+        ("admin_password_generation: 0", "admin_password_generation: 0 is too small; the minimum is 1"),
         ("meltano_version: 3.0.0", "meltano_version: '3.0.0' is not possible: Meltano 3 and later have no UI"),
         ("meltano_version: latest", "meltano_version: 'latest' is not a version of Meltano, such as 2.20.0"),
         ("wipe_database: soon", "wipe_database: 'soon' is not possible: it is not a date, such as 2026-11-20"),
@@ -224,10 +224,10 @@ def test_an_invalid_name_is_refused_with_a_suggestion() -> None:
         ("adopt: {database: DB}", "adopt.database: 'DB' is not a database cluster's name, such as db-postgresql-nyc1"),
         (
             "adopt: {databse: a}",
-            "there is no option 'databse'. Did you mean 'database'? There are: droplet, record, database and login",
+            "'adopt.databse' is not an option. Did you mean 'database'? The options are: droplet, record, database",
         ),
-        ("rebuid: 1", "there is no option 'rebuid'. Did you mean 'rebuild'? There are: database_team, region,"),
-        ("key: b", "there is no option 'key'. There are: database_team, "),
+        ("rebuid: 1", "'rebuid' is not an option. Did you mean 'rebuild'? The options are: database_team, region,"),
+        ("key: b", "'key' is not an option. The options are: database_team, "),
     ],
 )
 def test_an_invalid_option_is_refused(option: str, message: str) -> None:
@@ -256,13 +256,16 @@ def test_valid_options_of_an_entry_are_kept_beside_an_invalid_one() -> None:
 @pytest.mark.parametrize(
     ("entry", "message"),
     [
-        ("acme: DBs 1", "tenants.yaml:1:7: acme: 'DBs 1' is no mapping of options; write an entry so: `acme:`, and in"),
-        ("acme: [a]", "tenants.yaml:1:7: acme: a list is no mapping of options"),
-        ("acme: 5", "tenants.yaml:1:7: acme: '5' is no mapping of options"),
-        ("acme:\n  database_team: a\nacme:\n  x: 1", "tenants.yaml:3:1: 'acme' is repeated; it is in line 1"),
-        ("acme: {demo: true, demo: false}", "tenants.yaml:1:20: 'demo' is repeated; it is in line 1 already"),
-        ("- acme", "tenants.yaml:1:1: a list is no mapping of tenants"),
-        ("acme", "tenants.yaml:1:1: 'acme' is no mapping of tenants"),
+        (
+            "acme: DBs 1",
+            "tenants.yaml:1:7: acme: 'DBs 1' is not a mapping of options; write an entry like this: `acme:`, and in",
+        ),
+        ("acme: [a]", "tenants.yaml:1:7: acme: a list is not a mapping of options"),
+        ("acme: 5", "tenants.yaml:1:7: acme: '5' is not a mapping of options"),
+        ("acme:\n  database_team: a\nacme:\n  x: 1", "tenants.yaml:3:1: 'acme' is repeated; it is already in line 1"),
+        ("acme: {demo: true, demo: false}", "tenants.yaml:1:20: 'demo' is repeated; it is already in line 1"),
+        ("- acme", "tenants.yaml:1:1: a list is not a mapping of tenants"),
+        ("acme", "tenants.yaml:1:1: 'acme' is not a mapping of tenants"),
         ("? [a]\n: {}", "tenants.yaml:1:3: a list cannot be a name here"),
         ("acme: &x {demo: true}", "tenants.yaml:1:7: the anchor &x is not allowed here"),
         ("acme: *x", "tenants.yaml:1:7: the alias *x is not allowed here; write out the value that it refers to"),

@@ -35,7 +35,7 @@ def test_a_missing_team_is_reported_with_the_one_that_assign_would_write() -> No
     stack = settings(database_teams=[team("DBs 1", 2), team("DBs 2")])
     assert broken(fleet, stack) == [
         f"tenants.yaml:{line}:1: {key}: database_team is missing. If the tenant has a database already, write the team"
-        f" that it is in (git log -p tenants.yaml); a new tenant gets {team!r} by: meltanodata assign"
+        f" that it is in (git log -p tenants.yaml); for a new tenant, meltanodata assign writes {team!r}"
         for line, key, team in ((3, "t2", "DBs 1"), (5, "t3", "DBs 2"))
     ]
 
@@ -74,8 +74,11 @@ def test_an_invalid_team_is_not_also_a_missing_one() -> None:
 def test_an_unknown_team() -> None:
     fleet = fleet_of({"t1": {"database_team": "DB 2"}, "t2": {"database_team": "Other"}})
     assert broken(fleet) == [
-        "tenants.yaml:2:3: t1: no stack has a database team 'DB 2'. Did you mean 'DBs 2'? There are: DBs 1 and DBs 2",
-        "tenants.yaml:4:3: t2: no stack has a database team 'Other'. There are: DBs 1 and DBs 2",
+        (
+            "tenants.yaml:2:3: t1: no stack has a database team 'DB 2'. Did you mean 'DBs 2'?"
+            " The teams are: DBs 1 and DBs 2"
+        ),
+        "tenants.yaml:4:3: t2: no stack has a database team 'Other'. The teams are: DBs 1 and DBs 2",
     ]
 
 
@@ -210,7 +213,7 @@ DEMO = {"database_team": "DBs 1", "demo": True}
     "before",
     [
         {"acme": {"database_team": "DBs 1"}},  # a customer's
-        {"bolt": DEMO},  # a new entry may take over an instance, under another name too
+        {"bolt": DEMO},  # a new entry may adopt an instance, under another name too
         {},
     ],
 )
@@ -247,7 +250,7 @@ def test_a_tenant_that_was_a_demo_may_be_wiped() -> None:
                 " leave it at 2"
             ),
         ),
-        ("database_version", "16", "15", "database_version goes down from 16 to 15; a cluster cannot go back"),
+        ("database_version", "16", "15", "database_version goes down from 16 to 15; a cluster cannot be downgraded"),
     ],
 )
 def test_counts_and_versions_only_go_up(option: str, before: Any, after: Any, message: str) -> None:
@@ -260,7 +263,7 @@ def test_counts_and_versions_only_go_up(option: str, before: Any, after: Any, me
 
 def test_two_stacks_with_one_team() -> None:
     assert broken(placed(), settings(), settings(stack="prod-2", database_teams=[team("DBs 2")])) == [
-        "Pulumi.prod-2.yaml: the team 'DBs 2' belongs to the stack prod already; list it in one of them"
+        "Pulumi.prod-2.yaml: the team 'DBs 2' already belongs to the stack prod; list it in one of them"
     ]
 
 

@@ -1,4 +1,4 @@
-"""A stack's settings: every missing or wrong one, each with the command that mends it, and no secret in any of it."""
+"""A stack's settings: every missing or wrong one, with the command that corrects it, and no secret in any of it."""
 
 from __future__ import annotations
 
@@ -148,7 +148,9 @@ def test_a_token_of_a_team_that_is_not_listed() -> None:
 @pytest.mark.parametrize("token", ["", "dop_ v1", "dop_v1_ü", 5, None])
 def test_an_invalid_token_is_refused(token: object) -> None:
     (problem,) = problems(tokens=json.dumps({"Meltano": token, "DBs 1": "t", "DBs 2": "t"}))
-    assert problem.startswith("tokens.Meltano is no token: a token is one word. Set it: pulumi config set --stack prod")
+    assert problem.startswith(
+        "tokens.Meltano is not a token: a token is one word. Set it: pulumi config set --stack prod"
+    )
 
 
 def test_a_line_break_after_a_secret_does_not_matter() -> None:
@@ -161,7 +163,7 @@ def test_a_line_break_after_a_secret_does_not_matter() -> None:
 
 def test_tokens_that_are_no_mapping() -> None:
     assert problems(tokens="dop_v1_secret")[0].startswith(
-        "tokens is no mapping of a team's name to its token. Remove it"
+        "tokens is not a mapping of a team's name to its token. Remove it"
     )
 
 
@@ -175,11 +177,11 @@ def test_tokens_that_are_no_mapping() -> None:
         ),
         ("database_version", "16.1", "database_version '16.1' is not a major version of PostgreSQL, such as 16."),
         ("caddy_version", "3", "caddy_version '3' is not possible; allowed: 1 or 2. Set it: pulumi config set --stack"),
-        ("ssh_port", "0", "ssh_port '0' is too small; the least is 1."),
-        ("ssh_port", "70000", "ssh_port '70000' is too big; the most is 65535."),
+        ("ssh_port", "0", "ssh_port '0' is too small; the minimum is 1."),
+        ("ssh_port", "70000", "ssh_port '70000' is too large; the maximum is 65535."),
         ("ssh_port", "ssh", "ssh_port 'ssh' is not a port, such as 22."),
         ("requests_per_second", "0", "requests_per_second '0' is not a number of requests a second, such as 4."),
-        ("snapshot", "(", "snapshot '(' is not possible: no regular expression: missing ), unterminated subpattern"),
+        ("snapshot", "(", "snapshot '(' is not possible: it is not a regular expression: missing ), unterminated"),
         ("api_url", "api.digitalocean.com", "api_url 'api.digitalocean.com' is not possible: it has to be a root URL"),
         ("api_url", "https://x/v2", "api_url 'https://x/v2' is not possible: it has to be a root URL without path"),
         ("region", "New York", "region 'New York' is not a region of DigitalOcean's, such as nyc3."),
@@ -196,18 +198,18 @@ def test_tokens_that_are_no_mapping() -> None:
             '[{"name": "A"}, {"name": "A"}]',
             "database_teams a list is not possible: 'A' is listed twice.",
         ),
-        ("database_teams", '[{"name": "A", "limit": 0}]', "database_teams[0].limit 0 is too small; the least is 1."),
+        ("database_teams", '[{"name": "A", "limit": 0}]', "database_teams[0].limit 0 is too small; the minimum is 1."),
         (
             "database_teams",
             '[{"name": "A", "limt": 9}]',
-            "database_teams[0].limt there is no setting 'limt'. Did you mean",
+            "database_teams[0].limt is not a setting. Did you mean",
         ),
         (
             "database_teams",
             '["A"]',
             "database_teams[0] 'A' is not a mapping of name, limit, full and account. Set it: pulumi config",
         ),
-        ("domian", "x", "domian is no setting. Did you mean 'domain'? There are: domain, project, "),
+        ("domian", "x", "domian is not a setting. Did you mean 'domain'? The settings are: domain, project, "),
     ],
 )
 def test_an_invalid_setting_is_refused(name: str, value: str, message: str) -> None:
@@ -250,7 +252,7 @@ RSA_SSH = "-----BEGIN RSA PRIVATE KEY-----\nAAAA\n-----END RSA PRIVATE KEY-----\
 def test_an_ssh_key_that_cannot_be_used(key: str) -> None:
     assert problems(ssh_private_key=key) == [
         (
-            "ssh_private_key is no private key that can be read (OpenSSH or PEM, without passphrase)."
+            "ssh_private_key is not a readable private key (OpenSSH or PEM, without passphrase)."
             " Set it: pulumi config set --stack prod --secret meltanodata:ssh_private_key < id_ed25519"
         )
     ]
@@ -267,12 +269,12 @@ OTHER = ec.generate_private_key(ec.SECP256R1())
 @pytest.mark.parametrize(
     ("changes", "message"),
     [
-        ({"certificate": "x"}, "certificate is no certificate that can be read (PEM)."),
-        ({"certificate_key": "x"}, "certificate_key is no private key that can be read (PEM, without passphrase)."),
-        ({"certificate_key": pem(passphrase=b"s")}, "certificate_key is no private key that can be read (PEM, without"),
+        ({"certificate": "x"}, "certificate is not a readable certificate (PEM)."),
+        ({"certificate_key": "x"}, "certificate_key is not a readable private key (PEM, without passphrase)."),
+        ({"certificate_key": pem(passphrase=b"s")}, "certificate_key is not a readable private key (PEM, without"),
         (
             {"certificate_key": pem(OTHER)},
-            "certificate_key does not fit the certificate; set both from the same issue.",
+            "certificate_key does not match the certificate; set both from the same issue.",
         ),
         (
             {"certificate": certificate("meltanodata.com", "www.meltanodata.com")},
@@ -284,7 +286,7 @@ OTHER = ec.generate_private_key(ec.SECP256R1())
         ),
         (
             {"certificate": certificate()},
-            "certificate is for no host name at all; it has to be for '*.meltanodata.com'.",
+            "certificate is for no host name; it has to be for '*.meltanodata.com'.",
         ),
         (
             {"certificate": certificate(WILDCARD, ends=NOW - timedelta(days=1))},
@@ -340,7 +342,7 @@ def test_tokens_of_the_environment_take_the_place_of_the_stacks(monkeypatch: pyt
 
 
 @pytest.mark.parametrize(
-    ("tokens", "message"), [("dop_v1_x", "is no mapping"), ('{"Meltano": "dop_v1_x"}', 'tokens["DBs 1"] is missing')]
+    ("tokens", "message"), [("dop_v1_x", "is not a mapping"), ('{"Meltano": "dop_v1_x"}', 'tokens["DBs 1"] is missing')]
 )
 def test_invalid_tokens_of_the_environment_are_reported(
     monkeypatch: pytest.MonkeyPatch, tokens: str, message: str
@@ -443,8 +445,8 @@ def test_a_secret_in_plain_text(tmp_path: Path, monkeypatch: pytest.MonkeyPatch)
     found = file_problems(tmp_path, monkeypatch, text)
     assert [problem[: problem.index(" (it is")] if " (it is" in problem else problem for problem in found] == found
     assert [problem.split(";")[0] for problem in found] == [
-        "Pulumi.prod.yaml:13:5: tokens is here in plain text",
-        "Pulumi.prod.yaml:16:32: ssh_private_key is here in plain text",
+        "Pulumi.prod.yaml:13:5: tokens is in plain text here",
+        "Pulumi.prod.yaml:16:32: ssh_private_key is in plain text here",
     ]
     assert "hunter2" not in str(found)
     assert "dop_v1" not in str(found)

@@ -91,7 +91,7 @@ def test_the_fleet_has_to_be_named_where_none_is_digitaloceans(tmp_path: Path) -
 
 def test_an_unknown_stack(project: Project) -> None:
     with pytest.raises(
-        UserError, match=r"no stack 'prod-3'\. Did you mean 'prod-[12]0?'\? There are: prod, prod-2, prod-10 or"
+        UserError, match=r"no stack 'prod-3'\. Did you mean 'prod-[12]0?'\? The stacks are: prod, prod-2, prod-10 or"
     ):
         project.fleet("prod-3")
 

@@ -47,7 +47,7 @@ def test_another_password_is_written_and_whatever_else_is_there_stays(world: Wor
     assert "nothing to do" in keep()
 
 
-def test_what_somebody_changed_by_hand_is_mended(world: World) -> None:
+def test_what_somebody_changed_by_hand_is_corrected(world: World) -> None:
     keep()
     fields = [{**field, "value": "x"} for field in world.item("acme")["fields"]]
     world.server.edit(world.vault, "acme.meltanodata.com", fields=fields, urls=[])

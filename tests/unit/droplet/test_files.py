@@ -241,7 +241,7 @@ def test_a_service_that_is_not_active_is_started(droplet: Path) -> None:
     assert run(droplet, everything()) == ["caddy"]
 
 
-def test_owner_and_mode_are_mended_without_a_restart(droplet: Path) -> None:
+def test_owner_and_mode_are_corrected_without_a_restart(droplet: Path) -> None:
     run(droplet, everything())
     env = droplet / "var/meltano/project/.env"
     env.chmod(0o600)
@@ -390,7 +390,7 @@ def test_nothing_of_a_files_content_is_said(droplet: Path, capsys: pytest.Captur
         assert secret not in said.out + said.err
 
 
-SCRIPTS = ["write_files", "meltano", "admin", "verify", "wipe", "examine", "reach"]
+SCRIPTS = ["write_files", "meltano", "admin", "verify", "wipe", "examine", "reach", "restart"]
 
 
 @pytest.mark.parametrize("name", SCRIPTS)

@@ -9,7 +9,7 @@ import pytest
 from meltanodata.engine import deletions
 from meltanodata.engine.resource_types import Type
 from meltanodata.engine.stack_state import StackState
-from meltanodata.rollout import plan
+from meltanodata.rollout import preview_plan
 from tests.previews import child, created, destroyed, inputs, preview, renewed, replaced
 
 GUARDED = {"BeforeDelete": [deletions.HOOK]}
@@ -50,7 +50,7 @@ def test_a_plan_names_those_whose_databases_it_deletes_or_replaces() -> None:
     steps.append(child("delete", "eve", "record", old=inputs("eve", "record")))
     lone = child("delete", "fay", "database", old=inputs("fay", "database"))
     del lone["oldState"]["parent"]
-    assert plan.read(preview(*steps, lone)).deleted_databases == {"acme", "bolt-2", "fay"}
+    assert preview_plan.read(preview(*steps, lone)).deleted_databases == {"acme", "bolt-2", "fay"}
 
 
 def test_the_databases_that_a_state_has() -> None:
@@ -92,5 +92,5 @@ def test_a_database_that_a_killed_run_left_to_be_deleted_counts_although_its_ten
 def test_a_refusal_names_everybody_and_the_word() -> None:
     *lines, last = deletions.refusal({"bolt", "acme"}).splitlines()
     assert [line.split(":")[0] for line in lines] == ["acme", "bolt"]
-    assert last.index("put its entry back") < last.index("--allow guard:data-loss")
+    assert last.index("restore its entry") < last.index("--allow guard:data-loss")
     assert last.endswith("MELTANODATA_DELETE_DATABASES=acme,bolt")

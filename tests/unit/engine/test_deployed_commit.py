@@ -131,7 +131,7 @@ def test_another_branch_than_the_deployed_one_is_refused(repository: Repository)
 @pytest.mark.parametrize("last", ["5" * 40, "not a commit", "", "--help", "5" * 39])
 def test_a_commit_that_git_does_not_have_stops_it(repository: Repository, last: str) -> None:
     repository.tags[deployed_commit.TAG] = last
-    with pytest.raises(UserError, match=r"since git does not have that one here\. Fetch it"):
+    with pytest.raises(UserError, match=r"Git does not have that one here, so it may be newer\. Fetch it"):
         repository.note()
     assert repository.written == []
 

@@ -1,4 +1,4 @@
-"""What a killed run leaves in the state, and the state mended."""
+"""What a killed run leaves in the state, and the state repaired."""
 
 from __future__ import annotations
 
@@ -6,7 +6,7 @@ from typing import Any
 
 import pytest
 
-from meltanodata.engine.recovery import Lock, mended, uncertain, why_kept
+from meltanodata.engine.recovery import Lock, lock, repaired, uncertain, why_kept
 from meltanodata.engine.resource_types import Type
 from meltanodata.engine.stack_state import Pending, StackState
 
@@ -38,19 +38,19 @@ def test_a_state_without_notes_is_left_alone() -> None:
     for state in (state_of(), state_of([droplet()])):
         assert state.pending == ()
         assert state.awaiting_replacement == ()
-        assert mended(state) == state.exported
+        assert repaired(state) == state.exported
 
 
 def test_notes_are_read_and_dropped() -> None:
     state = state_of([record()], ("creating", DROPLET), ("deleting", RECORD))
     assert state.pending == (Pending("creating", DROPLET), Pending("deleting", RECORD))
     assert [str(it) for it in state.pending] == ["creating acme-droplet", "deleting acme-record"]
-    assert mended(state) == state_of([record()]).exported
+    assert repaired(state) == state_of([record()]).exported
 
 
 def test_the_given_state_is_not_changed() -> None:
     state = state_of([droplet(pendingReplacement=True), record(dependencies=[DROPLET])], ("creating", DROPLET))
-    mended(state)
+    repaired(state)
     assert state == state_of([droplet(pendingReplacement=True), record(dependencies=[DROPLET])], ("creating", DROPLET))
 
 
@@ -64,7 +64,7 @@ def test_what_was_deleted_to_be_replaced_is_forgotten_with_every_reference_to_it
     )
     state = state_of([{"urn": other, "type": Type.PASSWORD}, droplet(pendingReplacement=True), referring])
     assert [it.urn for it in state.awaiting_replacement] == [DROPLET]
-    assert mended(state)["deployment"]["resources"] == [
+    assert repaired(state)["deployment"]["resources"] == [
         {"urn": other, "type": Type.PASSWORD},
         record(
             parent="urn:pulumi:prod::meltanodata::meltanodata:index:Tenant::acme",
@@ -76,12 +76,12 @@ def test_what_was_deleted_to_be_replaced_is_forgotten_with_every_reference_to_it
 
 def test_references_to_a_successor_stay() -> None:
     state = state_of([droplet(id="9"), droplet(pendingReplacement=True), record(dependencies=[DROPLET])])
-    assert mended(state)["deployment"]["resources"] == [droplet(id="9"), record(dependencies=[DROPLET])]
+    assert repaired(state)["deployment"]["resources"] == [droplet(id="9"), record(dependencies=[DROPLET])]
 
 
 def test_deletedwith_another_one_stays() -> None:
     state = state_of([droplet(pendingReplacement=True), record(deletedWith=FILES)])
-    assert mended(state)["deployment"]["resources"] == [record(deletedWith=FILES)]
+    assert repaired(state)["deployment"]["resources"] == [record(deletedWith=FILES)]
 
 
 def test_only_begun_deletions_of_what_the_state_still_has_are_uncertain() -> None:
@@ -94,20 +94,53 @@ LOCK = Lock("ci", "runner-1", 4711, "2026-11-23T00:44:22.5Z")
 
 
 def test_the_lock_of_a_process_that_is_gone_is_not_kept() -> None:
-    assert why_kept(LOCK, "runner-1", runs=lambda _: False) is None
+    assert why_kept(LOCK, "prod", "runner-1", runs=lambda _: False, hidden=lambda _: False) is None
 
 
 def test_a_process_at_work_keeps_its_lock() -> None:
-    reason = why_kept(LOCK, "runner-1", runs=lambda pid: pid == LOCK.pid)
+    reason = why_kept(LOCK, "prod", "runner-1", runs=lambda pid: pid == LOCK.pid, hidden=lambda _: True)
     assert reason == (
-        "the stack is locked by ci@runner-1 (process 4711) since 2026-11-23 00:44:22, which is at work."
-        " Wait until it has ended"
+        "the stack is locked by ci@runner-1 (process 4711) since 2026-11-23 00:44:22, which is still running."
+        " Wait until it ends"
     )
 
 
 @pytest.mark.parametrize("runs", [True, False])
 def test_another_machines_lock_is_explained_and_kept(runs: bool) -> None:
-    reason = why_kept(LOCK, "runner-2", runs=lambda _: runs)
+    reason = why_kept(LOCK, "prod", "runner-2", runs=lambda _: runs, hidden=lambda _: False)
     assert reason is not None
     assert "ci@runner-1" in reason
     assert "pulumi cancel" in reason
+
+
+def test_a_lock_that_may_be_another_containers_is_kept_and_says_how_to_remove_it() -> None:
+    reason = why_kept(LOCK, "prod", "runner-1", runs=lambda _: False, hidden=lambda since: since == LOCK.since)
+    assert reason is not None
+    assert "another PID namespace" in reason
+    assert "pulumi cancel --yes --stack prod" in reason
+
+
+def test_a_lock_is_read_as_pulumi_writes_it() -> None:
+    content = '{"pid":4711,"username":"ci","hostname":"runner-1","timestamp":"2026-11-23T00:44:22.5Z"}'
+    assert lock(content.encode()) == LOCK
+
+
+@pytest.mark.parametrize(
+    "content",
+    [
+        b"",
+        b"\n",
+        b'{"pid":4711,"userna',
+        b"[]",
+        b"null",
+        b"{}",
+        b"\xff",
+        b'{"pid":"1","username":"ci","hostname":"x","timestamp":"y"}',
+        b'{"pid":-1,"username":"ci","hostname":"x","timestamp":"y"}',
+        b'{"pid":true,"username":"ci","hostname":"x","timestamp":"y"}',
+        b'{"pid":1,"username":null,"hostname":"x","timestamp":"y"}',
+    ],
+)
+def test_what_is_no_lock_is_said(content: bytes) -> None:
+    with pytest.raises(ValueError, match="it is "):
+        lock(content)

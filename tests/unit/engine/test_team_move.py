@@ -120,12 +120,12 @@ def test_what_is_bound_to_others_does_not_move_alone() -> None:
 
 
 def test_a_name_that_is_taken() -> None:
-    with pytest.raises(UserError, match=r"acme, acme-database, .*: is in the state of b already, as another team's"):
+    with pytest.raises(UserError, match=r"acme, acme-database, .*: is already in the state of b, as another team's"):
         joined(SOURCE, state("b", {"acme": "DBs 3"}, "DBs 3"))
 
 
 def test_a_stack_without_a_key_for_secrets() -> None:
-    with pytest.raises(UserError, match="the stack b has no key for secrets yet; make it anew: pulumi stack init b"):
+    with pytest.raises(UserError, match="the stack b has no key for secrets yet; create it again: pulumi stack init b"):
         joined(SOURCE, {"version": 3, "deployment": {}})
 
 

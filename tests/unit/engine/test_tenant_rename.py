@@ -80,7 +80,7 @@ def test_a_name_that_something_in_the_state_has_still() -> None:
     before = state("acme", "bolt")
     left = [it for it in resources(before) if it["urn"].endswith("::bolt-database")]
     before["deployment"]["resources"] = [*resources(state("acme")), {**left[0], "parent": None}]
-    with pytest.raises(UserError, match="bolt-database: is in the state already, so acme cannot be called bolt"):
+    with pytest.raises(UserError, match="bolt-database: is already in the state, so acme cannot be renamed to bolt"):
         tenant_rename.renamed(before, "acme", "bolt")
 
 
@@ -89,7 +89,7 @@ def test_what_is_not_called_after_its_tenant_stops_it() -> None:
     droplet = next(it for it in resources(before) if it["urn"].endswith("acme-droplet"))
     stray = {**droplet, "urn": droplet["urn"].replace("acme-droplet", "stray")}
     before["deployment"]["resources"].append(stray)
-    with pytest.raises(UserError, match="stray: is below acme in the state and is not called after it"):
+    with pytest.raises(UserError, match="stray: is a child of acme in the state, but not named after it"):
         tenant_rename.renamed(before, "acme", "acme2")
 
 

@@ -348,7 +348,7 @@ def test_a_token_that_may_not_say_whose_it_is_needs_one_more_scope(digitalocean:
     assert "account:read" in said
 
 
-def test_a_wrong_token_of_the_environment_is_not_mended_in_the_settings(
+def test_a_wrong_token_of_the_environment_is_not_corrected_in_the_settings(
     digitalocean: DigitalOcean, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setenv("MELTANODATA_TOKENS", "{}")

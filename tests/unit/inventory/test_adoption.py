@@ -217,7 +217,7 @@ def test_two_instances_never_get_one_database(made: Accounts) -> None:
     made.cluster("shared", "203.0.113.7", "203.0.113.8")
     found, left = made.found()
     assert found == {}
-    assert left["droplet acme.meltanodata.com (7)"] == "its database shared would be that of bolt too"
+    assert left["droplet acme.meltanodata.com (7)"] == "its database shared also fits bolt"
 
 
 def test_what_a_stack_is_about_to_destroy_is_not_brought_back(made: Accounts) -> None:
@@ -225,7 +225,7 @@ def test_what_a_stack_is_about_to_destroy_is_not_brought_back(made: Accounts) ->
     found, left = made.found(known=("7", "c-0"))
     assert found == {}
     assert {why for what, why in left.items() if not what.startswith("record")} == {
-        "a stack's state has it, and no entry names it any more: the next up destroys it"
+        "a stack's state has it, and no entry names it any more: the next `up` destroys it"
     }
 
 
@@ -235,8 +235,8 @@ def test_what_belongs_to_no_instance_is_listed(made: Accounts) -> None:
     found, left = made.found()
     assert found == {}
     assert left == {
-        "record blog (100)": "it points to 203.0.113.50, where no droplet without an entry is",
+        "record blog (100)": "it points to 203.0.113.50, which no droplet without an entry has",
         "database db-postgresql-nyc3-1-gone (c-0, DBs 1)": (
-            "its name is no droplet's, and it trusts no droplet without a database"
+            "its name fits no droplet, and it trusts no droplet that lacks a database"
         ),
     }

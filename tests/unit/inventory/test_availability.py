@@ -58,8 +58,8 @@ def test_nothing_is_lacking() -> None:
 @pytest.mark.parametrize(
     ("held", "said"),
     [
-        ({"projects": {"other": "1", "another": "2"}}, "there is no project 'Meltano'; there is 'another' or 'other'"),
-        ({"projects": {}}, "there is no project 'Meltano'; there is none"),
+        ({"projects": {"other": "1", "another": "2"}}, "no project 'Meltano'; the projects are: 'another' or 'other'"),
+        ({"projects": {}}, "no project 'Meltano'; the projects are: none"),
         ({"ssh_keys": ()}, "the team has no SSH key"),
         ({"snapshots": ()}, "acme: there is no snapshot that matches"),
     ],
@@ -72,11 +72,11 @@ def test_what_the_accounts_lack(held: dict[str, Any], said: str) -> None:
 @pytest.mark.parametrize(
     ("options", "said"),
     [
-        ({"database_version": "17"}, "acme: PostgreSQL 17 is not available; DigitalOcean has 15 or 16"),
+        ({"database_version": "17"}, "acme: PostgreSQL 17 is not available; DigitalOcean offers 15 or 16"),
         ({"droplet_size": "s-2vcpu-3gb"}, "is not available in nyc3. Did you mean 's-2vcpu-2gb'?"),
         (
             {"droplet_size": "c-32"},
-            "droplet_size c-32 is not available in nyc3. There are: s-2vcpu-2gb and s-4vcpu-8gb",
+            "droplet_size c-32 is not available in nyc3. Available: s-2vcpu-2gb and s-4vcpu-8gb",
         ),
         ({"database_size": "db-s-1vcpu-9gb"}, "is not available. Did you mean 'db-s-1vcpu-"),
         ({"region": "ams3"}, "droplets are not available in region ams3; they are available in fra1 or nyc3"),
@@ -109,15 +109,15 @@ def test_what_exists_needs_nothing_but_a_snapshot() -> None:
 )
 def test_without_what_digitalocean_should_say_nobody_is_told_to_rebuild(existing: Existing, said: str) -> None:
     assert problems(existing, region="fra1", database_version="15", states_database_version=True) == [
-        f"acme: DigitalOcean does not say {said}. Wait a minute, and run it again"
+        f"acme: DigitalOcean's answer lacks {said}. Wait a minute, then run this again"
     ]
 
 
-def test_what_nobody_offers_is_said_as_that() -> None:
+def test_what_digitalocean_does_not_offer_is_reported() -> None:
     nothing = {"droplet_sizes": {}, "database": DatabaseOffer((), frozenset(), frozenset())}
     said = problems(None, nothing)
     assert "acme: droplets are not available in region nyc3; they are available in none" in said
-    assert any("DigitalOcean has none" in problem for problem in said)
+    assert any("DigitalOcean offers none" in problem for problem in said)
 
 
 @pytest.mark.parametrize(
@@ -148,7 +148,7 @@ def test_a_database_does_not_go_back() -> None:
     newer = Existing(droplet(), None, cluster(version="17"))
     (problem,) = problems(newer, database_version="16")
     assert problem == (
-        "acme: database_version is 16, and its database has PostgreSQL 17 and cannot go back."
+        "acme: database_version is 16, and its database has PostgreSQL 17 and cannot be downgraded."
         ' Write database_version: "17"'
     )
     assert problems(newer) == []  # the stack's version, which is for new clusters
@@ -157,20 +157,20 @@ def test_a_database_does_not_go_back() -> None:
 IMPORTED = Existing(droplet(), None, cluster(), "7", None, "c0ffee")
 
 
-def test_what_is_taken_over_is_described_as_it_is() -> None:
+def test_an_entry_describes_what_it_adopts() -> None:
     assert problems(IMPORTED) == []
 
 
 @pytest.mark.parametrize(
     ("options", "said"),
     [
-        ({"region": "fra1"}, "acme: region is fra1, and the droplet 7, which is to be taken over, has nyc3"),
-        ({"region": "fra1"}, "acme: region is fra1, and the database c0ffee, which is to be taken over, has nyc3"),
-        ({"droplet_size": "s-4vcpu-8gb"}, "and the droplet 7, which is to be taken over, has s-2vcpu-2gb"),
-        ({"database_size": "db-s-2vcpu-4gb"}, "and the database c0ffee, which is to be taken over, has db-s-1vcpu-1gb"),
+        ({"region": "fra1"}, "acme: region is fra1, and the droplet 7, which is to be adopted, has nyc3"),
+        ({"region": "fra1"}, "acme: region is fra1, and the database c0ffee, which is to be adopted, has nyc3"),
+        ({"droplet_size": "s-4vcpu-8gb"}, "and the droplet 7, which is to be adopted, has s-2vcpu-2gb"),
+        ({"database_size": "db-s-2vcpu-4gb"}, "and the database c0ffee, which is to be adopted, has db-s-1vcpu-1gb"),
     ],
 )
-def test_what_is_taken_over_is_not_changed_on_the_way(options: dict[str, Any], said: str) -> None:
+def test_an_adoption_changes_nothing_at_once(options: dict[str, Any], said: str) -> None:
     everywhere = frozenset({"nyc3", "fra1"})
     held = {
         "snapshots": (snapshot(regions=everywhere),),

@@ -101,5 +101,5 @@ def test_states_from_before_the_note_stay_as_they_are() -> None:
     assert tenant.adopt == Adopt(record="x", login="new")
     # A rebuild notes whose login it was.
     assert outcome(OURS, KEEP, "7", 0, rebuild=1, **KEEP) == (False, False, "7")
-    # A take-over that was killed.
+    # An adoption that was killed.
     assert outcome(TAKEN, KEEP, **KEEP) == (True, True, None)

@@ -98,13 +98,13 @@ def test_of_two_of_one_name_the_states_own_is_said_and_how_to_delete_the_other()
     _, (droplets, records, clusters) = identified(KNOWN, **TWO_OF_EACH)
     assert droplets == (
         "acme: 2 droplets have the name acme.meltanodata.com. The stack's state has 7 (203.0.113.7, created"
-        " 2026-11-28T04:00:00Z). Not the stack's: 9 (203.0.113.9, created 2026-11-28T04:00:02Z). Look whether anybody"
-        " uses it: https://cloud.digitalocean.com/droplets/9 (in the droplet team). If nobody does, delete it there, or"
-        " by: doctl compute droplet delete 9"
+        " 2026-11-28T04:00:00Z). Not the stack's: 9 (203.0.113.9, created 2026-11-28T04:00:02Z). Find out whether"
+        " anybody uses it: https://cloud.digitalocean.com/droplets/9 (in the droplet team). If nobody does, delete it"
+        " there, or by: doctl compute droplet delete 9"
     )
     assert records == (
         "acme: 2 A records have the name acme. The stack's state has 8 (203.0.113.7). Not the stack's: 10"
-        " (203.0.113.9). Look whether anybody uses it: https://cloud.digitalocean.com/networking/domains/meltanodata.com"
+        " (203.0.113.9). Find out whether anybody uses it: https://cloud.digitalocean.com/networking/domains/meltanodata.com"
         " (in the droplet team). If nobody does, delete it there, or by: doctl compute domain records delete"
         " meltanodata.com 10"
     )
@@ -121,7 +121,7 @@ def test_of_two_of_one_name_that_the_state_does_not_know_none_is_the_stray() -> 
     assert len(problems) == 3
     for problem in problems:
         assert "The stack's state has none of them: " in problem
-        assert "Look which one is in use" in problem
+        assert "Find out which one is in use" in problem
     assert problems[0].endswith("doctl compute droplet delete 7 or doctl compute droplet delete 9")
 
 
@@ -150,8 +150,8 @@ def test_an_object_of_another_tenant_is_said_to_be_that_tenants(kind: Type) -> N
     ids = {**KNOWN, ("acme", kind): "4", ("bolt", kind): there}
     _, (problem,) = identified(ids, droplets=(droplet(),), records=(record(),), clusters=(cluster(),))
     assert problem == (
-        f"acme: the {ROLES[kind]} {there}, which its entry names, is that of bolt in the stack's state, and its own is"
-        " 4. Put the names in its entry back as they were; to give tenants other names: meltanodata rename"
+        f"acme: the {ROLES[kind]} {there}, which its entry names, belongs to bolt in the stack's state, and its own is"
+        " 4. Restore the names in its entry. To give tenants other names: meltanodata rename"
     )
 
 

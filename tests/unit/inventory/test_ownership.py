@@ -59,16 +59,16 @@ def state(type_: str, id_: str) -> StackState:
         ({"import_cluster": "c-9"}, Type.CLUSTER, "c-9"),
     ],
 )
-def test_what_another_stacks_state_holds_is_not_taken_over(imported: dict[str, str], type_: str, id_: str) -> None:
+def test_what_another_stacks_state_holds_is_not_adopted(imported: dict[str, str], type_: str, id_: str) -> None:
     mine = {"acme": Existing(ALL.droplet, ALL.record, ALL.cluster, **imported)}
     assert mine["acme"].imports == {type_: id_}
     (said,) = ownership.taken(mine, {"prod-2": state(type_, id_)}, "prod")
-    assert f"{id_} is in the state of the stack prod-2, and is not taken over from there" in said
+    assert f"{id_} is in the state of the stack prod-2, and is not adopted from there" in said
     assert list(ownership.taken(mine, {"prod-2": state(type_, "1")}, "prod")) == []
     assert list(ownership.taken({"acme": ALL}, {"prod-2": state(type_, id_)}, "prod")) == []
 
 
-def test_nobody_is_asked_where_nothing_is_taken_over() -> None:
+def test_no_state_is_read_where_nothing_is_adopted() -> None:
     assert ALL.imports == {}
 
 
@@ -88,12 +88,12 @@ TAKING = Existing(
 )
 
 
-def test_what_another_tenant_of_the_same_state_has_is_not_taken_over() -> None:
+def test_what_another_tenant_of_the_same_state_has_is_not_adopted() -> None:
     (said,) = ownership.taken({"acme2": TAKING}, {"prod": of("acme")}, "prod")
     assert said == (
-        "acme2: the droplet 7, the record 8 and the database c-9 are in the state of the stack prod, and are not taken"
-        " over from there. They belong to acme. If acme2 is acme under a new name: meltanodata rename acme acme2. If it"
-        " is another tenant, it needs objects of its own: give it another name, and leave out of its `adopt` what is"
+        "acme2: the droplet 7, the record 8 and the database c-9 are in the state of the stack prod, and are not"
+        " adopted from there. They belong to acme. If acme2 is acme under a new name: meltanodata rename acme acme2. If"
+        " it is another tenant, it needs objects of its own: give it another name, and leave out of its `adopt` what is"
         " acme's"
     )
     (said,) = ownership.taken({"acme2": TAKING}, {"prod-2": of("acme")}, "prod")
@@ -107,9 +107,9 @@ def test_a_single_object_of_another_tenant_is_enough_to_refuse(kind: str) -> Non
     assert "It belongs to acme." in said
 
 
-def test_what_an_unfinished_run_has_still_to_destroy_is_not_taken_over() -> None:
+def test_what_an_unfinished_run_still_has_to_destroy_is_not_adopted() -> None:
     (said,) = ownership.taken({"acme": TAKING}, {"prod": of("acme", delete=True)}, "prod")
-    assert "a run that was broken off has still to destroy what it replaced" in said
+    assert "an interrupted run still has to destroy what it replaced" in said
     assert "pulumi state delete" in said
 
 

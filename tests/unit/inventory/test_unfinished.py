@@ -59,7 +59,7 @@ def test_what_no_entry_leads_to_is_said_with_its_ids() -> None:
     adopted = tenant("new", adopt={"record": "acme", "database": DATABASE.name})
     assert list(abandoned(objects, [adopted], "meltanodata.com")) == []
     (said,) = abandoned(objects, [tenant("new", adopt={"record": "acme"})], "meltanodata.com")
-    assert "acme: a run that was killed made the database db-postgresql-nyc3-11799-acme (uuid, " in said
+    assert "acme: a killed run created the database db-postgresql-nyc3-11799-acme (uuid, " in said
     assert "Restore the entry of acme" in said
     (said,) = abandoned(objects, [tenant("bolt")], "meltanodata.com")
     assert all(f"delete {known}" in said for known in ("7", "meltanodata.com 9", "uuid"))

@@ -12,7 +12,7 @@ from rich.console import Console
 
 from meltanodata.config.settings import Guard
 from meltanodata.render import report
-from meltanodata.rollout import guard, plan
+from meltanodata.rollout import guard, preview_plan
 from meltanodata.rollout.apply import Result
 from meltanodata.rollout.guard import DATA_LOSS, Review
 from meltanodata.rollout.impact import Effect, Severity
@@ -41,7 +41,7 @@ TEAM = Team(name="MeltanoData DBs 1", kind="databases", before=12, after=13, lim
 
 
 def review(*steps: Step, names: list[str], allowed: tuple[str, ...] = (), teams: tuple[Team, ...] = ()) -> Review:
-    found = plan.read(preview(*steps, tenants=500)).model_copy(update={"teams": teams})
+    found = preview_plan.read(preview(*steps, tenants=500)).model_copy(update={"teams": teams})
     return guard.review(found, Guard(), named=names, allowed=allowed)
 
 
@@ -116,7 +116,7 @@ def _plan(keys: list[str], value: Callable[[int], str], kind: Callable[[int], in
                 steps += [change, updated(key, "files", "stdin")]
             case _:
                 steps += [change, replaced(key, "droplet", "image")]
-    return plan.read(preview(*steps, tenants=500))
+    return preview_plan.read(preview(*steps, tenants=500))
 
 
 @settings(max_examples=25, deadline=None)

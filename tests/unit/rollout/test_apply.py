@@ -9,14 +9,16 @@ from hypothesis import strategies as st
 from meltanodata.config.settings import Rollout
 from meltanodata.engine.resource_types import Type
 from meltanodata.engine.stack_state import StackState
-from meltanodata.errors import UserError
-from meltanodata.rollout import apply, plan
+from meltanodata.errors import InterruptedRunError, UserError
+from meltanodata.rollout import apply, preview_plan
 from meltanodata.rollout.apply import Result, stages
 from tests import previews
 from tests.previews import Step, child, created, destroyed, preview, renewed, replaced, updated
 
 if TYPE_CHECKING:
     from collections.abc import Collection, Iterator, Mapping, Sequence
+
+    from meltanodata.rollout.plan import Plan
 
 PROVIDER = f"{previews.PREFIX}pulumi:providers:digitalocean::MeltanoData DBs 2"
 
@@ -28,12 +30,16 @@ class World:
         self.left = list(steps)
         self.fails: dict[str, str] = {}
         """The engine's message by URN; what comes after it in the same tenant is not done."""
+        self.interrupted: int | None = None
+        """The number of the `up` that is interrupted, when all that it began is done."""
         self.unwell: dict[str, str] = {}
         """What doctor finds wrong."""
         self.ups: list[set[str] | None] = []
         self.waits: list[float] = []
         self.checked: list[list[str]] = []
         self.said: list[str] = []
+        self.logs: list[dict[str, Any]] = []
+        """What the program logs."""
         self.between: list[Step] = []
         """What somebody changes in the world while it is applied."""
         self.databases: dict[str, str] = {}
@@ -49,6 +55,11 @@ class World:
 
     def up(self, targets: Sequence[str] | None) -> Iterator[Mapping[str, Any]]:
         self.ups.append(None if targets is None else set(targets))
+        yield from self._applied(targets)
+        if len(self.ups) == self.interrupted:
+            raise InterruptedRunError("Interrupted")
+
+    def _applied(self, targets: Sequence[str] | None) -> Iterator[Mapping[str, Any]]:
         stuck: set[str] = set()
         for step in list(self.left):
             urn = step["urn"]
@@ -63,6 +74,7 @@ class World:
             else:
                 self.left.remove(step)
                 yield {"resOutputsEvent": {"metadata": metadata}}
+        yield from ({"diagnosticEvent": line} for line in self.logs)
         yield {"diagnosticEvent": {"severity": "debug", "message": "properties of something"}}
         yield {"resOutputsEvent": {"metadata": {"op": "same", "urn": previews.ROOT}}}
         yield {"summaryEvent": {}}
@@ -79,11 +91,12 @@ class World:
         yield {"diagnosticEvent": {"urn": metadata["urn"], "severity": "error", "message": f"{message}\n"}}
 
     def deploy(self, **rollout: Any) -> list[Result]:
-        found = plan.read(self.preview(), self.state())
-        return list(
-            apply.run(
-                found, Rollout(**rollout), self, examine=self.examine, wait=self.waits.append, say=self.said.append
-            )
+        found = preview_plan.read(self.preview(), self.state())
+        return list(self.running(found, **rollout))
+
+    def running(self, found: Plan, **rollout: Any) -> Iterator[Result]:
+        return apply.run(
+            found, Rollout(**rollout), self, examine=self.examine, wait=self.waits.append, say=self.said.append
         )
 
 
@@ -102,6 +115,22 @@ def test_a_small_change_is_one_up_without_a_pause(kind: Any) -> None:
     looked = [["acme", "bolt"]] if kind is created else []
     assert (world.ups, world.waits, world.checked) == ([None], [], looked)
     assert world.left == []
+
+
+def test_who_is_ready_and_what_a_wipe_dropped_is_said_and_nothing_else_that_is_logged() -> None:
+    world = World(*created("acme"))
+    ready, acme = "acme is ready: https://acme.meltanodata.com", previews.urn("acme")
+    world.logs = [
+        {"urn": acme, "severity": "info", "message": f"{ready}\n"},
+        {"urn": acme, "severity": "debug", "message": "properties"},
+        {"urn": acme, "severity": "info", "message": "\n"},
+        {"urn": previews.urn("acme", "droplet"), "severity": "info", "message": "of a plugin"},
+        {"severity": "info", "message": "of the engine"},
+        {"urn": previews.ROOT, "severity": "info", "message": "of the stack"},
+    ]
+    assert applied(world.deploy()) == {"acme": True}
+    assert [line for line in world.said if "of " not in line and "acme is" in line] == [f"  {ready}"]
+    assert not any(word in line for line in world.said for word in ("properties", "plugin", "of the engine"))
 
 
 def test_removals_are_a_run_of_their_own_after_the_canaries() -> None:
@@ -242,7 +271,7 @@ def test_it_ends_when_the_plan_becomes_another_one() -> None:
     world = World(*of(renewed, "t1", "t2"))
     world.between = []
     results = apply.run(
-        plan.read(world.preview()),
+        preview_plan.read(world.preview()),
         Rollout(batch=1),
         world,
         examine=world.examine,
@@ -261,7 +290,7 @@ def test_a_tenant_that_was_made_anew_while_others_were_applied_is_not_wiped_for_
     world = World(*wipes)
     world.databases = {"t1": "1", "t2": "2"}
     results = apply.run(
-        plan.read(world.preview(), world.state()),
+        preview_plan.read(world.preview(), world.state()),
         Rollout(batch=1),
         world,
         examine=world.examine,
@@ -290,9 +319,20 @@ KEYS = st.lists(st.from_regex(r"[a-z]{1,6}", fullmatch=True), unique=True, min_s
 def test_everybody_is_in_one_stage_and_canaries_are_in_the_first(
     keys: list[str], canaries: set[str], batch: int
 ) -> None:
-    found = plan.read(preview(*of(renewed, *keys)))
+    found = preview_plan.read(preview(*of(renewed, *keys)))
     chosen = {*canaries, *keys[::5]}
     order = stages(found, Rollout(canaries=tuple(chosen), batch=batch))
     assert sorted(tenant for stage in order for tenant in stage.tenants) == sorted(keys)
     assert order[0].tenants == chosen.intersection(keys)
     assert all(0 < len(stage.tenants) <= batch for stage in order[1:])
+
+
+def test_an_interrupt_ends_the_deployment_though_its_stage_was_done() -> None:
+    world = World(*of(renewed, "acme", "core"))
+    world.interrupted = 1
+    running = world.running(preview_plan.read(world.preview(), world.state()), canaries=("core",), pause=7.0)
+    core, acme = next(running), next(running)
+    with pytest.raises(InterruptedRunError):
+        next(running)
+    assert (core.tenant, core.well, acme.tenant, acme.applied) == ("core", True, "acme", False)
+    assert (len(world.ups), world.waits, world.checked) == (1, [], [])

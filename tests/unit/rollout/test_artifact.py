@@ -12,14 +12,14 @@ from hypothesis import strategies as st
 from meltanodata.config.settings import Guard
 from meltanodata.errors import UserError
 from meltanodata.github import LARGEST_ARTIFACT
-from meltanodata.rollout import artifact, guard, plan
+from meltanodata.rollout import artifact, guard, plan, preview_plan
 from meltanodata.rollout.guard import DATA_LOSS, MANY_DESTROYED, Review, Stop
 from tests.previews import Step, created, destroyed, preview, renewed
 
 
 def written(*steps: Step, **changes: Any) -> dict[str, Any]:
     """What `plan --json` prints, with some of it edited by whoever ran it."""
-    found: dict[str, Any] = json.loads(Review(plan=plan.read(preview(*steps))).model_dump_json())
+    found: dict[str, Any] = json.loads(Review(plan=preview_plan.read(preview(*steps))).model_dump_json())
     found["plan"].update(changes)
     return found
 
@@ -29,7 +29,7 @@ def read(content: dict[str, Any]) -> plan.Plan:
 
 
 def test_an_honest_plan_is_read_as_it_was_written() -> None:
-    honest = plan.read(preview(*created("acme"), *destroyed("bolt"), *renewed("core")))
+    honest = preview_plan.read(preview(*created("acme"), *destroyed("bolt"), *renewed("core")))
     assert artifact.read(Review(plan=honest).model_dump_json().encode(), "prod") == honest
 
 

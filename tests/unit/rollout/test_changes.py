@@ -10,7 +10,7 @@ from typer.testing import CliRunner
 
 from meltanodata.cli.main import app
 from meltanodata.errors import UserError
-from meltanodata.rollout import plan as plans
+from meltanodata.rollout import preview_plan
 from meltanodata.rollout.guard import Review
 from tests.fakes import github
 from tests.previews import Step, created, destroyed, preview, renewed
@@ -36,7 +36,11 @@ class Request:
 
     def plan(self, *steps: Step, stack: str = "prod", stops: object = ()) -> None:
         """What the request's own code wrote in its preview; it may write what it likes."""
-        text = Review(plan=plans.read(preview(*steps))).model_dump_json().replace("pulumi:prod:", f"pulumi:{stack}:")
+        text = (
+            Review(plan=preview_plan.read(preview(*steps)))
+            .model_dump_json()
+            .replace("pulumi:prod:", f"pulumi:{stack}:")
+        )
         content = json.loads(text) | {"stops": stops}
         content["plan"]["stack"] = stack
         self.plans[stack] = json.dumps(content)

@@ -15,7 +15,7 @@ from meltanodata.errors import UserError
 from meltanodata.inventory import accounts as account_reader
 from meltanodata.inventory.accounts import Cluster, Droplet, Inventory, Record
 from meltanodata.render import report
-from meltanodata.rollout import drift, plan
+from meltanodata.rollout import drift, plan, preview_plan
 from meltanodata.rollout.drift import Drift, Expiring, Orphan, Unseen
 from tests.fleets import team, write_stack
 from tests.previews import child, preview
@@ -82,6 +82,7 @@ def held(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> dict[str, Inventory
     monkeypatch.setattr(pulumi_cli, "export", lambda *_: state())
     monkeypatch.setattr(pulumi_cli, "config", lambda *_: {})
     monkeypatch.setattr(pulumi_cli, "preview", lambda *_, **__: preview())
+    monkeypatch.setattr(pulumi_cli, "backend", lambda _: tmp_path.as_uri())
 
     def from_config(_: object, stack: str, __: object) -> tuple[Settings, SimpleNamespace]:
         return settings_loading.read(tmp_path / f"Pulumi.{stack}.yaml"), SimpleNamespace(tokens={"of": stack})
@@ -150,12 +151,12 @@ def test_certificates_expire_within_a_month() -> None:
 
 def mended() -> plan.Plan:
     step = child("update", "acme", "record", {"value": "203.0.113.9"}, {"value": "198.51.100.7"}, diffReasons=["value"])
-    return plan.read(preview(step))
+    return preview_plan.read(preview(step))
 
 
 def test_the_issue(golden: Callable[[str, str], None]) -> None:
     found = Drift(
-        [mended(), plan.read(preview())],
+        [mended(), preview_plan.read(preview())],
         [Orphan("droplet", "old.meltanodata.com", "11", "Meltano", "s-1vcpu-1gb")],
         [Expiring(dt.date(2026, 12, 1), ("acme", "bolt"))],
     )
@@ -164,7 +165,7 @@ def test_the_issue(golden: Callable[[str, str], None]) -> None:
 
 
 def test_no_drift_at_all() -> None:
-    found = Drift([plan.read(preview())], [], [])
+    found = Drift([preview_plan.read(preview())], [], [])
     assert found.none
     assert report.drift(found) == f"{report.DRIFT_MARKER}\n\nThere is no drift.\n"
 

@@ -4,7 +4,7 @@ import pytest
 
 from meltanodata.config.settings import Guard
 from meltanodata.errors import UserError
-from meltanodata.rollout import guard, plan
+from meltanodata.rollout import guard, plan, preview_plan
 from meltanodata.rollout.guard import DATA_LOSS, DROPLET_REPLACED, MANY_DESTROYED, UNNAMED, Review, named, review
 from meltanodata.rollout.impact import Severity
 from tests.previews import (
@@ -32,7 +32,7 @@ def reviewed(
     allowed: tuple[str, ...] = (),
     settings: Guard | None = None,
 ) -> Review:
-    found = plan.read(preview(*steps, tenants=tenants))
+    found = preview_plan.read(preview(*steps, tenants=tenants))
     return review(found, settings or Guard(), named=names, demos=demos, allowed=allowed)
 
 
@@ -139,7 +139,7 @@ def test_whatever_cannot_be_had_back_wants_the_label(steps: list[Step]) -> None:
 
 def test_every_severity_of_loss_is_the_guards_and_nothing_else() -> None:
     steps = [*many("acme"), *created("bolt"), *renewed("core"), updated("dax", "droplet", "size"), WIPED]
-    lost = [row.tenant for row in plan.read(preview(*steps)).rows if row.severity is Severity.LOSS]
+    lost = [row.tenant for row in preview_plan.read(preview(*steps)).rows if row.severity is Severity.LOSS]
     (stop,) = [stop for stop in reviewed(*steps).stopped if stop.label == DATA_LOSS]
     assert lost == ["acme"]
     assert stop.message.count("Data loss for acme") == 1
@@ -148,7 +148,7 @@ def test_every_severity_of_loss_is_the_guards_and_nothing_else() -> None:
 
 def test_what_a_plan_says_of_its_own_operations_does_not_count() -> None:
     """It comes from the request's own code."""
-    found = plan.read(preview(*destroyed("acme"), WIPED))
+    found = preview_plan.read(preview(*destroyed("acme"), WIPED))
     harmless = [row.model_copy(update={"effects": (), "change": plan.Change.CREATED}) for row in found.rows]
     told = found.model_copy(update={"rows": tuple(harmless)})
     assert [stop.label for stop in review(told, Guard(), named=["acme"]).stopped] == [DATA_LOSS]
@@ -160,7 +160,7 @@ def test_who_loses_the_same_is_told_in_one_sentence() -> None:
     assert stop.message == (
         "Data loss for acme, bolt: the database is deleted with its backups; the droplet is deleted with its disk"
         " (Meltano project, uploads). Data loss for core: the droplet is replaced, and its disk (Meltano project,"
-        " uploads) starts anew from the snapshot."
+        " uploads) starts again from the snapshot."
     )
 
 

@@ -10,9 +10,10 @@ from hypothesis import strategies as st
 from meltanodata.engine.resource_types import Type
 from meltanodata.engine.stack_state import StackState
 from meltanodata.errors import UserError
-from meltanodata.rollout import plan
+from meltanodata.rollout import approval, plan, preview_plan
+from meltanodata.rollout.approval import unreviewed
 from meltanodata.rollout.impact import Severity
-from meltanodata.rollout.plan import Change, Plan, Row, unreviewed
+from meltanodata.rollout.plan import Change, Plan, Row
 from tests import previews
 from tests.previews import (
     Step,
@@ -33,7 +34,7 @@ if TYPE_CHECKING:
 
 
 def read(*steps: Step, tenants: int = 20) -> Plan:
-    return plan.read(preview(*steps, tenants=tenants))
+    return preview_plan.read(preview(*steps, tenants=tenants))
 
 
 def row(*steps: Step) -> Row:
@@ -137,6 +138,69 @@ def test_what_is_no_tenants_is_listed_apart_and_providers_are_left_out() -> None
     assert found.rows == ()
 
 
+def test_the_first_plan_of_a_new_stack_has_no_row_for_the_stack_itself() -> None:
+    stack = {"op": "create", "urn": previews.ROOT, "newState": {"urn": previews.ROOT}, "detailedDiff": None}
+    steps = [*previews.created("acme"), stack]
+    found = preview_plan.read({"steps": steps})
+    assert found.others == ()
+    assert [row.tenant for row in found.rows] == ["acme"]
+    assert preview_plan.read({"steps": [stack]}).empty
+
+
+PERHAPS = "Meltano of this version is installed and restarts (a minute), unless it is there already"
+
+
+@pytest.mark.parametrize(
+    ("before", "after", "effect"),
+    [
+        ("2.19.1", "2.20.0", "Meltano is upgraded and restarts (a minute)"),
+        ("2.20.0", "2.19.1", "Meltano is downgraded and restarts (a minute)"),
+        ("2.9.0", "2.10.0", "Meltano is upgraded and restarts (a minute)"),
+        (None, "2.20.0", PERHAPS),
+        ("2.20", "2.20.0", PERHAPS),
+        ("2.20.0", None, "Meltano keeps its version"),
+        ("1", "9" * 5000, "Meltano is upgraded and restarts (a minute)"),
+    ],
+)
+def test_another_version_of_meltano_is_called_what_it_is(before: str | None, after: str | None, effect: str) -> None:
+    old, new = ({} if version is None else {"meltano_version": version} for version in (before, after))
+    found = row(component("update", "acme", options(**old), options(**new)), replaced("acme", "meltano", "stdin"))
+    assert words(found) == [effect]
+
+
+@pytest.mark.parametrize(
+    "steps",
+    [
+        previews.created("acme", tls="self_signed"),
+        [component("update", "acme", options(), options(tls="self_signed")), updated("acme", "files", "stdin")],
+        [component("create", "acme", new=options(tls="self_signed")), previews.imported("acme", "droplet", "7")],
+    ],
+)
+def test_people_are_told_that_browsers_warn_of_a_self_signed_certificate(steps: list[Step]) -> None:
+    warning = "browsers warn of its certificate, which Caddy makes itself"
+    assert warning in words(row(*steps))
+    # Also in a comment, which derives the effects from what the plan says anew.
+    found = preview_plan.read(preview(*steps)).rows[0]
+    assert warning in map(str, plan.effects_of(found.change, found.operations, found.reasons))
+
+
+@pytest.mark.parametrize(
+    "steps",
+    [
+        previews.created("acme"),
+        [component("update", "acme", options(tls="self_signed"), options()), updated("acme", "files", "stdin")],
+        [
+            component(
+                "update", "acme", options(tls="self_signed"), options(tls="self_signed", meltano_version="2.20.0")
+            ),
+            replaced("acme", "meltano", "stdin"),
+        ],
+    ],
+)
+def test_nobody_is_warned_of_another_certificate(steps: list[Step]) -> None:
+    assert not any("browsers warn" in text for text in words(row(*steps)))
+
+
 def test_objects_that_exist_are_adopted() -> None:
     steps = created("acme")
     for step in steps:
@@ -163,8 +227,17 @@ def test_without_a_changed_option_the_resource_gives_the_reason() -> None:
 def test_what_follows_from_a_missing_droplet_is_no_reason() -> None:
     found = row(
         child("create", "acme", "droplet", None, previews.inputs("acme", "droplet")),
-        child("update", "acme", "record", {"value": "10.0.0.1"}, {"value": plan.UNKNOWN}, diffReasons=["value"]),
-        child("update", "acme", "project", {"resources": []}, {"resources": [plan.UNKNOWN]}, diffReasons=["resources"]),
+        child(
+            "update", "acme", "record", {"value": "10.0.0.1"}, {"value": preview_plan.UNKNOWN}, diffReasons=["value"]
+        ),
+        child(
+            "update",
+            "acme",
+            "project",
+            {"resources": []},
+            {"resources": [preview_plan.UNKNOWN]},
+            diffReasons=["resources"],
+        ),
         replaced("acme", "files", "triggers", "connection"),
         child("update", "acme", "firewall", {"tags": []}, {"tags": ["x"]}, diffReasons=["tags"]),
     )
@@ -173,7 +246,7 @@ def test_what_follows_from_a_missing_droplet_is_no_reason() -> None:
 
 
 def test_a_value_that_is_known_after_the_apply_says_so() -> None:
-    rules = [{"__defaults": [], "type": "ip_addr", "value": plan.UNKNOWN}]
+    rules = [{"__defaults": [], "type": "ip_addr", "value": preview_plan.UNKNOWN}]
     found = row(child("update", "acme", "firewall", {"rules": []}, {"rules": rules}, diffReasons=["rules"]))
     assert why(found) == ['firewall rules: [] → [{"type": "ip_addr", "value": "known after the apply"}]']
 
@@ -281,7 +354,7 @@ def test_a_wipe_is_told_whichever_step_of_its_replacement_comes_last() -> None:
     assert words(row(*steps)) == words(row(*reversed(steps))) == [WIPED]
 
 
-def taken_over_and_changed(key: str = "acme") -> list[Step]:
+def adopted_and_changed(key: str = "acme") -> list[Step]:
     """An instance made by hand, whose record leads elsewhere and whose objects have other tags."""
     taken = [
         imported(key, "droplet", "4711"),
@@ -299,8 +372,8 @@ def taken_over_and_changed(key: str = "acme") -> list[Step]:
     return [component("create", key, new=options()), *taken, *changed]
 
 
-def test_what_is_taken_over_and_changed_is_told_as_taken_over() -> None:
-    found = row(*taken_over_and_changed())
+def test_an_adoption_with_changes_is_shown_as_an_adoption() -> None:
+    found = row(*adopted_and_changed())
     assert found.change is Change.ADOPTED
     assert [(it.op, it.id, it.properties) for it in found.operations if it.op == "import"] == [
         ("import", "4713", ("tags",)),
@@ -309,10 +382,10 @@ def test_what_is_taken_over_and_changed_is_told_as_taken_over() -> None:
     ]
     assert any("the host name moves to another address" in effect for effect in words(found))
     wipe = child("create", "acme", "wipe", None, {"triggers": ["2026-11-23"]})
-    assert WIPED in words(row(*taken_over_and_changed(), wipe))
+    assert WIPED in words(row(*adopted_and_changed(), wipe))
 
 
-def test_what_would_be_taken_over_and_replaced_is_told_as_lost() -> None:
+def test_an_adoption_that_replaces_is_shown_as_a_loss() -> None:
     steps = [imported("acme", "database", "4713"), on(replaced("acme", "database", "name"), "4713")]
     for found in (row(*steps), row(*reversed(steps))):
         assert [(it.op, it.id) for it in found.operations] == [("replace", "4713")]
@@ -326,12 +399,12 @@ def test_verifying_and_assigning_to_the_project_mean_nothing_to_people() -> None
 def test_a_failed_preview_is_no_plan() -> None:
     failed = preview() | {"diagnostics": [{"severity": "error", "message": "tenants.yaml:3: no such team\n"}]}
     with pytest.raises(UserError, match=r"tenants\.yaml:3: no such team"):
-        plan.read(failed)
+        preview_plan.read(failed)
 
 
 def test_something_else_is_no_plan() -> None:
     with pytest.raises(UserError, match="not an output of `pulumi preview --json`"):
-        plan.read({"hello": "world"})
+        preview_plan.read({"hello": "world"})
 
 
 KEYS = st.lists(st.from_regex(r"[a-z]{1,8}", fullmatch=True), unique=True, min_size=1, max_size=12)
@@ -358,7 +431,7 @@ def test_what_is_left_of_a_reviewed_plan_is_reviewed(keys: list[str], dropped: r
     assert unreviewed(read(*steps), read(*left), begun=False) == []
 
 
-def test_an_object_that_a_dead_run_made_is_taken_over_as_reviewed() -> None:
+def test_an_object_that_a_killed_run_created_is_adopted_as_reviewed() -> None:
     rest = [
         imported("acme", "droplet", "4711"),
         imported("acme", "record", "meltanodata.com,4712"),
@@ -440,7 +513,7 @@ def test_an_import_is_for_the_object_that_was_seen() -> None:
     ]
 
 
-def test_only_what_a_run_of_the_plan_made_is_taken_over_where_a_creation_was_reviewed() -> None:
+def test_a_reviewed_creation_covers_only_the_adoption_of_what_a_run_of_the_plan_created() -> None:
     reviewed = read(*created("acme"))
     left = read(imported("acme", "database", "4711"))
     assert unreviewed(reviewed, left, begun=True) == []
@@ -464,13 +537,13 @@ def test_what_is_left_of_a_replacement_is_its_new_object_and_never_the_old_one()
 
 
 def test_what_is_left_of_a_take_over_is_its_update() -> None:
-    reviewed = read(*taken_over_and_changed())
-    left = [step for step in taken_over_and_changed() if step["op"] == "update"]
+    reviewed = read(*adopted_and_changed())
+    left = [step for step in adopted_and_changed() if step["op"] == "update"]
     assert unreviewed(reviewed, read(*left), begun=True) == []
     assert unreviewed(reviewed, read(on(left[0], "another")), begun=True) != []
     # A plan that an older version kept says `update` of it alone.
     older = read(component("create", "acme", new=options()), *left)
-    assert unreviewed(older, read(*taken_over_and_changed()), begun=True) == []
+    assert unreviewed(older, read(*adopted_and_changed()), begun=True) == []
 
 
 def record_to(address: str) -> Step:
@@ -482,9 +555,9 @@ def test_a_records_value_is_the_one_that_was_seen() -> None:
     assert unreviewed(read(record_to("198.51.100.7")), read(record_to("198.51.100.8")), begun=True) == [
         "acme: not reviewed: update of record acme-record (value): value 198.51.100.8, but 198.51.100.7 was reviewed"
     ]
-    assert unreviewed(read(record_to("198.51.100.7")), read(record_to(plan.UNKNOWN)), begun=True) != []
+    assert unreviewed(read(record_to("198.51.100.7")), read(record_to(preview_plan.UNKNOWN)), begun=True) != []
     # It was known after the apply only: a run was cut off between the new droplet and the record.
-    assert unreviewed(read(record_to(plan.UNKNOWN)), read(record_to("198.51.100.8")), begun=True) == []
+    assert unreviewed(read(record_to(preview_plan.UNKNOWN)), read(record_to("198.51.100.8")), begun=True) == []
 
 
 def changed_in(**values: str) -> Step:
@@ -494,15 +567,15 @@ def changed_in(**values: str) -> Step:
 
 
 def test_of_two_reviewed_plans_each_ones_values_are_those_that_were_seen() -> None:
-    both = plan.union([read(changed_in(value="198.51.100.7")), read(changed_in(ttl="60"))])
+    both = approval.union([read(changed_in(value="198.51.100.7")), read(changed_in(ttl="60"))])
     assert unreviewed(both, read(changed_in(value="198.51.100.7", ttl="60")), begun=False) == []
     assert unreviewed(both, read(changed_in(value="198.51.100.7", ttl="61")), begun=False) != []
     assert unreviewed(both, read(changed_in(value="198.51.100.8", ttl="60")), begun=False) != []
     # Of the same property the one that was merged last.
-    later = plan.union([read(changed_in(value="198.51.100.7")), read(changed_in(value="198.51.100.8"))])
+    later = approval.union([read(changed_in(value="198.51.100.7")), read(changed_in(value="198.51.100.8"))])
     assert unreviewed(later, read(changed_in(value="198.51.100.8")), begun=False) == []
     assert unreviewed(later, read(changed_in(value="198.51.100.7")), begun=False) != []
-    unknown = plan.union([read(changed_in(value="198.51.100.7")), read(changed_in(value=plan.UNKNOWN))])
+    unknown = approval.union([read(changed_in(value="198.51.100.7")), read(changed_in(value=preview_plan.UNKNOWN))])
     assert unreviewed(unknown, read(changed_in(value="198.51.100.9")), begun=False) == []
 
 
@@ -522,13 +595,13 @@ def state(**objects: str) -> StackState:
 def test_what_was_approved_for_a_tenant_is_not_done_to_another_one_of_its_name() -> None:
     """A wipe names no object: the database that it empties is the tenant's."""
     steps = preview(child("create", "acme", "wipe", None, {"triggers": ["2026-11-23"]}))
-    reviewed = plan.read(steps, state(droplet="1", database="2"))
-    assert unreviewed(reviewed, plan.read(steps, state(droplet="1", database="2")), begun=False) == []
-    assert unreviewed(reviewed, plan.read(steps, state(droplet="1", database="9")), begun=True) == [
+    reviewed = preview_plan.read(steps, state(droplet="1", database="2"))
+    assert unreviewed(reviewed, preview_plan.read(steps, state(droplet="1", database="2")), begun=False) == []
+    assert unreviewed(reviewed, preview_plan.read(steps, state(droplet="1", database="9")), begun=True) == [
         "acme: another tenant was reviewed: its database is 9, but 2 was reviewed"
     ]
     # A plan without the objects says nothing of them.
-    assert unreviewed(plan.read(steps), plan.read(steps, state(database="9")), begun=True) == []
+    assert unreviewed(preview_plan.read(steps), preview_plan.read(steps, state(database="9")), begun=True) == []
 
 
 def test_the_objects_that_the_reviewed_plan_made_or_took_are_the_tenants() -> None:
@@ -539,10 +612,10 @@ def test_the_objects_that_the_reviewed_plan_made_or_took_are_the_tenants() -> No
         (imported("acme", "droplet", "9"), state(droplet="9", record="3")),
     ):
         both = preview(step, replaced("acme", "files", "stdin"))
-        reviewed = plan.read(both, state(droplet="1", record="3"))
-        assert unreviewed(reviewed, plan.read(rest, left), begun=True) == []
-    taken = plan.read(preview(imported("acme", "droplet", "8"), replaced("acme", "files", "stdin")), state())
-    assert unreviewed(taken, plan.read(rest, state(droplet="9")), begun=True) != []
+        reviewed = preview_plan.read(both, state(droplet="1", record="3"))
+        assert unreviewed(reviewed, preview_plan.read(rest, left), begun=True) == []
+    taken = preview_plan.read(preview(imported("acme", "droplet", "8"), replaced("acme", "files", "stdin")), state())
+    assert unreviewed(taken, preview_plan.read(rest, state(droplet="9")), begun=True) != []
 
 
 def test_a_plan_that_an_older_version_kept_is_read() -> None:
@@ -575,7 +648,7 @@ PASSWORD = "a new login password; the old one stops working"
 OTHERS = "every other login of the instance stops working"
 
 
-def taken_over(op: str, old: dict[str, object] | None, new: dict[str, object]) -> list[str]:
+def adoption_effects(op: str, old: dict[str, object] | None, new: dict[str, object]) -> list[str]:
     """What is said of a login at a plan that adopts a droplet."""
     steps = [
         component(op, "acme", old, new),
@@ -585,14 +658,14 @@ def taken_over(op: str, old: dict[str, object] | None, new: dict[str, object]) -
 
 
 def test_a_take_over_says_what_becomes_of_the_login() -> None:
-    assert taken_over("create", None, options(**KEEP)) == ["keeps its login"]
-    assert taken_over("create", None, options(adopt={"login": "new"})) == [PASSWORD, OTHERS]
-    assert taken_over("create", None, options(**KEEP, admin_password_generation=2)) == [PASSWORD]
+    assert adoption_effects("create", None, options(**KEEP)) == ["keeps its login"]
+    assert adoption_effects("create", None, options(adopt={"login": "new"})) == [PASSWORD, OTHERS]
+    assert adoption_effects("create", None, options(**KEEP, admin_password_generation=2)) == [PASSWORD]
 
 
 def test_the_plan_after_a_kill_says_whose_login_it_is() -> None:
-    assert taken_over("update", options(), options(demo=True)) == ["its login is the one in the stack's state"]
-    assert taken_over("update", options(**KEEP), options(**KEEP, demo=True)) == ["keeps its login"]
+    assert adoption_effects("update", options(), options(demo=True)) == ["its login is the one in the stack's state"]
+    assert adoption_effects("update", options(**KEEP), options(**KEEP, demo=True)) == ["keeps its login"]
     # The engine leaves out of a preview what stays as it is.
     unchanged = row(child("import", "acme", "droplet", None, previews.inputs("acme", "droplet")))
     assert words(unchanged) == ["an interrupted adoption continues; its login is as that run's plan said"]
@@ -640,7 +713,14 @@ def test_what_is_changed_on_the_way_is_one_operation_with_the_import() -> None:
     assert found.cost is not None
     assert found.cost.before == found.cost.after
     # Reviewed, it covers what is left of it; what was not reviewed is not covered.
-    reviewed = plan.read(preview(*steps))
-    assert plan.unreviewed(reviewed, plan.read(preview(updated("acme", "droplet", "tags"))), begun=True) == []
-    assert plan.unreviewed(reviewed, plan.read(preview(updated("acme", "droplet", "size"))), begun=True) != []
-    assert plan.unreviewed(plan.read(preview(*steps[:2])), plan.read(preview(*steps[:3])), begun=True) != []
+    reviewed = preview_plan.read(preview(*steps))
+    assert (
+        approval.unreviewed(reviewed, preview_plan.read(preview(updated("acme", "droplet", "tags"))), begun=True) == []
+    )
+    assert (
+        approval.unreviewed(reviewed, preview_plan.read(preview(updated("acme", "droplet", "size"))), begun=True) != []
+    )
+    assert (
+        approval.unreviewed(preview_plan.read(preview(*steps[:2])), preview_plan.read(preview(*steps[:3])), begun=True)
+        != []
+    )

@@ -55,7 +55,7 @@ def test_a_link_in_a_folders_place_is_an_error(upper: Path, tmp_path: Path, on_t
     victim.mkdir()
     (upper / on_the_way).parent.mkdir(exist_ok=True)
     (upper / on_the_way).symlink_to(victim)
-    with pytest.raises(ProgramError, match=f"/{on_the_way} of the droplet's disk is no folder"):
+    with pytest.raises(ProgramError, match=f"/{on_the_way} of the droplet's disk is not a folder"):
         disk.write(upper, f"{on_the_way}/ssh_host_key", "text")
     (victim / "ssh_host_key").write_text("untouched")
     disk.remove(upper, on_the_way, "ssh_host_")
@@ -65,7 +65,7 @@ def test_a_link_in_a_folders_place_is_an_error(upper: Path, tmp_path: Path, on_t
 
 def test_a_folder_in_a_files_place_is_an_error(upper: Path) -> None:
     (upper / "etc" / "hostname").mkdir(parents=True)
-    with pytest.raises(ProgramError, match="/etc/hostname of the droplet's disk is no file"):
+    with pytest.raises(ProgramError, match="/etc/hostname of the droplet's disk is not a file"):
         disk.write(upper, "etc/hostname", "acme\n")
 
 
