@@ -33,8 +33,8 @@ class Newcomer:
         """The lines that lead to the sandbox's project, as `start` printed them."""
 
     def types(self, *lines: str, code: int = 0) -> str:
-        """Type lines, which end with this exit code; returns what they printed."""
-        script = "\n".join(["set -e", *self.there, *lines])
+        """Type lines, the last of which ends with this exit code; returns what they printed."""
+        script = "\n".join(["set -e", *self.there, "set +e", *lines])
         done = subprocess.run(
             ["bash", "-c", script],
             cwd=PROJECT,
