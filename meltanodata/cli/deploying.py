@@ -21,6 +21,7 @@ from meltanodata.cli.options import Allow, Base, Expect, FleetStack, Labels, Sta
 from meltanodata.cli.planning import judge, read_plan, refuse_stopped, review_preview, show
 from meltanodata.cli.pulumi_options import for_preview, refuse_elsewhere, switches
 from meltanodata.cli.reviewed_push import SKIP, Request, of_push
+from meltanodata.config.object_names import names_of_no_tenant
 from meltanodata.config.settings import file_of
 from meltanodata.engine import deployed_commit, pulumi_cli
 from meltanodata.errors import InterruptedRunError, NotReviewedError, UserError
@@ -316,7 +317,7 @@ def drift(
 def _drift(stack: str | None) -> Drift:
     root, stacks = project().root, project().fleet(stack)
     # The stacks share the droplet team: what one of them leaves alone is no orphan of another.
-    ignored = {name for settings in stacks for name in settings.no_tenants}
+    ignored = names_of_no_tenant(stacks)
     states = [pulumi_cli.state(settings.stack, root) for settings in stacks]
     known = drifts.known(states)
     orphans: set[Orphan] = set()

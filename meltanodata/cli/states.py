@@ -221,6 +221,8 @@ def rename(
     if problem := name_problem(new):
         raise UserError(f"{show(new)}: {problem}")
     stacks, path = located(stack)
+    if new in object_names.names_of_no_tenant(stacks):
+        raise UserError(f"{new}: the setting no_tenants lists this name for another purpose. Choose another one")
     source, loaded = read(path)
     root, row = project(), _row(loaded, old, new)
     own = _owner(row, stacks)

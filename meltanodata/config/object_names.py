@@ -8,9 +8,10 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Iterable, Iterator
 
     from meltanodata.config.options import Options
+    from meltanodata.config.settings import Settings
     from meltanodata.config.tenants import Tenant
 
 
@@ -58,6 +59,13 @@ def objects_of(key: str, options: Options, domain: str) -> Iterator[tuple[str, s
     yield "droplet", droplet_of(key, options, domain)
     yield "record", record_of(key, options)
     yield "database", (options.adopt and options.adopt.database) or key
+
+
+def names_of_no_tenant(stacks: Iterable[Settings]) -> frozenset[str]:
+    """What the stacks' `no_tenants` lists; a record's name stands for its host name too, and the other way round."""
+    names = {(name, stack.domain) for stack in stacks for name in stack.no_tenants}
+    short = {(name.removesuffix(f".{domain}"), domain) for name, domain in names}
+    return frozenset({name for name, _ in names | short} | {f"{name}.{domain}" for name, domain in short})
 
 
 def names_of(tenant: Tenant, domain: str) -> Names:

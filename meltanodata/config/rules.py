@@ -10,7 +10,13 @@ from __future__ import annotations
 from collections import defaultdict
 from typing import TYPE_CHECKING
 
-from meltanodata.config.object_names import CLUSTER_NAME_LENGTH, cluster_name, objects_of, tenant_of_cluster
+from meltanodata.config.object_names import (
+    CLUSTER_NAME_LENGTH,
+    cluster_name,
+    names_of_no_tenant,
+    objects_of,
+    tenant_of_cluster,
+)
 from meltanodata.config.options import Options
 from meltanodata.config.placement import (
     assignments,
@@ -49,6 +55,7 @@ def problems(
         *cluster_names_fit(fleet, stacks),
         *wiped_are_demos(fleet, before),
         *names_used_once(fleet, stacks),
+        *names_are_tenants(fleet, stacks),
     ]
     if placement is not None:
         violations += [*full_teams_stay_full(fleet, stacks, placement), *teams_stay(fleet, placement)]
@@ -197,6 +204,29 @@ def names_used_once(fleet: Fleet, stacks: Sequence[Settings]) -> Iterator[Proble
             if owner != row.key:
                 message = f"the {kind} {show(name)} belongs to {owner}; two tenants cannot share it"
                 yield fleet.problem(row, "adopt", message)
+
+
+def names_are_tenants(fleet: Fleet, stacks: Sequence[Settings]) -> Iterator[Problem]:
+    """No tenant has the name of something that `no_tenants` lists, or takes it over by its `adopt`."""
+    reserved = names_of_no_tenant(stacks)
+    clusters = {tenant_of_cluster(name): name for name in sorted(reserved)}
+    files = listing([file_of(stack.stack) for stack in stacks if stack.no_tenants], "or")
+    remedy = (
+        "A new tenant needs another name. If it is this tenant's and deployed already, keep the entry as it is and take"
+        f" the name out of no_tenants in {files}"
+    )
+    for row in fleet.rows:
+        adopt = row.options.adopt
+        if row.key in reserved:
+            message = f"the setting no_tenants lists {row.key}: it serves another purpose. {remedy}"
+            yield Problem(fleet.file, *row.place, f"{row.key}: {message}")
+        elif row.key in clusters and not (adopt and adopt.database):
+            message = f"the setting no_tenants lists its database {clusters[row.key]}: it serves another purpose"
+            yield Problem(fleet.file, *row.place, f"{row.key}: {message}. {remedy}")
+        for kind in ("record", "droplet", "database") if adopt else ():
+            if (name := getattr(adopt, kind)) in reserved:
+                message = f"adopt: {kind} is {show(name)}, which the setting no_tenants lists for another purpose"
+                yield fleet.problem(row, "adopt", f"{message}. {remedy}")
 
 
 def full_teams_stay_full(fleet: Fleet, stacks: Sequence[Settings], placement: Mapping[str, str]) -> Iterator[Problem]:

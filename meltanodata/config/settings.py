@@ -285,7 +285,8 @@ class Settings(_Frozen):
     no_tenants: tuple[str, ...] = Field(
         default=(),
         title="a list of names",
-        description="Droplets, records and clusters in the teams for another purpose; `drift` and `adopt` ignore them.",
+        description="Droplets, records and clusters in the teams for another purpose. `drift` and `adopt` ignore them,"
+        " and no tenant may have or adopt such a name. A record's name and its host name are the same here.",
         examples=['["controller.meltanodata.com", "www"]'],
     )
 

@@ -5,6 +5,7 @@ Pure: from what was seen (`Seen`, gathered by `probes`) to findings, each with a
 
 from __future__ import annotations
 
+import ipaddress
 import re
 import shlex
 from dataclasses import dataclass
@@ -61,6 +62,10 @@ class Names:
     """Addresses, from the domain's own name servers; None when they do not answer."""
     problem: str | None = None
     """Why the lookup failed."""
+    ipv6: tuple[str, ...] | str = ()
+    """Addresses from AAAA records; a text is why they are unknown."""
+    alias: str | None = None
+    """The host name that it is an alias of (CNAME); None where it has a record of its own."""
 
 
 @dataclass(frozen=True)
@@ -134,6 +139,11 @@ class _About:
         return f"meltanodata up --stack {self.instance.stack} --replace '**::{self.instance.tenant}-{part}'"
 
     @property
+    def _domain_page(self) -> str:
+        """Where a person sees the domain's records."""
+        return f"https://cloud.digitalocean.com/networking/domains/{self.instance.host.partition('.')[2]}"
+
+    @property
     def _again(self) -> str:
         """The command that writes the droplet's files again."""
         return self._replace("files")
@@ -176,9 +186,13 @@ class _About:
             return
         host, expected = self.instance.host, (self.instance.address,)
         addresses = names.answer if names.zone is None else names.zone
+        elsewhere = list(self._elsewhere(names))
+        yield from elsewhere
         if names.problem is not None:
             hint = "Check this machine's network, and the setting resolver if the stack has one"
             yield Finding(Check.DNS, Level.WRONG, f"DNS lookup for {host} failed: {names.problem}", hint)
+        elif names.alias is not None:
+            yield self._aliased(names, names.alias)
         elif not addresses:
             yield Finding(Check.DNS, Level.WRONG, f"{host} has no A record", f"Create it again: {self._refresh}")
         elif addresses != expected:
@@ -190,8 +204,45 @@ class _About:
             text = f"{host} points to {self.instance.address}, but some name servers still answer {other}"
             hint = f"The record has changed, and they cache the old one: wait {names.seconds} seconds"
             yield Finding(Check.DNS, Level.WARNING, text, hint)
-        else:
+        elif not elsewhere:
             yield Finding(Check.DNS, Level.OK, f"{host} points to {self.instance.address}")
+
+    def _elsewhere(self, names: Names) -> Iterator[Finding]:
+        """AAAA records beside the A record: who has IPv6 goes where they point."""
+        host = self.instance.host
+        if names.alias is not None:
+            return  # the addresses are its target's
+        if isinstance(names.ipv6, str):
+            hint = "Check this machine's network, and the setting resolver if the stack has one"
+            yield Finding(Check.DNS, Level.WARNING, f"DNS lookup for AAAA records of {host} failed: {names.ipv6}", hint)
+            return
+        foreign = [address for address in names.ipv6 if not self._is_own(address)]
+        if foreign:
+            text = f"{host} has AAAA records for {', '.join(foreign)}, so visitors with IPv6 do not reach the droplet"
+            hint = f"Find out who made them. If nobody needs them, delete them: {self._domain_page}"
+            yield Finding(Check.DNS, Level.WRONG, text, hint)
+
+    def _is_own(self, address: str) -> bool:
+        """Whether an IPv6 address from DNS is the droplet's."""
+        own = self.instance.ipv6
+        try:
+            return own is not None and ipaddress.ip_address(own) == ipaddress.ip_address(address)
+        except ValueError:
+            return False
+
+    def _aliased(self, names: Names, alias: str) -> Finding:
+        """A CNAME in place of the A record; DigitalOcean refuses the A record as long as it is there."""
+        host = self.instance.host
+        hint = (
+            f"Find out who made the CNAME record. If nobody needs it, delete it ({self._domain_page}), then create the"
+            f" A record again: {self._refresh}"
+        )
+        if names.answer == (self.instance.address,):
+            text = f"{host} is an alias of {alias} (CNAME), which points to the droplet today, and has no A record"
+            return Finding(Check.DNS, Level.WARNING, text, hint)
+        there = ", ".join(names.answer) or "no address"
+        text = f"{host} is an alias of {alias} (CNAME), which points to {there}, not to {self.instance.address}"
+        return Finding(Check.DNS, Level.WRONG, text, hint)
 
     def contact(self) -> Iterator[Finding]:
         """The guide's "SSH into the droplet", and its DNS spoofing error."""

@@ -12,9 +12,9 @@ import http
 import http.client
 import ssl
 from concurrent.futures import ThreadPoolExecutor
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import UTC, datetime
-from typing import TYPE_CHECKING, Literal, TypeVar
+from typing import TYPE_CHECKING, Literal, NamedTuple, TypeVar
 
 import dns.asyncresolver
 import dns.exception
@@ -181,22 +181,31 @@ class _Probe:
         host = self.instance.host
         try:
             resolver = _resolver(self.way.resolver, self.limits)
-            answer, seconds, authoritative = await _addresses(resolver, host)
+            answer = await _addresses(resolver, host)
         except (dns.exception.DNSException, OSError) as error:
-            return Names(problem=" ".join(str(error).split()))
-        if authoritative or answer == (self.instance.address,):
-            return Names(answer, seconds, answer if authoritative else None)
-        return Names(answer, seconds, await self._zone(resolver, host))
+            return Names(problem=_on_one_line(error))
+        names = Names(answer.addresses, answer.seconds, ipv6=await self._ipv6(resolver, host), alias=answer.alias)
+        if answer.authoritative:
+            return replace(names, zone=answer.addresses)
+        if answer.addresses == (self.instance.address,):
+            return names
+        return replace(names, zone=await self._zone(resolver, host))
+
+    async def _ipv6(self, resolver: dns.asyncresolver.Resolver, host: str) -> tuple[str, ...] | str:
+        """The addresses of its AAAA records; a text is why they are unknown."""
+        try:
+            return (await _addresses(resolver, host, "AAAA")).addresses
+        except (dns.exception.DNSException, OSError) as error:
+            return _on_one_line(error)
 
     async def _zone(self, resolver: dns.asyncresolver.Resolver, host: str) -> tuple[str, ...] | None:
         """The answer of the domain's own name servers; None if there is none."""
         try:
             servers = [str(server.target) for server in await resolver.resolve(self.way.domain, "NS")]
-            (address, *_), _, _ = await _addresses(resolver, servers[0])
-            answer, _, _ = await _addresses(_resolver(address, self.limits), host)
+            address, *_ = (await _addresses(resolver, servers[0])).addresses
+            return (await _addresses(_resolver(address, self.limits), host)).addresses
         except _NO_ADDRESS:
             return None
-        return answer
 
     async def _sign_in(self, address: str, host_key: str) -> tuple[Contact, Facts | str | None]:
         if not ON_DROPLET & self.way.checks and Check.SSH not in self.way.checks:
@@ -252,7 +261,7 @@ class _Probe:
         if host is None:
             return "unknown"
         try:
-            (address, *_), _, _ = await _addresses(_resolver(self.way.resolver, self.limits), host)
+            address, *_ = (await _addresses(_resolver(self.way.resolver, self.limits), host)).addresses
         except _NO_ADDRESS:
             return "unknown"
         try:
@@ -285,18 +294,43 @@ def _resolver(name_server: str | None, limits: Limits) -> dns.asyncresolver.Reso
     return resolver
 
 
-async def _addresses(resolver: dns.asyncresolver.Resolver, host: str) -> tuple[tuple[str, ...], int, bool]:
-    """The addresses of a host name, their TTL in seconds, and whether the domain's own server answered."""
+class _Answer(NamedTuple):
+    """What DNS has for a host name."""
+
+    addresses: tuple[str, ...]
+    seconds: int
+    """The addresses' TTL."""
+    authoritative: bool
+    """Whether the domain's own server answered."""
+    alias: str | None
+    """The name at the end of its CNAME records; None without one."""
+
+
+async def _addresses(resolver: dns.asyncresolver.Resolver, host: str, kind: Literal["A", "AAAA"] = "A") -> _Answer:
+    """The addresses of a host name; raises `dns.exception.DNSException` where there is no answer."""
+    addresses: tuple[str, ...] = ()
+    seconds = 0
     try:
-        answer = await resolver.resolve(host, "A", search=False)
+        answer = await resolver.resolve(host, kind, search=False)
     except dns.resolver.NXDOMAIN as error:
-        responses = error.responses().values()  # type: ignore[no-untyped-call]  # the library's
-        return (), 0, any(response.flags & dns.flags.AA for response in responses)
+        responses = list(error.responses().values())  # type: ignore[no-untyped-call]  # the library's
     except dns.resolver.NoAnswer as error:
-        response = error.response()  # type: ignore[no-untyped-call]  # the library's
-        return (), 0, bool(response.flags & dns.flags.AA)
-    ttl = answer.rrset.ttl if answer.rrset is not None else 0
-    return tuple(sorted(map(str, answer))), ttl, bool(answer.response.flags & dns.flags.AA)
+        responses = [error.response()]  # type: ignore[no-untyped-call]  # the library's
+    else:
+        addresses, responses = tuple(sorted(map(str, answer))), [answer.response]
+        seconds = answer.rrset.ttl if answer.rrset is not None else 0
+    authoritative = any(response.flags & dns.flags.AA for response in responses)
+    return _Answer(addresses, seconds, authoritative, next(map(_alias, responses), None))
+
+
+def _alias(response: dns.message.QueryMessage) -> str | None:
+    """The name at the end of the CNAME records of an answer; None without one."""
+    name = response.canonical_name()
+    return None if name == response.question[0].name else name.to_text(omit_final_dot=True)
+
+
+def _on_one_line(error: Exception) -> str:
+    return " ".join(str(error).split())
 
 
 def _visit(host: str, address: str) -> Visit:

@@ -53,6 +53,8 @@ class Instance:
     """Its cluster's id at DigitalOcean."""
     database_team: str | None = None
     database_login: DatabaseLogin | None = None
+    ipv6: str | None = None
+    """The droplet's public IPv6 address; only one that was made or changed by hand has one."""
     secrets: frozenset[str] = field(default=frozenset(), repr=False)
     """What must not be shown: its passwords, and the key that signs its sessions."""
 
@@ -113,6 +115,7 @@ def _instance(stack: str, tenant: TenantState) -> Instance:
         database=cluster.get("id"),
         database_team=tenant.team,
         database_login=_login(cluster),
+        ipv6=droplet.get("ipv6Address") or None,
         secrets=frozenset(
             secret[key]
             for secret in with_secrets

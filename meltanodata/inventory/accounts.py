@@ -72,6 +72,12 @@ def _public_address(networks: Any) -> str | None:
     return next((address for address in public if isinstance(address, str) and address), None)
 
 
+def _public_ipv6(networks: Any) -> tuple[str, ...]:
+    """The public IPv6 addresses of a droplet that has these networks."""
+    public = [network.get("ip_address") for network in networks.get("v6") or () if network.get("type") == "public"]
+    return tuple(address for address in public if isinstance(address, str) and address)
+
+
 def _major(version: str) -> str:
     """PostgreSQL's major version; empty where DigitalOcean says something else."""
     major = version.partition(".")[0]
@@ -110,6 +116,8 @@ class Droplet:
     """Public, IPv4; None until it has one."""
     created_at: str = ""
     """RFC 3339."""
+    ipv6: Annotated[tuple[str, ...], BeforeValidator(_public_ipv6), Field(validation_alias="networks")] = ()
+    """Public IPv6 addresses; only a droplet that was made or changed by hand has one."""
 
 
 @dataclass(frozen=True)
@@ -130,6 +138,19 @@ class Record:
     name: str
     """Without the domain."""
     address: Annotated[str, Field(validation_alias="data")] = ""
+
+
+@dataclass(frozen=True)
+class OtherRecord:
+    """A record of the domain of another type."""
+
+    id: int
+    name: str = ""
+    """Without the domain; `@` is the domain itself."""
+    type: str = ""
+    """`AAAA`, `CNAME`, `NS`, `MX` …"""
+    value: Annotated[str, Field(validation_alias="data")] = ""
+    """An address, a host name or a text."""
 
 
 @dataclass(frozen=True)
@@ -193,6 +214,8 @@ class Inventory:
     droplet_sizes: Mapping[str, DropletSize]
     """By slug."""
     database: DatabaseOffer
+    other_records: tuple[OtherRecord, ...] = ()
+    """The domain's records that are no A records."""
 
     @property
     def objects(self) -> Objects:
@@ -222,7 +245,10 @@ def read(settings: Settings, tokens: Mapping[str, SecretStr], waits: Waits = Wai
         }
         clusters = [pool.submit(_clusters, team) for team in database_teams]
     _raise_all([*asked.values(), *clusters])
+    records = asked.pop("records").result()
     return Inventory(
+        records=_a_records(records),
+        other_records=tuple(record for record in records if isinstance(record, OtherRecord)),
         clusters=tuple(cluster for future in clusters for cluster in future.result() if cluster),
         cluster_counts={team.name: len(future.result()) for team, future in zip(database_teams, clusters, strict=True)},
         **{name: request.result() for name, request in asked.items()},
@@ -309,7 +335,7 @@ def droplets_now(settings: Settings, tokens: Mapping[str, SecretStr]) -> tuple[D
 
 def records_now(settings: Settings, tokens: Mapping[str, SecretStr]) -> tuple[Record, ...]:
     """The domain's A records as they are now."""
-    return _records(_Team(settings.droplet_team.name, settings, tokens), settings.domain)
+    return _a_records(_records(_Team(settings.droplet_team.name, settings, tokens), settings.domain))
 
 
 def clusters_now(settings: Settings, tokens: Mapping[str, SecretStr], team: str) -> tuple[Cluster, ...]:
@@ -541,9 +567,17 @@ def _droplets(team: _Team) -> tuple[Droplet, ...]:
     return team.items("/v2/droplets", "droplets", functools.partial(_parsed, Droplet))
 
 
-def _records(team: _Team, domain: str) -> tuple[Record, ...]:
-    path = f"/v2/domains/{domain}/records"
-    return team.items(path, "domain_records", functools.partial(_parsed, Record), type="A")
+def _records(team: _Team, domain: str) -> tuple[Record | OtherRecord, ...]:
+    """All records of the domain: another type than A may take a tenant's name, too."""
+
+    def make(item: Any) -> Record | OtherRecord:
+        return _parsed(Record, item) if item["type"] == "A" else _parsed(OtherRecord, item)
+
+    return team.items(f"/v2/domains/{domain}/records", "domain_records", make)
+
+
+def _a_records(records: Iterable[Record | OtherRecord]) -> tuple[Record, ...]:
+    return tuple(record for record in records if isinstance(record, Record))
 
 
 def _clusters(team: _Team) -> tuple[Cluster | None, ...]:

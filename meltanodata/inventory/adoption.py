@@ -10,8 +10,9 @@ from collections import defaultdict
 from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING, Any, NamedTuple
 
-from meltanodata.config.object_names import droplet_of, record_of, tenant_of_cluster
+from meltanodata.config.object_names import droplet_of, names_of_no_tenant, record_of, tenant_of_cluster
 from meltanodata.config.options import Options, name_problem
+from meltanodata.inventory import host_records
 from meltanodata.inventory.names import clusters_by_tenant
 from meltanodata.text import listing
 
@@ -48,7 +49,7 @@ class Unmatched:
 def free(fleet: Fleet, stacks: Sequence[Settings], inventory: Inventory) -> Inventory:
     """The inventory without the objects that an entry of the file or `no_tenants` names."""
     domain = stacks[0].domain
-    taken = {name for stack in stacks for name in stack.no_tenants}
+    taken = names_of_no_tenant(stacks)
     clusters = clusters_by_tenant(inventory.clusters)
     droplets = taken | {droplet_of(row.key, row.options, domain) for row in fleet.rows}
     records = taken | {record_of(row.key, row.options) for row in fleet.rows}
@@ -113,7 +114,8 @@ class Match:
         """The droplet with its record; None where it is unmatched."""
         pointing = [record for record in self.free.records if record.address == droplet.address]
         named = [record for record in pointing if f"{record.name}.{self._domain}" == droplet.name]
-        records = named or pointing
+        # The domain itself and a wildcard are no tenant's, wherever they point to.
+        records = named or [record for record in pointing if not name_problem(record.name)] or pointing
         if why := next(self._unclear(droplet, records), None):
             self._leave(droplet, why)
             return None
@@ -137,6 +139,8 @@ class Match:
             yield f"there are two A records {record.name}. Delete the one that is wrong"
         if problem := name_problem(record.name):
             yield f"its record is called {record.name}, and {problem}"
+        if others := host_records.obstacles(record.name, [droplet], self.free.other_records):
+            yield f"its name has {listing(map(host_records.described, others), 'and')} too, which leads elsewhere"
 
     def _clusters(self, pairs: Sequence[_Pair]) -> Iterator[tuple[_Pair, Cluster]]:
         """The cluster of each pair that has one: by its name, or else by its trusted source."""
@@ -166,7 +170,7 @@ class Match:
         if droplet.name != f"{key}.{self._domain}":
             adopt["droplet"] = droplet.name
         same = [it for it in self.free.clusters if tenant_of_cluster(it.name) == key]
-        if same != [cluster]:
+        if same != [cluster] or key in map(tenant_of_cluster, names_of_no_tenant(self.stacks)):
             adopt["database"] = cluster.name
         if not self.keep_login:
             adopt["login"] = "new"

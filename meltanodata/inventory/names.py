@@ -82,7 +82,8 @@ def identify(
     owners = {(type_, id_): tenant for (tenant, type_), id_ in ids.items()}
     existing, problems = {}, []
     for tenant in tenants:
-        namesakes, known = find(tenant), _known(tenant, ids)
+        known = _known(tenant, ids)
+        namesakes = _without_foreign_records(find(tenant), known, by_id, owners)
         existing[tenant.key] = _existing(namesakes, known, by_id, domain)
         reasons = [
             *_duplicates(namesakes, known, domain),
@@ -150,6 +151,27 @@ def finder(objects: Objects, domain: str) -> Callable[[Tenant], Objects]:
 def _known(tenant: Tenant, ids: Ids) -> Known:
     """The ids of a tenant's objects that the state knows."""
     return {type_: ids.get((tenant.key, type_)) for type_ in OBJECTS}
+
+
+def _without_foreign_records(
+    namesakes: Objects, known: Known, by_id: Mapping[Type, Mapping[str, Any]], owners: Mapping[tuple[Type, str], str]
+) -> Objects:
+    """The namesakes without the A records that merely have the tenant's name: see `host_records`.
+
+    A record is the tenant's where its value is the address of the tenant's droplet. Where the state has the name's
+    record, and where it has the record as another tenant's, `identify` has its own reasons to stop.
+    """
+    own = known[Type.RECORD]
+    if own and (own not in by_id[Type.RECORD] or own in {str(record.id) for record in namesakes[Type.RECORD]}):
+        return namesakes
+    droplet = by_id[Type.DROPLET].get(known[Type.DROPLET] or "")
+    addresses = {it.address for it in ([droplet] if droplet else namesakes[Type.DROPLET])}
+    records = [
+        record
+        for record in namesakes[Type.RECORD]
+        if record.address in addresses or (Type.RECORD, str(record.id)) in owners
+    ]
+    return {**namesakes, Type.RECORD: records}
 
 
 def _duplicates(namesakes: Objects, known: Known, domain: str) -> Iterator[str]:

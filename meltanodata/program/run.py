@@ -16,7 +16,7 @@ from meltanodata.config.fleet import load
 from meltanodata.config.tenants import tenants_of
 from meltanodata.engine import deletions, pulumi_cli
 from meltanodata.errors import ProblemsError, UserError
-from meltanodata.inventory import availability, kept_logins, names, ownership
+from meltanodata.inventory import availability, host_records, kept_logins, names, ownership
 from meltanodata.program import announcements, cluster_name, remote, stack_config
 from meltanodata.program.context import Hooks, StackContext, shared_documents, team_providers
 from meltanodata.program.deletion_hooks import DeletionGuard
@@ -110,6 +110,7 @@ def _check(stack: _Stack, inventory: Survey) -> None:
         *ownership.taken(inventory.existing, states, settings.stack),
         *map(str, rules.problems(stack.fleet, stack.fleet_stacks, placements)),
         *inventory.unclear,
+        *host_records.problems(stack.tenants, inventory.existing, accounts, settings.domain, ids),
         *availability.problems(stack.tenants, inventory.existing, accounts, settings, rebuilds),
     ]
     if problems:

@@ -85,7 +85,7 @@ def tenant(**overrides: Any) -> Tenant:
 
 def droplet(**overrides: Any) -> Droplet:
     """Acme's droplet."""
-    made = Droplet(7, "acme.meltanodata.com", "active", "nyc3", "s-2vcpu-2gb", 60)
+    made = Droplet(7, "acme.meltanodata.com", "active", "nyc3", "s-2vcpu-2gb", 60, "203.0.113.7")
     return replace(made, **overrides)
 
 

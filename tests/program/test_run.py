@@ -18,6 +18,7 @@ from meltanodata.engine import deletions, pulumi_cli
 from meltanodata.engine.resource_types import TEAM_PROVIDER, Type
 from meltanodata.errors import UserError
 from meltanodata.inventory import accounts
+from meltanodata.inventory.accounts import OtherRecord
 from meltanodata.program import run as run_module
 from meltanodata.program import survey
 from meltanodata.program.sdk_patches import LEFT_OUT
@@ -175,6 +176,19 @@ def test_what_a_tenant_without_an_entry_has_in_the_state_is_not_adopted(run: Cal
     (said,) = refusal(run, held=[held], resources=[{"urn": urn, "type": Type.DROPLET, "id": "7", "parent": parent}])
     assert said.startswith("acme: the droplet 7 is in the state of the stack test, and is not adopted from there.")
     assert "meltanodata rename old acme" in said
+
+
+def test_names_that_lead_elsewhere_are_refused_all_at_once_and_nothing_is_declared(
+    run: Callable[..., Recording],
+) -> None:
+    held = builders.accounts(
+        records=(builders.record(address="198.51.100.80"),),
+        other_records=(OtherRecord(12, "demo", "CNAME", "shop.example.com"),),
+    )
+    assert [line.partition(", ")[0] for line in refusal(run, held=[held])] == [
+        "acme: acme.meltanodata.com has the A record 8 ('198.51.100.80')",
+        "demo: demo.meltanodata.com has the CNAME record 12 ('shop.example.com')",
+    ]
 
 
 def test_a_stack_whose_file_is_not_at_hand_is_asked_as_well(

@@ -261,7 +261,7 @@ def left(cluster: Cluster, **more: Any) -> None:
 def test_what_a_killed_run_left_open_is_closed_for_all_but_its_droplet(world: World) -> None:
     world.trusted = {"new": frozenset()}
     left(NEW)
-    left(NEW, droplet=builders.droplet())
+    left(NEW, droplet=builders.droplet(address=None))
     left(NEW, droplet=builders.droplet(address="203.0.113.7"))
     assert [source for *_, source in world.asked] == [NOBODY, NOBODY, Source("ip_addr", "203.0.113.7")]
 

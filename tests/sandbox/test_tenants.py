@@ -300,6 +300,40 @@ def test_two_teams_tokens_swapped_are_found_before_anything_else(settled: Fleet)
     assert settled.world.everything() == before
 
 
+def test_a_name_that_leads_elsewhere_is_refused_before_anything_is_made(settled: Fleet) -> None:
+    records = "/v2/domains/meltanodata.com/records"
+    others = {
+        "www": ("A", "198.51.100.80"),
+        "shop": ("CNAME", "shop.example.com."),
+        "six": ("AAAA", "2001:db8::1"),
+        "acme": ("AAAA", "2001:db8::2"),
+    }
+    made = {
+        name: settled.world.meltano.post(records, {"type": type_, "name": name, "data": data})["domain_record"]
+        for name, (type_, data) in others.items()
+    }
+    before, written = settled.world.everything(), settled.world.writes()
+    new = {name: dict(ACME) for name in others if name != "acme"}  # no two may be the same to YAML
+    settled.tenants(demo=DEMO, acme=ACME, **new)
+    for said in (settled.preview(code=1), settled.up(code=1)):
+        for name, record in made.items():
+            refusal = f"{name}: {name}.meltanodata.com has the {record['type']} record {record['id']} ("
+            assert (refusal in said) == (name != "acme")
+        assert "Give the tenant another name" in said
+        assert "Traceback" not in said
+    settled.pulumi("config", "set", "meltanodata:no_tenants", '["shop"]')
+    assert f"{settled.file.name}:" in (said := settled.preview(code=1))
+    assert "shop: the setting no_tenants lists shop" in said
+    settled.pulumi("config", "rm", "meltanodata:no_tenants")
+    assert (settled.world.everything(), settled.world.writes()) == (before, written)
+    # The tenants that are there are not concerned: not even by what stands beside their own record.
+    settled.tenants(demo=DEMO, acme=ACME)
+    settled.unchanged()
+    assert "acme.meltanodata.com has AAAA records for 2001:db8::2" in settled.meltanodata("doctor", "acme", code=1)
+    for record in made.values():
+        settled.world.meltano.delete(f"{records}/{record['id']}")
+
+
 def test_a_cluster_waits_for_a_name_that_was_used_a_moment_ago(fleet: Fleet) -> None:
     number = fleet.control.add_fault(
         Fault(

@@ -294,6 +294,22 @@ def test_new_refuses_what_check_would_refuse(folder: Path, run: Run, name: str, 
     assert (folder / "tenants.yaml").read_text() == FLEET
 
 
+def test_a_name_of_another_purpose_is_refused_by_check_and_by_new(folder: Path, run: Run) -> None:
+    write_stack(folder, "prod", no_tenants=["www", "bolt-old"])
+    words = "www: the setting no_tenants lists www: it serves another purpose"
+    ended = run("new", "www", "--write")
+    assert (ended.code, ended.out, (folder / "tenants.yaml").read_text()) == (1, "", FLEET)
+    assert ended.err.startswith(f"tenants.yaml:7:1: {words}")
+    (folder / "tenants.yaml").write_text(
+        "www:\n  database_team: DBs 1\nbolt:\n  database_team: DBs 1\n  adopt: {droplet: bolt-old}\n"
+    )
+    ended = run("check")
+    assert ended.code == 1
+    assert [line.split(": ")[0] for line in ended.err.splitlines()] == ["tenants.yaml:1:1", "tenants.yaml:5:3"]
+    assert words in ended.err
+    assert "take the name out of no_tenants in Pulumi.prod.yaml" in ended.err
+
+
 def test_new_where_no_team_has_room(folder: Path, run: Run) -> None:
     write_stack(folder, "prod", database_teams=[team("DBs 1", 1), team("DBs 2", full=True)])
     assert run("new", "cora").err == "none of the 2 database teams has room. meltanodata capacity shows what to do\n"

@@ -121,5 +121,11 @@ def test_what_the_state_does_not_have_is_renamed_in_the_file_alone(world: World)
 def test_the_new_name_has_to_be_one(world: World) -> None:
     assert refused(world, "Acme").startswith("'Acme': a tenant's name is 1 to 63 of")
     assert "demo exists already" in refused(world, "demo")
+    (world.file.parent / "Pulumi.prod.yaml").write_text(f"{SETTINGS}  meltanodata:no_tenants: [www.meltanodata.com]\n")
+    for entries in (TENANTS, TENANTS.replace("acme:", "www:")):  # the file may have the new name already
+        world.file.write_text(entries)
+        assert refused(world, "www") == (
+            "www: the setting no_tenants lists this name for another purpose. Choose another one"
+        )
     world.file.write_text("acme: {}\n")
     assert refused(world) == "acme: no stack has its database team. Run: meltanodata check"

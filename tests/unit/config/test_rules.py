@@ -178,6 +178,57 @@ def test_a_tenant_may_adopt_a_cluster_of_its_own_name() -> None:
     assert broken(fleet_of({"a": {"database_team": "DBs 1", "adopt": adopt}})) == []
 
 
+REMEDY = (
+    "A new tenant needs another name. If it is this tenant's and deployed already, keep the entry as it is and take the"
+    " name out of no_tenants in Pulumi.prod.yaml"
+)
+
+
+@pytest.mark.parametrize("listed", ["www", "www.meltanodata.com"])
+def test_a_name_of_another_purpose_is_no_tenants(listed: str) -> None:
+    fleet = fleet_of({"acme": {"database_team": "DBs 1"}, "www": {"database_team": "DBs 2"}})
+    stacks = [
+        settings(stack="first", database_teams=[team("DBs 1")]),
+        settings(stack="prod", database_teams=[team("DBs 2")], no_tenants=[listed]),
+    ]
+    assert broken(fleet, *stacks) == [
+        f"tenants.yaml:3:1: www: the setting no_tenants lists www: it serves another purpose. {REMEDY}"
+    ]
+
+
+@pytest.mark.parametrize(
+    ("kind", "name", "listed"),
+    [
+        ("record", "www", "www"),
+        ("record", "www", "www.meltanodata.com"),
+        ("droplet", "controller.meltanodata.com", "controller"),
+        ("droplet", "bolt-old", "bolt-old"),
+        ("database", "reporting", "reporting"),
+    ],
+)
+def test_what_serves_another_purpose_is_not_adopted(kind: str, name: str, listed: str) -> None:
+    fleet = fleet_of({"acme": {"database_team": "DBs 1", "adopt": {kind: name}}})
+    (problem,) = broken(fleet, settings(stack="prod", no_tenants=["other", listed]))
+    assert problem == (
+        f"tenants.yaml:3:3: acme: adopt: {kind} is {name!r}, which the setting no_tenants lists for another purpose."
+        f" {REMEDY}"
+    )
+
+
+def test_a_database_of_another_purpose_is_not_found_by_a_tenants_name() -> None:
+    stack = settings(stack="prod", no_tenants=["db-postgresql-nyc3-12345-acme"])
+    entry = {"database_team": "DBs 1"}
+    (problem,) = broken(fleet_of({"acme": entry}), stack)
+    assert "tenants.yaml:1:1: acme: the setting no_tenants lists its database db-postgresql-nyc3-12345-acme" in problem
+    assert broken(fleet_of({"acme": {**entry, "adopt": {"database": "db-postgresql-nyc3-22222-acme"}}}), stack) == []
+
+
+def test_other_names_than_those_of_another_purpose_are_free() -> None:
+    stack = settings(no_tenants=["www", "controller.meltanodata.com", "db-redis"])
+    fleet = fleet_of({key: {"database_team": "DBs 1"} for key in ("www2", "control", "redis", "meltanodata")})
+    assert broken(fleet, stack) == []
+
+
 def test_a_full_team_takes_no_new_tenant() -> None:
     assert broken(placed("DBs 1", "DBs 1"), settings(database_teams=FULL), placement={"t1": "DBs 1"}) == [
         "tenants.yaml:4:3: t2: 'DBs 1' is marked full and takes no new tenant; the first team with room is 'DBs 2'"

@@ -29,6 +29,7 @@ ACME = Instance(
     certificate="05df8d4e70e8e7cd",
     database="c0ffee",
     database_team="MeltanoData DBs 1",
+    ipv6="2001:db8::7",
 )
 OWN = Source("ip_addr", "203.0.113.7")
 OTHER = Source("ip_addr", "198.51.100.9")

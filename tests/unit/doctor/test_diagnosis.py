@@ -84,6 +84,26 @@ def test_a_ping_that_is_dropped_on_the_way_is_no_fault_of_the_droplets() -> None
         ),
         (Names((), 5, ("203.0.113.7",)), Level.WARNING, "some name servers still answer no address", "wait 5 seconds"),
         (Names(problem="timed out"), Level.WRONG, "DNS lookup for acme.meltanodata.com failed: timed out", "network"),
+        (
+            Names(("203.0.113.7",), 5, ipv6=("2001:db8::7", "2001:db8::1")),
+            Level.WRONG,
+            "has AAAA records for 2001:db8::1, so visitors with IPv6 do not reach the droplet",
+            "If nobody needs them, delete them: https://cloud.digitalocean.com/networking/domains/meltanodata.com",
+        ),
+        (Names(("203.0.113.7",), 5, ipv6="timed out"), Level.WARNING, "AAAA records of acme", "network"),
+        (
+            Names(("192.0.2.1",), 5, (), alias="shop.example.com"),
+            Level.WRONG,
+            "is an alias of shop.example.com (CNAME), which points to 192.0.2.1, not to 203.0.113.7",
+            "If nobody needs it, delete it (https://cloud.digitalocean.com/networking/domains/meltanodata.com), then",
+        ),
+        (Names((), 5, (), ipv6=("2001:db8::1",), alias="x.example"), Level.WRONG, "points to no address", "CNAME"),
+        (
+            Names(("203.0.113.7",), 5, alias="acme2.meltanodata.com"),
+            Level.WARNING,
+            "is an alias of acme2.meltanodata.com (CNAME), which points to the droplet today, and has no A record",
+            "CNAME",
+        ),
     ],
 )
 def test_names(names: Names, level: Level, said: str, hint: str) -> None:
@@ -91,6 +111,17 @@ def test_names(names: Names, level: Level, said: str, hint: str) -> None:
     assert (found.check, found.level) == (Check.DNS, level)
     assert said in found.found
     assert hint in found.hint
+
+
+@pytest.mark.parametrize("address", ["2001:db8::7", "2001:DB8:0::0007"])
+def test_the_droplets_own_ipv6_address_is_no_fault(address: str) -> None:
+    found = diagnosis.findings(ACME, Seen(names=Names(("203.0.113.7",), 5, ipv6=(address,))), NOW)
+    assert found == [Finding(Check.DNS, Level.OK, "acme.meltanodata.com points to 203.0.113.7")]
+
+
+def test_a_wrong_a_record_and_a_leftover_aaaa_record_are_both_said() -> None:
+    names = Names(("192.0.2.1",), 5, ipv6=("2001:db8::1",))
+    assert [it.level for it in diagnosis.findings(ACME, Seen(names=names), NOW)] == [Level.WRONG, Level.WRONG]
 
 
 def test_a_host_key_that_has_changed() -> None:

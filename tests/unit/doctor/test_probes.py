@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import contextlib
 import json
 import socket
@@ -9,7 +10,8 @@ import ssl
 import threading
 import time
 import tracemalloc
-from dataclasses import replace
+from dataclasses import dataclass, replace
+from types import SimpleNamespace
 from typing import TYPE_CHECKING, Any
 
 import pytest
@@ -20,6 +22,7 @@ from meltanodata.doctor import droplet_facts, probes
 from meltanodata.doctor.diagnosis import Level
 from meltanodata.doctor.probes import Limits, Way
 from meltanodata.droplet.scripts import health
+from sandbox.dns import DnsServer
 from tests.fakes.caddy import HOST, certificate
 from tests.fakes.ssh_server import SshServer
 from tests.unit.doctor.samples import ACME, FACTS
@@ -121,6 +124,67 @@ def test_a_fault_in_looking_at_one_is_its_own_row(droplet: SshServer, monkeypatc
     assert sorted(told) == ["acme", "bolt", "core"]
     assert only(found["bolt"]).found == "doctor failed on this instance with an unexpected LookupError"
     assert all(it.level is Level.OK for tenant in ("acme", "core") for it in found[tenant])
+
+
+@dataclass
+class Zone:
+    """The domain's records, and the name server that answers with them."""
+
+    records: list[Any]
+    resolver: str
+
+    def add(self, type_: str, data: str, name: str = "acme") -> None:
+        self.records.append(SimpleNamespace(type=type_, name=name, data=data, ttl=3600, priority=None))
+
+    def look(self) -> list[tuple[Level, str]]:
+        way = Way("meltanodata.com", 22, SecretStr(""), self.resolver, frozenset({Check.DNS}))
+        found = probes.examine([(ACME, way)], lambda *_: None, LIMITS)["acme"]
+        return [(it.level, it.found.removeprefix("acme.meltanodata.com ")) for it in found]
+
+
+@pytest.fixture
+def zone() -> Iterator[Zone]:
+    loop = asyncio.new_event_loop()
+    thread = threading.Thread(target=loop.run_forever)
+    thread.start()
+    records: list[Any] = []
+    server = DnsServer(lambda: {"meltanodata.com": records}, dict)
+    address, port = asyncio.run_coroutine_threadsafe(server.start("127.0.0.1", 0), loop).result(5)
+    yield Zone(records, f"{address}:{port}")
+    asyncio.run_coroutine_threadsafe(server.close(), loop).result(5)
+    loop.call_soon_threadsafe(loop.stop)
+    thread.join(5)
+    loop.close()
+
+
+def test_an_aaaa_record_that_leads_visitors_elsewhere_is_found(zone: Zone) -> None:
+    zone.add("A", "203.0.113.7")
+    zone.add("MX", "mail.example.com")
+    zone.add("AAAA", "2001:db8::7")  # the droplet's own
+    zone.add("AAAA", "2001:db8::9", "*")
+    assert zone.look() == [(Level.OK, "points to 203.0.113.7")]
+    zone.add("AAAA", "2001:db8::1")
+    assert zone.look() == [
+        (Level.WRONG, "has AAAA records for 2001:db8::1, so visitors with IPv6 do not reach the droplet")
+    ]
+
+
+def test_a_cname_in_place_of_the_a_record_is_found_wherever_it_leads(zone: Zone) -> None:
+    alias = "is an alias of other.meltanodata.com (CNAME), which points to"
+    zone.add("CNAME", "other.meltanodata.com")
+    assert zone.look() == [(Level.WRONG, f"{alias} no address, not to 203.0.113.7")]
+    zone.add("AAAA", "2001:db8::1", "other")
+    assert zone.look() == [(Level.WRONG, f"{alias} no address, not to 203.0.113.7")]
+    zone.add("A", "192.0.2.1", "other")
+    assert zone.look() == [(Level.WRONG, f"{alias} 192.0.2.1, not to 203.0.113.7")]
+    zone.records[-1].data = "203.0.113.7"
+    assert zone.look() == [(Level.WARNING, f"{alias} the droplet today, and has no A record")]
+
+
+def test_no_record_at_all_is_said_as_before(zone: Zone) -> None:
+    assert zone.look() == [(Level.WRONG, "has no A record")]
+    zone.add("AAAA", "2001:db8::1")
+    assert [level for level, _ in zone.look()] == [Level.WRONG, Level.WRONG]
 
 
 @contextlib.contextmanager

@@ -33,6 +33,13 @@ def test_an_instance_is_what_its_resources_are() -> None:
     ]
 
 
+def test_the_ipv6_address_is_that_of_a_droplet_that_has_one() -> None:
+    for address, known in (("2001:db8::7", "2001:db8::7"), ("", None)):
+        droplet = part("acme", Type.DROPLET, "droplet", id="4711", ipv6Address=address)
+        (acme,) = instances("prod", StackState(state(ACME[0], droplet)))
+        assert acme.ipv6 == known
+
+
 def test_secrets_are_not_shown() -> None:
     (acme,) = instances("prod", StackState(state(*ACME)))
     assert "hunter2" not in repr(acme)

@@ -22,6 +22,7 @@ from meltanodata.inventory.accounts import (
     Droplet,
     DropletSize,
     Inventory,
+    OtherRecord,
     Record,
     Snapshot,
     Source,
@@ -68,7 +69,11 @@ def test_everything_is_asked_of_the_team_that_has_it(digitalocean: DigitalOcean)
     ]
     digitalocean.lists = {
         (HOME, "/v2/droplets"): [droplet(), droplet(8, status="new", networks={"v4": []})],
-        (HOME, "/v2/domains/meltanodata.com/records"): [{"id": 9, "name": "acme", "data": "203.0.113.7"}],
+        (HOME, "/v2/domains/meltanodata.com/records"): [
+            {"id": 9, "type": "A", "name": "acme", "data": "203.0.113.7"},
+            {"id": 10, "type": "CNAME", "name": "www", "data": "shop.example.com"},
+            {"id": 11, "type": "SOA", "name": None, "data": None},
+        ],
         (HOME, "/v2/snapshots"): snapshots,
         (HOME, "/v2/account/keys"): [{"id": 41}, {"id": 42}],
         (HOME, "/v2/projects"): [{"id": "p-1", "name": "Meltano"}],
@@ -99,8 +104,9 @@ def test_everything_is_asked_of_the_team_that_has_it(digitalocean: DigitalOcean)
             "s-1vcpu-1gb": DropletSize(frozenset(), 25),
         },
         database=DatabaseOffer(("15", "16"), frozenset({"nyc3", "fra1"}), frozenset({"db-s-1vcpu-1gb"})),
+        other_records=(OtherRecord(10, "www", "CNAME", "shop.example.com"), OtherRecord(11, "", "SOA", "")),
     )
-    assert digitalocean.queries["/v2/domains/meltanodata.com/records"]["type"] == "A"
+    assert digitalocean.queries["/v2/domains/meltanodata.com/records"].keys() == {"page", "per_page"}
     assert digitalocean.queries["/v2/snapshots"]["resource_type"] == "droplet"
     assert digitalocean.asked == Counter(
         {
@@ -161,10 +167,21 @@ def test_a_list_that_never_stands_still_is_not_half_read(digitalocean: DigitalOc
 
 
 def test_a_total_of_more_than_was_asked_for_is_believed_once_the_list_stands_still(digitalocean: DigitalOcean) -> None:
-    path = "/v2/domains/meltanodata.com/records"
-    body = {"domain_records": [{"id": 9, "name": "acme", "data": "203.0.113.7"}], "meta": {"total": 40}}
-    digitalocean.faults[HOME, path] = [(200, {}, json.dumps(body).encode())] * 2
-    assert [it.id for it in read(digitalocean).records] == [9]
+    body = {"snapshots": [{"id": "301", "name": "Ubuntu meltano-1", "regions": ["nyc3"]}], "meta": {"total": 40}}
+    digitalocean.faults[HOME, "/v2/snapshots"] = [(200, {}, json.dumps(body).encode())] * 2
+    assert [it.id for it in read(digitalocean).snapshots] == ["301"]
+
+
+@pytest.mark.parametrize("networks", [None, {"v6": None}, {"v6": [{"type": "private"}, {"type": "public"}]}])
+def test_a_droplet_without_a_public_ipv6_address_has_none(digitalocean: DigitalOcean, networks: Any) -> None:
+    digitalocean.lists = {(HOME, "/v2/droplets"): [droplet(networks=networks)]}
+    assert [it.ipv6 for it in read(digitalocean).droplets] == [()]
+
+
+def test_a_droplets_public_ipv6_address_is_read(digitalocean: DigitalOcean) -> None:
+    networks = {"v6": [{"type": "public", "ip_address": "2001:db8::7"}]}
+    digitalocean.lists = {(HOME, "/v2/droplets"): [droplet(networks=networks)]}
+    assert [it.ipv6 for it in read(digitalocean).droplets] == [("2001:db8::7",)]
 
 
 @pytest.mark.parametrize("items", [[], [droplet()]], ids=["empty", "the same for ever"])

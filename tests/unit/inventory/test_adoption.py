@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
 import pytest
@@ -9,7 +10,7 @@ import pytest
 from meltanodata.config import edit
 from meltanodata.config.tenants import tenants_of
 from meltanodata.inventory import adoption, names
-from meltanodata.inventory.accounts import Cluster, Droplet, Record, Source
+from meltanodata.inventory.accounts import Cluster, Droplet, OtherRecord, Record, Source
 from tests.fleets import fleet_of, parsed, settings, text
 from tests.program import builders
 
@@ -26,6 +27,7 @@ class Accounts:
     def __init__(self) -> None:
         self.droplets: list[Droplet] = []
         self.records: list[Record] = []
+        self.others: list[OtherRecord] = []
         self.clusters: list[Cluster] = []
         self.trusted: dict[str, set[Source]] = {}
 
@@ -54,7 +56,10 @@ class Accounts:
     ) -> tuple[dict[str, NewEntry], dict[str, str]]:
         """The instances by name, and the reasons by what they are about. Each instance is found by its entry."""
         held = builders.accounts(
-            droplets=tuple(self.droplets), records=tuple(self.records), clusters=tuple(self.clusters)
+            droplets=tuple(self.droplets),
+            records=tuple(self.records),
+            clusters=tuple(self.clusters),
+            other_records=tuple(self.others),
         )
         fleet = fleet_of(file or {})
         there = adoption.free(fleet, STACKS, held)
@@ -93,6 +98,61 @@ def test_what_has_an_entry_or_another_purpose_is_left_alone(made: Accounts) -> N
     renamed = {"database_team": "DBs 1", "adopt": {"droplet": "acme.meltanodata.com", "record": "acme"}}
     cluster = {"database": made.clusters[0].name}
     assert made.found({"bolt": {**renamed, "adopt": {**renamed["adopt"], **cluster}}}) == ({}, {})  # type: ignore[dict-item]
+
+
+@pytest.mark.parametrize("kept", ["shop", "shop.meltanodata.com"])
+def test_no_instance_of_another_purpose_is_adopted_under_either_of_its_names(
+    made: Accounts, kept: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setitem(
+        globals(), "STACKS", [*STACKS, settings(stack="other", database_teams=[{"name": "DBs 9"}], no_tenants=[kept])]
+    )
+    made.instance("acme", 7)
+    made.droplet(f"shop.{DOMAIN}", 8)
+    made.record("shop", 8)
+    made.droplet("shop-2", 9)
+    made.record("shop", 9)
+    found, left = made.found()
+    assert list(found) == ["acme"]
+    assert list(left) == ["droplet shop-2 (9)"]
+
+
+def test_a_database_of_another_purpose_is_not_found_by_the_entry(
+    made: Accounts, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    made.instance("acme", 7)
+    kept = made.cluster("db-postgresql-nyc3-99999-acme")
+    monkeypatch.setitem(
+        globals(),
+        "STACKS",
+        [*STACKS, settings(stack="other", database_teams=[{"name": "DBs 9"}], no_tenants=[kept.name])],
+    )
+    found, left = made.found()
+    assert found["acme"].options["adopt"] == {"database": "db-postgresql-nyc3-72483-acme"}
+    assert left == {}
+
+
+def test_the_domain_and_a_wildcard_that_point_to_a_droplet_are_not_its_name(made: Accounts) -> None:
+    made.droplet("acme-old", 7)
+    for name in ("@", "*", "acme"):
+        made.record(name, 7)
+    made.cluster("db-postgresql-nyc3-72483-acme", "203.0.113.7")
+    found, left = made.found()
+    assert dict(found["acme"].options) == {"database_team": "DBs 1", "adopt": {"droplet": "acme-old"}}
+    assert sorted(left) == ["record * (101)", "record @ (100)"]
+
+
+def test_an_instance_whose_name_leads_elsewhere_too_is_left_with_its_reason(made: Accounts) -> None:
+    made.instance("acme", 7)
+    made.droplets[0] = replace(made.droplets[0], ipv6=("2001:db8::7",))
+    made.others += [OtherRecord(1, "acme", "AAAA", "2001:db8::7"), OtherRecord(2, "@", "NS", "ns1.digitalocean.com")]
+    assert list(made.found()[0]) == ["acme"]
+    made.others.append(OtherRecord(3, "acme", "AAAA", "2001:db8::1"))
+    found, left = made.found()
+    assert found == {}
+    assert left[f"droplet acme.{DOMAIN} (7)"] == (
+        "its name has the AAAA record 3 ('2001:db8::1') too, which leads elsewhere"
+    )
 
 
 def test_sizes_region_and_team_are_stated_where_they_differ(made: Accounts) -> None:
