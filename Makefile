@@ -11,6 +11,10 @@ help: ## list the targets
 setup: .venv/.ready ## make the virtual environment, with the locked dependencies
 
 .venv/.ready: requirements.lock pyproject.toml
+	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11))' || { \
+	  echo "MeltanoData needs Python 3.11 or newer; $(PYTHON) is $$($(PYTHON) --version 2>&1 || echo missing)."; \
+	  echo "Install one (Debian 12 and Ubuntu 24.04 have it), or name it: make $(or $(MAKECMDGOALS),setup) PYTHON=python3.11"; \
+	  exit 1; } >&2
 	@$(PYTHON) -c 'import ensurepip' 2>/dev/null || { apt-get update --quiet && apt-get install --yes --quiet python3-venv; }  # Debian packages it apart
 	$(PYTHON) -m venv .venv
 	$(BIN)/pip install --quiet --require-hashes --requirement requirements.lock
@@ -30,7 +34,7 @@ check: setup ## lint, types, imports between packages, schema, fleet file, workf
 	$(BIN)/mypy
 	$(BIN)/lint-imports --no-cache --no-logo
 	$(BIN)/meltanodata schema --check
-	$(BIN)/meltanodata check
+	env -u PULUMI_STACK $(BIN)/meltanodata check  # a shell may be the sandbox's
 	$(BIN)/zizmor --offline --quiet .github
 
 test: check ## everything that CI runs

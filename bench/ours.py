@@ -14,7 +14,7 @@ from bench.fleets import MOST, TEAM_SIZE
 from bench.results import OURS
 from sandbox import pulumi
 from sandbox.engine.obtain import obtain
-from sandbox.home import PROJECT
+from sandbox.home import PROJECT, TEMPLATE
 from sandbox.keys import Keys
 
 if TYPE_CHECKING:
@@ -96,7 +96,7 @@ class Ours:
 
     def _config(self, stack: Stack) -> dict[str, object]:
         running = self._world.running
-        checkout: dict[str, object] = yaml.safe_load((PROJECT / "Pulumi.sandbox.yaml").read_text())["config"]
+        checkout: dict[str, object] = yaml.safe_load(TEMPLATE.read_text())["config"]
         stack_settings = {
             "api_url": running.api_url,
             "ssh_port": running.ssh_port,

@@ -17,15 +17,15 @@ from bench.droplets import AnswersAnsible
 from bench.fleets import MOST, TEAM_SIZE, TEAMS
 from meltanodata.config import settings_loading
 from meltanodata.config.settings import DatabaseTeam, Settings
-from sandbox.home import Home
+from sandbox.home import TEMPLATE, Home
 from sandbox.running import PluginKind
-from sandbox.server import STACK, Modes, sandbox
+from sandbox.server import Modes, sandbox
 
 
 def settings() -> Settings:
     """The settings of the sandbox's stack, with ten teams and room for one more tenant in each."""
     teams = tuple(DatabaseTeam(name=name, limit=TEAM_SIZE + 1) for name in TEAMS)
-    own = settings_loading.read(STACK)
+    own = settings_loading.read(TEMPLATE)
     droplets = own.droplet_team.model_copy(update={"limit": MOST + 1})
     return own.model_copy(update={"database_teams": teams, "droplet_team": droplets})
 

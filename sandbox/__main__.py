@@ -21,14 +21,16 @@ import typer
 from rich.console import Console
 from rich.table import Table
 
+from meltanodata.cli.usage import Commands
 from meltanodata.errors import UserError
-from sandbox import choice, pulumi
+from sandbox import browser, checks, choice, project, pulumi
 from sandbox.api.messages import NewSnapshot
 from sandbox.control import Control, ControlError
 from sandbox.engine.obtain import EngineError, obtain
 from sandbox.engine.official import why_not_official
 from sandbox.fault import app as fault
 from sandbox.home import PROJECT, Home
+from sandbox.keys import Keys
 from sandbox.running import AlreadyRunningError, Kind, NotRunningError, Running, lock_holder
 
 if TYPE_CHECKING:
@@ -36,6 +38,7 @@ if TYPE_CHECKING:
     from sandbox.engine.obtain import Engine
 
 app = typer.Typer(
+    cls=Commands,
     help="A DigitalOcean on one machine.",
     no_args_is_help=True,
     pretty_exceptions_enable=False,
@@ -51,6 +54,7 @@ _REFUSALS = (
     EngineError,
     NotRunningError,
     UserError,
+    checks.CheckError,
     choice.CannotBeHadError,
     pulumi.PulumiError,
 )
@@ -72,16 +76,21 @@ def main() -> None:
 Droplets = Annotated[
     Kind | None,
     typer.Option(
-        help="Real: machines with systemd. Light: SSH servers that record commands. Default: real if possible."
+        metavar="KIND",
+        help="real: machines with systemd; light: SSH servers that record commands. Default: light if it was light at "
+        "the last start, else real if possible.",
     ),
 ]
 Databases = Annotated[
     Kind | None,
-    typer.Option(help="Real: PostgreSQL servers. Light: the API's answers alone. Default: real if possible."),
+    typer.Option(metavar="KIND", help="real: PostgreSQL servers; light: the API's answers alone. Default: likewise."),
 ]
 Plugins = Annotated[
     Literal["auto", "official", "stand-in"],
-    typer.Option(help="Official: Pulumi's plugins, on PATH or downloaded. Stand-in: the sandbox's."),
+    typer.Option(
+        metavar="KIND",
+        help="official: Pulumi's plugins, on PATH or downloaded; stand-in: the sandbox's; auto: official if possible.",
+    ),
 ]
 
 
@@ -90,7 +99,7 @@ def start(droplets: Droplets = None, databases: Databases = None, plugins: Plugi
     """Start the sandbox and return when it is ready.
 
     The first start on a machine builds the engine and the snapshot and installs packages, which takes minutes.
-    If a real part is not available, it says why and starts the light one.
+    If a real part is not available, it says why and starts the light one. A sandbox that was light starts light again.
     """
     home = Home.default()
     if lock_holder(home) is not None:
@@ -100,11 +109,13 @@ def start(droplets: Droplets = None, databases: Databases = None, plugins: Plugi
     def obstacle(part: str) -> str | None:
         return why_not_official(home, engine, _say) if part == "plugins" else choice.obstacle(part)
 
-    chosen = choice.choose(droplets, databases, plugins, obstacle)
+    chosen = choice.choose(droplets, databases, plugins, obstacle, choice.Choice.load(home))
     chosen.save(home)
     _launch(home, chosen)
-    _show(home, Running.load(home), engine)
-    print(f"next: {_me()} pulumi up, {_me()} stop, or {_me()} --help")
+    running = Running.load(home)
+    _show(home, running, engine)
+    _workplace(home, running, engine)
+    print(_next_steps(home))
 
 
 @app.command()
@@ -118,15 +129,17 @@ def stop() -> None:
 
 @app.command()
 def reset() -> None:
-    """Delete everything that was made in the sandbox: droplets, databases, records, Pulumi's state.
+    """Delete all droplets, databases and records, Pulumi's state and the project folder.
 
     A running sandbox keeps running, with the same address and tokens. A stopped one is deleted with its folder.
     """
     home = Home.default()
     if lock_holder(home) is not None:
-        Control(Running.load(home)).reset()
+        running = Running.load(home)
+        Control(running).reset()
         _forget_stack(home)
-        print("Deleted everything in the sandbox; it keeps running")
+        _workplace(home, running, obtain(_say))
+        print("Deleted everything in the sandbox; it keeps running. The project folder is as at first")
         return
     chosen = choice.Choice.load(home)
     if chosen is None:
@@ -162,8 +175,10 @@ def status() -> None:
 
 @app.command()
 def snapshot(
-    name: Annotated[str, typer.Argument(help="Such as 'Ubuntu meltano-223456789'.")],
-    region: Annotated[str, typer.Option(help="The region in which droplets can be made from it.")] = "nyc3",
+    name: Annotated[str, typer.Argument(metavar="NAME", help="Its name, such as 'Ubuntu meltano-223456789'.")],
+    region: Annotated[
+        str, typer.Option(metavar="REGION", help="The region in which droplets can be made from it.")
+    ] = "nyc3",
 ) -> None:
     """Add a snapshot to the droplet team, newer than its others.
 
@@ -176,14 +191,20 @@ def snapshot(
 
 @app.command()
 def env(
-    team: Annotated[str | None, typer.Option(help="Print this team's token too, for doctl and other clients.")] = None,
+    team: Annotated[
+        str | None, typer.Option(metavar="TEAM", help="Print this team's token too, for doctl and other clients.")
+    ] = None,
 ) -> None:
-    """Print the variables that make a shell a client of the sandbox: eval "$(python -m sandbox env)"."""
+    """Print the shell commands that lead `meltanodata` and `pulumi` to the sandbox.
+
+    \b
+    eval "$(python -m sandbox env)"
+    """
     home = Home.default()
     running = Running.load(home)
     engine = obtain(_say)
-    pulumi.prepare(home, running, engine)
-    values = pulumi.variables(home, running, engine)
+    _workplace(home, running, engine)
+    values = {**pulumi.variables(home, running, engine), "SANDBOX_HOME": str(home.path)}
     if team is not None:
         if team not in running.teams:
             raise UserError(f"no team {team!r}; the teams are: {', '.join(running.teams)}")
@@ -194,6 +215,53 @@ def env(
             print(f"unset {name}")
     for name, value in values.items():
         print(f"export {name}={shlex.quote(value)}")
+
+
+@app.command()
+def browse(
+    tenant: Annotated[str, typer.Argument(metavar="TENANT", help="The tenant's name, or its whole host name.")],
+    port: Annotated[
+        int | None,
+        typer.Option(
+            metavar="PORT", help="Print the commands for a browser on another machine, through an SSH tunnel."
+        ),
+    ] = None,
+) -> None:
+    """Open an instance in Chromium, or print the command that does.
+
+    No resolver but the sandbox's own knows its host names. So the browser gets the address from this command, in a
+    profile of its own, which also trusts the sandbox's certificates.
+
+    \b
+    python -m sandbox browse acme
+    python -m sandbox browse acme --port 8443
+    """
+    home = Home.default()
+    running = Running.load(home)
+    if running.droplets == "light":
+        raise UserError(
+            "This sandbox has light droplets, which serve no pages. For real ones see docs/how-to/sandbox.md"
+        )
+    host = tenant if tenant.endswith(f".{running.domain}") else f"{tenant}.{running.domain}"
+    keys = Keys.ensure(home, running.domain)
+    address = checks.Person(home, running, keys).address_of(host)
+    if address is None:
+        raise UserError(f"{host} has no DNS record here. If tenants.yaml has the tenant, deploy it: meltanodata up")
+    if port is not None:
+        print(browser.through_a_tunnel(keys, host, address, port))
+        return
+    program = browser.program()
+    options = [*browser.as_this_user(), *browser.options(keys, host, address, home.folder("browser"))]
+    command = [program or "chromium", *options, f"https://{host}/"]
+    if program is None or not (os.environ.get("DISPLAY") or os.environ.get("WAYLAND_DISPLAY")):
+        _say(
+            f"This machine has no {'Chromium' if program is None else 'display'}. For another machine add --port 8443."
+        )
+        print(shlex.join(command))
+        return
+    silent = subprocess.DEVNULL
+    subprocess.Popen(command, stdin=silent, stdout=silent, stderr=silent, start_new_session=True)
+    print(f"Opened https://{host}/ (at {address})")
 
 
 @app.command(
@@ -267,9 +335,43 @@ def _stop(home: Home) -> bool:
 
 
 def _forget_stack(home: Home) -> None:
-    """Delete Pulumi's state: its objects are gone."""
-    for folder in ("state", "project"):
-        shutil.rmtree(home.path / folder, ignore_errors=True)
+    """Delete Pulumi's state, since its objects are gone, and what is in the project folder, where a shell may be."""
+    shutil.rmtree(home.path / "state", ignore_errors=True)
+    for path in _project(home).glob("*"):
+        if path.is_dir() and not path.is_symlink():
+            shutil.rmtree(path, ignore_errors=True)
+        else:
+            path.unlink(missing_ok=True)
+
+
+def _project(home: Home) -> Path:
+    return home.path / "project"
+
+
+def _workplace(home: Home, running: Running, engine: Engine) -> None:
+    """Prepare the project folder as the how-to pages need it."""
+    folder = pulumi.prepare(home, running, engine)
+    project.equip(folder, Keys.ensure(home, running.domain), running.domain)
+
+
+def _next_steps(home: Home) -> str:
+    """What somebody types next, as lines to paste into the shell."""
+    default = home.path == PROJECT / ".sandbox"
+    whose = "" if default else f"SANDBOX_HOME={shlex.quote(str(home.path))} "
+    return (
+        "\nTo use it, paste these lines. docs/how-to can be followed in that folder word for word.\n"
+        f'  eval "$({whose}{_me()} env)"\n'
+        f"  cd {shlex.quote(_short(_project(home)))}\n"
+        "  meltanodata plan\n"
+        "  meltanodata up\n"
+        "To open an instance in a browser: python -m sandbox browse acme\n"
+        "To end it: python -m sandbox stop"
+    )
+
+
+def _short(path: Path) -> str:
+    """A path as somebody can type it in the working directory."""
+    return str(path.relative_to(Path.cwd()) if path.is_relative_to(Path.cwd()) else path)
 
 
 def _show(home: Home, running: Running, engine: Engine | None) -> None:
@@ -290,9 +392,7 @@ def _show(home: Home, running: Running, engine: Engine | None) -> None:
 
 def _me() -> str:
     """This command as somebody can type it in the working directory."""
-    python = Path(sys.executable)
-    short = python.relative_to(Path.cwd()) if python.is_relative_to(Path.cwd()) else python
-    return f"{short} -m sandbox"
+    return f"{shlex.quote(_short(Path(sys.executable)))} -m sandbox"
 
 
 def _console() -> Console:

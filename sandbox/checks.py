@@ -7,12 +7,9 @@ the sandbox's DNS. Each check returns in a few words what was seen, or raises `C
 from __future__ import annotations
 
 import asyncio
-import base64
-import hashlib
 import http
 import json
 import re
-import shutil
 import socket
 import subprocess
 import tempfile
@@ -25,10 +22,9 @@ import asyncssh
 import dns.exception
 import dns.resolver
 import requests
-from cryptography import x509
-from cryptography.hazmat.primitives import serialization
 from requests.adapters import HTTPAdapter
 
+from sandbox import browser
 from sandbox.control import Control
 
 if TYPE_CHECKING:
@@ -366,25 +362,18 @@ def sign_in(person: Person, instance: Instance, password: str) -> str | None:
     return None if identity.get("anonymous", True) else str(identity["username"])
 
 
-def browser_program() -> str | None:
-    """Chromium's path, where it is installed."""
-    return next(filter(None, map(shutil.which, ("chromium", "chromium-browser", "google-chrome"))), None)
-
-
 def screenshot(person: Person, instance: Instance, program: str, picture: Path) -> str:
     """The login page in a real browser, as a PNG file."""
-    certificate = x509.load_pem_x509_certificates(person.keys.wildcard_certificate.read_bytes())[0]
-    public = certificate.public_key().public_bytes(
-        serialization.Encoding.DER, serialization.PublicFormat.SubjectPublicKeyInfo
-    )
-    # Chromium has a store of CAs of its own: let it trust this one key, and no error beside it.
-    pin = base64.b64encode(hashlib.sha256(public).digest()).decode()
     picture.unlink(missing_ok=True)
     with tempfile.TemporaryDirectory() as profile:
+        address = person.address_of(instance.host)
         options = [
-            *("--headless=new", "--no-sandbox", "--disable-gpu", "--hide-scrollbars", f"--user-data-dir={profile}"),
-            *("--window-size=1280,800", "--virtual-time-budget=15000", f"--ignore-certificate-errors-spki-list={pin}"),
-            f"--host-resolver-rules=MAP {instance.host} {person.address_of(instance.host)}, MAP * ~NOTFOUND",
+            *("--headless=new", "--disable-gpu", "--hide-scrollbars", "--window-size=1280,800"),
+            *(
+                "--virtual-time-budget=15000",
+                *browser.as_this_user(),
+                *browser.options(person.keys, instance.host, str(address), profile),
+            ),
         ]
         page = subprocess.run(
             [program, *options, f"--screenshot={picture}", "--dump-dom", f"https://{instance.host}/"],

@@ -51,21 +51,37 @@ def choose(
     databases: Kind | None,
     plugins: Literal["auto", "official", "stand-in"],
     obstacles: Callable[[str], str | None],
+    last: Choice | None = None,
 ) -> Choice:
     """Decide: a requested part is used or refused; any other part is real where this machine supports it.
+
+    Where nothing is requested, droplets and databases that were light at the last start are light again: what is in the
+    sandbox is of that kind.
 
     Args:
         droplets: None leaves it open.
         databases: None leaves it open.
         plugins: auto leaves it open.
         obstacles: part → why its real form is not available here, None if it is.
+        last: the choice of the sandbox's last start.
 
     Raises:
         CannotBeHadError: a requested part is not available.
     """
     asked = {"droplets": droplets, "databases": databases, "plugins": plugins}
+    again = (
+        {
+            part: kind
+            for part, kind in (("droplets", last.droplets), ("databases", last.databases))
+            if asked[part] is None and kind == "light"
+        }
+        if last is not None
+        else {}
+    )
+    asked |= again
     wanted = {part for part, kind in asked.items() if kind in {None, "auto", "real", "official"}}
     reasons = {part: reason for part in sorted(wanted) if (reason := obstacles(part)) is not None}
+    reasons |= {part: f"as at the last start; change it with --{part} real" for part in again}
     refused = [f"real {part}" for part in ("droplets", "databases") if asked[part] == "real" and part in reasons]
     refused += ["official plugins"] if plugins == "official" and "plugins" in reasons else []
     if refused:

@@ -29,6 +29,7 @@ from rich.text import Text
 
 from meltanodata.engine.resource_types import STACK, Type
 from meltanodata.engine.stack_state import StackState, opened
+from sandbox import browser as browsers
 from sandbox import checks, packages
 from sandbox.checks import Check, CheckError, Instance, Person
 from sandbox.choice import Choice, choose, obstacle
@@ -291,9 +292,9 @@ def _choose(report: Report, *, light: bool) -> Choice:
 
 
 def _browser(report: Report, *, wanted: bool) -> str | None:
-    if wanted and checks.browser_program() is None:
+    if wanted and browsers.program() is None:
         asyncio.run(packages.install(("chromium",), report.console.print))
-    program = checks.browser_program()
+    program = browsers.program()
     if program is None:
         report.left_out.append("the screenshot needs Chromium; `make demo BROWSER=1` installs it")
     return program

@@ -10,6 +10,7 @@ from pydantic import ValidationError
 from rich.console import Console
 from rich.table import Table
 
+from meltanodata.cli.usage import Commands
 from meltanodata.errors import UserError
 from sandbox.api.faults import Fault
 from sandbox.api.messages import DropletFault, Misbehaviour
@@ -18,7 +19,10 @@ from sandbox.home import Home
 from sandbox.running import Running
 
 app = typer.Typer(
-    help="Inject faults into requests to the API or into light droplets.", no_args_is_help=True, rich_markup_mode=None
+    cls=Commands,
+    help="Inject faults into requests to the API or into light droplets.",
+    no_args_is_help=True,
+    rich_markup_mode=None,
 )
 
 Effect = Literal["status", "hang", "reset", "stuck", "delay"]
@@ -29,24 +33,33 @@ def add(  # noqa: PLR0917 (typer's: all but the first are options)
     effect: Annotated[
         Effect,
         typer.Argument(
+            metavar="EFFECT",
             help="status: an error; hang: no answer; reset: the connection is reset; delay: a late answer; "
-            "stuck: what the request creates never becomes active."
+            "stuck: what the request creates never becomes active.",
         ),
     ],
-    method: Annotated[str, typer.Option(help="Such as POST.")] = "*",
-    path: Annotated[str, typer.Option(help="A pattern such as '/v2/droplets/*'; * matches any text.")] = "*",
-    team: Annotated[str, typer.Option(help="Only requests with this team's token.")] = "*",
-    times: Annotated[int, typer.Option(help="How many requests it affects; 0: all until it is cleared.", min=0)] = 1,
+    method: Annotated[str, typer.Option(metavar="METHOD", help="Only requests with this method, such as POST.")] = "*",
+    path: Annotated[
+        str,
+        typer.Option(metavar="PATH", help="Only requests to this path, such as '/v2/droplets/*'; * matches any text."),
+    ] = "*",
+    team: Annotated[str, typer.Option(metavar="TEAM", help="Only requests with this team's token.")] = "*",
+    times: Annotated[
+        int, typer.Option(metavar="NUMBER", help="How many requests it affects; 0: all until it is cleared.", min=0)
+    ] = 1,
     after_work: Annotated[
         bool, typer.Option("--after-work", help="The request takes effect, then the fault occurs.")
     ] = False,
-    status: Annotated[int, typer.Option(help="The HTTP status, for the effect status.")] = 500,
-    message: Annotated[str, typer.Option(help="The message of that answer.")] = "an injected fault",
-    retry_after: Annotated[int | None, typer.Option(help="Seconds, sent as the answer's Retry-After header.")] = None,
-    delay: Annotated[float, typer.Option(help="Seconds until the request is handled.")] = 0.0,
+    status: Annotated[int, typer.Option(metavar="STATUS", help="The HTTP status, for the effect status.")] = 500,
+    message: Annotated[str, typer.Option(metavar="TEXT", help="The message of that answer.")] = "an injected fault",
+    retry_after: Annotated[
+        int | None, typer.Option(metavar="SECONDS", help="Seconds, sent as the answer's Retry-After header.")
+    ] = None,
+    delay: Annotated[float, typer.Option(metavar="SECONDS", help="Seconds until the request is handled.")] = 0.0,
 ) -> None:
     """Inject a fault into requests to the API.
 
+    \b
     python -m sandbox fault add status --status 429 --retry-after 3 --method POST --path /v2/droplets --times 2
     """
     try:
@@ -81,7 +94,7 @@ def list_() -> None:
 
 @app.command()
 def clear(
-    number: Annotated[int | None, typer.Argument(help="The fault's number; all faults if left out.")] = None,
+    number: Annotated[int | None, typer.Argument(metavar="NUMBER", help="The fault's number. Default: all.")] = None,
 ) -> None:
     """Clear one fault, or all."""
     if number is None:
@@ -92,14 +105,17 @@ def clear(
 
 @app.command()
 def droplet(
-    name: Annotated[str, typer.Argument(help="A light droplet's name, such as acme.meltanodata.com.")],
+    name: Annotated[str, typer.Argument(metavar="NAME", help="A light droplet's name, such as acme.meltanodata.com.")],
     kind: Annotated[
         Misbehaviour | None,
-        typer.Argument(help="The fault of its SSH server; left out: the fault is cleared."),
+        typer.Argument(
+            metavar="KIND",
+            help="The fault of its SSH server: refuse, silent, hang, break or exit. Without it the fault is cleared.",
+        ),
     ] = None,
-    status: Annotated[int, typer.Option(help="The exit code, for exit.")] = 1,
-    text: Annotated[str, typer.Option(help="The text on standard error, for exit.")] = "",
-    command: Annotated[str, typer.Option(help="Only commands that contain this text.")] = "",
+    status: Annotated[int, typer.Option(metavar="CODE", help="The exit code, for exit.")] = 1,
+    text: Annotated[str, typer.Option(metavar="TEXT", help="The text on standard error, for exit.")] = "",
+    command: Annotated[str, typer.Option(metavar="TEXT", help="Only commands that contain this text.")] = "",
 ) -> None:
     """Inject a fault into a light droplet's SSH server, or clear it."""
     fault = None if kind is None else DropletFault(kind=kind, status=status, text=text, command=command)

@@ -7,7 +7,10 @@ from dataclasses import dataclass
 from pathlib import Path
 
 PROJECT = Path(__file__).resolve().parent.parent
-"""The checkout: Pulumi.yaml, Pulumi.sandbox.yaml and the program are here."""
+"""The checkout: Pulumi.yaml, the program and the sandbox are here."""
+
+TEMPLATE = PROJECT / "sandbox" / "Pulumi.sandbox.yaml"
+"""The settings of the sandbox's stack. They are not beside Pulumi.yaml, where the CLI would write into them."""
 
 
 @dataclass(frozen=True)

@@ -153,10 +153,10 @@ def _make_certificates(keys: Keys, domain: str) -> None:
         .sign(ca_key, hashes.SHA256())
     )
     chain, key = issue_wildcard(domain, ca_key, ca_certificate, not_before=now, not_after=now + _VALID)
-    _write(keys.folder / "ca.key", _key_pem(ca_key), 0o600)
-    _write(keys.ca_certificate, _pem(ca_certificate), 0o644)
-    _write(keys.wildcard_key, key, 0o600)
-    _write(keys.wildcard_certificate, chain, 0o644)  # last: its presence says that all are there
+    write(keys.folder / "ca.key", _key_pem(ca_key), 0o600)
+    write(keys.ca_certificate, _pem(ca_certificate), 0o644)
+    write(keys.wildcard_key, key, 0o600)
+    write(keys.wildcard_certificate, chain, 0o644)  # last: its presence says that all are there
 
 
 def _make_ssh_key(path: Path, comment: str) -> None:
@@ -165,8 +165,8 @@ def _make_ssh_key(path: Path, comment: str) -> None:
         serialization.Encoding.PEM, serialization.PrivateFormat.OpenSSH, serialization.NoEncryption()
     )
     public = key.public_key().public_bytes(serialization.Encoding.OpenSSH, serialization.PublicFormat.OpenSSH)
-    _write(path, private, 0o600)
-    _write(path.with_suffix(".pub"), public + f" {comment}\n".encode(), 0o644)
+    write(path, private, 0o600)
+    write(path.with_suffix(".pub"), public + f" {comment}\n".encode(), 0o644)
 
 
 def _name(common_name: str) -> x509.Name:
@@ -183,7 +183,8 @@ def _key_pem(key: ec.EllipticCurvePrivateKey) -> bytes:
     )
 
 
-def _write(path: Path, content: bytes, mode: int) -> None:
+def write(path: Path, content: bytes, mode: int) -> None:
+    """Write a file whole or not at all, and never readable for more than `mode` says."""
     draft = path.with_name(path.name + ".new")
     with os.fdopen(os.open(draft, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, mode), "wb") as file:
         file.write(content)

@@ -1,8 +1,8 @@
 """Pulumi's CLI on the sandbox's stack.
 
-The stack has a project folder of its own, `<home>/project`: its Pulumi.yaml runs the checkout's program, its
-Pulumi.sandbox.yaml is the checkout's with what only a running sandbox knows. State, plugins and passphrase are in the
-home too, so that nothing of the person who runs it is touched or used.
+The stack has a project folder of its own, `<home>/project`: it runs the checkout's program, its tenants.yaml begins as
+the checkout's, and its Pulumi.sandbox.yaml is `home.TEMPLATE` with what only a running sandbox knows. State, plugins
+and passphrase are in the home too, so that nothing of the person who runs it is touched or used.
 """
 
 from __future__ import annotations
@@ -21,8 +21,9 @@ from typing import TYPE_CHECKING, Any
 
 import yaml
 
+from sandbox import project
 from sandbox.engine import versions
-from sandbox.home import PROJECT, Home
+from sandbox.home import TEMPLATE, Home
 from sandbox.keys import Keys
 
 if TYPE_CHECKING:
@@ -46,7 +47,8 @@ class PulumiError(Exception):
 
 def variables(home: Home, running: Running, engine: Engine) -> dict[str, str]:
     """What a client of the sandbox's stack has in its environment, beside PATH and without any of `foreign`."""
-    unproxied = ",".join(filter(None, [os.environ.get("NO_PROXY", os.environ.get("no_proxy")), _UNPROXIED]))
+    unproxied = _joined(",", os.environ.get("NO_PROXY", os.environ.get("no_proxy", "")), _UNPROXIED)
+    commands = str(Path(sys.executable).parent)
     values = {
         "DIGITALOCEAN_API_URL": running.api_url,
         # Without metadata: it is written beside each file, and not atomically; a kill at that moment would leave a
@@ -58,12 +60,17 @@ def variables(home: Home, running: Running, engine: Engine) -> dict[str, str]:
         "PULUMI_STACK": STACK,
         "NO_PROXY": unproxied,
         "no_proxy": unproxied,
-        "PATH": os.pathsep.join([str(engine.folder), os.environ.get("PATH", os.defpath)]),
+        "PATH": _joined(os.pathsep, commands, str(engine.folder), os.environ.get("PATH", os.defpath)),
     }
     if running.plugin_ports:
         values["PULUMI_DEBUG_PROVIDERS"] = ",".join(f"{name}:{port}" for name, port in running.plugin_ports.items())
         values["PULUMI_DISABLE_AUTOMATIC_PLUGIN_ACQUISITION"] = "true"
     return values
+
+
+def _joined(separator: str, *lists: str) -> str:
+    """Lists as one, in which nothing is there twice."""
+    return separator.join(dict.fromkeys(part for text in lists for part in text.split(separator) if part))
 
 
 def foreign(environment: Mapping[str, str]) -> list[str]:
@@ -93,7 +100,7 @@ def run(home: Home, running: Running, engine: Engine, args: Sequence[str]) -> in
 def prepare(home: Home, running: Running, engine: Engine) -> Path:
     """Make the project folder and the stack, or bring them up to date; returns the folder.
 
-    Settings that somebody changed with `pulumi config set` stay, until the checkout's file changes them again.
+    Settings that somebody changed with `pulumi config set` stay, until the template changes them again.
 
     Raises:
         PulumiError: the CLI refused.
@@ -103,19 +110,18 @@ def prepare(home: Home, running: Running, engine: Engine) -> Path:
     passphrase = home.path / "passphrase"
     if not passphrase.exists():
         _write_private(passphrase, secrets.token_urlsafe(32))
-    checkout = yaml.safe_load((PROJECT / f"Pulumi.{STACK}.yaml").read_text())["config"]
+    checkout = yaml.safe_load(TEMPLATE.read_text())["config"]
     plain, secret = _generated(home, running)
     if checkout.get(_VERSION) not in running.database_versions:  # real databases are of what is installed
         plain[_VERSION] = running.database_versions[-1]
-    project = yaml.safe_load((PROJECT / "Pulumi.yaml").read_text())
-    project |= {"main": str(PROJECT), "runtime": {"name": "python", "options": {"virtualenv": sys.prefix}}}
     # The digest stands for everything below, secrets too: it is of no use without the passphrase.
-    wanted = json.dumps([passphrase.read_text(), project, checkout, plain, secret, engine.version], sort_keys=True)
+    described = project.described()
+    wanted = json.dumps([passphrase.read_text(), described, checkout, plain, secret, engine.version], sort_keys=True)
     digest = hashlib.sha256(wanted.encode()).hexdigest()
     done = folder / ".prepared"
     if done.exists() and done.read_text() == digest:
         return folder
-    (folder / "Pulumi.yaml").write_text(yaml.safe_dump(project, sort_keys=False))
+    project.make(folder, described)
     _merge(folder, checkout, plain)
     call = Caller(folder, engine, environment(home, running, engine))
     call("stack", "select", "--create", STACK)
@@ -151,7 +157,7 @@ def _unchecked(running: Running) -> list[str]:
 
 
 def _merge(folder: Path, checkout: dict[str, Any], plain: dict[str, Any]) -> None:
-    """Write Pulumi.sandbox.yaml: what is there, what the checkout's changed since the last time, and `plain`."""
+    """Write Pulumi.sandbox.yaml: what is there, what the template changed since the last time, and `plain`."""
     path, last = folder / f"Pulumi.{STACK}.yaml", folder / ".checkout.yaml"
     document = yaml.safe_load(path.read_text()) if path.exists() else {}
     before = yaml.safe_load(last.read_text()) if last.exists() else {}

@@ -36,7 +36,7 @@ from sandbox.droplets import index
 from sandbox.droplets.light import LightDroplets, ssh_port
 from sandbox.droplets.real import RealDroplets
 from sandbox.droplets.snapshot import build as build_snapshot
-from sandbox.home import PROJECT, Home
+from sandbox.home import PROJECT, TEMPLATE, Home
 from sandbox.keys import Keys
 from sandbox.network import BridgeNetwork, LoopbackNetwork, NetworkError
 from sandbox.packages import PackageError
@@ -53,7 +53,6 @@ if TYPE_CHECKING:
 
 log = logging.getLogger(__name__)
 
-STACK = PROJECT / "Pulumi.sandbox.yaml"
 _SSH_PORT = 22
 """Of real droplets."""
 _KEEP_ALIVE = 300
@@ -96,7 +95,7 @@ async def sandbox(
     """
     async with contextlib.AsyncExitStack() as stack:
         stack.enter_context(take_lock(home))
-        settings = fleet or settings_loading.read(STACK)
+        settings = fleet or settings_loading.read(TEMPLATE)
         keys = Keys.ensure(home, settings.domain)
         state = stack.enter_context(contextlib.closing(State(home.path / "api.sqlite")))
         listener = stack.enter_context(_listen(state))

@@ -7,6 +7,8 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+import typer
+
 from meltanodata.config import document, fleet, rules, settings_loading
 from meltanodata.config.stacks import Project
 from meltanodata.engine import pulumi_cli
@@ -47,14 +49,27 @@ def located(stack: str | None, file: Path | None = None) -> tuple[tuple[Settings
 
     Raises:
         ProblemsError: what is wrong in the stacks' settings, and what is wrong in the file regardless of them.
+        typer.BadParameter: the file does not exist, and its name is a tenant's.
     """
     root = project()
+    if file is not None and not file.exists():
+        _refuse_tenant(file, root)
     try:
         stacks = root.fleet(stack)
     except ProblemsError as error:
         _, problems = fleet.load(file or root.program / "tenants.yaml")
         raise ProblemsError([*error.problems, *problems]) from None
     return stacks, file or root.tenants_file(stacks[0])
+
+
+def _refuse_tenant(file: Path, root: Project) -> None:
+    """Explain the fleet file to somebody who names a tenant."""
+    tenants = {row.key for stack in root.stacks_then() for row in fleet.load(root.tenants_file(stack))[0].rows}
+    if str(file) in tenants:
+        raise typer.BadParameter(
+            f"{file} is a tenant. This command is about the whole fleet file and takes no tenant; leave {file} out."
+            f" To examine the instance: meltanodata doctor {file}"
+        )
 
 
 def read(path: Path) -> tuple[Document, Fleet]:

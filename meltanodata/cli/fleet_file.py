@@ -44,7 +44,6 @@ def check(
     \b
     meltanodata check
     meltanodata check --base origin/main
-    meltanodata check --stack sandbox
     """
     stacks, path = located(stack, file)
     before = None if base is None else _before(base, path, None if file else stacks[0].stack)

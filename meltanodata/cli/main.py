@@ -20,10 +20,22 @@ from meltanodata.cli import (
     states,
     status,
 )
+from meltanodata.cli.usage import OperatorCommands
 from meltanodata.errors import UserError
 
+_HELP = """Manage the tenants of meltanodata.com: edit tenants.yaml, then
+
+\b
+meltanodata check    finds mistakes in it,
+meltanodata plan     shows what would happen to whom,
+meltanodata up       applies it.
+
+Each command works on the project that the working directory is in. PULUMI_STACK names the stack; --stack names another.
+"""
+
 app = typer.Typer(
-    help="Manage the tenants of meltanodata.com. Each command works on the project that the working directory is in.",
+    cls=OperatorCommands,
+    help=_HELP,
     epilog=exit_codes.HELP,
     no_args_is_help=True,
     pretty_exceptions_enable=False,

@@ -43,8 +43,10 @@ FleetStack = Annotated[
     str | None,
     typer.Option(
         "--stack",
+        "-s",
         metavar="STACK",
-        help="Any stack of the fleet. Default: the fleet at DigitalOcean, not on a sandbox.",
+        envvar="PULUMI_STACK",
+        help="A stack, whose whole fleet it is about. Default: the fleet at DigitalOcean.",
         autocompletion=_stack_names,
     ),
 ]
@@ -52,6 +54,7 @@ SomeStacks = Annotated[
     str | None,
     typer.Option(
         "--stack",
+        "-s",
         metavar="STACK",
         envvar="PULUMI_STACK",
         help="The stack. Default: every stack of the fleet at DigitalOcean.",

@@ -61,7 +61,7 @@ def move(
 
     \b
     pulumi stack init prod-2
-    meltanodata move "MeltanoData DBs 6" --to prod-2
+    meltanodata move "MeltanoData DBs 2" --to prod-2
     """
     root = project()
     stacks = root.stacks()

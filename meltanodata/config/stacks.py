@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import os
 import re
+import shlex
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -19,6 +21,9 @@ if TYPE_CHECKING:
 
     from meltanodata.config.document import Document
     from meltanodata.config.fleet import Fleet
+
+_SANDBOX = "sandbox"
+"""The sandbox's folder in the checkout, and its stack."""
 
 
 @dataclass(frozen=True)
@@ -128,9 +133,24 @@ class Project:
             UserError: there is no such stack, or the name is needed.
         """
         stacks = self.stacks()
+        self.refuse_checkout(stack)
         if not stacks:
             raise UserError(f"no stack has settings yet: there is no Pulumi.<stack>.yaml with them in {self.root}")
         return fleet_among(stacks, stack)
+
+    def refuse_checkout(self, stack: str | None) -> None:
+        """Say where the sandbox's stack is, to somebody who looks for it among the program's own.
+
+        Raises:
+            UserError: it is the sandbox's, and this is the checkout with the sandbox's program.
+        """
+        template = self.root / _SANDBOX / settings.file_of(_SANDBOX)
+        if stack == _SANDBOX and template.is_file() and self.settings(stack) is None:
+            folder = Path(os.environ.get("SANDBOX_HOME", self.root / ".sandbox")) / "project"
+            raise UserError(
+                f"The stack {stack} has no settings here: you are in the checkout. The sandbox has a project folder of"
+                f" its own, with its tenants.yaml. Start it (make sandbox), then: cd {shlex.quote(str(folder))}"
+            )
 
     def selected(self, stack: str | None) -> tuple[Settings, ...]:
         """The named stack alone; without a name, all stacks of the fleet on DigitalOcean itself.

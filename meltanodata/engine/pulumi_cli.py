@@ -20,7 +20,7 @@ from typing import IO, TYPE_CHECKING, Any, TextIO
 
 from meltanodata import terminal
 from meltanodata.config.stacks import Project
-from meltanodata.engine import deletions, state_folder
+from meltanodata.engine import deletions, passphrase, state_folder
 from meltanodata.engine.stack_state import StackState
 from meltanodata.errors import InterruptedRunError, UserError
 
@@ -376,7 +376,9 @@ def _failed(command: Sequence[str], done: subprocess.CompletedProcess[str], fold
     said = done.stderr.strip() or done.stdout.strip()
     if any(words in said for words in _DAMAGED):
         said = f"{said}\n{_damage(command, folder)}".rstrip()
-    return UserError(f"`pulumi {' '.join(command)}` failed: {said}")
+    failure = f"`pulumi {' '.join(command)}` failed: {said}"
+    advice = passphrase.advice(done.stderr, os.environ)
+    return UserError(failure if advice is None else f"{advice}.\n{failure}")
 
 
 _DAMAGED = ("unexpected end of JSON input", "failed to load checkpoint", "unexpected EOF")

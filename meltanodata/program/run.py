@@ -75,9 +75,10 @@ def run() -> None:
 
 def _load() -> _Stack:
     """Read settings, secrets, entries and state; checks settings and entries before any account is asked."""
+    root = Path(pulumi.get_root_directory())
+    stacks.Project(root).refuse_checkout(pulumi.get_stack())
     settings, secrets = stack_config.read(datetime.now(UTC))
     fleet, problems = load(Path(settings.tenants_file))
-    root = Path(pulumi.get_root_directory())
     fleet_stacks = stacks.fleet_of(settings, root)
     if problems := [*problems, *rules.problems(fleet, fleet_stacks)]:
         raise ProblemsError(problems)

@@ -15,7 +15,7 @@ from urllib.parse import parse_qs
 import asyncssh
 import pytest
 
-from sandbox import checks
+from sandbox import browser, checks
 from sandbox.checks import CheckError, Instance, Person
 from sandbox.dns import DnsServer
 from sandbox.home import Home
@@ -277,9 +277,9 @@ def test_whether_somebody_answers_at_all() -> None:
     assert checks._answer(ADDRESS, port) == "refuses"
 
 
-@pytest.mark.skipif(checks.browser_program() is None, reason="Chromium is not installed")
+@pytest.mark.skipif(browser.program() is None, reason="Chromium is not installed")
 def test_a_picture_is_taken_of_a_login_page_with_a_trusted_certificate_only(droplet: Droplet, tmp_path: Any) -> None:
-    program = checks.browser_program() or ""
+    program = browser.program() or ""
     picture = tmp_path / "login.png"
     with served(droplet):
         checks.screenshot(droplet.person, droplet.instance, program, picture)

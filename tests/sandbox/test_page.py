@@ -13,7 +13,7 @@ import pytest
 
 from meltanodata.config.placement import Use
 from meltanodata.render.page import Page, State, Team, render
-from sandbox.checks import browser_program
+from sandbox.browser import program as browser_program
 from tests.fakes.http import listening
 from tests.unit.render.samples import entry
 

@@ -200,10 +200,11 @@ def check_files(program: str, words: Sequence[str]) -> None:
 
 @pytest.fixture(autouse=True)
 def environment(monkeypatch: pytest.MonkeyPatch) -> None:
-    """No option comes from the environment."""
+    """No option comes from the environment but the stack, which docs/README.md and `make sandbox` say to set."""
     for name in list(os.environ):
         if name.startswith(("PULUMI", "MELTANODATA")):
             monkeypatch.delenv(name)
+    monkeypatch.setenv("PULUMI_STACK", "prod")
 
 
 @pytest.mark.parametrize("page", PAGES, ids=lambda page: str(page.relative_to(PROJECT)))
@@ -243,7 +244,7 @@ def commands_without_the_program() -> Iterator[tuple[Path, str]]:
     for page in PAGES:
         for text in quoted(page):
             first, _, rest = text.partition(" ")
-            if first.startswith("--") or (first in names and rest.startswith("-")):
+            if (first.startswith("--") and first != "--") or (first in names and rest.startswith("-")):
                 yield page, text
 
 
@@ -287,9 +288,8 @@ def test_the_variables_in_the_pages_are_read() -> None:
 @pytest.mark.parametrize(
     ("text", "because"),
     [
-        ("meltanodata remove acme", "No such command 'remove'"),
+        ("meltanodata remove acme", "There is no command 'remove'"),
         ("meltanodata plan --stack prod --colour", "No such option: --colour"),
-        ("meltanodata plan", "Missing option '--stack'"),
         ("meltanodata plan --stack prod acme", "unexpected extra argument"),
         ("meltanodata rename acme", "Missing argument 'NEW'"),
         ("meltanodata up --stack prod --replac x", "unknown: --replac"),

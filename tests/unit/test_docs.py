@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from tests.pages import PAGES, PROJECT
+from tests.pages import PAGES, PROJECT, lines
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -66,6 +66,14 @@ def test_a_name_is_in_the_file_that_a_page_says(page: Path) -> None:
             f"{name} in {path}" for name in names if name and name not in {one for pair in defined for one in pair}
         ]
     assert lost == []
+
+
+@pytest.mark.parametrize("page", sorted((PROJECT / "docs" / "how-to").glob("*.md")), ids=lambda page: page.stem)
+def test_a_how_to_page_works_on_any_stack_because_its_lines_name_none(page: Path) -> None:
+    typed = [line.text for line in lines(page) if line.block]
+    named = [text for text in typed if "--stack" in text and "#" not in text and "STACK" not in text]
+    others = ("meltanodata plan --stack prod-2", "meltanodata status --stack prod")  # one beside the shell's own
+    assert [text for text in named if not text.startswith(others)] == []
 
 
 def functions(path: Path) -> set[str]:

@@ -44,7 +44,8 @@ def folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
 
 @pytest.fixture
 def run(capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch) -> Run:
-    """Run `meltanodata` with arguments."""
+    """Run `meltanodata` with arguments, in a shell that names no stack."""
+    monkeypatch.delenv("PULUMI_STACK", raising=False)
 
     def run(*arguments: str) -> Result:
         monkeypatch.setattr(sys, "argv", ["meltanodata", *arguments])

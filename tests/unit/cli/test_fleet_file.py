@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 import os
+import shutil
 import subprocess
 from typing import TYPE_CHECKING
 
 import pytest
 
 from meltanodata.config import schema
-from sandbox.home import PROJECT
+from sandbox.home import PROJECT, TEMPLATE
 from tests.fleets import team, write_stack
 from tests.unit.cli.operator import FLEET, Result
 
@@ -325,7 +326,10 @@ def test_schema(folder: Path, run: Run) -> None:
     assert run("schema", "--check") == Result(0, "tenants.schema.json is up to date\n", "")
 
 
-def test_the_repositorys_own_fleet_passes(run: Run, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_the_repositorys_own_fleet_passes(run: Run, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.chdir(PROJECT)
     assert run("check").code == 0
+    for file in (PROJECT / "Pulumi.yaml", PROJECT / "tenants.yaml", TEMPLATE):
+        shutil.copy(file, tmp_path)
+    monkeypatch.chdir(tmp_path)
     assert run("check", "--stack", "sandbox").code == 0

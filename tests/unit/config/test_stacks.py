@@ -116,3 +116,26 @@ def test_a_running_program_knows_its_fleet(project: Project) -> None:
     fleet = stacks.fleet_of(own, project.root)
     assert names(fleet) == ["prod", "prod-2", "prod-10"]
     assert fleet[1] is own
+
+
+def test_the_sandboxs_stack_in_the_checkout_says_where_it_is(project: Project, monkeypatch: pytest.MonkeyPatch) -> None:
+    (project.root / "Pulumi.sandbox.yaml").unlink()
+    (project.root / "sandbox").mkdir()
+    (project.root / "sandbox" / "Pulumi.sandbox.yaml").write_text("config: {}\n")
+    monkeypatch.delenv("SANDBOX_HOME", raising=False)
+    where = rf"you are in the checkout\..* cd {project.root}/\.sandbox/project"
+    for salt in (None, "encryptionsalt: v1:x\n"):  # the CLI writes that by itself
+        if salt:
+            (project.root / "Pulumi.sandbox.yaml").write_text(salt)
+        with pytest.raises(UserError, match=where):
+            project.fleet("sandbox")
+    monkeypatch.setenv("SANDBOX_HOME", "/elsewhere")
+    with pytest.raises(UserError, match=r"cd /elsewhere/project"):
+        project.fleet("sandbox")
+    assert names(project.fleet("prod"))[0] == "prod"
+
+
+def test_a_stack_named_sandbox_elsewhere_is_like_any_other(project: Project) -> None:
+    (project.root / "Pulumi.sandbox.yaml").unlink()
+    with pytest.raises(UserError, match=r"there is no stack 'sandbox'"):
+        project.fleet("sandbox")

@@ -48,3 +48,16 @@ def test_it_is_kept(tmp_path: Path) -> None:
     chosen = choose(None, None, "auto", only("databases"))
     chosen.save(home)
     assert Choice.load(home) == chosen
+
+
+def test_a_sandbox_that_was_light_starts_light_again() -> None:
+    last = choose("light", None, "auto", only("databases"))
+    again = choose(None, None, "auto", only("droplets", "databases"), last)
+    assert (again.droplets, again.databases) == ("light", "real")
+    assert again.reasons["droplets"] == "as at the last start; change it with --droplets real"
+    assert choose(None, None, "auto", only("droplets", "databases"), again).droplets == "light"
+
+
+def test_another_kind_than_last_time_has_to_be_asked_for() -> None:
+    last = choose("light", "light", "auto", only())
+    assert choose("real", "real", "auto", only("droplets", "databases"), last).droplets == "real"
