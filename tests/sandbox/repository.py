@@ -198,7 +198,7 @@ def repository_on(home: Home, folder: Path) -> Iterator[Repository]:
             shutil.copy(prepared / name, folder)
         # The program is the repository's own, so that a request can change it.
         project = yaml.safe_load((folder / "Pulumi.yaml").read_text())
-        del project["main"]
+        project.pop("main", None)
         (folder / "Pulumi.yaml").write_text(yaml.safe_dump(project))
         shutil.copy(PROJECT / "__main__.py", folder)
         shutil.copytree(PROJECT / "meltanodata", folder / "meltanodata", ignore=shutil.ignore_patterns("__pycache__"))
