@@ -5,8 +5,6 @@ from __future__ import annotations
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from meltanodata.text import show
-
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
@@ -28,10 +26,10 @@ def advice(stderr: str, environment: Mapping[str, str]) -> str | None:
     if _UNREADABLE in stderr:
         why = "cannot be read" if Path(path).exists() else "does not exist"
         return (
-            f"{_FILE} is {show(path)}, and that file {why}. Write the stack's passphrase there, or set the variable to"
+            f"{_FILE} is {path!r}, and that file {why}. Write the stack's passphrase there, or set the variable to"
             " the file that has it"
         )
     if _WRONG in stderr:
-        source = f"that {_FILE} names ({show(path)})" if path else "in the environment"
+        source = f"that {_FILE} names ({path!r})" if path else "in the environment"
         return f"The passphrase {source} is not this stack's. Set {_FILE} to the file that has it"
     return None

@@ -25,6 +25,7 @@ OF_NO_MODULE = {
     "unit/test_bench.py": "of bench/",
     "unit/test_commands_in_pages.py": "of docs/ and README.md: the command lines",
     "unit/test_docs.py": "of docs/",
+    "unit/test_makefile.py": "of the Makefile",
     "unit/test_readme.py": "of README.md",
     "unit/test_workflows.py": "of .github/",
     "unit/droplet/scripts/test_links.py": "descriptors.py: links that others leave for root",
