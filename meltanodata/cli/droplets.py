@@ -151,7 +151,7 @@ def restart(
     """Restart Meltano and Caddy on a tenant's droplet, and wait for the page.
 
     Does not ask: visitors get an error for some seconds, and pipelines that Meltano runs there end. Caddy is asked
-    first whether it takes its files; if it does not, it runs on. Nothing is restarted while a run is at work on the
+    first whether it takes its files; if it does not, it runs on. Nothing is restarted while a run works on the
     droplet. Exit code 1: something did not come back, and what.
 
     \b

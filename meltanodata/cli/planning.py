@@ -105,15 +105,15 @@ def plan(
 
 
 def _unfinished(stack: str, operations: Sequence[str]) -> str:
-    """About a plan of a stack that a killed run left half-done, or one at work whose lock the backend does not show."""
+    """About a plan of a stack that a killed run left half-done, or a run changes whose lock cannot be seen."""
     return (
-        f"{stack}: a run was interrupted, or is still at work, during: {first_of(operations, _SHOWN)}. What it created"
+        f"{stack}: a run was interrupted, or is still running, during: {first_of(operations, _SHOWN)}. What it created"
         f" last may be missing below. If it was interrupted, meltanodata up --stack {stack} continues it."
     )
 
 
 _ALL_THE_SAME = (
-    "For a plan all the same, in which a tenant that is being made looks changed: pulumi preview --json --stack STACK >"
+    "For a plan anyway, in which a tenant that is being made looks changed: pulumi preview --json --stack STACK >"
     " preview.json; meltanodata plan --stack STACK --preview preview.json"
 )
 _SHOWN = 10

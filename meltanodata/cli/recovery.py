@@ -24,7 +24,7 @@ if TYPE_CHECKING:
 def recover(stack: str, project: Project) -> None:
     """Clear a killed run's pending operations, and say so; nothing otherwise.
 
-    Call `unlock` first, which makes sure that no run is at work.
+    Call `unlock` first, which makes sure that no run is running.
 
     Raises:
         UserError: see `settle_creations` and `forget_vanished`.

@@ -154,7 +154,7 @@ def _named(rows: list[Row], names: Sequence[str] | None, stacks: Sequence[str]) 
         where, there = listing(stacks, "and"), listing(known, "and")
         raise UserError(
             "\n".join(
-                f"there is no tenant {show(name)} in {where}.{did_you_mean(name, known)} There are: {there}"
+                f"there is no tenant {show(name)} in {where}.{did_you_mean(name, known)} The tenants are: {there}"
                 for name in missing
             )
         )

@@ -130,7 +130,7 @@ async def _ask(instance: Instance, port: int, private_key: SecretStr, script: st
     finally:
         connection.abort()
     if ran.exit_status == _BUSY:
-        text = "nothing was restarted: a run, or what an interrupted one began there, is at work on the droplet"
+        text = "nothing was restarted: a run, or what an interrupted run began there, is still working on the droplet"
         raise _NoAnswer(Finding(Check.SYSTEM, Level.WRONG, text, "Wait until it has ended, then run this again"))
     try:
         return _Answer.model_validate_json(ran.stdout)

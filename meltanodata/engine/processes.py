@@ -1,4 +1,4 @@
-"""The machine's processes, as far as they can be seen: whether a Pulumi that took a lock is still at work.
+"""The machine's processes, as far as they can be seen: whether a Pulumi that took a lock is still running.
 
 A process in a container has a number of its own there (its PID namespace's), which its lock states. From outside both
 numbers can be seen (`NSpid` in proc_pid_status(5)), from inside nothing but what is inside.

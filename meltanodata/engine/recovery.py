@@ -106,7 +106,7 @@ def why_kept(
         stack: whose it is.
         host: this machine.
         runs: whether a process of this machine is a running Pulumi.
-        hidden: whether a process that took a lock at that time may be at work where it cannot be seen from here.
+        hidden: whether a process that took a lock at that time may be running where it cannot be seen from here.
     """
     if lock.host != host:
         return (
@@ -125,6 +125,6 @@ def why_kept(
 
 def _look_and_cancel(stack: str) -> str:
     return (
-        f"If no run of {stack} is at work anywhere, remove the lock, and run this again: pulumi cancel --yes --stack"
+        f"If no run of {stack} is running anywhere, remove the lock, and run this again: pulumi cancel --yes --stack"
         f" {stack}"
     )

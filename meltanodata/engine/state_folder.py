@@ -1,6 +1,6 @@
 """The folder that Pulumi keeps states in, where the backend is a folder: whether it can be written, and what is left.
 
-On a full disk Pulumi copies the state to its backup and then writes it anew, and cuts off both.
+On a full disk Pulumi copies the state to its backup and then writes it again, and cuts off both.
 """
 
 from __future__ import annotations
@@ -101,7 +101,7 @@ def _way_out(backend: Path, project: str, stack: str, state: Path) -> str:
                 f"  meltanodata up --stack {stack}"
             )
     return (
-        "No whole copy of it is left. Begin with an empty state, which takes over what exists:"
+        "No whole copy of it is left. Begin with an empty state, and the next run adopts what exists:"
         f" docs/how-to/interrupted.md, {_LOST}"
     )
 

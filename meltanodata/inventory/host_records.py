@@ -99,7 +99,7 @@ def _harmless_edit(tenant: Tenant, existing: Existing, before: str | None, in_th
     if all(record.type == "A" for record in in_the_way):
         return (
             "Give the tenant another host name (adopt: {record: NAME}). Only if the record is meant to lead to the"
-            f" tenant, set its value to the address of the tenant's droplet, {address}, and it is taken over"
+            f" tenant, set its value to the address of the tenant's droplet, {address}, and the next run adopts it"
         )
     return "Give the tenant another host name (adopt: {record: NAME})"
 

@@ -28,7 +28,7 @@ class InState(StrEnum):
 
     YES = "yes"
     UNFINISHED = "unfinished"
-    """A run was interrupted, or is at work."""
+    """A run was interrupted, or is running."""
     NO = "no"
     UNKNOWN = "unknown"
     """The state cannot be read."""
@@ -74,7 +74,7 @@ class Row:
         if self.in_state is InState.NO:
             return f"Not deployed yet: {up}"
         if self.in_state is InState.UNFINISHED:
-            return f"A run was interrupted or is still at work. To continue: {up}"
+            return f"A run was interrupted or is still running. To continue: {up}"
         if self.wrong:
             return f"meltanodata doctor {self.tenant} --stack {self.stack}"
         return None

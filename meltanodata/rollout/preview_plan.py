@@ -314,7 +314,7 @@ def _reasons(
 
 
 def _on_the_way(steps: Iterable[_Step]) -> Iterator[Reason]:
-    """What an object that is taken over gets otherwise than it has it, such as a record's TTL."""
+    """What differs at an adopted object from what it has, such as a record's TTL."""
     steps = list(steps)
     imported = {step.urn for step in steps if step.op == "import"}
     for step in sorted(steps, key=lambda step: urns.name_of(step.urn)):

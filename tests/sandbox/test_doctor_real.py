@@ -145,7 +145,7 @@ def test_nothing_is_restarted_while_a_run_is_at_work_on_the_droplet(operator: Op
     before = operator.ssh(TENANT, since)
     operator.ssh(TENANT, "setsid flock /run/meltanodata.lock sleep 600 >/dev/null 2>&1 & sleep 1")
     done = operator.run("restart", TENANT, code=1)
-    assert "nothing was restarted: a run, or what an interrupted one began there, is at work" in done.stdout
+    assert "nothing was restarted: a run, or what an interrupted run began there, is still working" in done.stdout
     operator.ssh(TENANT, "pkill -f '^sleep 600'")
     assert operator.ssh(TENANT, since) == before
 

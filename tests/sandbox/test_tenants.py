@@ -241,7 +241,7 @@ def test_a_deployment_says_who_is_ready_and_shows_no_plan_meanwhile(settled: Fle
         said, _ = deploying.communicate(timeout=SECONDS * 4)
     assert deploying.returncode == 0, said
     assert "which a run is changing: the stack is locked by" in meanwhile
-    assert "which is at work. Wait until it has ended" in meanwhile
+    assert "which is still running. Wait until it ends" in meanwhile
     login = ". The admin's login: meltanodata credentials"
     assert re.findall(r"(\w+) is ready: https://\1\.meltanodata\.com" + re.escape(login) + r" \1\n", said) == [
         "bolt",

@@ -481,7 +481,7 @@ def test_a_stranded_lock_keeps_nobody_from_a_plan_and_what_was_interrupted_is_sa
     done = world.run("plan")
     assert done.returncode == 0, done.stderr
     assert "https://acme.meltanodata.com" in done.stdout
-    assert "prod: a run was interrupted, or is still at work, during: creating acme-droplet." in done.stderr
+    assert "prod: a run was interrupted, or is still running, during: creating acme-droplet." in done.stderr
     assert "meltanodata up --stack prod continues it" in done.stderr
 
 

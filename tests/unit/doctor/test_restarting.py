@@ -104,7 +104,7 @@ def test_an_odd_answer_is_not_believed_and_not_shown(droplet: SshServer, instead
 
 def test_a_droplet_that_a_run_is_at_work_on_is_left_alone(droplet: SshServer) -> None:
     finding = only(restart(droplet, "fail 75"))
-    assert finding.found.startswith("nothing was restarted: a run, or what an interrupted one began there")
+    assert finding.found.startswith("nothing was restarted: a run, or what an interrupted run began there")
     assert finding.hint == "Wait until it has ended, then run this again"
 
 

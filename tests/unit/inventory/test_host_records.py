@@ -1,4 +1,4 @@
-"""Records of a tenant's host name that are not the tenant's: they are neither taken over nor ignored."""
+"""Records of a tenant's host name that are not the tenant's: they are neither adopted nor ignored."""
 
 from __future__ import annotations
 
@@ -70,7 +70,7 @@ def test_an_adopted_droplets_name_may_not_lead_elsewhere_and_the_message_says_ho
     existing, (problem,) = judged(**held, records=(record(address="198.51.100.80"),))
     assert (existing.import_droplet, existing.import_record) == ("7", None)
     assert "Give the tenant another host name (adopt: {record: NAME})" in problem
-    assert "set its value to the address of the tenant's droplet, 203.0.113.7, and it is taken over" in problem
+    assert "set its value to the address of the tenant's droplet, 203.0.113.7, and the next run adopts it" in problem
     existing, problems = judged(**held, records=(record(),))
     assert (existing.import_record, problems) == ("meltanodata.com,8", [])
 

@@ -57,7 +57,7 @@ def test_without_probes_nothing_is_said_of_health() -> None:
         ({"findings": (OK,)}, None),
         ({"findings": (SOON,)}, "meltanodata doctor acme --stack prod"),
         ({"in_state": InState.NO}, "Not deployed yet: meltanodata up --stack prod"),
-        ({"in_state": InState.UNFINISHED, "findings": (WRONG,)}, "A run was interrupted or is still at work."),
+        ({"in_state": InState.UNFINISHED, "findings": (WRONG,)}, "A run was interrupted or is still running."),
         ({"in_state": InState.UNKNOWN}, None),
         ({"in_file": False}, "Its entry is gone, so the next `meltanodata up --stack prod` would delete it. To keep"),
         ({"stack": None, "in_state": InState.NO}, "Its entry names no team of a stack: meltanodata check"),
