@@ -158,7 +158,7 @@ def _decide(stack: _Stack, inventory: Survey, unplannable: Container[str]) -> li
         image = snapshot.id if snapshot else ""
         recorded = stack.state.tenants.get(tenant.key)
         rebuilt = recorded is not None and recorded.rebuild not in {None, tenant.rebuild}
-        decided.append(TenantArgs(tenant_with_login, existing, image, login_of_droplet, rebuilt))
+        decided.append(TenantArgs(tenant_with_login, existing, image, login_of_droplet, rebuilt, recorded))
     return decided
 
 

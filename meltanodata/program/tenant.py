@@ -20,6 +20,7 @@ if TYPE_CHECKING:
     from collections.abc import Mapping
 
     from meltanodata.config.tenants import Tenant
+    from meltanodata.engine.stack_state import Resource, TenantState
     from meltanodata.inventory.names import Existing
     from meltanodata.program.context import StackContext
 
@@ -49,6 +50,8 @@ class TenantArgs:
     """See `kept_logins.settled`, which has decided the tenant's `adopt.login`."""
     rebuilt: bool = False
     """Whether a new droplet replaces the existing one."""
+    recorded: TenantState | None = None
+    """The tenant in the state before the run."""
 
 
 class TenantInstance(pulumi.ComponentResource):
@@ -267,26 +270,45 @@ class TenantInstance(pulumi.ComponentResource):
 
 def _droplet_ignore_changes(args: TenantArgs) -> list[str]:
     droplet = args.existing.droplet
-    # Those that others set stay, also on a droplet that replaces this one.
-    keep_tags = droplet is not None and not args.rebuilt and tags.has_ours(droplet.tags)
+    if droplet is None or args.rebuilt:
+        return _DROPLET_IGNORE_CHANGES
+    recorded = args.recorded.droplet if args.recorded else None
+    ignored = [*_DROPLET_IGNORE_CHANGES]
+    if tags.has_ours(droplet.tags) and not _is_recorded(recorded, "tags", tags.declared(droplet.tags)):
+        ignored.append("tags")  # those that others set stay
     # Resized in the control panel, as its entry says now: the provider would switch it off to do it again.
-    resized = droplet is not None and (droplet.size, droplet.status) == (args.tenant.droplet_size, "active")
-    keep_size = resized and not args.rebuilt
-    return [*_DROPLET_IGNORE_CHANGES, *(["tags"] if keep_tags else []), *(["size"] if keep_size else [])]
+    resized = (droplet.size, droplet.status) == (args.tenant.droplet_size, "active")
+    if resized and not _is_recorded(recorded, "size", droplet.size):
+        ignored.append("size")
+    return ignored
 
 
 def _cluster_ignore_changes(args: TenantArgs) -> list[str]:
-    existing = args.existing
+    cluster = args.existing.cluster
+    recorded = args.recorded.cluster if args.recorded else None
     ignored = [*_CLUSTER_IGNORE_CHANGES]
-    if not upgrades(args.tenant, existing):
+    if not upgrades(args.tenant, args.existing):
         ignored.append("version")  # DigitalOcean's forced upgrades must not become downgrades
-    if not resizes(args.tenant, existing):
-        ignored.append("nodeCount")  # a standby node that was added by hand stays
-        if existing.cluster is not None and existing.cluster.status == "online":
-            ignored.append("size")  # the same for a cluster
-    if existing.cluster is not None and tags.has_ours(existing.cluster.tags):
+    if cluster is None:
+        return [*ignored, "nodeCount"]
+    if not resizes(args.tenant, args.existing):
+        if not _is_recorded(recorded, "nodeCount", cluster.nodes):
+            ignored.append("nodeCount")  # a standby node that was added by hand stays
+        if cluster.status == "online" and not _is_recorded(recorded, "size", cluster.size):
+            ignored.append("size")  # scaled in the control panel, as its entry says now
+    if tags.has_ours(cluster.tags) and not _is_recorded(recorded, "tags", tags.declared(cluster.tags)):
         ignored.append("tags")
     return ignored
+
+
+def _is_recorded(resource: Resource | None, name: str, value: object) -> bool:
+    """Whether the state has this value, as the provider read it last.
+
+    Then the value is declared. To ignore it would declare the older input, which the next update of any other property
+    would set.
+    """
+    known = resource.outputs.get(name) if resource else None
+    return sorted(known or ()) == value if isinstance(value, list) else known == value
 
 
 def _files(

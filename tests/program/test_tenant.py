@@ -12,7 +12,8 @@ import pytest
 
 from meltanodata.droplet import files
 from meltanodata.engine import deletions
-from meltanodata.engine.resource_types import Type
+from meltanodata.engine.resource_types import ROLES, Type
+from meltanodata.engine.stack_state import Resource, TenantState
 from meltanodata.errors import UserError
 from meltanodata.inventory.names import Existing
 from meltanodata.program import cluster_name, remote
@@ -22,6 +23,7 @@ from meltanodata.program.duplicate_check import DuplicateCheck
 from meltanodata.program.survey import Survey
 from meltanodata.program.tenant import TenantArgs, TenantInstance
 from meltanodata.program.trusted_sources import Trust
+from tests import previews
 from tests.program import builders
 from tests.program.builders import TEAM_1, TEAM_2
 from tests.program.recording import HOST_KEY, PASSWORD, Recording, record
@@ -38,6 +40,7 @@ def declared(
     guard: Callable[[], DeletionGuard] = lambda: DeletionGuard([], []),
     *,
     rebuilt: bool = False,
+    recorded: TenantState | None = None,
     **options: Any,
 ) -> Recording:
     """The tenant acme on the mocks."""
@@ -65,7 +68,8 @@ def declared(
                 deletion=guard(),
             ),
         )
-        TenantInstance(tenant.key, TenantArgs(tenant, existing or Existing(), "301", rebuilt=rebuilt), context)
+        args = TenantArgs(tenant, existing or Existing(), "301", rebuilt=rebuilt, recorded=recorded)
+        TenantInstance(tenant.key, args, context)
 
     return record(program)
 
@@ -628,6 +632,31 @@ def test_tags_that_others_set_stay(has: tuple[str, ...], *, rebuilt: bool, tags:
     assert (droplet.inputs["tags"], "tags" in droplet.ignore_changes) == (tags, ignored)
     assert cluster.inputs["tags"] == tags
     assert "tags" in cluster.ignore_changes or "production" not in has
+
+
+def in_the_state(droplet: dict[str, Any], cluster: dict[str, Any]) -> TenantState:
+    """The tenant, with what the provider read last of its droplet and its cluster."""
+
+    def resource(kind: Type, outputs: dict[str, Any]) -> Resource:
+        return Resource.read({"urn": previews.urn("acme", ROLES[kind]), "type": kind, "outputs": outputs})
+
+    read = {Type.DROPLET: droplet, Type.CLUSTER: cluster}
+    return TenantState("acme", None, {ROLES[kind]: resource(kind, outputs) for kind, outputs in read.items()})
+
+
+def test_what_the_provider_has_read_is_declared_so_that_no_later_update_sets_the_older_value() -> None:
+    tags = ("monitored", "production")
+    existing = Existing(builders.droplet(tags=tags), None, builders.cluster(tags=tags, nodes=2))
+    size, cluster_size = existing.droplet.size, existing.cluster.size  # type: ignore[union-attr]  # both are given
+    read = in_the_state({"size": size, "tags": list(tags)}, {"size": cluster_size, "nodeCount": 2, "tags": list(tags)})
+    recording = declared(existing, recorded=read, droplet_size=size, database_size=cluster_size)
+    for name, changeable in (("acme-droplet", {"size", "tags"}), ("acme-database", {"size", "tags", "nodeCount"})):
+        assert not changeable & set(recording[name].ignore_changes)
+    # The state has not seen the change by hand yet: to set it again would power the droplet off.
+    older = in_the_state({"size": "s-1vcpu-1gb", "tags": ["production"]}, {"size": "x", "nodeCount": 1, "tags": []})
+    recording = declared(existing, recorded=older, droplet_size=size, database_size=cluster_size)
+    for name, changeable in (("acme-droplet", {"size", "tags"}), ("acme-database", {"size", "tags", "nodeCount"})):
+        assert changeable <= set(recording[name].ignore_changes)
 
 
 def test_another_size_keeps_the_standby_nodes() -> None:
