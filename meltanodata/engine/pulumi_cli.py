@@ -305,13 +305,29 @@ def shown_up(stack: str, folder: Path, args: Sequence[str], may_go: Collection[s
         threads = [Thread(target=_relay, args=(pipe, to), daemon=True) for pipe, to in pipes if pipe is not None]
         for thread in threads:
             thread.start()
-        code = process.wait()
+        code = _ended(process)
         for thread in threads:
             thread.join(_REST)
     if interrupts.came and code != 0:
         raise InterruptedRunError("Interrupted")
     return code if code >= 0 else 128 - code
 
+
+def _ended(process: subprocess.Popen[str]) -> int:
+    """The exit code of a process that interrupts are handed on to.
+
+    Python runs a signal's handler before a call that waits, or when the signal ends that call. An interrupt in between
+    would stay unnoticed until the process ends, so no call waits for long.
+    """
+    while True:
+        try:
+            return process.wait(_MOMENT)
+        except subprocess.TimeoutExpired:
+            continue
+
+
+_MOMENT = 0.5
+"""Seconds until an interrupt is noticed at the latest."""
 
 _REST = 10.0
 """Seconds for what the engine printed last. What it started may outlive it, and keeps its output open."""
