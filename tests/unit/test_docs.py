@@ -91,3 +91,9 @@ def test_every_row_names_a_test_on_real_droplets() -> None:
     rows = [line for line in GUIDE.read_text().splitlines() if line.startswith("| ") and not line.startswith("| The ")]
     assert len(rows) > 30
     assert [row for row in rows if "_real.py::" not in row] == []
+
+
+@pytest.mark.parametrize("page", ["debug", "interrupted", "pull-requests"])
+def test_where_a_page_tells_to_look_for_causes_it_warns_of_verbose_logs(page: str) -> None:
+    text = (PROJECT / "docs" / "how-to" / f"{page}.md").read_text()
+    assert re.search(r"secrets?\]\(interrupted\.md#verbose-logs-hold-every-secret\)|\]\(#verbose-logs-hold-", text)
