@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import socket
 import sys
+from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
 from meltanodata.cli.context import account
@@ -131,18 +132,9 @@ def unlock(stack: str, project: Project) -> None:
     backend = state_folder.path(pulumi_cli.backend(project.root))
     if backend is None:
         return
-    folder = _locks(backend, stack, project)
-    locks: list[recovery.Lock] = []
-    reasons: list[str | None] = []
-    for path in sorted(folder.glob("*.json")):
-        try:
-            lock = recovery.lock(path.read_bytes())
-        except (OSError, ValueError) as error:
-            reasons.append(recovery.unreadable_lock(stack, path, error))
-            continue
-        locks.append(lock)
-        reasons.append(_why_kept(lock, stack))
-    if kept := [reason for reason in reasons if reason]:
+    folder = _lock_folder(backend, stack, project)
+    locks = _locks(folder, stack)
+    if kept := [*locks.held, *locks.unreadable]:
         raise UserError("\n".join(kept))
     if problem := state_folder.unwritable(backend, project.name, stack):
         raise UserError(problem)
@@ -151,9 +143,9 @@ def unlock(stack: str, project: Project) -> None:
     for attributes in (*folder.glob("*.attrs"), *(backend / "stacks" / project.name).glob(f"{stack}.[jp]*.attrs")):
         if not state_folder.is_json(attributes):
             attributes.unlink()
-    for lock in locks:
+    for lock in locks.stranded:
         print(f"Removed the lock of {lock}, which has ended.")
-    if locks:
+    if locks.stranded:
         pulumi_cli.cancel(stack, project.root)
 
 
@@ -164,15 +156,7 @@ def locked_by(stack: str, project: Project) -> list[str]:
     folder.
     """
     backend = state_folder.path(pulumi_cli.backend(project.root))
-    holders = []
-    for path in [] if backend is None else sorted(_locks(backend, stack, project).glob("*.json")):
-        try:
-            lock = recovery.lock(path.read_bytes())
-        except (OSError, ValueError):
-            continue  # just removed, or half-written
-        if reason := _why_kept(lock, stack):
-            holders.append(reason)
-    return holders
+    return [] if backend is None else _locks(_lock_folder(backend, stack, project), stack).held
 
 
 def refuse_locked(stack: str, project: Project, otherwise: str = "") -> None:
@@ -188,9 +172,32 @@ def refuse_locked(stack: str, project: Project, otherwise: str = "") -> None:
         raise UserError("\n".join([*(f"{changing}: {holder}" for holder in holders), *filter(None, [otherwise])]))
 
 
-def _locks(backend: Path, stack: str, project: Project) -> Path:
+@dataclass
+class _Locks:
+    """A stack's locks, and about each that has to stay a sentence that says why."""
+
+    stranded: list[recovery.Lock] = field(default_factory=list)
+    held: list[str] = field(default_factory=list)
+    """Their runs are running, or may be on another machine."""
+    unreadable: list[str] = field(default_factory=list)
+    """Just removed, or half-written."""
+
+
+def _locks(folder: Path, stack: str) -> _Locks:
+    locks = _Locks()
+    for path in sorted(folder.glob("*.json")):
+        try:
+            lock = recovery.lock(path.read_bytes())
+        except (OSError, ValueError) as error:
+            locks.unreadable.append(recovery.unreadable_lock(stack, path, error))
+            continue
+        reason = recovery.why_kept(lock, stack, socket.gethostname(), processes.runs, processes.may_be_hidden)
+        if reason is None:
+            locks.stranded.append(lock)
+        else:
+            locks.held.append(reason)
+    return locks
+
+
+def _lock_folder(backend: Path, stack: str, project: Project) -> Path:
     return backend / "locks" / "organization" / project.name / stack
-
-
-def _why_kept(lock: recovery.Lock, stack: str) -> str | None:
-    return recovery.why_kept(lock, stack, socket.gethostname(), processes.runs, processes.may_be_hidden)
