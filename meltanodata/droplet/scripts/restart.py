@@ -54,7 +54,10 @@ def restarted(systemctl: str, name: str, check: list[str] | None) -> dict[str, s
 
 
 def rejected_by_its_program(systemctl: str, name: str, check: list[str]) -> str | None:
-    """Why a running service's program rejects its files, asked as it runs; None if it accepts them, or cannot check."""
+    """Why a running service's program rejects its files, asked as it runs; None if it accepts them, or cannot check.
+
+    `write_files` reads the answer alike, and shares no part with this: its text is an input of every tenant's Commands.
+    """
     process = Path("/proc", ask(systemctl, "show", "--property=MainPID", "--value", name) or "0")
     try:
         program = os.readlink(process / "exe")  # noqa: PTH115 - Python 3.8

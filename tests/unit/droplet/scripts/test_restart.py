@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 import pytest
 
 from meltanodata.droplet import files
-from meltanodata.droplet.scripts import restart
+from meltanodata.droplet.scripts import restart, write_files
 from tests.fakes.caddy import HOST, caddy, certificate
 
 if TYPE_CHECKING:
@@ -110,3 +110,28 @@ def test_the_check_runs_as_the_service_does(systemctl: Path, tmp_path: Path, cap
     with caddy(certificate(tmp_path)[0], [401]) as address:
         run(systemctl, capsys, address, tells)
     assert (tmp_path / "uid").read_text().split() == [str(os.geteuid()), "0"]
+
+
+@pytest.mark.parametrize(
+    ("said", "code", "read"),
+    [
+        ("", 0, None),
+        ("flag provided but not defined: -validate", 2, None),
+        ("noise\ntls: bad certificate\n\n", 1, "tls: bad certificate"),
+        ("", 3, "exit code 3"),
+        ("half", 124, "its check of them timed out after 30 seconds"),
+        ("half", 137, "its check of them timed out after 30 seconds"),
+    ],
+)
+def test_a_programs_answer_is_read_alike_when_files_are_written(
+    systemctl: Path, tmp_path: Path, said: str, code: int, read: str | None
+) -> None:
+    """The two scripts share no part, since a change of `write_files` runs every tenant's Commands again."""
+    with subprocess.Popen(["/bin/sh", "-c", "read line"], stdin=subprocess.PIPE) as process:
+        (tmp_path / "pid").write_text(f"{process.pid}\n")
+        check = ["-c", f"printf %s '{said}'; exit {code}"]
+        assert restart.rejected_by_its_program(str(systemctl), "caddy", check) == read
+        process.kill()
+    (tmp_path / "pid").write_text("ExecStart={ path=/bin/sh ; argv[]=/bin/sh }\n")
+    service = write_files.Service("caddy", [{"path": "/x", "check": check}], tmp_path, str(systemctl), 443)
+    assert service._rejected() == read
