@@ -10,13 +10,13 @@ from pathlib import Path
 from typing import IO, TYPE_CHECKING
 
 from meltanodata.droplet.memory_files import MemoryFiles
+from meltanodata.engine import interrupts
 from meltanodata.engine.instances import is_host_key
 from meltanodata.errors import UserError
 from meltanodata.text import show
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Sequence
-    from typing import Self
+    from collections.abc import Callable, Mapping, Sequence
 
     from pydantic import SecretStr
 
@@ -47,7 +47,7 @@ def run(
             f"{instance.tenant}: the stack has pinned {show(instance.host_key)}, which is not an SSH host key."
             f" Diagnose it: {_doctor(instance)}"
         )
-    with _Signals() as signals, MemoryFiles() as files:
+    with interrupts.handed_on(_TO_CLIENT) as signals, MemoryFiles() as files:
         log = files.file("log")
         options = {
             "UserKnownHostsFile": files.file("known_hosts", f"{instance.host} {instance.host_key}\n"),
@@ -77,7 +77,7 @@ def run(
         except FileNotFoundError:
             raise UserError("ssh, OpenSSH's client, is not on the PATH; install it") from None
         with client:
-            signals.client = client
+            signals.go_to(client)
             if take is not None and client.stdout is not None:
                 _pass_on(client, client.stdout, take)
             code = client.wait()
@@ -97,6 +97,8 @@ def _pass_on(client: subprocess.Popen[bytes], stream: IO[bytes], take: Callable[
         raise
 
 
+_TO_CLIENT: Mapping[int, int] = {number: number for number in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)}
+"""The client ends by these. From a terminal it gets Ctrl-C itself too; a second one does no harm."""
 _LONGEST_LINE = 1 << 16
 """Bytes; a longer line is passed on in parts."""
 _FAILED = 255
@@ -121,27 +123,3 @@ def _explained(message: str, instance: Instance) -> str:
 
 def _doctor(instance: Instance) -> str:
     return f"meltanodata doctor {instance.tenant} --stack {instance.stack}"
-
-
-class _Signals:
-    """Passes signals on to the client, which ends by them. Before there is one, they end this process by SystemExit.
-
-    From a terminal the client gets Ctrl-C itself too; a second one does no harm.
-    """
-
-    def __init__(self) -> None:
-        self.client: subprocess.Popen[bytes] | None = None
-
-    def __enter__(self) -> Self:
-        numbers = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
-        self._before = {number: signal.signal(number, self._pass_on) for number in numbers}
-        return self
-
-    def __exit__(self, *_: object) -> None:
-        for number, handler in self._before.items():
-            signal.signal(number, handler)
-
-    def _pass_on(self, number: int, _: object) -> None:
-        if self.client is None:
-            raise SystemExit(128 + number)
-        self.client.send_signal(number)

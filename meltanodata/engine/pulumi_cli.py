@@ -13,14 +13,13 @@ import subprocess
 import sys
 import tempfile
 from contextlib import contextmanager
-from dataclasses import dataclass
 from subprocess import PIPE
 from threading import Thread
 from typing import IO, TYPE_CHECKING, Any, TextIO
 
 from meltanodata import terminal
 from meltanodata.config.stacks import Project
-from meltanodata.engine import deletions, passphrase, state_folder
+from meltanodata.engine import deletions, interrupts, passphrase, state_folder
 from meltanodata.engine.stack_state import StackState
 from meltanodata.errors import InterruptedRunError, UserError
 
@@ -82,30 +81,29 @@ def up(
     command += [argument for urn in targets or () for argument in ("--target", urn)]
     ended = False
     # Debugging lines among the events show properties, so the events go through a pipe and are never stored.
-    with (
-        tempfile.TemporaryFile("w+") as stderr,
-        _handed_on() as interrupts,
-        _started(command, folder, stderr, deletions.variable(may_go)) as process,
-    ):
-        interrupts.go_to(process)
-        try:
-            for line in process.stdout or ():
-                try:
-                    event: dict[str, Any] = json.loads(line)
-                except ValueError:  # the engine was killed while it wrote this line
-                    continue
-                ended = ended or "summaryEvent" in event
-                yield event
-        except BaseException:
-            # With its output closed the engine would be killed by the next line that it prints.
-            process.send_signal(signal.SIGINT)
-            for _ in process.stdout or ():
-                pass
-            raise
-        code = process.wait()
-        if interrupts.came:
+    with tempfile.TemporaryFile("w+") as stderr:
+        with (
+            interrupts.handed_on(_TO_ENGINE) as signals,
+            _started(command, folder, stderr, deletions.variable(may_go)) as process,
+        ):
+            signals.go_to(process)
+            try:
+                for line in process.stdout or ():
+                    try:
+                        event: dict[str, Any] = json.loads(line)
+                    except ValueError:  # the engine was killed while it wrote this line
+                        continue
+                    ended = ended or "summaryEvent" in event
+                    yield event
+            except BaseException:
+                # With its output closed the engine would be killed by the next line that it prints.
+                process.send_signal(signal.SIGINT)
+                for _ in process.stdout or ():
+                    pass
+                raise
+        if signals.came:
             raise InterruptedRunError("Interrupted")
-        if code != 0 and not ended:
+        if process.returncode != 0 and not ended:
             stderr.seek(0)
             failure = f"`pulumi up` failed: {stderr.read().strip()}"
             locked = "is currently locked by" in failure
@@ -148,35 +146,8 @@ def _started(
         raise UserError(_MISSING) from None
 
 
-@dataclass
-class _Interrupts:
-    """Interrupts that are handed on to a process, which then ends what it has begun."""
-
-    came: bool = False
-    process: subprocess.Popen[str] | None = None
-
-    def go_to(self, process: subprocess.Popen[str]) -> None:
-        """Hand on to this one, also what came before it was started."""
-        self.process = process
-        if self.came:
-            process.send_signal(signal.SIGINT)
-
-    def hand_on(self, *_: object) -> None:
-        self.came = True
-        if self.process is not None:
-            self.process.send_signal(signal.SIGINT)
-
-
-@contextmanager
-def _handed_on() -> Iterator[_Interrupts]:
-    """Hand interrupts on meanwhile; enter it before the process is started, so that none is missed."""
-    interrupts = _Interrupts()
-    before = {number: signal.signal(number, interrupts.hand_on) for number in (signal.SIGINT, signal.SIGTERM)}
-    try:
-        yield interrupts
-    finally:
-        for number, handler in before.items():
-            signal.signal(number, handler)
+_TO_ENGINE: Mapping[int, int] = {signal.SIGINT: signal.SIGINT, signal.SIGTERM: signal.SIGINT}
+"""What the engine gets for a signal: after the first one it ends what it has begun, a second one ends it at once."""
 
 
 @contextmanager
@@ -297,37 +268,21 @@ def shown_up(stack: str, folder: Path, args: Sequence[str], may_go: Collection[s
         err = subprocess.STDOUT  # its lines stay in their order
     with (
         despite_hangup(),
-        _handed_on() as interrupts,
+        interrupts.handed_on(_TO_ENGINE) as signals,
         _started(command, folder, err, deletions.variable(may_go), out) as process,
     ):
-        interrupts.go_to(process)
+        signals.go_to(process)
         pipes = ((process.stdout, sys.stdout), (process.stderr, sys.stderr))
         threads = [Thread(target=_relay, args=(pipe, to), daemon=True) for pipe, to in pipes if pipe is not None]
         for thread in threads:
             thread.start()
-        code = _ended(process)
+        code = process.wait()
         for thread in threads:
             thread.join(_REST)
-    if interrupts.came and code != 0:
+    if signals.handed_on and code != 0:
         raise InterruptedRunError("Interrupted")
     return code if code >= 0 else 128 - code
 
-
-def _ended(process: subprocess.Popen[str]) -> int:
-    """The exit code of a process that interrupts are handed on to.
-
-    Python runs a signal's handler before a call that waits, or when the signal ends that call. An interrupt in between
-    would stay unnoticed until the process ends, so no call waits for long.
-    """
-    while True:
-        try:
-            return process.wait(_MOMENT)
-        except subprocess.TimeoutExpired:
-            continue
-
-
-_MOMENT = 0.5
-"""Seconds until an interrupt is noticed at the latest."""
 
 _REST = 10.0
 """Seconds for what the engine printed last. What it started may outlive it, and keeps its output open."""
@@ -366,7 +321,7 @@ def _run(
         environment.pop("PULUMI_CONFIG_PASSPHRASE", None)
         environment["PULUMI_CONFIG_PASSPHRASE_FILE"] = str(passphrase_file.absolute())
     # `subprocess.run` would kill it at an interrupt, and what it was writing stays half-done and locked.
-    with _handed_on() as interrupts:
+    with interrupts.handed_on(_TO_ENGINE) as signals:
         try:
             process = subprocess.Popen(
                 ["pulumi", *command],
@@ -381,9 +336,9 @@ def _run(
         except FileNotFoundError:
             raise UserError(_MISSING) from None
         with process:
-            interrupts.go_to(process)
+            signals.go_to(process)
             stdout, stderr = process.communicate(stdin)
-    if interrupts.came:
+    if signals.came:
         raise KeyboardInterrupt
     return subprocess.CompletedProcess(command, process.returncode, stdout, stderr)
 

@@ -6,6 +6,7 @@ import os
 import signal
 import subprocess
 import sys
+import threading
 from dataclasses import replace
 from pathlib import Path
 
@@ -73,6 +74,20 @@ def test_whoever_ends_it_leaves_no_key_behind(client: Path, tmp_path: Path, numb
     assert (client / "key").read_text() == "hunter2"
     assert list(tmp_path.iterdir()) == [client]
     assert not Path((client / "arguments").read_text().split()[5]).exists()
+
+
+def test_a_signal_that_no_call_notices_ends_the_client(client: Path) -> None:
+    """The kernel may give it to any thread, or to the main thread just before a call that waits."""
+    (client / "wait").touch()
+
+    def end() -> None:
+        eventually((client / "waits").exists)
+        signal.pthread_kill(threading.get_ident(), signal.SIGTERM)
+
+    thread = threading.Thread(target=end)
+    thread.start()
+    assert openssh.run(ACME, 22, PRIVATE, []) == 128 + signal.SIGTERM
+    thread.join()
 
 
 def test_without_files_in_memory_they_are_in_a_folder_of_ours_that_goes(
