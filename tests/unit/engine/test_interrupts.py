@@ -31,6 +31,7 @@ def counted(*_):
     count += 1
     print(count, flush=True)
 signal.signal(signal.SIGINT, counted)
+signal.alarm(30)  # nobody waits for what does not come
 print("begun", flush=True)
 sys.stdin.read()
 """
