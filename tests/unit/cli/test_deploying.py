@@ -471,6 +471,7 @@ def test_no_plan_is_shown_of_a_stack_that_a_run_is_changing_but_who_has_the_lock
     )
     assert f"by ci@{socket.gethostname()} (process {at_work.pid}) since 2026-11-23 00:44:22" in done.stderr
     assert "acme" not in done.stdout
+    assert ("preview" in {line[0] for line in world.lines()}) is begins_late  # nobody waits for a plan in vain
 
 
 def test_a_stranded_lock_keeps_nobody_from_a_plan_and_what_was_interrupted_is_said(world: World) -> None:

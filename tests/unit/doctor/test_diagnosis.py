@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shlex
 from dataclasses import replace
 from datetime import timedelta
 from typing import TYPE_CHECKING, Any, get_args
@@ -169,6 +170,17 @@ def test_lets_encrypts_limit() -> None:
 def test_another_unit_that_failed() -> None:
     found = only(findings(facts=facts(system="degraded", journal={"cron.service": ["oops"]})))
     assert (found.found, found.log) == ("cron.service failed", ("oops",))
+
+
+@pytest.mark.parametrize("unit", ["cron.service", "-rf.service", r"systemd-fsck@dev-disk-by\x2duuid.service"])
+def test_the_command_for_a_unit_names_it_and_nothing_else_whatever_its_name(unit: str) -> None:
+    hint = only(findings(facts=facts(system="degraded", journal={unit: []}))).hint
+    typed = shlex.split(hint.partition("; then ")[2])
+    assert typed[:4] == ["meltanodata", "ssh", "acme", "--"]
+    # OpenSSH gives the droplet's shell one line.
+    name, *options, last = shlex.split(" ".join(typed[4:]))
+    assert (name, options[0], last) == ("systemctl", "restart", unit)
+    assert options[1:] == (["--"] if unit.startswith("-") else [])
 
 
 def test_a_system_that_is_not_running_for_another_reason() -> None:
