@@ -97,3 +97,10 @@ def test_every_row_names_a_test_on_real_droplets() -> None:
 def test_where_a_page_tells_to_look_for_causes_it_warns_of_verbose_logs(page: str) -> None:
     text = (PROJECT / "docs" / "how-to" / f"{page}.md").read_text()
     assert re.search(r"secrets?\]\(interrupted\.md#verbose-logs-hold-every-secret\)|\]\(#verbose-logs-hold-", text)
+
+
+def test_the_warning_names_the_option_that_makes_such_a_log_and_what_to_do_instead() -> None:
+    text = (PROJECT / "docs" / "how-to" / "interrupted.md").read_text()
+    section = text.partition("\n## Verbose logs hold every secret\n")[2].partition("\n## ")[0]
+    assert "`-v=9`" in section
+    assert "(sandbox.md)" in section
