@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import shlex
 import shutil
 import subprocess
+import sys
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -34,12 +36,18 @@ def make(tmp_path: Path) -> Callable[..., subprocess.CompletedProcess[str]]:
     return run
 
 
+def as_if(version: tuple[int, int, int]) -> str:
+    """Shell that runs the code after `-c` by this Python, to which another version is pretended."""
+    pretended = f"import sys; sys.version_info = {version}"
+    return f'[ "$1" != -c ] || exec {shlex.quote(sys.executable)} -c "{pretended}\n$2"'
+
+
 @pytest.mark.parametrize("target", ["setup", "sandbox", "test"])
 def test_an_old_python_is_refused_in_our_words_before_anything_is_made(
     make: Callable[..., subprocess.CompletedProcess[str]], tmp_path: Path, target: str
 ) -> None:
-    old = 'case "$1" in --version) echo "Python 3.10.12";; -c) exit 1;; *) touch "$(dirname "$0")/used"; exit 1;; esac'
-    done = make(old, target)
+    others = 'case "$1" in --version) echo "Python 3.10.12";; *) touch "$(dirname "$0")/used"; exit 1;; esac'
+    done = make(f"{as_if((3, 10, 12))}\n{others}", target)
     assert done.returncode != 0
     assert "MeltanoData needs Python 3.11 or newer; python3 is Python 3.10.12." in done.stderr
     assert f"make {target} PYTHON=python3.11" in done.stderr
@@ -54,6 +62,6 @@ def test_a_missing_python_is_said(make: Callable[..., subprocess.CompletedProces
 
 
 def test_a_new_enough_python_goes_on(make: Callable[..., subprocess.CompletedProcess[str]]) -> None:
-    done = make('case "$1" in -c) exit 0;; -m) echo "asked for $2"; exit 3;; esac', "setup")
+    done = make(f"{as_if((3, 11, 0))}\n[ $1 = -m ] && echo asked for $2; exit 3", "setup")
     assert "asked for venv" in done.stdout
     assert "needs Python" not in done.stderr
