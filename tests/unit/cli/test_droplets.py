@@ -1,4 +1,4 @@
-"""doctor, ssh and logs up to the droplet: whose stack is asked, what is printed, how it ends."""
+"""doctor, ssh, logs, restart and psql up to the droplet: whose stack is asked, what is printed, how it ends."""
 
 from __future__ import annotations
 
@@ -20,9 +20,9 @@ from meltanodata.config import settings_loading
 from meltanodata.config.checks import Check
 from meltanodata.config.settings_loading import read
 from meltanodata.config.stacks import Project
-from meltanodata.doctor import probes
+from meltanodata.doctor import probes, restarting
 from meltanodata.doctor.diagnosis import Finding, Level
-from meltanodata.droplet import openssh
+from meltanodata.droplet import openssh, psql
 from meltanodata.engine import pulumi_cli
 from tests.unit.cli.project import SETTINGS
 from tests.unit.engine.parts import component, part, state
@@ -187,7 +187,7 @@ def test_json_is_all_that_is_printed(world: World) -> None:
     }
 
 
-@pytest.mark.parametrize("command", ["doctor", "ssh", "logs"])
+@pytest.mark.parametrize("command", ["doctor", "ssh", "logs", "restart", "psql"])
 def test_nobody_of_that_name(world: World, command: str) -> None:
     done = run(command, "bold")
     assert done.exit_code == 1
@@ -195,7 +195,7 @@ def test_nobody_of_that_name(world: World, command: str) -> None:
     assert (world.looks, world.ssh) == ([], [])
 
 
-@pytest.mark.parametrize("command", ["ssh", "logs"])
+@pytest.mark.parametrize("command", ["ssh", "logs", "restart", "psql"])
 def test_nobody_signs_in_to_who_was_never_deployed(world: World, command: str) -> None:
     done = run(command, "new")
     assert str(done.exception) == (
@@ -213,6 +213,36 @@ def test_without_ping_it_says_so(world: World, monkeypatch: pytest.MonkeyPatch) 
 def test_ssh_ends_as_the_command_does(world: World) -> None:
     assert run("ssh", "bolt", "--", "ls", "-l").exit_code == 7
     assert world.ssh == [("bolt", ["ls", "-l"])]
+
+
+@pytest.mark.parametrize(("level", "code"), [(Level.OK, 0), (Level.WARNING, 0), (Level.WRONG, 1)])
+@pytest.mark.parametrize(("only", "services"), [("", ("meltano", "caddy")), ("caddy", ("caddy",))])
+def test_a_restart_says_what_came_back_and_ends_with_1_where_something_did_not(
+    request: pytest.FixtureRequest, level: Level, code: int, only: str, services: tuple[str, ...]
+) -> None:
+    world, monkeypatch = request.getfixturevalue("world"), request.getfixturevalue("monkeypatch")
+    asked = []
+
+    def restart(instance: Instance, _: int, __: SecretStr, ___: int, services: Sequence[str]) -> list[Finding]:
+        asked.append((instance.tenant, tuple(services)))
+        return [Finding(Check.SYSTEM, level, "what came of it", "mend"), Finding(Check.PAGE, Level.OK, "the page")]
+
+    monkeypatch.setattr(restarting, "restart", restart)
+    done = run("restart", "bolt", *(["--only", only] if only else []))
+    assert (done.exit_code, asked, world.ssh) == (code, [("bolt", services)], [])
+    assert "bolt: what came of it\n   mend\n" in done.stdout
+
+
+def test_psql_gets_its_arguments_and_ends_as_it_does(world: World, monkeypatch: pytest.MonkeyPatch) -> None:
+    asked = []
+
+    def client(instance: Instance, _: int, __: SecretStr, arguments: Sequence[str]) -> int:
+        asked.append((instance.tenant, list(arguments)))
+        return 3
+
+    monkeypatch.setattr(psql, "run", client)
+    assert run("psql", "bolt", "--", "--command", "SELECT 1").exit_code == 3
+    assert (asked, world.ssh) == ([("bolt", ["--command", "SELECT 1"])], [])
 
 
 def test_logs(world: World) -> None:
