@@ -16,7 +16,7 @@ from typing import Any
 import pytest
 
 from meltanodata.cli.exit_codes import FAILED
-from meltanodata.engine import deletions, deployed_commit, pulumi_cli
+from meltanodata.engine import deletions, deployed_commit, left_alone, pulumi_cli
 from meltanodata.rollout.guard import DATA_LOSS, DROPLET_REPLACED, MANY_DESTROYED
 from tests.previews import Step, created, destroyed, preview, replaced
 from tests.waiting import eventually
@@ -166,6 +166,21 @@ def test_it_runs_pulumi_up(world: World) -> None:
     assert world.previews() == [f"--target {DROPLET}"]
     assert world.calls() == [f"{UP} --yes --target {DROPLET} --continue-on-error"]
     assert (done.returncode, done.stdout) == (7, f"prod: no changes\nup in {world.project}\n")
+
+
+@pytest.mark.parametrize(("engine", "code"), [(0, FAILED), (7, 7)])
+def test_a_tenant_that_is_left_alone_is_said_and_the_exit_code_tells(world: World, engine: int, code: int) -> None:
+    warning = {"severity": "warning", "message": f"warning: {left_alone.warning('bolt', 'its region is closed')}"}
+    previewed = preview(*created("core")) | {"diagnostics": [warning]}
+    (world.folder / "preview.json").write_text(json.dumps(previewed))
+    pulumi = world.folder / "bin/pulumi"
+    pulumi.write_text(pulumi.read_text().replace("sys.exit(7)", f"sys.exit({engine})"))
+    said = "bolt cannot be planned and is left as it is: its region is closed\n"
+    planned, applied = world.run("plan"), world.up("--yes")
+    assert (planned.returncode, applied.returncode) == (1, code)
+    assert planned.stderr.endswith(said)
+    assert said in applied.stderr
+    assert world.calls() == [f"{UP} --yes"]
 
 
 def test_without_anybody_to_ask_it_wants_a_yes(world: World) -> None:

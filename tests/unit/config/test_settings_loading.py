@@ -153,6 +153,13 @@ def test_an_invalid_token_is_refused(token: object) -> None:
     )
 
 
+def test_a_certificate_and_its_key_reach_the_droplets_in_the_form_that_caddy_reads() -> None:
+    indented = {name: text.replace("\n", "\n  ") for name, text in (("crt", CERTIFICATE), ("key", pem()))}
+    values = config(certificate=f"\ufeff{indented['crt']}", certificate_key=indented["key"])
+    _, secrets = from_values(values, "prod", NOW)
+    assert (secrets.certificate.get_secret_value(), secrets.certificate_key.get_secret_value()) == (CERTIFICATE, pem())
+
+
 def test_a_line_break_after_a_secret_does_not_matter() -> None:
     tokens = json.dumps({"Meltano": "dop_v1_meltano\n", "DBs 1": "t", "DBs 2": "t"})
     windows = pem().replace("\n", "\r\n").rstrip()
