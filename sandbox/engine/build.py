@@ -14,7 +14,7 @@ import time
 from pathlib import Path
 from typing import IO, TYPE_CHECKING
 
-from sandbox.engine import versions
+from meltanodata.engine import cli_version
 from sandbox.home import cache
 
 if TYPE_CHECKING:
@@ -23,7 +23,7 @@ if TYPE_CHECKING:
 _MODULE = Path(__file__).parent
 _COMMAND = "github.com/pulumi/pulumi/pkg/v3/cmd/pulumi"
 # The CLI says the version that is stamped on it; the SDK refuses one without.
-_STAMP = f"-s -w -X github.com/pulumi/pulumi/sdk/v3/go/common/version.Version={versions.SDK}"
+_STAMP = f"-s -w -X github.com/pulumi/pulumi/sdk/v3/go/common/version.Version={cli_version.SDK}"
 _USUALLY = "once; usually 6 minutes on 2 cores"
 _REPORT_SECONDS = 10
 
@@ -61,7 +61,7 @@ def _compile(
     # Go's settings of the machine (its proxy) stay; a C compiler must not be needed.
     settings = {**os.environ, "CGO_ENABLED": "0", "GOTOOLCHAIN": "local", "GOWORK": "off", **environment}
     options = ["-v", "-mod=readonly", "-trimpath", "-ldflags", _STAMP, "-o", str(folder / "pulumi")]
-    say(f"engine: building Pulumi {versions.SDK} from its Go module ({_USUALLY})")
+    say(f"engine: building Pulumi {cli_version.SDK} from its Go module ({_USUALLY})")
     process = subprocess.Popen(
         [*go, *options, _COMMAND],
         cwd=_MODULE,
