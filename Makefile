@@ -59,6 +59,7 @@ check: setup ## lint, types, imports between packages, schema, fleet file, workf
 	$(BIN)/meltanodata schema --check
 	env -u PULUMI_STACK $(BIN)/meltanodata check  # a shell may be the sandbox's
 	$(BIN)/zizmor --offline --quiet .github
+	$(BIN)/python -m tests.tools actionlint -shellcheck= -pyflakes=  # alike on every machine, whatever is installed
 	$(BIN)/pytest --quiet $(EARLIER)  # their first plan shows what CHANGELOG.md says; builds the engine, once
 
 test: check ## everything that CI runs

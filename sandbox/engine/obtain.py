@@ -69,7 +69,7 @@ def obtain(say: Callable[[str], None]) -> Engine:
         return engine
     folder = cache() / "engine"
     folder.mkdir(exist_ok=True)
-    with _locked(folder, say) as lock:
+    with locked(folder, say) as lock:
         # Another process may have made it while this one waited.
         if engine := _in_cache():
             return engine
@@ -78,7 +78,7 @@ def obtain(say: Callable[[str], None]) -> Engine:
         draft.mkdir()
         if not _install(draft, lock, say):
             try:
-                build.build(draft, lock, say)
+                build.build(build.PULUMI, draft, lock, say)
             except build.BuildError as error:
                 raise EngineError(f"Pulumi's engine {cli_version.SDK} cannot be built: {error}") from error
         shutil.rmtree(folder / cli_version.SDK, ignore_errors=True)  # one that does not run
@@ -113,7 +113,7 @@ def _engine(command: Path) -> Engine | None:
 
 
 @contextlib.contextmanager
-def _locked(folder: Path, say: Callable[[str], None]) -> Iterator[IO[str]]:
+def locked(folder: Path, say: Callable[[str], None]) -> Iterator[IO[str]]:
     """Hold the lock of the folder; programs that inherit the file hold it on, if this process is killed."""
     with (folder / "lock").open("w") as file:
         try:

@@ -170,3 +170,11 @@ def test_what_is_decided_is_decided_by_our_commands(workflow: str, commands: set
     runs = [step["run"] for job in WORKFLOWS[workflow]["jobs"].values() for step in job["steps"] if "run" in step]
     assert {name for run in runs for name in re.findall(r"\.venv/bin/meltanodata (\w+)", run)} == commands
     assert "pulumi " not in " ".join(runs).replace("make pulumi ", "")
+
+
+def test_the_workflows_are_linted_alike_on_every_machine() -> None:
+    """actionlint also runs shellcheck and pyflakes, where there are any."""
+    makefile = (PROJECT / "Makefile").read_text()
+    assert "-m tests.tools actionlint -shellcheck= -pyflakes= " in makefile
+    ignored = yaml.safe_load((PROJECT / ".github" / "actionlint.yaml").read_text())["paths"]
+    assert {path: len(rules["ignore"]) for path, rules in ignored.items()} == {".github/workflows/deploy.yml": 1}
