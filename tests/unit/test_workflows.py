@@ -93,8 +93,16 @@ def test_labels_are_handed_over_as_json() -> None:
 def test_a_forks_request_gets_no_secret() -> None:
     assert "pull_request_target" not in str(WORKFLOWS)
     for name, job in WORKFLOWS["preview"]["jobs"].items():
-        if "secrets" in str(job) or "write" in job.get("permissions", {}).values():
+        if "${{ secrets." in str(job) or "write" in job.get("permissions", {}).values():
             assert "head.repo.full_name == github.repository" in job["if"], name
+
+
+def test_a_request_without_secrets_is_told_so_by_one_job_and_starts_no_other() -> None:
+    """Dependabot's: every job that needs a secret, or judges what such a job made, leaves it out."""
+    jobs = WORKFLOWS["preview"]["jobs"]
+    assert jobs["bot"]["if"] == "github.actor == 'dependabot[bot]'"
+    for name in ("plan", "guard"):
+        assert "github.actor != 'dependabot[bot]'" in jobs[name]["if"]
 
 
 def test_previews_and_drift_have_read_only_tokens_and_deploy_has_the_stacks() -> None:
