@@ -21,8 +21,8 @@ from typing import TYPE_CHECKING, Any
 
 import yaml
 
+from meltanodata.engine import cli_version
 from sandbox import project
-from sandbox.engine import versions
 from sandbox.home import TEMPLATE, Home
 from sandbox.keys import Keys
 
@@ -174,7 +174,7 @@ def place_language_host(pulumi_home: Path, engine: Engine) -> None:
     """Put the stand-in where the engine looks for plugins, unless the official one is beside the engine or on PATH."""
     if engine.language_host:
         return
-    folder = pulumi_home / "plugins" / f"language-python-v{versions.SDK}"
+    folder = pulumi_home / "plugins" / f"language-python-v{cli_version.SDK}"
     folder.mkdir(parents=True, exist_ok=True)
     script = folder / "pulumi-language-python"
     text = f'#!/bin/sh\nexec {shlex.join([sys.executable, str(_LANGUAGE_HOST)])} "$@"\n'

@@ -1,7 +1,8 @@
 """Pulumi's CLI as our commands run it.
 
 Everywhere `stack` is the stack's name, and `folder` the one with Pulumi.yaml. A call that fails raises a UserError with
-what the CLI printed: there is no CLI, no such stack, no access to its state, the passphrase is wrong.
+what the CLI printed: there is no CLI or one of another version, no such stack, no access to its state, the passphrase
+is wrong.
 """
 
 from __future__ import annotations
@@ -19,7 +20,7 @@ from typing import IO, TYPE_CHECKING, Any, TextIO
 
 from meltanodata import terminal
 from meltanodata.config.stacks import Project
-from meltanodata.engine import deletions, interrupts, passphrase, state_folder
+from meltanodata.engine import cli_version, deletions, interrupts, passphrase, state_folder
 from meltanodata.engine.stack_state import StackState
 from meltanodata.errors import InterruptedRunError, UserError
 
@@ -47,10 +48,10 @@ def preview(stack: str, folder: Path, *, refresh: bool = False, arguments: Seque
 def show_preview(stack: str, folder: Path, arguments: Sequence[str]) -> None:
     """Let the engine print every property that would change; a failure does not matter."""
     command = ["preview", "--diff", "--suppress-outputs", "--stack", stack, *arguments]
+    cli_version.refuse_other()
     subprocess.run(["pulumi", *command], cwd=folder, env=_environment(command), check=False)
 
 
-_MISSING = "pulumi is not on the PATH; add its folder to it"
 _LOCKED = (
     "Nothing was changed. If the run that holds the lock is still running, wait. If it was killed (its machine is gone,"
     " or its job has ended), remove the lock: pulumi cancel --stack {stack}; then run this again, and it continues"
@@ -132,18 +133,16 @@ def _environment(command: Sequence[str]) -> dict[str, str]:
 def _started(
     command: Sequence[str], folder: Path, stderr: IO[str] | int | None, more: dict[str, str], stdout: int | None = PIPE
 ) -> subprocess.Popen[str]:
-    try:
-        return subprocess.Popen(
-            ["pulumi", *command],
-            cwd=folder,
-            env=_environment(command) | more,
-            stdout=stdout,
-            stderr=stderr,
-            text=True,
-            start_new_session=True,  # the terminal's interrupt reaches it once, through us
-        )
-    except FileNotFoundError:
-        raise UserError(_MISSING) from None
+    cli_version.refuse_other()
+    return subprocess.Popen(
+        ["pulumi", *command],
+        cwd=folder,
+        env=_environment(command) | more,
+        stdout=stdout,
+        stderr=stderr,
+        text=True,
+        start_new_session=True,  # the terminal's interrupt reaches it once, through us
+    )
 
 
 _TO_ENGINE: Mapping[int, int] = {signal.SIGINT: signal.SIGINT, signal.SIGTERM: signal.SIGINT}
@@ -320,21 +319,19 @@ def _run(
     if passphrase_file is not None:
         environment.pop("PULUMI_CONFIG_PASSPHRASE", None)
         environment["PULUMI_CONFIG_PASSPHRASE_FILE"] = str(passphrase_file.absolute())
+    cli_version.refuse_other()
     # `subprocess.run` would kill it at an interrupt, and what it was writing stays half-done and locked.
     with interrupts.handed_on(_TO_ENGINE) as signals:
-        try:
-            process = subprocess.Popen(
-                ["pulumi", *command],
-                cwd=folder,
-                env=environment,
-                stdin=None if stdin is None else PIPE,
-                stdout=PIPE,
-                stderr=PIPE,
-                text=True,
-                start_new_session=True,
-            )
-        except FileNotFoundError:
-            raise UserError(_MISSING) from None
+        process = subprocess.Popen(
+            ["pulumi", *command],
+            cwd=folder,
+            env=environment,
+            stdin=None if stdin is None else PIPE,
+            stdout=PIPE,
+            stderr=PIPE,
+            text=True,
+            start_new_session=True,
+        )
         with process:
             signals.go_to(process)
             stdout, stderr = process.communicate(stdin)

@@ -16,7 +16,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import IO, TYPE_CHECKING
 
-from sandbox.engine import build, versions
+from meltanodata.engine import cli_version
+from sandbox.engine import build
 from sandbox.home import cache
 
 if TYPE_CHECKING:
@@ -45,7 +46,7 @@ class Engine:
     command: Path
     """The executable `pulumi`."""
     version: str
-    """Such as `3.259.0`."""
+    """Such as `3.1.0`."""
     language_host: bool
     """Whether the official Python language host is beside it or on PATH."""
 
@@ -68,7 +69,7 @@ def obtain(say: Callable[[str], None]) -> Engine:
         return engine
     folder = cache() / "engine"
     folder.mkdir(exist_ok=True)
-    with _locked(folder, say) as lock:
+    with locked(folder, say) as lock:
         # Another process may have made it while this one waited.
         if engine := _in_cache():
             return engine
@@ -77,14 +78,14 @@ def obtain(say: Callable[[str], None]) -> Engine:
         draft.mkdir()
         if not _install(draft, lock, say):
             try:
-                build.build(draft, lock, say)
+                build.build(build.PULUMI, draft, lock, say)
             except build.BuildError as error:
-                raise EngineError(f"Pulumi's engine {versions.SDK} cannot be built: {error}") from error
-        shutil.rmtree(folder / versions.SDK, ignore_errors=True)  # one that does not run
-        draft.rename(folder / versions.SDK)
+                raise EngineError(f"Pulumi's engine {cli_version.SDK} cannot be built: {error}") from error
+        shutil.rmtree(folder / cli_version.SDK, ignore_errors=True)  # one that does not run
+        draft.rename(folder / cli_version.SDK)
     engine = _in_cache()
     if engine is None:
-        raise EngineError(f"the engine in {folder / versions.SDK} does not run")
+        raise EngineError(f"the engine in {folder / cli_version.SDK} does not run")
     return engine
 
 
@@ -94,7 +95,7 @@ def _on_path() -> Engine | None:
 
 
 def _in_cache() -> Engine | None:
-    return _engine(cache() / "engine" / versions.SDK / "pulumi")
+    return _engine(cache() / "engine" / cli_version.SDK / "pulumi")
 
 
 def _engine(command: Path) -> Engine | None:
@@ -104,15 +105,15 @@ def _engine(command: Path) -> Engine | None:
         said = subprocess.run([command, "version"], capture_output=True, text=True, check=False, env=environment).stdout
     except OSError:
         return None
-    version = versions.parse(said)
-    if version is None or not versions.fits(version):
+    version = cli_version.parse(said)
+    if version is None or not cli_version.fits(version):
         return None
     beside = command.resolve().with_name(_LANGUAGE_HOST)
     return Engine(command, ".".join(map(str, version)), beside.exists() or shutil.which(_LANGUAGE_HOST) is not None)
 
 
 @contextlib.contextmanager
-def _locked(folder: Path, say: Callable[[str], None]) -> Iterator[IO[str]]:
+def locked(folder: Path, say: Callable[[str], None]) -> Iterator[IO[str]]:
     """Hold the lock of the folder; programs that inherit the file hold it on, if this process is killed."""
     with (folder / "lock").open("w") as file:
         try:
@@ -125,7 +126,7 @@ def _locked(folder: Path, say: Callable[[str], None]) -> Iterator[IO[str]]:
 
 def _install(draft: Path, lock: IO[str], say: Callable[[str], None]) -> bool:
     """Run Pulumi's installer, when it can be reached, and put what it brings into the draft."""
-    say(f"engine: trying Pulumi's installer for {versions.SDK}")
+    say(f"engine: trying Pulumi's installer for {cli_version.SDK}")
     root = draft / "installed"
     try:
         subprocess.run(

@@ -1,13 +1,20 @@
-"""The engine's CLI, faked: a `pulumi` on the PATH that prints what it is told."""
+"""The engine's CLI, faked: a `pulumi` on the PATH that prints what it is told.
+
+A fake has to say which version it is: `VERSION` does so, in a shell's script.
+"""
 
 from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
+from meltanodata.engine.cli_version import SDK
+
 if TYPE_CHECKING:
     from pathlib import Path
 
     import pytest
+
+VERSION = f'[ "$1" != version ] || {{ echo v{SDK}; exit; }}\n'
 
 
 class Cli:
@@ -22,6 +29,9 @@ class Cli:
         (self.folder / "stderr").write_text(error)
         script = self.folder / "pulumi"
         script.write_text(
-            '#!/bin/sh\ncd "$(dirname "$0")"\necho "$@" > arguments\ncat stdout; cat stderr >&2\n' + f"exit {code}\n"
+            "#!/bin/sh\n"
+            + VERSION
+            + 'cd "$(dirname "$0")"\necho "$@" > arguments\ncat stdout; cat stderr >&2\n'
+            + f"exit {code}\n"
         )
         script.chmod(0o755)

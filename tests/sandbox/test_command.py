@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING
 
 import pytest
 
+from meltanodata.engine.cli_version import SDK
 from sandbox.api.faults import Fault
 from sandbox.control import Control
 from sandbox.home import PROJECT, Home
@@ -29,7 +30,7 @@ def home(tmp_path: Path) -> Iterator[Home]:
     """A sandbox's folder, with an engine on PATH that does nothing."""
     (tmp_path / "bin").mkdir()
     engine = tmp_path / "bin" / "pulumi"
-    engine.write_text('#!/bin/sh\necho v3.259.0\n[ "$1" != fail ] || exit 255\n')
+    engine.write_text(f'#!/bin/sh\necho v{SDK}\n[ "$1" != fail ] || exit 255\n')
     engine.chmod(0o755)
     home = Home(tmp_path / "home")
     yield home
@@ -64,7 +65,7 @@ def test_a_sandbox_from_start_to_stop(home: Home) -> None:
     started = command(home, *LIGHT)
     assert started.returncode == 0
     running = Running.load(home)
-    for word in (running.api_url, "light", "stand-in", "pulumi 3.259.0", str(home.path)):
+    for word in (running.api_url, "light", "stand-in", f"pulumi {SDK}", str(home.path)):
         assert word in started.stdout
     client = meltano(running)
     client.post("/v2/droplets", new_droplet(client), 202)

@@ -9,10 +9,10 @@ from typing import TYPE_CHECKING
 
 import pytest
 
+from meltanodata.engine.cli_version import SDK
 from sandbox.engine import obtain as module
 from sandbox.engine.obtain import Engine, EngineError, obtain
 from sandbox.engine.official import PACKAGES, why_not_official
-from sandbox.engine.versions import SDK
 from sandbox.home import PROJECT, Home
 from tests.waiting import eventually
 

@@ -23,6 +23,7 @@ OF_NO_MODULE = {
     "unit/cli/test_output.py": "terminal.py and main.py: outputs that end or are full, and full disks",
     "unit/test_architecture.py": "it holds the packages together",
     "unit/test_bench.py": "of bench/",
+    "unit/test_changelog.py": "of CHANGELOG.md",
     "unit/test_commands_in_pages.py": "of docs/ and README.md: the command lines",
     "unit/test_docs.py": "of docs/",
     "unit/test_makefile.py": "of the Makefile",

@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 import re
-import tomllib
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import pytest
 import yaml
+
+from meltanodata.engine.cli_version import SDK
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -25,7 +26,7 @@ MAY_WRITE = {
 
 ACTIONS = {
     *("actions/checkout", "actions/upload-artifact"),
-    *("actions/upload-pages-artifact", "actions/deploy-pages", "pulumi/actions"),
+    *("actions/upload-pages-artifact", "actions/deploy-pages"),
 }
 
 
@@ -92,8 +93,16 @@ def test_labels_are_handed_over_as_json() -> None:
 def test_a_forks_request_gets_no_secret() -> None:
     assert "pull_request_target" not in str(WORKFLOWS)
     for name, job in WORKFLOWS["preview"]["jobs"].items():
-        if "secrets" in str(job) or "write" in job.get("permissions", {}).values():
+        if "${{ secrets." in str(job) or "write" in job.get("permissions", {}).values():
             assert "head.repo.full_name == github.repository" in job["if"], name
+
+
+def test_a_request_without_secrets_is_told_so_by_one_job_and_starts_no_other() -> None:
+    """Dependabot's: every job that needs a secret, or judges what such a job made, leaves it out."""
+    jobs = WORKFLOWS["preview"]["jobs"]
+    assert jobs["bot"]["if"] == "github.actor == 'dependabot[bot]'"
+    for name in ("plan", "guard"):
+        assert "github.actor != 'dependabot[bot]'" in jobs[name]["if"]
 
 
 def test_previews_and_drift_have_read_only_tokens_and_deploy_has_the_stacks() -> None:
@@ -130,11 +139,30 @@ def test_every_job_ends() -> None:
     assert all(job["timeout-minutes"] <= 360 for _, _, job in jobs())
 
 
-def test_the_cli_is_of_the_sdks_version() -> None:
-    dependencies = tomllib.loads((PROJECT / "pyproject.toml").read_text())["project"]["dependencies"]
-    (version,) = (line.removeprefix("pulumi==") for line in dependencies if line.startswith("pulumi=="))
-    found = [step["with"]["pulumi-version"] for _, step in steps() if "pulumi/actions" in step.get("uses", "")]
-    assert found == [version] * 4
+def test_every_job_that_needs_pulumi_installs_it_as_the_how_to_does() -> None:
+    """In the version that pyproject.toml states, with its checksum."""
+    install = 'make pulumi && echo "$PWD/.venv/bin" >> "$GITHUB_PATH"'
+    for workflow, name, job in jobs():
+        runs = [step.get("run", "") for step in job["steps"]]
+        uses_the_state = "PULUMI_BACKEND_URL" in str(job)
+        assert runs.count(install) == uses_the_state, (workflow, name)
+        if uses_the_state:
+            assert runs.index("make setup") < runs.index(install), (workflow, name)
+    assert "\n    make pulumi " in (PROJECT / "docs/how-to/production.md").read_text()
+
+
+def test_pulumis_version_is_stated_once() -> None:
+    """In pyproject.toml. The lock and the sandbox's Go module repeat it, which `make lock` and a test keep equal."""
+    stated = re.compile(rf"(?<![\d.]){re.escape(SDK)}(?![\d.])")
+    names = ("Makefile", "Pulumi.yaml", "README.md", "CONTRIBUTING.md", *(".github", "docs", "meltanodata", "sandbox"))
+    roots = [PROJECT / name for name in names]
+    files = [path for root in roots for path in ([root] if root.is_file() else sorted(root.rglob("*")))]
+    texts = [path for path in files if path.suffix in {"", ".md", ".yml", ".yaml", ".py", ".sh", ".mod", ".html"}]
+    stating = [path for path in texts if path.is_file() and stated.search(path.read_text())]
+    assert [str(path.relative_to(PROJECT)) for path in stating] == ["sandbox/engine/go.mod"]
+    pins = re.findall(r"\"(pulumi==[^\"]+)\"", (PROJECT / "pyproject.toml").read_text())
+    assert pins == [f"pulumi=={SDK}"]
+    assert f"\npulumi=={SDK} " in (PROJECT / "requirements.lock").read_text()
 
 
 @pytest.mark.parametrize(
@@ -149,4 +177,12 @@ def test_the_cli_is_of_the_sdks_version() -> None:
 def test_what_is_decided_is_decided_by_our_commands(workflow: str, commands: set[str]) -> None:
     runs = [step["run"] for job in WORKFLOWS[workflow]["jobs"].values() for step in job["steps"] if "run" in step]
     assert {name for run in runs for name in re.findall(r"\.venv/bin/meltanodata (\w+)", run)} == commands
-    assert "pulumi " not in " ".join(runs)
+    assert "pulumi " not in " ".join(runs).replace("make pulumi ", "")
+
+
+def test_the_workflows_are_linted_alike_on_every_machine() -> None:
+    """actionlint also runs shellcheck and pyflakes, where there are any."""
+    makefile = (PROJECT / "Makefile").read_text()
+    assert "-m tests.tools actionlint -shellcheck= -pyflakes= " in makefile
+    ignored = yaml.safe_load((PROJECT / ".github" / "actionlint.yaml").read_text())["paths"]
+    assert {path: len(rules["ignore"]) for path, rules in ignored.items()} == {".github/workflows/deploy.yml": 1}

@@ -16,7 +16,7 @@ from typing import Any
 import pytest
 
 from meltanodata.cli.exit_codes import FAILED
-from meltanodata.engine import deletions, deployed_commit, left_alone, pulumi_cli
+from meltanodata.engine import cli_version, deletions, deployed_commit, left_alone, pulumi_cli
 from meltanodata.rollout.guard import DATA_LOSS, DROPLET_REPLACED, MANY_DESTROYED
 from tests.previews import Step, created, destroyed, preview, replaced
 from tests.waiting import eventually
@@ -39,6 +39,8 @@ PULUMI = """#!{python}
 import json, os, sys, pathlib
 folder = pathlib.Path({folder!r})
 args = sys.argv[1:]
+if args == ["version"]:
+    sys.exit(print("v" + {version!r}))
 with (folder / "calls").open("a") as calls:
     print(json.dumps(args), file=calls)
 if args[:1] == ["whoami"]:
@@ -146,7 +148,7 @@ def world(tmp_path: Path) -> World:
     (tmp_path / "project/tenants.yaml").write_text("acme:\n  database_team: DBs of prod\n")
     (tmp_path / "backend").write_text(f"file://{tmp_path}/backend%20folder")
     pulumi = tmp_path / "bin/pulumi"
-    pulumi.write_text(PULUMI.format(python=sys.executable, folder=str(tmp_path)))
+    pulumi.write_text(PULUMI.format(python=sys.executable, folder=str(tmp_path), version=cli_version.SDK))
     pulumi.chmod(0o755)
     it = World(tmp_path)
     it.has_state()
@@ -386,7 +388,7 @@ def test_without_a_stack_nothing_is_done(world: World) -> None:
 
 def test_without_pulumi(world: World) -> None:
     done = world.up("--yes", path="/nowhere")
-    assert (done.returncode, done.stderr) == (1, "pulumi is not on the PATH; add its folder to it\n")
+    assert (done.returncode, done.stderr) == (1, f"pulumi is not on the PATH. Install it {cli_version.INSTALL}\n")
 
 
 def test_an_older_commit_does_not_touch_the_state_either(world: World) -> None:

@@ -11,6 +11,7 @@ import pytest
 from meltanodata.cli import deploying
 from meltanodata.engine import deployed_commit, pulumi_cli
 from meltanodata.errors import UserError
+from tests.fakes.pulumi import VERSION
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
@@ -212,7 +213,7 @@ def test_tags_that_cannot_be_read_are_not_no_tags(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, said: str, told: str
 ) -> None:
     script = tmp_path / "pulumi"
-    script.write_text(f"#!/bin/sh\necho '{said or '{}'}'\n")
+    script.write_text(f"#!/bin/sh\n{VERSION}echo '{said or '{}'}'\n")
     script.chmod(0o755)
     monkeypatch.setenv("PATH", str(tmp_path), prepend=":")
     if told:

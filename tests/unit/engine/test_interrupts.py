@@ -16,6 +16,7 @@ import pytest
 
 from meltanodata.engine import interrupts, pulumi_cli
 from meltanodata.errors import InterruptedRunError
+from tests.fakes.pulumi import VERSION
 from tests.waiting import eventually
 
 if TYPE_CHECKING:
@@ -163,7 +164,8 @@ exit 9
 
 def engine(folder: Path, script: str, monkeypatch: pytest.MonkeyPatch) -> None:
     path = folder / "pulumi"
-    path.write_text(script.format(folder=folder))
+    shell, _, rest = script.format(folder=folder).partition("\n")
+    path.write_text(f"{shell}\n{VERSION}{rest}")
     path.chmod(0o755)
     monkeypatch.setenv("PATH", str(folder), prepend=":")
 

@@ -13,7 +13,7 @@ import pytest
 
 from meltanodata.engine import pulumi_cli
 from meltanodata.errors import InterruptedRunError, UserError
-from tests.fakes.pulumi import Cli
+from tests.fakes.pulumi import VERSION, Cli
 from tests.previews import created, preview
 
 if TYPE_CHECKING:
@@ -98,9 +98,9 @@ def test_an_up_without_a_cli_says_so(tmp_path: Path, monkeypatch: pytest.MonkeyP
 def test_an_interrupt_is_handed_on_and_the_engine_ends_what_it_has_begun(tmp_path: Path) -> None:
     script = tmp_path / "pulumi"
     script.write_text(
-        """#!/bin/sh
-trap 'echo "{\\"summaryEvent\\": {}}"; exit 1' INT
-echo '{"preludeEvent": {}}'
+        f"""#!/bin/sh
+{VERSION}trap 'echo "{{\\"summaryEvent\\": {{}}}}"; exit 1' INT
+echo '{{"preludeEvent": {{}}}}'
 while :; do sleep 0.05; done
 """
     )
@@ -119,7 +119,7 @@ def test_whoever_wants_no_more_events_does_not_kill_the_engine(tmp_path: Path) -
     script = tmp_path / "pulumi"
     script.write_text(
         f"""#!/bin/bash
-trap 'interrupted=1' INT
+{VERSION}trap 'interrupted=1' INT
 echo '{{"preludeEvent": {{}}}}'
 until [ "$interrupted" ]; do sleep 0.05; done
 for i in 1 2 3; do echo '{{"resourcePreEvent": {{}}}}' || exit 9; done
@@ -191,7 +191,7 @@ def test_an_interrupt_lets_the_engine_end_what_it_writes(tmp_path: Path) -> None
     script = tmp_path / "pulumi"
     script.write_text(
         f"""#!/bin/bash
-trap 'interrupted=1' INT
+{VERSION}trap 'interrupted=1' INT
 kill -INT {os.getpid()}
 until [ "$interrupted" ]; do sleep 0.05; done
 sleep 0.5  # longer than an interrupted subprocess.run waits
