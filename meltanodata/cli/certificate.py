@@ -2,34 +2,22 @@
 
 from __future__ import annotations
 
-import contextlib
-import signal
-import sys
-from dataclasses import dataclass
-from datetime import UTC, datetime
-from typing import TYPE_CHECKING, Annotated, Any, NoReturn
+from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
 from meltanodata import terminal
-from meltanodata.cli.context import project
+from meltanodata.cli import certificate_request
+from meltanodata.cli.certificate_fleet import Account, Fleet, droplets, needing, none_due, renewed
 from meltanodata.cli.exit_codes import WRONG
 from meltanodata.cli.options import FleetStack  # noqa: TC001 - typer reads it from the annotation
-from meltanodata.config import settings_loading
-from meltanodata.config.checks import Check
-from meltanodata.config.settings_loading import ACCOUNT_KEY
-from meltanodata.engine import pulumi_cli
-from meltanodata.engine.instances import instances
-from meltanodata.errors import UserError
+from meltanodata.github import GitHub
 from meltanodata.text import count, first_of, listing
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping, Sequence
-    from pathlib import Path
 
-    from meltanodata.certificate.acme_server import AcmeServer
     from meltanodata.certificate.renewal import StackCertificate
-    from meltanodata.config.settings import Settings
 
 app = typer.Typer()
 _group = typer.Typer(help="Show and renew the wildcard certificate.", no_args_is_help=True)
@@ -52,7 +40,7 @@ def status(
     meltanodata certificate status
     meltanodata certificate status --json | jq '.[].days_left'
     """
-    fleet = _Fleet.read(stack)
+    fleet = Fleet.read(stack)
     shown = [_shown(each, fleet) for each in fleet.certificates]
     if as_json:
         print(terminal.as_json(shown, indent=2))
@@ -77,167 +65,51 @@ def renew(
     dry_run: Annotated[
         bool, typer.Option("--dry-run", help="Get a certificate from the server, check it, and write nothing.")
     ] = False,
+    pull_request: Annotated[
+        bool,
+        typer.Option(
+            "--pull-request",
+            help="Open or update a pull request on GitHub, for a workflow. With the setting certificate_renewal.auto,"
+            " also merge it once its preview has passed. An issue on GitHub says what could not be done.",
+        ),
+    ] = False,
 ) -> None:
     """Renew the wildcard certificate if it is due, or get the first one.
 
     Proves to the ACME server by a TXT record at DigitalOcean that the domain is yours, and removes the record
     afterwards. Writes the certificate and its key, encrypted, into the files of all stacks of the fleet that need one.
-    A deployment brings them to the droplets. To use the server is to accept its terms of service.
+    A deployment brings them to the droplets. To use the server is to accept its terms of service. --pull-request needs
+    GITHUB_REPOSITORY, GITHUB_REF_NAME and GITHUB_TOKEN.
 
     \b
     meltanodata certificate renew
     meltanodata certificate renew --dry-run
     """
-    from meltanodata.certificate import renewal, stack_files
-
-    fleet = _Fleet.read(stack)
-    account = _Account.of(fleet, directory, dry_run=dry_run)
-    needing = fleet.certificates if force or dry_run else renewal.due(fleet.certificates, fleet.now)
-    if not needing:
-        needing = account.suggested()
-    if not needing:
-        day = min(each.described.lifetime.renewal for each in fleet.certificates if each.described)
-        print(f"No renewal is due before {day:%Y-%m-%d}. To renew now, add --force.")
+    fleet = Fleet.read(stack)
+    account = Account.of(fleet, directory, dry_run=dry_run)
+    if pull_request:
+        if force or dry_run:
+            raise typer.BadParameter("--pull-request goes neither with --force nor with --dry-run")
+        certificate_request.renew(fleet, account, GitHub.from_environment())
         return
-    others = [each for each in fleet.certificates if each not in needing]
-    if (current := renewal.usable(others, fleet.now)) is not None:
-        print(f"{current.stack} has a certificate that is not due, so {_names(needing)} gets the same one.")
-        certificate, key = current.certificate or "", current.key or ""
-    else:
-        with _cleaning_up_when_ended():
-            certificate, key = account.obtain()
-    new = renewal.StackCertificate.of("", (certificate, key), fleet.domain, datetime.now(UTC))
-    if new.described is None or new.problems:
-        raise UserError(
-            f"{account.url} issued a certificate that the droplets could not use: {listing(new.problems, 'and')}."
-            " Nothing was changed. Use another server"
-        )
-    ends = f"{new.described.lifetime.ends:%Y-%m-%d}"
+    stacks = fleet.certificates if force or dry_run else needing(fleet, account)
+    if not stacks:
+        print(f"{none_due(fleet)} To renew now, add --force.")
+        return
+    new = renewed(fleet, account, stacks)
     if dry_run:
-        print(f"The server issued a certificate for *.{fleet.domain}, valid until {ends}. Nothing was written.")
+        print(f"The server issued a certificate for *.{fleet.domain}, valid until {new.ends:%Y-%m-%d}.", end=" ")
+        print("Nothing was written.")
         return
-    values = {"certificate": certificate, "certificate_key": key}
-    stack_files.write(fleet.root, {each.stack: values for each in needing})
-    print(f"The config of {_names(needing)} has the certificate for *.{fleet.domain} that is valid until {ends}.")
+    new.write(fleet.root)
+    names = listing(new.stacks, "and")
+    print(f"The config of {names} has the certificate for *.{fleet.domain} that is valid until {new.ends:%Y-%m-%d}.")
     print("Commit it, and deploy. The web server of every tenant restarts (seconds):")
-    for each in needing:
-        print(f"  meltanodata up --stack {each.stack}")
+    for name in new.stacks:
+        print(f"  meltanodata up --stack {name}")
 
 
-@dataclass(frozen=True)
-class _Fleet:
-    """The stacks of one domain, with their decrypted config."""
-
-    root: Path
-    stacks: tuple[Settings, ...]
-    configs: Mapping[str, Mapping[str, str]]
-    """By stack; never to be shown."""
-    certificates: Sequence[StackCertificate]
-    now: datetime
-
-    @classmethod
-    def read(cls, stack: str | None) -> _Fleet:
-        """The fleet that a stack belongs to; without a name, the one at DigitalOcean."""
-        from meltanodata.certificate.renewal import StackCertificate
-
-        root, now = project(), datetime.now(UTC)
-        fleet = root.fleet(stack)
-        named = next((each for each in fleet if each.stack == stack), fleet[0])
-        if stack is None and len({each.domain for each in fleet}) > 1:
-            raise UserError(f"the stacks have several domains. Name one: --stack {listing([s.stack for s in fleet])}")
-        stacks = tuple(each for each in fleet if each.domain == named.domain)
-        configs = {each.stack: pulumi_cli.config(each.stack, root.root) for each in stacks}
-        certificates = [
-            StackCertificate.of(name, settings_loading.certificate(config), named.domain, now)
-            for name, config in configs.items()
-        ]
-        return cls(root.root, stacks, configs, certificates, now)
-
-    @property
-    def domain(self) -> str:
-        return self.stacks[0].domain
-
-
-@dataclass(frozen=True)
-class _Account:
-    """An ACME server, and the fleet's account there."""
-
-    fleet: _Fleet
-    url: str
-    key: str
-    keeps: Sequence[str]
-    """The stacks whose config gets the key first."""
-
-    @classmethod
-    def of(cls, fleet: _Fleet, directory: str | None, *, dry_run: bool) -> _Account:
-        from meltanodata.certificate import acme_server
-
-        configured = fleet.stacks[0].certificate_renewal.directory
-        staging = dry_run and configured == acme_server.LETS_ENCRYPT
-        url = directory or (acme_server.LETS_ENCRYPT_STAGING if staging else configured)
-        if not url.startswith("https://"):
-            raise typer.BadParameter("the directory's URL has to begin with https://")
-        keys = {stack: settings_loading.acme_account_key(config) for stack, config in fleet.configs.items()}
-        key = next((key.get_secret_value() for key in keys.values() if key), None)
-        without = [] if dry_run else [stack for stack, key in keys.items() if key is None]
-        return cls(fleet, url, key or acme_server.new_key(), without)
-
-    @property
-    def server(self) -> AcmeServer:
-        from meltanodata.certificate.acme_server import AcmeServer
-
-        return AcmeServer(self.url, self.key)
-
-    def suggested(self) -> Sequence[StackCertificate]:
-        """The stacks whose certificate the server wants to be renewed by now, although it is not due."""
-        try:
-            server = self.server
-        except UserError as error:
-            print(f"{error}. So whether it suggests an earlier renewal is unknown.", file=sys.stderr)
-            return []
-        return [
-            each
-            for each in self.fleet.certificates
-            if each.certificate and server.suggests_renewal(each.certificate, self.fleet.now)
-        ]
-
-    def obtain(self) -> tuple[str, str]:
-        """A new certificate and its key."""
-        from meltanodata.certificate import stack_files
-        from meltanodata.certificate.challenge import Zone
-
-        server, settings = self.server, self.fleet.stacks[0]
-        server.sign_in()
-        if self.keeps:
-            # Before the order: an account without its key would count against the server's limit of new accounts.
-            stack_files.write(self.fleet.root, {stack: {ACCOUNT_KEY: self.key} for stack in self.keeps})
-            print(f"The config of {listing(self.keeps, 'and')} has the key of a new account at {self.url}.", flush=True)
-        tokens = settings_loading.tokens(self.fleet.configs[settings.stack])
-        zone = Zone(settings, tokens, lambda line: print(line, file=sys.stderr, flush=True))
-        # Here, since a server that validated the domain lately asks for no record.
-        zone.remove_leftovers()
-        return server.obtain(f"*.{settings.domain}", zone.published)
-
-
-@contextlib.contextmanager
-def _cleaning_up_when_ended() -> Iterator[None]:
-    """Let SIGTERM raise an exception, as Ctrl-C does, so that what has to be removed is removed."""
-
-    def end(*_: object) -> NoReturn:
-        raise typer.Exit(128 + signal.SIGTERM)
-
-    before = signal.signal(signal.SIGTERM, end)
-    try:
-        yield
-    finally:
-        signal.signal(signal.SIGTERM, before)
-
-
-def _names(stacks: Sequence[StackCertificate]) -> str:
-    return listing([each.stack for each in stacks], "and")
-
-
-def _shown(each: StackCertificate, fleet: _Fleet) -> dict[str, Any]:
+def _shown(each: StackCertificate, fleet: Fleet) -> dict[str, Any]:
     """A stack's certificate, as JSON shows it."""
     settings = next(settings for settings in fleet.stacks if settings.stack == each.stack)
     described, shown = each.described, {"stack": each.stack, "due": each.due(fleet.now), "problems": [*each.problems]}
@@ -255,22 +127,7 @@ def _shown(each: StackCertificate, fleet: _Fleet) -> dict[str, Any]:
         "lifetime_days": (lifetime.ends - lifetime.begins).days,
         "days_left": (lifetime.ends - fleet.now).days,
         "renewal": lifetime.renewal.isoformat(),
-        "droplets": _droplets(settings, fleet.root, described.fingerprint),
-    }
-
-
-def _droplets(settings: Settings, root: Path, fingerprint: str) -> dict[str, list[str]] | None:
-    """The tenants with a wildcard certificate, by what their droplets serve; None if the stack skips that check."""
-    from meltanodata.certificate import serving
-
-    if Check.CERTIFICATE in settings.unchecked:
-        return None
-    made = instances(settings.stack, pulumi_cli.state(settings.stack, root, show_secrets=True))
-    served = serving.fingerprints([each for each in made if each.tls == "wildcard"])
-    return {
-        "this": sorted(tenant for tenant, other in served.items() if other == fingerprint),
-        "another": sorted(tenant for tenant, other in served.items() if other not in {None, fingerprint}),
-        "no_answer": sorted(tenant for tenant, other in served.items() if other is None),
+        "droplets": droplets(settings, fleet.root, described.fingerprint),
     }
 
 

@@ -187,6 +187,13 @@ class CertificateRenewal(_Frozen):
         description="The ACME server that issues the wildcard certificate.",
         examples=["https://acme-v02.api.letsencrypt.org/directory"],
     )
+    auto: bool = Field(
+        default=False,
+        title="true or false",
+        description="The workflow `certificate` merges its pull request itself once the preview has passed, which rolls"
+        " the certificate out. Default: somebody merges it.",
+        examples=["true"],
+    )
 
 
 class Settings(_Frozen):
@@ -287,9 +294,9 @@ class Settings(_Frozen):
     )
     certificate_renewal: CertificateRenewal = Field(
         default=CertificateRenewal(),
-        title="a mapping of directory",
+        title="a mapping of directory and auto",
         description="How the wildcard certificate is renewed.",
-        examples=['{"directory": "https://acme-v02.api.letsencrypt.org/directory"}'],
+        examples=['{"auto": true}'],
     )
     onepassword_vault: str | None = Field(
         default=None,

@@ -3,72 +3,19 @@
 from __future__ import annotations
 
 import json
-from datetime import UTC, datetime, timedelta
+from datetime import timedelta
 from typing import TYPE_CHECKING
 
 import pytest
 
-from meltanodata.certificate import acme_server, serving
 from meltanodata.certificate.acme_server import Issued
-from meltanodata.certificate.challenge import Zone
-from meltanodata.engine import pulumi_cli
-from meltanodata.engine.stack_state import StackState
-from meltanodata.errors import UserError
 from tests.certificates import certificate, pem
-from tests.fleets import write_stack
-from tests.states import exported
+from tests.unit.cli.certificate_world import NOW, World, wildcard
 
 if TYPE_CHECKING:
     from pathlib import Path
 
     from tests.unit.cli.operator import Run
-
-NOW = datetime.now(UTC)
-
-
-def wildcard(days_ago: float, days_left: float) -> str:
-    ends = NOW + timedelta(days=days_left)
-    return certificate("*.meltanodata.com", begins=NOW - timedelta(days=days_ago), ends=ends)
-
-
-class World:
-    """Two stacks, prod and prod-2, with their config in the open; an ACME server that issues `issued`."""
-
-    def __init__(self, folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-        for stack in ("prod", "prod-2"):
-            write_stack(folder, stack)
-        self.folder = folder
-        self.configs: dict[str, dict[str, str]] = {"prod": {}, "prod-2": {}}
-        self.issued: Issued | UserError = UserError("the server was asked")
-        self.suggests = False
-        monkeypatch.setattr(pulumi_cli, "config", lambda stack, _: self.configs[stack])
-        monkeypatch.setattr(pulumi_cli, "set_secrets", self._set)
-        monkeypatch.setattr(pulumi_cli, "state", lambda *_, **__: StackState(exported("acme", "bolt")))
-        monkeypatch.setattr(serving, "fingerprints", lambda made: {each.tenant: None for each in made})
-        monkeypatch.setattr(Zone, "remove_leftovers", lambda _: None)
-        monkeypatch.setattr(acme_server, "AcmeServer", lambda *_: self)
-
-    def has(self, stack: str, text: str) -> None:
-        self.configs[stack] = {"meltanodata:certificate": text, "meltanodata:certificate_key": pem()}
-
-    def _set(self, stack: str, _: Path, __: Path, secrets: dict[str, str]) -> None:
-        self.configs[stack] |= secrets
-
-    def sign_in(self) -> None:
-        pass
-
-    def suggests_renewal(self, *_: object) -> bool:
-        return self.suggests
-
-    def obtain(self, name: str, _: object) -> Issued:
-        assert name == "*.meltanodata.com"
-        if isinstance(self.issued, UserError):
-            raise self.issued
-        return self.issued
-
-    @property
-    def certificates(self) -> set[str | None]:
-        return {config.get("meltanodata:certificate") for config in self.configs.values()}
 
 
 @pytest.fixture
