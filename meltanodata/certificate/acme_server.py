@@ -27,7 +27,7 @@ from josepy.jwk import JWKEC
 from josepy.util import ComparableECKey
 
 from meltanodata.errors import UserError
-from meltanodata.text import bounded, show
+from meltanodata.text import bounded, printable
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -39,6 +39,8 @@ LETS_ENCRYPT_STAGING = "https://acme-staging-v02.api.letsencrypt.org/directory"
 _TRIES = 8
 """Of a request whose nonce is refused: https://www.rfc-editor.org/rfc/rfc8555#section-6.5."""
 _LONGEST_WORDS = 300
+_UNEXPECTED = (JoseError, ArithmeticError, AttributeError, LookupError, TypeError, ValueError)
+"""What the library raises about an answer that is JSON of another form, or none."""
 
 _ADVICE = {
     "caa": "A CAA record of the domain forbids this server. Look at the CAA records at DigitalOcean (Networking, the"
@@ -109,11 +111,11 @@ class AcmeServer:
     def suggests_renewal(self, certificate: str, now: dt.datetime) -> bool:
         """Whether it says that a certificate should be renewed by now (RFC 9773), as before it revokes it.
 
-        False where it does not offer that, or does not know the certificate.
+        False where it does not offer that, does not know the certificate, or answers with something else.
         """
         try:
             when, _ = self._client.renewal_time(certificate.encode())
-        except (errors.ARIError, ValueError, x509.ExtensionNotFound, JoseError):
+        except (errors.Error, x509.ExtensionNotFound, *_UNEXPECTED):
             return False
         return when is not None and when <= now
 
@@ -180,14 +182,12 @@ class _Asking:
                 raise self._error(
                     f"cannot be reached ({reason}). Check the address and this machine's network"
                 ) from None
-            case errors.Error() | JoseError() | KeyError():
-                reason = bounded(str(error) or type(error).__name__, _LONGEST_WORDS)
-                raise self._error(
-                    f"answered with something unexpected ({show(reason)}); is it an ACME server?"
-                ) from None
+            case _ if isinstance(error, (errors.Error, *_UNEXPECTED)):
+                reason = printable(str(error) or type(error).__name__, _LONGEST_WORDS)
+                raise self._error(f"answered with something unexpected ({reason}); is it an ACME server?") from None
 
     def _refused(self, error: messages.Error) -> UserError:
-        words = show(bounded(error.detail or error.typ, _LONGEST_WORDS))
+        words = f"'{printable(error.detail or error.typ, _LONGEST_WORDS)}'"
         if error.code == "rateLimited":
             when = self._network.retry_after or "when its limit allows it again, see its message"
             return self._error(f"limits requests: {words}. Nothing was changed. Run this again {when}")

@@ -66,7 +66,7 @@ class Zone:
                 accounts.add_text(self.settings, self.tokens, NAME, note)
                 accounts.add_text(self.settings, self.tokens, NAME, value)
                 self.say(f"waiting for the TXT record {self.record} at {len(servers)} name servers")
-                name_servers.wait(servers, self.record, value, self.seconds, self.pause)
+                name_servers.wait(servers, self.record, value, self.seconds, pause=self.pause, say=self.say)
                 yield
             finally:
                 if self._removed(value, note):

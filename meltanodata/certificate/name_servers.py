@@ -8,7 +8,9 @@ from typing import TYPE_CHECKING, NamedTuple
 import dns.exception
 import dns.flags
 import dns.message
+import dns.name
 import dns.query
+import dns.rdatatype
 import dns.resolver
 
 from meltanodata.errors import UserError
@@ -22,6 +24,8 @@ _ANSWER = 5.0
 """Seconds for one answer."""
 _PAUSE = 2.0
 """Seconds between two rounds of questions."""
+_TELL = 60.0
+"""Seconds between two lines about the wait."""
 
 
 class NameServer(NamedTuple):
@@ -53,27 +57,41 @@ def of(domain: str, resolver: str | None) -> list[NameServer]:
     return servers
 
 
-def wait(servers: list[NameServer], name: str, value: str, seconds: float, pause: Callable[[float], None]) -> None:
-    """Wait until every server has a TXT record with this value.
+def wait(
+    servers: list[NameServer],
+    name: str,
+    value: str,
+    seconds: float,
+    *,
+    pause: Callable[[float], None],
+    say: Callable[[str], None],
+) -> None:
+    """Wait until every server has a TXT record with this value; says every minute for which it waits.
 
     Raises:
         UserError: one does not within the time, with its name.
     """
-    ends = time.monotonic() + seconds
+    begun = told = time.monotonic()
     missing = servers
     while missing := [server for server in missing if value not in texts(server, name)]:
-        if time.monotonic() > ends:
-            names = listing(sorted({f"{server.name} ({server.address})" for server in missing}), "and")
+        names = listing(sorted({f"{server.name} ({server.address})" for server in missing}), "and")
+        now = time.monotonic()
+        if now - begun > seconds:
             raise UserError(
                 f"{names}: did not serve the TXT record {name} within {seconds:g} seconds. See status.digitalocean.com,"
-                " and whether this machine may ask name servers (port 53), then run this again"
+                " whether the domain's registrar names DigitalOcean's name servers, and whether this machine may ask"
+                " name servers (port 53), then run this again"
             )
+        if now - told > _TELL:
+            told = now
+            say(f"still waiting for {names}")
         pause(_PAUSE)
 
 
 def texts(server: NameServer, name: str) -> set[str]:
-    """The TXT records that a server has of a name; none where it does not answer."""
+    """The TXT records that a server has of this very name; none where it does not answer."""
     query = dns.message.make_query(name, "TXT")
+    asked = dns.name.from_text(name)
     try:
         response, _ = dns.query.udp_with_fallback(query, server.address, _ANSWER, server.port)
     except (dns.exception.DNSException, OSError):
@@ -81,8 +99,8 @@ def texts(server: NameServer, name: str) -> set[str]:
     return {
         b"".join(record.strings).decode(errors="replace")
         for rrset in response.answer
+        if (rrset.name, rrset.rdtype) == (asked, dns.rdatatype.TXT)
         for record in rrset
-        if hasattr(record, "strings")
     }
 
 

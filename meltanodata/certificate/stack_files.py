@@ -19,6 +19,9 @@ if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping
 
 
+_DRAFTS = ".certificate-"
+
+
 def write(root: Path, secrets: Mapping[str, Mapping[str, str]]) -> None:
     """Encrypt values into the stacks' files in a folder; the files change one after another in the end.
 
@@ -29,9 +32,18 @@ def write(root: Path, secrets: Mapping[str, Mapping[str, str]]) -> None:
     Raises:
         UserError: a value cannot be encrypted or a file not written; then every file is as it was.
     """
-    with _locked(root), tempfile.TemporaryDirectory(prefix=".certificate-", dir=root) as folder:
-        drafts = {root / file_of(stack): _draft(root, Path(folder), stack, values) for stack, values in secrets.items()}
+    with _locked(root), _folder_for_drafts(root) as folder:
+        drafts = {root / file_of(stack): _draft(root, folder, stack, values) for stack, values in secrets.items()}
         _replace(drafts)
+
+
+@contextlib.contextmanager
+def _folder_for_drafts(root: Path) -> Iterator[Path]:
+    """A folder beside the files, which are replaced by a rename; the folders of killed runs are removed."""
+    for left in root.glob(f"{_DRAFTS}*"):
+        shutil.rmtree(left)
+    with tempfile.TemporaryDirectory(prefix=_DRAFTS, dir=root) as folder:
+        yield Path(folder)
 
 
 def _draft(root: Path, folder: Path, stack: str, values: Mapping[str, str]) -> Path:

@@ -56,6 +56,9 @@ class Pebble:
     """PEM: what vouches for the server's own HTTPS; a client takes it by REQUESTS_CA_BUNDLE."""
     root: str
     """PEM: the root of the certificates that it issues."""
+    management: str
+    """The URL of its own interface, where tests say what it shall answer; the same HTTPS."""
+    log: Path
 
 
 def obtain(say: Callable[[str], None]) -> Path:
@@ -120,8 +123,9 @@ def running(
     with (folder / "pebble.log").open("w") as log:
         process = subprocess.Popen(argv, env=variables, stdout=log, stderr=subprocess.STDOUT)
     try:
-        root = _when_ready(process, f"https://{_ADDRESS}:{management}/roots/0", folder / "server.crt")
-        yield Pebble(f"https://{_ADDRESS}:{port}/dir", folder / "server.crt", root)
+        url = f"https://{_ADDRESS}:{management}"
+        root = _when_ready(process, f"{url}/roots/0", folder / "server.crt")
+        yield Pebble(f"https://{_ADDRESS}:{port}/dir", folder / "server.crt", root, url, folder / "pebble.log")
     finally:
         process.terminate()
         process.wait()

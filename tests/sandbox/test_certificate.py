@@ -3,30 +3,43 @@
 from __future__ import annotations
 
 import datetime as dt
+import hashlib
 import json
+import socket
 import sys
 import time
 from typing import TYPE_CHECKING, Any
 
 import pytest
+import requests
 
 from meltanodata.config import certificates
-from sandbox import keys
+from meltanodata.droplet.scripts import health
+from meltanodata.engine.instances import instances
+from meltanodata.engine.stack_state import StackState
+from sandbox import checks, keys
 from sandbox.acme import pebble
+from sandbox.choice import obstacle
+from sandbox.home import Home
 from sandbox.keys import Keys
 from sandbox.running import Running
-from tests.sandbox.fleet import ACME, Fleet
+from tests.sandbox.fleet import Fleet
+from tests.sandbox.processes import kill, process_list
 from tests.sandbox.programs import SECONDS
+from tests.sandbox.repository import repository_on
+from tests.sandbox.world import started
 from tests.waiting import eventually
 
 if TYPE_CHECKING:
     import subprocess
-    from collections.abc import Iterator
+    from collections.abc import Callable, Iterator
     from pathlib import Path
 
     from sandbox.acme.pebble import Pebble
-    from sandbox.home import Home
 
+REASON = obstacle("droplets") or obstacle("databases")
+REFUSING = {"PEBBLE_WFE_NONCEREJECT": "40", "PEBBLE_AUTHZREUSE": "0"}
+"""A server that refuses many nonces, and validates the domain for each order."""
 OTHERS = "a token of somebody else's"
 
 
@@ -39,8 +52,7 @@ def fleet(home: Home) -> Fleet:
 def acme(home: Home, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Pebble]:
     """A server that refuses many nonces, and validates the domain for each order."""
     folder = tmp_path_factory.mktemp("pebble")
-    variables = {"PEBBLE_WFE_NONCEREJECT": "40", "PEBBLE_AUTHZREUSE": "0"}
-    with pebble.running(folder, Running.load(home).resolver, environment=variables) as server:
+    with pebble.running(folder, Running.load(home).resolver, environment=REFUSING) as server:
         yield server
 
 
@@ -75,43 +87,6 @@ def status(fleet: Fleet, code: int = 0) -> dict[str, Any]:
     return found
 
 
-def test_a_certificate_near_its_end_is_renewed_and_a_fresh_one_is_left_alone(fleet: Fleet, acme: Pebble) -> None:
-    fleet.world.meltano.post(
-        "/v2/domains/meltanodata.com/records", {"type": "TXT", "name": "_acme-challenge", "data": OTHERS, "ttl": 60}
-    )
-    fleet.tenants(acme=ACME)
-    sets(fleet, -61, 29)
-    assert status(fleet, code=1)["due"]
-    fleet.up()
-
-    said = renew(fleet, acme)
-
-    after = config(fleet)
-    described = certificates.described(after["certificate"])
-    assert described is not None
-    assert "Pebble" in described.issuer
-    assert described.hosts == ("*.meltanodata.com",)
-    assert (
-        certificates.problems(
-            after["certificate"], after["certificate_key"], "meltanodata.com", dt.datetime.now(dt.UTC)
-        )
-        == []
-    )
-    assert texts(fleet) == [OTHERS]
-    assert not status(fleet)["due"]
-    assert fleet.steps()["acme-files"] == "replace"
-    # Nothing secret in what it says, or in the open in the config.
-    for secret in (after["certificate_key"], after["acme_account_key"]):
-        line = secret.splitlines()[1]
-        assert line not in said
-        assert line not in (fleet.folder / "Pulumi.sandbox.yaml").read_text()
-
-    assert "No renewal is due before" in renew(fleet, acme)
-    assert config(fleet) == after
-    renew(fleet, acme, "--dry-run")
-    assert config(fleet) == after
-
-
 def ours(fleet: Fleet) -> list[str]:
     return [text for text in texts(fleet) if text != OTHERS]
 
@@ -129,26 +104,102 @@ def starting(fleet: Fleet, acme: Pebble, *args: str) -> subprocess.Popen[str]:
     return fleet.start(*program, "certificate", "renew", "--force", "--directory", acme.directory, *args)
 
 
-@pytest.mark.parametrize("records", [1, 2], ids=["its note", "its record"])
-def test_what_a_killed_run_left_is_removed_by_the_next(fleet: Fleet, acme: Pebble, records: int) -> None:
-    before, since = config(fleet)["certificate"], time.time()
-    with starting(fleet, acme) as process:
-        eventually(lambda: added(fleet, since) >= records, SECONDS)
-        process.kill()
-    left = ours(fleet)
-    assert left
-    assert config(fleet)["certificate"] == before
+def test_a_certificate_near_its_end_is_renewed_and_a_fresh_one_is_left_alone(fleet: Fleet, acme: Pebble) -> None:
+    fleet.world.meltano.post(
+        "/v2/domains/meltanodata.com/records", {"type": "TXT", "name": "_acme-challenge", "data": OTHERS, "ttl": 60}
+    )
+    sets(fleet, -61, 29)
+    assert status(fleet, code=1)["due"]
+
+    with process_list(pause=0.05) as arguments:
+        said = renew(fleet, acme)
+
+    after = config(fleet)
+    described = certificates.described(after["certificate"])
+    assert described is not None
+    assert "Pebble" in described.issuer
+    assert described.hosts == ("*.meltanodata.com",)
+    assert usable(after)
+    assert texts(fleet) == [OTHERS]
+    assert not status(fleet)["due"]
+    shown = {
+        "the command": said,
+        "the process list": "\n".join(arguments),
+        "the stack's settings": (fleet.folder / "Pulumi.sandbox.yaml").read_text(),
+        "the state": "".join(path.read_text() for path in (fleet.home.path / "state").rglob("*.json")),
+        "the sandbox's log": (fleet.home.path / "sandbox.log").read_text(),
+        "the server's log": acme.log.read_text(),
+    }
+    assert "config" in shown["the process list"]
+    hidden = [line for name in ("certificate_key", "acme_account_key") for line in after[name].splitlines()[1:-1]]
+    hidden += [team.token for team in fleet.world.running.teams.values()]
+    assert [where for where, text in shown.items() for secret in hidden if secret in text] == []
+
+    renew(fleet, acme, "--dry-run")
+    suggests(acme, after["certificate"], '{"suggestedWindow": "now"}')
+    assert "No renewal is due before" in renew(fleet, acme)
+    assert config(fleet) == after
+    window = {"start": "2026-01-01T00:00:00Z", "end": "2026-01-02T00:00:00Z"}
+    suggests(acme, after["certificate"], json.dumps({"suggestedWindow": window}))
+    renew(fleet, acme)
+    assert config(fleet)["certificate"] != after["certificate"]
+
+
+def suggests(acme: Pebble, certificate: str, answer: str) -> None:
+    """Let the server answer so when it is asked when a certificate should be renewed (RFC 9773)."""
+    body = {"certificate": certificate, "ariResponse": answer}
+    requests.post(
+        f"{acme.management}/set-renewal-info/", json=body, verify=str(acme.ca_file), timeout=30
+    ).raise_for_status()
+
+
+def usable(values: dict[str, str]) -> bool:
+    now = dt.datetime.now(dt.UTC)
+    return certificates.problems(values["certificate"], values["certificate_key"], "meltanodata.com", now) == []
+
+
+@pytest.fixture
+def silent(tmp_path: Path) -> Iterator[Pebble]:
+    """A server that waits for an answer of a name server that gives none."""
+    with (
+        socket.create_server(("127.0.0.1", 0)) as nobody,
+        pebble.running(tmp_path / "silent", nobody.getsockname()) as server,
+    ):
+        yield server
+
+
+def test_a_run_killed_at_any_step_changes_no_certificate_and_the_next_one_cleans_up(
+    fleet: Fleet, acme: Pebble, silent: Pebble
+) -> None:
+    fleet.pulumi("config", "rm", "meltanodata:acme_account_key")
+    before, settings, since = config(fleet)["certificate"], fleet.folder / "Pulumi.sandbox.yaml", time.time()
+    moments: dict[str, tuple[Pebble, Callable[[], bool], int]] = {
+        "the account's key is written": (silent, lambda: "acme_account_key" in settings.read_text(), 0),
+        "the certificate is issued": (acme, lambda: "Issued certificate serial" in acme.log.read_text()[logged:], 0),
+        "the record is written": (silent, lambda: added(fleet, since) == 2, 2),
+    }
+    for moment, (server, reached, left) in moments.items():
+        since, logged = time.time(), len(acme.log.read_text())
+        with starting(fleet, server) as process:
+            eventually(reached, SECONDS)
+            assert process.poll() is None, moment
+            kill(process)
+        assert config(fleet)["certificate"] == before, moment
+        assert list(fleet.folder.glob("Pulumi.*.yaml")) == [settings], moment
+        assert (moment, len(ours(fleet))) == (moment, left)
 
     said = renew(fleet, acme, "--force")
 
     assert "a killed run left" in said
     assert ours(fleet) == []
+    assert list(fleet.folder.glob(".certificate-*")) == []
+    assert usable(config(fleet))
     assert config(fleet)["certificate"] != before
 
 
-def test_an_ended_run_removes_its_own_record(fleet: Fleet, acme: Pebble) -> None:
+def test_an_ended_run_removes_its_own_record(fleet: Fleet, silent: Pebble) -> None:
     before, since = config(fleet)["certificate"], time.time()
-    with starting(fleet, acme) as process:
+    with starting(fleet, silent) as process:
         eventually(lambda: added(fleet, since) == 2, SECONDS)
         process.terminate()
         assert process.wait(SECONDS) != 0
@@ -160,9 +211,7 @@ def test_two_renewals_at_once_both_end_well(fleet: Fleet, acme: Pebble) -> None:
     with starting(fleet, acme) as one, starting(fleet, acme) as other:
         said = [process.communicate(timeout=SECONDS * 4)[0] for process in (one, other)]
         assert (one.returncode, other.returncode) == (0, 0), said
-    after = config(fleet)
-    now = dt.datetime.now(dt.UTC)
-    assert certificates.problems(after["certificate"], after["certificate_key"], "meltanodata.com", now) == []
+    assert usable(config(fleet))
     assert ours(fleet) == []
 
 
@@ -174,3 +223,78 @@ def test_a_challenge_that_fails_changes_nothing(fleet: Fleet, tmp_path: Path) ->
     assert "Nothing was changed" in said
     assert config(fleet) == before
     assert ours(fleet) == []
+
+
+@pytest.mark.skipif(REASON is not None, reason=f"real droplets and databases: {REASON}")
+@pytest.mark.timeout(1500)  # the first time on a machine the engine and the snapshot are made
+def test_a_renewal_by_the_workflow_reaches_real_droplets_and_so_does_the_next_one(
+    tmp_path_factory: pytest.TempPathFactory, tmp_path: Path
+) -> None:
+    home = Home(tmp_path_factory.mktemp("real"))
+    with (
+        started(home, "real"),
+        pebble.running(tmp_path / "pebble", Running.load(home).resolver, environment=REFUSING) as acme,
+    ):
+        fleet = Fleet(home)
+        fleet.pulumi("config", "rm", "meltanodata:tenants_file")
+        sets(fleet, -61, 29)
+        with repository_on(home, tmp_path / "repository") as repository:
+            fleet.folder, runner = repository.folder, repository.runner
+            for environment in (fleet.environment, runner.environment):
+                environment["REQUESTS_CA_BUNDLE"] = str(acme.ca_file)
+            repository.setting("certificate_renewal", {"directory": acme.directory})
+            repository.commit()
+            fleet.up()
+            assert served(fleet, code=1) == (["demo"], True)
+
+            runner.run("certificate", "Renew", {})
+            repository.git("reset", "--quiet", "--hard")
+            repository.git("switch", "--quiet", "certificate-renewal")
+            (repository.number,) = repository.hub.pulls
+            review = repository.preview(*LABELS)
+            assert {row.tenant: [effect.text for effect in row.effects] for row in review.plan.rows} == RESTART
+            runner.run("deploy", "Deploy", repository.merge(*LABELS))
+            assert served(fleet) == (["demo"], False)
+            first = read_page(fleet, acme, tmp_path)
+
+            assert json.loads(fleet.said(*LATER, "certificate", "status", "--json", code=1))[0]["due"]
+            fleet.said(*LATER, "certificate", "renew")
+            fleet.up()
+            assert read_page(fleet, acme, tmp_path) != first
+
+
+RESTART = {"demo": ["the web server restarts (seconds)"]}
+LABELS = ("guard:program-changed", "guard:unnamed-tenants")
+LATER = (
+    sys.executable,
+    "-c",
+    """
+import datetime as dt
+class Later(dt.datetime):
+    @classmethod
+    def now(cls, tz=None):
+        return super().now(tz) + dt.timedelta(days=61)
+dt.datetime = Later
+from meltanodata.cli.main import main
+main()
+""",
+)
+"""`meltanodata` on a clock that is 61 days ahead."""
+
+
+def served(fleet: Fleet, code: int = 0) -> tuple[list[str], bool]:
+    """The tenants whose droplets serve the certificate of the stack's config, and whether its renewal is due."""
+    shown = status(fleet, code)
+    return shown["droplets"]["this"], shown["due"]
+
+
+def read_page(fleet: Fleet, acme: Pebble, folder: Path) -> str:
+    """The fingerprint of the certificate with which a client that trusts the server's root alone reads the page."""
+    root = folder / "root.pem"
+    root.write_text(acme.root)
+    running = fleet.world.running
+    browser = checks.Person(fleet.home, running, Keys.ensure(fleet.home, running.domain)).browser()
+    browser.verify = str(root)
+    assert browser.get("https://demo.meltanodata.com/", timeout=30).status_code in {200, 401}
+    (instance,) = instances("sandbox", StackState(fleet.export("--show-secrets")))
+    return hashlib.sha256(health.certificate(instance.host, (instance.address or "", 443))).hexdigest()

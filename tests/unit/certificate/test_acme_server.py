@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 from contextlib import contextmanager
+from datetime import UTC, datetime
 from http.server import BaseHTTPRequestHandler
 from typing import TYPE_CHECKING, Any
 
@@ -11,12 +12,14 @@ import pytest
 
 from meltanodata.certificate.acme_server import AcmeServer, new_key
 from meltanodata.errors import UserError
+from tests.certificates import certificate
 from tests.fakes.http import listening
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
-Answer = tuple[int, dict[str, Any], dict[str, str]]
+Answer = tuple[int, Any, dict[str, str]]
+NOW = datetime(2026, 11, 28, tzinfo=UTC)
 
 
 class Fake:
@@ -24,6 +27,8 @@ class Fake:
 
     def __init__(self) -> None:
         self.answers: list[Answer] = []
+        self.resources = ["newNonce", "newAccount", "newOrder"]
+        self.renewal_info: Answer = (404, {}, {})
         self.url = ""
 
     def problem(self, code: str, detail: str = "because", status: int = 400, **headers: str) -> None:
@@ -34,7 +39,9 @@ class Fake:
 
     def answer(self, method: str, path: str) -> Answer:
         if path == "/dir":
-            return 200, {name: f"{self.url}/{name}" for name in ("newNonce", "newAccount", "newOrder")}, {}
+            return 200, {name: f"{self.url}/{name}" for name in self.resources}, {}
+        if path.startswith("/renewalInfo/"):
+            return self.renewal_info
         return (200, {}, {}) if method == "HEAD" else self.answers.pop(0)
 
 
@@ -125,3 +132,67 @@ def test_an_account_key_that_cannot_be_used_says_how_to_get_another() -> None:
     with pytest.raises(UserError, match=r"^acme_account_key is no private key .*pulumi config rm") as refused:
         AcmeServer("http://127.0.0.1:1/dir", "a secret that is no key")
     assert "a secret" not in str(refused.value)
+
+
+def issued() -> str:
+    """A certificate that lasts longer than anybody asks."""
+    return certificate("*.meltanodata.com", ends=datetime(2126, 1, 1, tzinfo=UTC), authority=True)
+
+
+def suggests(fake: Fake, certificate: str) -> bool:
+    fake.resources.append("renewalInfo")
+    return server(fake).suggests_renewal(certificate, NOW)
+
+
+def window(start: str, end: str) -> dict[str, Any]:
+    return {"suggestedWindow": {"start": start, "end": end}, "explanationURL": "https://example.com/why"}
+
+
+@pytest.mark.parametrize(
+    ("offered", "due"),
+    [
+        (window("2026-11-20T00:00:00Z", "2026-11-21T00:00:00Z"), True),
+        (window("2026-12-20T00:00:00Z", "2026-12-21T00:00:00Z"), False),
+        # A window that ends before it begins, as a server has it that wants the certificate to be renewed at once.
+        (window("2026-11-02T00:00:00Z", "2026-11-01T00:00:00Z"), True),
+    ],
+    ids=["now", "later", "backwards"],
+)
+def test_a_server_that_suggests_a_time_is_followed(fake: Fake, offered: dict[str, Any], due: bool) -> None:
+    fake.renewal_info = (200, offered, {})
+    assert suggests(fake, issued()) is due
+
+
+@pytest.mark.parametrize(
+    "answer",
+    [
+        *({}, [], None, "now", 7, {"suggestedWindow": None}, {"suggestedWindow": "now"}, {"suggestedWindow": []}),
+        *(window("yesterday", "today"), window("", "")),
+        {"suggestedWindow": {"start": "2026-11-20T00:00:00Z"}},
+    ],
+    ids=str,
+)
+def test_a_suggestion_that_is_none_suggests_nothing(fake: Fake, answer: Any) -> None:
+    fake.renewal_info = (200, answer, {})
+    assert not suggests(fake, issued())
+
+
+def test_a_server_that_refuses_to_suggest_suggests_nothing(fake: Fake) -> None:
+    for status in (404, 429, 500):
+        fake.renewal_info = (status, {"type": "urn:ietf:params:acme:error:rateLimited"}, {"Retry-After": "60"})
+        assert not suggests(fake, issued())
+
+
+def test_where_no_server_suggests_anything_the_lifetime_decides(fake: Fake) -> None:
+    assert not server(fake).suggests_renewal(issued(), NOW)
+    assert not server(fake).suggests_renewal("no certificate", NOW)
+
+
+@pytest.mark.parametrize("answer", [[], None, "text", 7, {"status": 7}, {"contact": 5}], ids=str)
+def test_an_answer_of_another_form_is_an_error_without_a_traceback(fake: Fake, answer: Any) -> None:
+    fake.answers = [(201, answer, {"Location": f"{fake.url}/account/1"})]
+    client = server(fake)
+    try:
+        client.sign_in()
+    except UserError as error:
+        assert "answered with something unexpected" in str(error)  # noqa: PT017 - some of these are accepted

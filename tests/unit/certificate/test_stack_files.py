@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import os
 from pathlib import Path
 
 import pytest
@@ -49,6 +50,30 @@ def test_no_stack_gets_them_if_one_cannot_be_encrypted(root: Path, monkeypatch: 
     with pytest.raises(UserError, match="incorrect passphrase"):
         stack_files.write(root, SECRETS)
     assert contents(root) == {"config: {}\n"}
+
+
+def test_a_run_killed_between_two_files_leaves_each_of_them_whole_and_the_next_run_tidies_up(
+    root: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    replace = Path.replace
+    replaced: list[Path] = []
+
+    def end_after_the_first(self: Path, target: Path) -> Path:
+        if replaced:
+            os._exit(9)
+        replaced.append(target)
+        return replace(self, target)
+
+    child = os.fork()
+    if child == 0:
+        monkeypatch.setattr(Path, "replace", end_after_the_first)
+        stack_files.write(root, SECRETS)
+        os._exit(0)
+    assert os.waitstatus_to_exitcode(os.waitpid(child, 0)[1]) == 9
+    assert contents(root) == {"config: {}\n", "config: {}\n['meltanodata:certificate']\n"}
+    assert list(root.glob(".certificate-*"))
+    stack_files.write(root, {"prod-3": {"certificate": "a certificate"}})
+    assert list(root.glob(".certificate-*")) == []
 
 
 def test_no_stack_keeps_them_if_one_file_cannot_be_written(root: Path, monkeypatch: pytest.MonkeyPatch) -> None:
