@@ -11,6 +11,7 @@ import fcntl
 import os
 import re
 import secrets as random
+import signal
 import tempfile
 import time
 from dataclasses import dataclass
@@ -69,8 +70,9 @@ class Zone:
                 name_servers.wait(servers, self.record, value, self.seconds, pause=self.pause, say=self.say)
                 yield
             finally:
-                if self._removed(value, note):
-                    _marker(run).unlink(missing_ok=True)
+                with _undisturbed():
+                    if self._removed(value, note):
+                        _marker(run).unlink(missing_ok=True)
 
     def remove_leftovers(self) -> None:
         """Remove the records of runs that ended without doing so."""
@@ -108,6 +110,16 @@ def leftovers(texts: Iterable[Text], now: float, killed_here: Callable[[str], bo
     ]
     values = {value for _, value in over}
     return [*(text for text in by_data if text.data in values), *(note for note, _ in over)]
+
+
+@contextlib.contextmanager
+def _undisturbed() -> Iterator[None]:
+    """Let Ctrl-C and SIGTERM wait until the end, so that they do not break off what cleans up."""
+    before = signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGINT, signal.SIGTERM})
+    try:
+        yield
+    finally:
+        signal.pthread_sigmask(signal.SIG_SETMASK, before)
 
 
 def _marker(run: str) -> Path:

@@ -17,7 +17,6 @@ import ssl
 import subprocess
 import time
 import urllib.request
-from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -25,6 +24,8 @@ from cryptography import x509
 from cryptography.hazmat.primitives import hashes, serialization
 from cryptography.hazmat.primitives.asymmetric import ec
 from cryptography.x509.oid import NameOID
+from pydantic import BaseModel, ConfigDict
+from requests.utils import DEFAULT_CA_BUNDLE_PATH
 
 from sandbox.engine import build
 from sandbox.engine.obtain import locked
@@ -46,14 +47,15 @@ _START_SECONDS = 30
 _ADDRESS = "127.0.0.1"
 
 
-@dataclass(frozen=True)
-class Pebble:
+class Pebble(BaseModel):
     """A running Pebble."""
+
+    model_config = ConfigDict(frozen=True)
 
     directory: str
     """The URL that clients are given."""
     ca_file: Path
-    """PEM: what vouches for the server's own HTTPS; a client takes it by REQUESTS_CA_BUNDLE."""
+    """PEM: what vouches for the server's own HTTPS, and all public CAs; a client takes it by REQUESTS_CA_BUNDLE."""
     root: str
     """PEM: the root of the certificates that it issues."""
     management: str
@@ -118,14 +120,32 @@ def running(
         "profiles": {"default": profile},
     }
     (folder / "pebble.json").write_text(json.dumps({"pebble": config}))
-    argv = [str(command), "-config", str(folder / "pebble.json"), "-strict", "-dnsserver", "{}:{}".format(*resolver)]
+    # It ends when we die.
+    tied = ["setpriv", "--pdeathsig", "TERM", "--"] if shutil.which("setpriv") else []
+    argv = [
+        *tied,
+        str(command),
+        "-config",
+        str(folder / "pebble.json"),
+        "-strict",
+        "-dnsserver",
+        "{}:{}".format(*resolver),
+    ]
     variables = {**os.environ, "PEBBLE_VA_NOSLEEP": "1", **(environment or {})}
     with (folder / "pebble.log").open("w") as log:
         process = subprocess.Popen(argv, env=variables, stdout=log, stderr=subprocess.STDOUT)
     try:
         url = f"https://{_ADDRESS}:{management}"
         root = _when_ready(process, f"{url}/roots/0", folder / "server.crt")
-        yield Pebble(f"https://{_ADDRESS}:{port}/dir", folder / "server.crt", root, url, folder / "pebble.log")
+        bundle = folder / "trusted.crt"
+        bundle.write_text(Path(DEFAULT_CA_BUNDLE_PATH).read_text() + certificate.decode())
+        yield Pebble(
+            directory=f"https://{_ADDRESS}:{port}/dir",
+            ca_file=bundle,
+            root=root,
+            management=url,
+            log=folder / "pebble.log",
+        )
     finally:
         process.terminate()
         process.wait()

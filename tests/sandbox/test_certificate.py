@@ -49,11 +49,21 @@ def fleet(home: Home) -> Fleet:
 
 
 @pytest.fixture(scope="module")
-def acme(home: Home, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Pebble]:
-    """A server that refuses many nonces, and validates the domain for each order."""
-    folder = tmp_path_factory.mktemp("pebble")
-    with pebble.running(folder, Running.load(home).resolver, environment=REFUSING) as server:
-        yield server
+def home(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Home]:
+    """A light sandbox with an ACME server, as `python -m sandbox start --acme` starts it."""
+    home = Home(tmp_path_factory.mktemp("sandbox"))
+    with pytest.MonkeyPatch.context() as patched:
+        for name, value in REFUSING.items():
+            patched.setenv(name, value)
+        with started(home, "light", "--acme"):
+            yield home
+
+
+@pytest.fixture
+def acme(home: Home) -> Pebble:
+    server = Running.load(home).acme
+    assert server is not None
+    return server
 
 
 def sets(fleet: Fleet, begins: float, ends: float) -> None:
@@ -76,9 +86,9 @@ def config(fleet: Fleet) -> dict[str, str]:
     return {key.partition(":")[2]: value.get("value", "") for key, value in values.items()}
 
 
-def renew(fleet: Fleet, acme: Pebble, *args: str, code: int = 0) -> str:
-    fleet.environment["REQUESTS_CA_BUNDLE"] = str(acme.ca_file)
-    return fleet.meltanodata("certificate", "renew", "--directory", acme.directory, *args, code=code)
+def renew(fleet: Fleet, *args: str, code: int = 0) -> str:
+    """As the how-to page has it: the sandbox has set its server's address, and the shell trusts the server."""
+    return fleet.meltanodata("certificate", "renew", *args, code=code)
 
 
 def status(fleet: Fleet, code: int = 0) -> dict[str, Any]:
@@ -112,7 +122,7 @@ def test_a_certificate_near_its_end_is_renewed_and_a_fresh_one_is_left_alone(fle
     assert status(fleet, code=1)["due"]
 
     with process_list(pause=0.05) as arguments:
-        said = renew(fleet, acme)
+        said = renew(fleet)
 
     after = config(fleet)
     described = certificates.described(after["certificate"])
@@ -135,13 +145,13 @@ def test_a_certificate_near_its_end_is_renewed_and_a_fresh_one_is_left_alone(fle
     hidden += [team.token for team in fleet.world.running.teams.values()]
     assert [where for where, text in shown.items() for secret in hidden if secret in text] == []
 
-    renew(fleet, acme, "--dry-run")
+    renew(fleet, "--dry-run")
     suggests(acme, after["certificate"], '{"suggestedWindow": "now"}')
-    assert "No renewal is due before" in renew(fleet, acme)
+    assert "No renewal is due before" in renew(fleet)
     assert config(fleet) == after
     window = {"start": "2026-01-01T00:00:00Z", "end": "2026-01-02T00:00:00Z"}
     suggests(acme, after["certificate"], json.dumps({"suggestedWindow": window}))
-    renew(fleet, acme)
+    renew(fleet)
     assert config(fleet)["certificate"] != after["certificate"]
 
 
@@ -188,7 +198,7 @@ def test_a_run_killed_at_any_step_changes_no_certificate_and_the_next_one_cleans
         assert list(fleet.folder.glob("Pulumi.*.yaml")) == [settings], moment
         assert (moment, len(ours(fleet))) == (moment, left)
 
-    said = renew(fleet, acme, "--force")
+    said = renew(fleet, "--force")
 
     assert "a killed run left" in said
     assert ours(fleet) == []
@@ -218,7 +228,8 @@ def test_two_renewals_at_once_both_end_well(fleet: Fleet, acme: Pebble) -> None:
 def test_a_challenge_that_fails_changes_nothing(fleet: Fleet, tmp_path: Path) -> None:
     before = config(fleet)
     with pebble.running(tmp_path, ("127.0.0.1", 9)) as blind:  # nobody answers there
-        said = renew(fleet, blind, "--force", code=1)
+        fleet.environment["REQUESTS_CA_BUNDLE"] = str(blind.ca_file)
+        said = renew(fleet, "--force", "--directory", blind.directory, code=1)
     assert "refuses the certificate" in said
     assert "Nothing was changed" in said
     assert config(fleet) == before
@@ -228,22 +239,18 @@ def test_a_challenge_that_fails_changes_nothing(fleet: Fleet, tmp_path: Path) ->
 @pytest.mark.skipif(REASON is not None, reason=f"real droplets and databases: {REASON}")
 @pytest.mark.timeout(1500)  # the first time on a machine the engine and the snapshot are made
 def test_a_renewal_by_the_workflow_reaches_real_droplets_and_so_does_the_next_one(
-    tmp_path_factory: pytest.TempPathFactory, tmp_path: Path
+    tmp_path_factory: pytest.TempPathFactory, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     home = Home(tmp_path_factory.mktemp("real"))
-    with (
-        started(home, "real"),
-        pebble.running(tmp_path / "pebble", Running.load(home).resolver, environment=REFUSING) as acme,
-    ):
-        fleet = Fleet(home)
+    for name, value in REFUSING.items():
+        monkeypatch.setenv(name, value)
+    with started(home, "real", "--acme"):
+        fleet, acme = Fleet(home), Running.load(home).acme
+        assert acme is not None
         fleet.pulumi("config", "rm", "meltanodata:tenants_file")
         sets(fleet, -61, 29)
         with repository_on(home, tmp_path / "repository") as repository:
             fleet.folder, runner = repository.folder, repository.runner
-            for environment in (fleet.environment, runner.environment):
-                environment["REQUESTS_CA_BUNDLE"] = str(acme.ca_file)
-            repository.setting("certificate_renewal", {"directory": acme.directory})
-            repository.commit()
             fleet.up()
             assert served(fleet, code=1) == (["demo"], True)
 

@@ -196,3 +196,112 @@ def test_an_answer_of_another_form_is_an_error_without_a_traceback(fake: Fake, a
         client.sign_in()
     except UserError as error:
         assert "answered with something unexpected" in str(error)  # noqa: PT017 - some of these are accepted
+
+
+class Ordering(Fake):
+    """A server with one order for the domain, whose challenge or finalization a test lets fail."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.challenge_error: dict[str, str] | None = None
+        self.refusals: dict[str, Answer] = {}
+        """By path, what is answered instead."""
+        self.answered = False
+
+    def answer(self, method: str, path: str) -> Answer:
+        if path in self.refusals:
+            return self.refusals[path]
+        order = {
+            "status": "pending",
+            "identifiers": [{"type": "dns", "value": "*.meltanodata.com"}],
+            "authorizations": [f"{self.url}/authorization"],
+            "finalize": f"{self.url}/finalize",
+        }
+        challenge: dict[str, Any] = {"type": "dns-01", "url": f"{self.url}/challenge", "token": "t" * 43}
+        challenge["status"] = "pending"
+        if path == "/challenge":
+            self.answered = True
+            return 200, challenge, {"Link": f'<{self.url}/authorization>;rel="up"'}
+        if self.answered:
+            challenge |= (
+                {"status": "invalid", "error": self.challenge_error} if self.challenge_error else {"status": "valid"}
+            )
+        authorization = {
+            "status": challenge["status"],
+            "identifier": {"type": "dns", "value": "meltanodata.com"},
+            "challenges": [challenge],
+        }
+        match path:
+            case "/newAccount":
+                return 201, {"status": "valid"}, {"Location": f"{self.url}/account/1"}
+            case "/newOrder":
+                return 201, order, {"Location": f"{self.url}/order/1"}
+            case "/authorization":
+                return 200, authorization, {}
+        return super().answer(method, path)
+
+
+@pytest.fixture
+def ordering() -> Iterator[Ordering]:
+    fake = Ordering()
+    with served(fake) as fake.url:
+        yield fake
+
+
+def problem(code: str, detail: str) -> dict[str, str]:
+    return {"type": f"urn:ietf:params:acme:error:{code}", "detail": detail}
+
+
+def refused_order(ordering: Ordering) -> tuple[str, list[str]]:
+    """What an operator reads, and what was done with the record."""
+    done: list[str] = []
+
+    @contextmanager
+    def published(_: str) -> Iterator[None]:
+        done.append("added")
+        try:
+            yield
+        finally:
+            done.append("removed")
+
+    client = server(ordering)
+    client.sign_in()
+    with pytest.raises(UserError) as refused:
+        client.obtain("*.meltanodata.com", published)
+    return str(refused.value), done
+
+
+@pytest.mark.parametrize(
+    ("code", "detail", "advice"),
+    [
+        ("caa", "CAA record for meltanodata.com prevents issuance", "allow the server there"),
+        ("dns", "DNS problem: SERVFAIL looking up TXT", "could not look up the domain"),
+        ("incorrectResponse", "Incorrect TXT record found", "read another TXT record"),
+    ],
+)
+def test_a_challenge_that_fails_says_why_and_the_record_is_removed(
+    ordering: Ordering, code: str, detail: str, advice: str
+) -> None:
+    ordering.challenge_error = problem(code, detail)
+    said, done = refused_order(ordering)
+    assert f"refuses the certificate ({code}): '{detail}'. Nothing was changed. " in said
+    assert advice in said
+    assert done == ["added", "removed"]
+
+
+@pytest.mark.parametrize(("path", "done"), [("/newOrder", []), ("/finalize", ["added", "removed"])])
+def test_a_rate_limit_at_any_step_says_when_to_come_back(ordering: Ordering, path: str, done: list[str]) -> None:
+    detail = (
+        "too many certificates (5) already issued for this exact set of identifiers in the last 168h0m0s, retry after"
+    )
+    ordering.refusals[path] = (429, problem("rateLimited", f"{detail} 2026-12-01"), {"Retry-After": "86400"})
+    said, published = refused_order(ordering)
+    assert f"limits requests: '{detail} 2026-12-01'. Nothing was changed. Run this again after 20" in said
+    assert published == done
+
+
+def test_a_refusal_of_the_finalization_by_caa_says_what_to_do(ordering: Ordering) -> None:
+    ordering.refusals["/finalize"] = (403, problem("caa", "Rechecking CAA"), {})
+    said, done = refused_order(ordering)
+    assert "refuses the certificate (caa): 'Rechecking CAA'" in said
+    assert done == ["added", "removed"]

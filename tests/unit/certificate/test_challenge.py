@@ -1,5 +1,9 @@
 from __future__ import annotations
 
+import os
+import signal
+from typing import Any
+
 import pytest
 
 from meltanodata.certificate import name_servers
@@ -79,6 +83,18 @@ def test_the_record_is_removed_whatever_happens(world: World, monkeypatch: pytes
     monkeypatch.setattr(name_servers, "texts", lambda *_: set())
     with pytest.raises(UserError, match=r"ns1 \(192.0.2.53\): did not serve the TXT record _acme-challenge"):
         world.zone.published("ours").__enter__()
+    assert world.texts == ["somebody else's"]
+
+
+def test_an_impatient_interrupt_does_not_break_off_the_removal(world: World) -> None:
+    remove = world._remove
+
+    def interrupted(*args: Any) -> None:
+        os.kill(os.getpid(), signal.SIGINT)
+        remove(*args)
+
+    with pytest.raises(KeyboardInterrupt), pytest.MonkeyPatch.context() as patched, world.zone.published("ours"):
+        patched.setattr(accounts, "remove_text", interrupted)
     assert world.texts == ["somebody else's"]
 
 

@@ -17,7 +17,7 @@ from meltanodata.github import GitHub
 from meltanodata.render import renewal_text
 from tests.certificates import pem
 from tests.fakes import github
-from tests.fakes.github import REPOSITORY, TOKEN, Server
+from tests.fakes.github import REPOSITORY, TOKEN, Fault, Server
 from tests.fakes.github_git import GitObjects
 from tests.unit.cli.certificate_world import World, wildcard
 
@@ -197,6 +197,30 @@ def test_with_auto_a_merge_that_github_refuses_is_tried_again_the_next_day(
     assert next_day(world, run).code == 0
     assert (world.orders, [it["state"] for it in hub.issues]) == (1, ["closed"])
     assert only(hub)["merged_at"]
+
+
+def test_with_auto_a_repository_that_wants_squashes_gets_one(
+    run: Run, world: World, hub: Server, slept: list[float], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    automatic(world)
+    monkeypatch.setattr(GitHub, "preview_conclusion", lambda *_: "success")
+    refusal = b'{"message": "Merge commits are not allowed on this repository."}'
+    hub.faults.append(("PUT pulls/", Fault(status=405, body=refusal)))
+    assert run("certificate", "renew", "--pull-request").code == 0
+    assert (only(hub)["merged_at"] is None, slept) == (False, [])
+
+
+def test_github_that_does_not_answer_leaves_no_request_and_the_next_run_makes_it(
+    run: Run, world: World, hub: Server
+) -> None:
+    for request in ("POST git/trees", "POST git/commits", "POST git/refs", "POST pulls"):
+        hub.faults.append((request, Fault(status=502)))
+        ended = next_day(world, run)
+        assert (ended.code, hub.pulls) == (1, {}), request
+        assert f"GitHub answers {request.replace(' ', ' /')} with 502" in issue(hub)
+    assert next_day(world, run).code == 0
+    assert only(hub)["state"] == "open"
+    assert [it["state"] for it in hub.issues] == ["closed"]
 
 
 def test_a_refusal_is_told_in_one_issue_which_the_next_success_closes(run: Run, world: World, hub: Server) -> None:
