@@ -198,6 +198,7 @@ def test_a_run_killed_at_any_step_changes_no_certificate_and_the_next_one_cleans
         assert list(fleet.folder.glob("Pulumi.*.yaml")) == [settings], moment
         assert (moment, len(ours(fleet))) == (moment, left)
 
+    fleet.environment["REQUESTS_CA_BUNDLE"] = str(acme.ca_file)
     said = renew(fleet, "--force")
 
     assert "a killed run left" in said
