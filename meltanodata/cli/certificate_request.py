@@ -14,10 +14,11 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 import typer
+import yaml
 
 from meltanodata.cli.certificate_fleet import droplets, needing, none_due, renewed
 from meltanodata.cli.exit_codes import WRONG
-from meltanodata.config import settings_loading
+from meltanodata.config import config_commands, settings_loading
 from meltanodata.config.revisions import Revision
 from meltanodata.config.settings import file_of
 from meltanodata.engine import pulumi_cli
@@ -37,6 +38,7 @@ BRANCH = "certificate-renewal"
 """The branch of the pull request, which is this command's own."""
 LABELS = (guard.PROGRAM_CHANGED, guard.UNNAMED)
 """What the guard wants for settings that touch every tenant."""
+_KEYS = {config_commands.key((name,)) for name in ("certificate", "certificate_key", settings_loading.ACCOUNT_KEY)}
 _PAUSE = 30
 """Seconds between two attempts to merge."""
 _PATIENCE = 40 * 60
@@ -70,6 +72,11 @@ def _renew(fleet: Fleet, account: Account, hub: GitHub) -> Iterator[str]:
         yield from _not_rolled_out(fleet)
         return
     open_request = hub.open_request(BRANCH)
+    if open_request is not None and not _is_ours(fleet, open_request):
+        print(
+            f"The pull request {open_request.number} has other changes than a certificate, so its branch is replaced."
+        )
+        open_request = None
     pending = [] if open_request is None else _pending(fleet, open_request, stacks)
     if open_request is not None and len(pending) == len(stacks) and _is_current(fleet, open_request):
         number, commit = open_request.number, open_request.head
@@ -103,12 +110,38 @@ def _pending(fleet: Fleet, request: PullRequest, stacks: Sequence[StackCertifica
     return [each for each in certificates if not each.due(fleet.now)]
 
 
-def _is_current(fleet: Fleet, request: PullRequest) -> bool:
-    """Whether the stacks' files are still those that a pull request's one commit changes."""
+def _is_ours(fleet: Fleet, request: PullRequest) -> bool:
+    """Whether a pull request is one commit on this branch that changes nothing but certificates.
+
+    Whoever may push a branch may push to this one, and with `auto` nobody looks at it before it is merged.
+    """
+    main, head = Revision.of("HEAD", fleet.root), Revision.of(request.head, fleet.root)
     try:
         before = Revision.of(f"{request.head}^", fleet.root)
     except UserError:
         return False
+    names = {file_of(each.stack) for each in fleet.stacks}
+    return (
+        bool(main.contains(before.commit))
+        and before.changed(head) <= names
+        and all(_beside(before.read(fleet.root / name)) == _beside(head.read(fleet.root / name)) for name in names)
+    )
+
+
+def _beside(content: bytes | None) -> object:
+    """What a stack's file has beside the certificate, its key and the account's; as it is where it cannot be read."""
+    try:
+        file = yaml.safe_load(content or b"")
+        config = file["config"]
+        others = {key: value for key, value in config.items() if key not in _KEYS}
+    except (yaml.YAMLError, AttributeError, KeyError, TypeError, RecursionError):
+        return content
+    return {**file, "config": others}
+
+
+def _is_current(fleet: Fleet, request: PullRequest) -> bool:
+    """Whether the stacks' files are still those that a pull request of ours changes."""
+    before = Revision.of(f"{request.head}^", fleet.root)
     files = [fleet.root / file_of(each.stack) for each in fleet.stacks]
     return all(before.read(file) == file.read_bytes() for file in files)
 

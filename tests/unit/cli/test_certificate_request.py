@@ -139,6 +139,40 @@ def test_a_request_whose_base_has_other_settings_by_now_is_renewed_with_the_same
     assert git(world.folder, "rev-parse", "certificate-renewal^") == git(world.folder, "rev-parse", "main")
 
 
+@pytest.mark.usefixtures("slept")
+@pytest.mark.parametrize("trick", ["on top", "instead", "below", "a setting"])
+def test_with_auto_a_branch_to_which_somebody_pushed_is_replaced_and_never_merged(
+    trick: str, run: Run, world: World, hub: Server, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    automatic(world)
+    hub.refuses_merge = "not yet"
+    monkeypatch.setattr(GitHub, "preview_conclusion", lambda *_: "success")
+    next_day(world, run)
+    program, branch = world.folder / "__main__.py", "certificate-renewal"
+    files = {path: git(world.folder, "show", f"{branch}:{path.name}") for path in world.folder.glob("Pulumi.*.yaml")}
+    git(world.folder, "reset", "--quiet", "--hard")
+    git(world.folder, "switch", "--quiet", "--force-create", branch, branch if trick == "on top" else "main")
+    if trick == "a setting":
+        files = {path: text.replace("meltanodata.com", "mallory.example") for path, text in files.items()}
+    else:
+        program.write_text("print('mallory')\n")
+    if trick == "below":
+        commit(world.folder)
+    for path, text in files.items():
+        path.write_text(text)
+    commit(world.folder)
+    mallorys = git(world.folder, "rev-parse", "HEAD").strip()
+    git(world.folder, "switch", "--quiet", "main")
+    only(hub)["head"]["sha"] = mallorys
+    hub.refuses_merge = ""
+
+    assert next_day(world, run).code == 0
+
+    assert only(hub)["merged_at"]
+    assert only(hub)["head"]["sha"] != mallorys
+    assert "mallory" not in git(world.folder, "log", "--patch", "main")
+
+
 def test_a_request_that_cannot_be_used_is_replaced(run: Run, world: World, hub: Server) -> None:
     world.issued = Issued(wildcard(30, 15), pem())
     next_day(world, run)
