@@ -1,4 +1,4 @@
-"""GitHub's API as the workflows need it: a comment on a pull request, an issue, and the plans reviewed before a merge.
+"""GitHub's API as the workflows need it: comments, issues, pull requests, and the plans reviewed before a merge.
 
 https://docs.github.com/en/rest, version 2022-11-28. Another CI does without it: every command also prints what it
 posts.
@@ -124,6 +124,21 @@ class _Event:
     created_at: AwareDatetime
 
 
+@dataclass(frozen=True)
+class _Refusal:
+    message: str
+
+
+@dataclass(frozen=True)
+class _Object:
+    sha: str
+
+
+@dataclass(frozen=True)
+class _Commit:
+    tree: _Object
+
+
 class _Bearer:
     """The token. Without an `auth` of its own requests would send the login from ~/.netrc instead."""
 
@@ -207,6 +222,65 @@ class GitHub:
         """The pull requests that GitHub associates with a commit, merged or not."""
         return list(self._all(f"/commits/{commit}/pulls", PullRequest))
 
+    def open_request(self, branch: str) -> PullRequest | None:
+        """The open pull request of a branch of this repository; the newest if there are several."""
+        query = {"state": "open", "head": f"{self._owner}:{branch}"}
+        return max(self._all("/pulls", PullRequest, **query), key=lambda request: request.number, default=None)
+
+    def commit(self, branch: str, parent: str, files: Mapping[str, str], message: str) -> str:
+        """Set a branch to a new commit of whole files on top of `parent`, and drop what the branch had; its id.
+
+        `files` has the contents by path in the repository.
+        """
+        base = self._asked_for("GET", f"/git/commits/{parent}", _Commit).tree.sha
+        entries = [{"path": path, "mode": "100644", "type": "blob", "content": text} for path, text in files.items()]
+        tree = self._asked_for("POST", "/git/trees", _Object, {"base_tree": base, "tree": entries}).sha
+        new = {"message": message, "tree": tree, "parents": [parent]}
+        commit = self._asked_for("POST", "/git/commits", _Object, new).sha
+        path = f"/git/ref/heads/{branch}"
+        if self._answer("GET", f"{self._root}{path}", path).status_code == HTTPStatus.NOT_FOUND:
+            self._ask("POST", "/git/refs", json={"ref": f"refs/heads/{branch}", "sha": commit})
+        else:
+            self._ask("PATCH", f"/git/refs/heads/{branch}", json={"sha": commit, "force": True})
+        return commit
+
+    def propose(self, branch: str, base: str, title: str, body: str) -> int:
+        """Open the branch's pull request, or rewrite the text of the open one; its number."""
+        old = self.open_request(branch)
+        if old is not None:
+            self._ask("PATCH", f"/pulls/{old.number}", json={"title": title, "body": body, "base": base})
+            return old.number
+        new = {"title": title, "head": branch, "base": base, "body": body}
+        return self._asked_for("POST", "/pulls", PullRequest, new).number
+
+    def add_labels(self, number: int, labels: Sequence[str]) -> None:
+        """Give a pull request labels beside those that it has."""
+        self._ask("POST", f"/issues/{number}/labels", json={"labels": [*labels]})
+
+    def preview_conclusion(self, branch: str, commit: str) -> str | None:
+        """How the newest preview of a commit ended, such as `success`; None while it runs, or before."""
+        query = {"head_sha": commit, "event": "pull_request"}
+        runs = [
+            run
+            for run in self._all("/actions/runs", _Run, "workflow_runs", **query)
+            if (run.path.partition("@")[0], run.head_branch) == (PREVIEW, branch)
+        ]
+        newest = max(runs, key=lambda run: (run.created_at, run.id), default=None)
+        return None if newest is None else newest.conclusion
+
+    def merge(self, number: int, commit: str) -> str | None:
+        """Merge a pull request whose last commit is this one; why GitHub refuses, or None once it is merged.
+
+        Tries each way of merging, since a repository may allow some of them only.
+        """
+        path, reasons = f"/pulls/{number}/merge", []
+        for way in ("merge", "squash", "rebase"):
+            answer = self._answer("PUT", f"{self._root}{path}", path, json={"sha": commit, "merge_method": way})
+            if answer.ok:
+                return None
+            reasons.append(_read(answer, path, _Refusal).message)
+        return None if self.pull_request(number).merged_at is not None else reasons[0]
+
     def artifact_of_run(self, run: int, name: str) -> bytes | None:
         """The artifact NAME, with the one file NAME.json, of a workflow run; the newest if there are several.
 
@@ -250,8 +324,7 @@ class GitHub:
 
     def _base_changed(self, request: PullRequest) -> datetime | None:
         """Since when runs of the pull request's commit are about its base; None if they may be about another."""
-        owner = self._repository.partition("/")[0]
-        query = {"state": "all", "head": f"{owner}:{request.branch}"}
+        query = {"state": "all", "head": f"{self._owner}:{request.branch}"}
         pulls = self._all("/pulls", PullRequest, **query)
         if any(pull.base != request.base for pull in pulls if pull.head == request.head):
             return None
@@ -322,6 +395,14 @@ class GitHub:
             if "next" not in answer.links:
                 return
         raise UserError(f"GitHub's list {path} has more than {_PAGES} pages")
+
+    @property
+    def _owner(self) -> str:
+        return self._repository.partition("/")[0]
+
+    def _asked_for(self, method: str, path: str, kind: type[_T], body: object = None) -> _T:
+        """The one item of a successful answer."""
+        return _read(self._ask(method, path, **({} if body is None else {"json": body})), path, kind)
 
     def _ask(self, method: str, path: str, **options: Any) -> requests.Response:
         """A successful answer; an error for any other."""

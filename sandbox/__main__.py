@@ -24,6 +24,7 @@ from rich.table import Table
 from meltanodata.cli.usage import Commands
 from meltanodata.errors import UserError
 from sandbox import browser, checks, choice, project, pulumi
+from sandbox.acme import pebble
 from sandbox.api.messages import NewSnapshot
 from sandbox.control import Control, ControlError
 from sandbox.engine.obtain import EngineError, obtain
@@ -94,8 +95,20 @@ Plugins = Annotated[
 ]
 
 
+Acme = Annotated[
+    bool,
+    typer.Option(
+        "--acme",
+        help="Also run an ACME server, for `meltanodata certificate renew`; only until the next stop. It is built once,"
+        " in about 30 seconds.",
+    ),
+]
+
+
 @app.command()
-def start(droplets: Droplets = None, databases: Databases = None, plugins: Plugins = "auto") -> None:
+def start(
+    droplets: Droplets = None, databases: Databases = None, plugins: Plugins = "auto", acme: Acme = False
+) -> None:
     """Start the sandbox and return when it is ready.
 
     The first start on a machine builds the engine and the snapshot and installs packages, which takes minutes.
@@ -105,13 +118,15 @@ def start(droplets: Droplets = None, databases: Databases = None, plugins: Plugi
     if lock_holder(home) is not None:
         raise AlreadyRunningError(f"a sandbox already runs in {home.path}: see `python -m sandbox status`")
     engine = obtain(_say)
+    if acme:
+        pebble.obtain(_say)
 
     def obstacle(part: str) -> str | None:
         return why_not_official(home, engine, _say) if part == "plugins" else choice.obstacle(part)
 
     chosen = choice.choose(droplets, databases, plugins, obstacle, choice.Choice.load(home))
     chosen.save(home)
-    _launch(home, chosen)
+    _launch(home, chosen, acme=acme)
     running = Running.load(home)
     _show(home, running, engine)
     _workplace(home, running, engine)
@@ -284,7 +299,7 @@ def _log(home: Home) -> str:
     return str(home.path / "sandbox.log")
 
 
-def _launch(home: Home, chosen: Choice) -> None:
+def _launch(home: Home, chosen: Choice, *, acme: bool = False) -> None:
     """Start the server in the background and wait until it is ready.
 
     Raises:
@@ -296,6 +311,7 @@ def _launch(home: Home, chosen: Choice) -> None:
             [
                 *(sys.executable, "-m", "sandbox.server"),
                 *("--droplets", chosen.droplets, "--databases", chosen.databases, "--plugins", chosen.plugins),
+                *(["--acme"] if acme else []),
             ],
             cwd=PROJECT,
             env={**os.environ, "SANDBOX_HOME": str(home.path)},
@@ -383,6 +399,8 @@ def _show(home: Home, running: Running, engine: Engine | None) -> None:
     table.add_row("droplets", running.droplets, reasons.get("droplets", ""))
     table.add_row("databases", running.databases, reasons.get("databases", ""))
     table.add_row("DNS", f"{address}:{port}", "")
+    if running.acme is not None:
+        table.add_row("ACME server", running.acme.directory, "the stack's setting certificate_renewal")
     table.add_row("plugins", running.plugins, reasons.get("plugins", ""))
     if engine is not None:
         table.add_row("engine", f"pulumi {engine.version}", str(engine.command))

@@ -21,7 +21,7 @@ if TYPE_CHECKING:
     from sandbox.keys import Keys
 
 _BRANCH = "main"
-_GIT_IGNORE = "/.prepared\n/.checkout.yaml\n/com.meltanodata.*\n/plan*\n__pycache__/\n"
+_GIT_IGNORE = "/.prepared\n/.checkout.yaml\n/.certificate-*/\n/com.meltanodata.*\n/plan*\n__pycache__/\n"
 _RENEWED = ("com.meltanodata.crt", "com.meltanodata.key")
 """As the MeltanoData guide names the files of the wildcard certificate."""
 _VALID = dt.timedelta(days=90)

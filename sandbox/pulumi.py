@@ -38,6 +38,8 @@ _VERSION = f"{_NAMESPACE}:database_version"
 _LANGUAGE_HOST = Path(__file__).parent / "engine" / "language.py"
 _OTHERS = ("DIGITALOCEAN_", "PULUMI_", "SPACES_", "SSH_AUTH_SOCK")
 """Variables that lead to other accounts, stacks or keys than the sandbox's."""
+_NO_ACME = "https://acme.invalid/directory"
+"""Without an ACME server of its own, the sandbox asks none: its domain is not the one that it is called like."""
 _UNPROXIED = "127.0.0.1,localhost,198.18.0.0/15"
 
 
@@ -62,6 +64,8 @@ def variables(home: Home, running: Running, engine: Engine) -> dict[str, str]:
         "no_proxy": unproxied,
         "PATH": _joined(os.pathsep, commands, str(engine.folder), os.environ.get("PATH", os.defpath)),
     }
+    if running.acme is not None:
+        values["REQUESTS_CA_BUNDLE"] = str(running.acme.ca_file)
     if running.plugin_ports:
         values["PULUMI_DEBUG_PROVIDERS"] = ",".join(f"{name}:{port}" for name, port in running.plugin_ports.items())
         values["PULUMI_DISABLE_AUTOMATIC_PLUGIN_ACQUISITION"] = "true"
@@ -139,6 +143,7 @@ def _generated(home: Home, running: Running) -> tuple[dict[str, Any], dict[str, 
         f"{_NAMESPACE}:ssh_port": running.ssh_port,
         f"{_NAMESPACE}:resolver": "{}:{}".format(*running.resolver),
         f"{_NAMESPACE}:unchecked": _unchecked(running),
+        f"{_NAMESPACE}:certificate_renewal": {"directory": running.acme.directory if running.acme else _NO_ACME},
     }
     secret = {f"{_NAMESPACE}:tokens[{json.dumps(name)}]": access.token for name, access in running.teams.items()}
     secret |= {

@@ -9,6 +9,8 @@ from typing import TYPE_CHECKING, Literal
 
 from pydantic import BaseModel, ConfigDict, ValidationError
 
+from sandbox.acme.pebble import Pebble  # noqa: TC001 (pydantic reads the annotation)
+
 if TYPE_CHECKING:
     from io import TextIOWrapper
     from pathlib import Path
@@ -67,6 +69,8 @@ class Running(BaseModel):
     plugins: PluginKind
     database_versions: tuple[str, ...]
     """PostgreSQL's major versions that can be created, the newest last."""
+    acme: Pebble | None = None
+    """The ACME server; None without one."""
     plugin_ports: dict[str, int] = {}
     """Stand-in plugin name → port on 127.0.0.1, for PULUMI_DEBUG_PROVIDERS; empty with the official ones."""
 

@@ -25,6 +25,7 @@ from uvicorn.protocols.http.h11_impl import H11Protocol
 
 from meltanodata.config import settings_loading
 from meltanodata.errors import UserError
+from sandbox.acme import pebble
 from sandbox.api import databases, domains, droplets, images, seeds
 from sandbox.api.app import create_app
 from sandbox.api.cloud import Cloud
@@ -70,6 +71,8 @@ class Modes:
     droplets: Kind
     databases: Kind
     plugins: PluginKind
+    acme: bool = False
+    """Whether an ACME server runs."""
 
 
 @contextlib.asynccontextmanager
@@ -134,6 +137,11 @@ async def sandbox(
         say("plugins")
         plugin_ports = await stack.enter_async_context(_plugins()) if modes.plugins == "stand-in" else {}
 
+        acme = None
+        if modes.acme:
+            say("ACME server")
+            acme = stack.enter_context(pebble.running(home.folder("acme"), resolver, say=say))
+
         say("API")
         seeds.plant_teams(state, settings)
         seeds.plant(state, settings, keys)
@@ -155,6 +163,7 @@ async def sandbox(
             databases=modes.databases,
             plugins=modes.plugins,
             plugin_ports=plugin_ports,
+            acme=acme,
             database_versions=cloud.databases.versions,
         )
         running.save(home)
@@ -287,11 +296,13 @@ def main() -> None:
     parser.add_argument("--droplets", choices=get_args(Kind), required=True)
     parser.add_argument("--databases", choices=get_args(Kind), required=True)
     parser.add_argument("--plugins", choices=get_args(PluginKind), required=True)
+    parser.add_argument("--acme", action="store_true")
     options = parser.parse_args()
     logging.basicConfig(level=logging.INFO, format="%(asctime)s %(levelname)s %(name)s: %(message)s")
     logging.getLogger("asyncssh").setLevel(logging.WARNING)
     try:
-        asyncio.run(_run(Home.default(), Modes(options.droplets, options.databases, options.plugins)))
+        modes = Modes(options.droplets, options.databases, options.plugins, options.acme)
+        asyncio.run(_run(Home.default(), modes))
     except (AlreadyRunningError, NetworkError, PackageError, ProgramError, StartError, UserError) as error:
         # Whoever started us shows it.
         _say(str(error))

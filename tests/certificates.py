@@ -26,12 +26,17 @@ def certificate(
     key: Any = KEY,
     begins: datetime = NOW - timedelta(days=30),
     ends: datetime = NOW + timedelta(days=60),
+    authority: bool = False,
 ) -> str:
-    """A certificate, PEM; without hosts it names none."""
+    """A certificate, PEM; without hosts it names none. With `authority` it names its issuer's key."""
     name = x509.Name([x509.NameAttribute(NameOID.COMMON_NAME, "test")])
     builder = x509.CertificateBuilder().subject_name(name).issuer_name(name).public_key(key.public_key())
     builder = builder.serial_number(1).not_valid_before(begins).not_valid_after(ends)
     if hosts:
         names = x509.SubjectAlternativeName([x509.DNSName(host) for host in hosts])
         builder = builder.add_extension(names, critical=False)
+    if authority:
+        builder = builder.add_extension(
+            x509.AuthorityKeyIdentifier.from_issuer_public_key(KEY.public_key()), critical=False
+        )
     return builder.sign(KEY, hashes.SHA256()).public_bytes(serialization.Encoding.PEM).decode()

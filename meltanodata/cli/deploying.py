@@ -297,8 +297,8 @@ def drift(
     """Find what differs although nobody deployed.
 
     Shows in Markdown what was changed by hand, objects in the accounts that no state has (orphans), and certificates
-    that expire soon. --issue needs GITHUB_REPOSITORY and GITHUB_TOKEN. Exit code 6: there is drift, and no issue was
-    written.
+    that are due for renewal. --issue needs GITHUB_REPOSITORY and GITHUB_TOKEN. Exit code 6: there is drift, and no
+    issue was written.
 
     \b
     meltanodata drift
@@ -332,5 +332,4 @@ def _drift(stack: str | None) -> Drift:
             changed.append(preview_plan.read(pulumi_cli.preview(settings.stack, root, refresh=True)))
         except UserError as error:  # an expired token of one team hides nothing about the others
             unseen.append(drifts.Unseen(settings.stack, str(error)))
-    today = datetime.now(UTC).date()
-    return drifts.Drift(changed, sorted(orphans), drifts.expiring(states, today), unseen)
+    return drifts.Drift(changed, sorted(orphans), drifts.expiring(states, datetime.now(UTC)), unseen)

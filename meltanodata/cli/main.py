@@ -10,6 +10,7 @@ import typer
 from meltanodata import terminal
 from meltanodata.cli import (
     accounts,
+    certificate,
     credentials,
     deploying,
     droplets,
@@ -42,7 +43,7 @@ app = typer.Typer(
     rich_markup_mode=None,
     context_settings={"help_option_names": ["-h", "--help"]},
 )
-for group in (fleet_file, planning, deploying, status, droplets, credentials, accounts, states, page):
+for group in (fleet_file, planning, deploying, status, droplets, credentials, certificate, accounts, states, page):
     app.add_typer(group.app)
 
 

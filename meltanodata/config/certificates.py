@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import contextlib
 import functools
+from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from cryptography import x509
@@ -26,11 +27,12 @@ from cryptography.hazmat.primitives.serialization import (
 from cryptography.x509.oid import NameOID
 
 from meltanodata.config import pem
+from meltanodata.config.lifetime import Lifetime
 from meltanodata.text import listing, show
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
-    from datetime import date, datetime
+    from datetime import datetime
 
     from cryptography.hazmat.primitives.asymmetric.types import PrivateKeyTypes
 
@@ -95,9 +97,43 @@ def fingerprint(certificate: str) -> str:
     return _chain(certificate)[0].fingerprint(hashes.SHA256()).hex()
 
 
-def last_day(certificate: str) -> date:
-    """The day, in UTC, on which a certificate without problems expires."""
-    return _chain(certificate)[0].not_valid_after_utc.date()
+def lifetime(certificate: str) -> Lifetime:
+    """How long a certificate without problems is valid."""
+    leaf = _chain(certificate)[0]
+    return Lifetime(leaf.not_valid_before_utc, leaf.not_valid_after_utc)
+
+
+@dataclass(frozen=True)
+class Described:
+    """What a certificate says of itself."""
+
+    hosts: tuple[str, ...]
+    issuer: str
+    """For a person; anything may be in it."""
+    serial: str
+    """Hexadecimal digits."""
+    fingerprint: str
+    """SHA-256, hexadecimal digits."""
+    lifetime: Lifetime
+
+
+def described(certificate: str) -> Described | None:
+    """The server's own certificate in a text; None where it cannot be read."""
+    try:
+        leaf = _chain(certificate)[0]
+        names = [
+            *leaf.issuer.get_attributes_for_oid(NameOID.ORGANIZATION_NAME),
+            *leaf.issuer.get_attributes_for_oid(NameOID.COMMON_NAME),
+        ]
+        return Described(
+            tuple(_hosts(leaf)),
+            ", ".join(dict.fromkeys(str(name.value) for name in names)) or "nobody",
+            f"{leaf.serial_number:x}",
+            leaf.fingerprint(hashes.SHA256()).hex(),
+            Lifetime(leaf.not_valid_before_utc, leaf.not_valid_after_utc),
+        )
+    except (pem.Damaged, *_UNREADABLE):
+        return None
 
 
 def ssh_key_problems(key: str | None) -> list[tuple[str, str]]:

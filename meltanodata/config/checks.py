@@ -1,8 +1,7 @@
-"""The names of the doctor's checks, which the setting `unchecked` lists, and limits that they share with `drift`."""
+"""The names of the doctor's checks, which the setting `unchecked` lists."""
 
 from __future__ import annotations
 
-from datetime import timedelta
 from enum import StrEnum
 
 
@@ -33,6 +32,3 @@ class Check(StrEnum):
 
 ON_DROPLET = frozenset({Check.SYSTEM, Check.LOGS, Check.ENV, Check.FTP, Check.DATABASE})
 """Those of one script on the droplet."""
-
-EXPIRES_SOON = timedelta(days=30)
-"""A certificate with less time left is reported."""

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import posixpath
 import subprocess
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, TypeAlias
@@ -184,6 +185,10 @@ class Revision:
         prefix = self._prefix()
         names = output.decode(errors="replace").split("\0")
         return frozenset(os.path.relpath(name, prefix) for name in names if name)
+
+    def path_of(self, file: Path) -> str:
+        """A file's path in the repository, with `/`."""
+        return posixpath.normpath(posixpath.join(self._prefix(), os.path.relpath(file, self.folder)))
 
     def _prefix(self) -> str:
         """The folder in the repository."""

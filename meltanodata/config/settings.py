@@ -178,6 +178,24 @@ def _distinct(teams: tuple[DatabaseTeam, ...]) -> tuple[DatabaseTeam, ...]:
     return teams
 
 
+class CertificateRenewal(_Frozen):
+    """How `meltanodata certificate renew` gets the wildcard certificate."""
+
+    directory: Annotated[str, Field(pattern=r"^https://[^\s]+$")] = Field(
+        default="https://acme-v02.api.letsencrypt.org/directory",
+        title="the https URL of an ACME server's directory",
+        description="The ACME server that issues the wildcard certificate.",
+        examples=["https://acme-v02.api.letsencrypt.org/directory"],
+    )
+    auto: bool = Field(
+        default=False,
+        title="true or false",
+        description="The workflow `certificate` merges its pull request itself once the preview has passed, which rolls"
+        " the certificate out. Default: somebody merges it.",
+        examples=["true"],
+    )
+
+
 class Settings(_Frozen):
     """Non-secret stack settings."""
 
@@ -274,6 +292,12 @@ class Settings(_Frozen):
         description="How `meltanodata deploy` applies a change of many tenants.",
         examples=['{"canaries": ["demo"], "batch": 20, "pause": 30}'],
     )
+    certificate_renewal: CertificateRenewal = Field(
+        default=CertificateRenewal(),
+        title="a mapping of directory and auto",
+        description="How the wildcard certificate is renewed.",
+        examples=['{"auto": true}'],
+    )
     onepassword_vault: str | None = Field(
         default=None,
         min_length=1,
@@ -324,3 +348,6 @@ class Secrets(_Frozen):
     """The wildcard certificate and its chain, PEM; ends with a line break."""
     certificate_key: SecretStr
     """The certificate's private key, PEM, without passphrase; ends with a line break."""
+    acme_account_key: SecretStr | None = None
+    """The private key of the account at the ACME server, PEM. `meltanodata certificate renew` makes and uses it; the
+    program does not."""

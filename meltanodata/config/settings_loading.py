@@ -41,8 +41,11 @@ if TYPE_CHECKING:
 TOKENS_VARIABLE = "MELTANODATA_TOKENS"
 """The environment variable that previews have read-only tokens in: JSON, by the team's name."""
 
+ACCOUNT_KEY = "acme_account_key"
+"""The secret that `meltanodata certificate renew` makes."""
+
 _PLAIN = tuple(name for name in Settings.model_fields if name != "stack")
-_STRUCTURED = ("droplet_team", "database_teams", "unchecked", "guard", "rollout", "no_tenants")
+_STRUCTURED = ("droplet_team", "database_teams", "unchecked", "guard", "rollout", "certificate_renewal", "no_tenants")
 _SECRET = tuple(Secrets.model_fields)
 
 
@@ -83,6 +86,18 @@ def tokens(config: Mapping[str, str]) -> dict[str, SecretStr]:
         for team, token in by_team.items()
         if isinstance(token, str) and is_token(token.strip())
     }
+
+
+def certificate(config: Mapping[str, str]) -> tuple[str | None, str | None]:
+    """The certificate and its key, PEM, whatever is wrong with them; None for what is missing."""
+    values = without_namespace(config)
+    return _pem(values.get("certificate")), _pem(values.get("certificate_key"))
+
+
+def acme_account_key(config: Mapping[str, str]) -> SecretStr | None:
+    """The private key of the account at the ACME server; None before the first renewal."""
+    pem = _pem(without_namespace(config).get(ACCOUNT_KEY))
+    return None if pem is None else SecretStr(pem)
 
 
 def ssh_private_key(config: Mapping[str, str], stack: str) -> SecretStr:
@@ -169,6 +184,9 @@ class _Report:
 
     def add_secret(self, name: str, message: str) -> None:
         """A problem of a whole secret."""
+        if name == ACCOUNT_KEY:
+            self.add_superfluous((name,), f"{message}. `meltanodata certificate renew` makes one where there is none")
+            return
         if name == "tokens":
             command = config_commands.set_token(self.stack, "TEAM")
         else:
@@ -247,6 +265,9 @@ def _secrets(values: Mapping[str, str], report: _Report, now: datetime) -> Secre
         "certificate": certificates.normal(pem["certificate"]),
         "certificate_key": certificates.normal_key(pem["certificate_key"]),
     }
+    account_key = _pem(values.get(ACCOUNT_KEY))
+    if account_key is not None:
+        pem[ACCOUNT_KEY] = account_key
     return Secrets(tokens=tokens, **{name: SecretStr(text) for name, text in pem.items()})
 
 

@@ -13,7 +13,8 @@ from enum import StrEnum
 from typing import TYPE_CHECKING, Literal
 
 from meltanodata.config import config_commands
-from meltanodata.config.checks import EXPIRES_SOON, Check
+from meltanodata.config.checks import Check
+from meltanodata.config.lifetime import Lifetime
 from meltanodata.droplet.layout import ENV_FILE, HOST_KEY_FILE, MELTANO_HOME, MELTANO_USER, PROJECT
 from meltanodata.droplet.scripts import words
 
@@ -470,17 +471,15 @@ class _About:
     def _certificate(self, served: Certificate) -> Finding:
         self_signed = self.instance.tls == "self_signed"
         text = f"issued by {served.issuer}, valid until {served.ends:%Y-%m-%d %H:%M} UTC"
-        renew = (
-            f"Renew it: {config_commands.set_secret(self.instance.stack, 'certificate')}, the key likewise, then"
-            " meltanodata up"
-        )
+        renew = f"Renew it: meltanodata certificate renew, then meltanodata up --stack {self.instance.stack}"
+        lifetime = Lifetime(served.begins, served.ends)
         expected = self.instance.certificate
         if not self_signed and expected and not served.fingerprint.startswith(expected):
             hint = f"Give it the stack's again: {self._again}"
             return Finding(Check.CERTIFICATE, Level.WRONG, f"{text}: not the stack's certificate", hint)
-        if not served.begins <= self.now < served.ends:
+        if not lifetime.valid(self.now):
             hint = self._ssh("systemctl restart caddy") if self_signed else renew
             return Finding(Check.CERTIFICATE, Level.WRONG, f"{text}: not valid now", hint)
-        if not self_signed and served.ends - self.now < EXPIRES_SOON:
-            return Finding(Check.CERTIFICATE, Level.WARNING, f"{text}: it expires soon", renew)
+        if not self_signed and lifetime.due(self.now):
+            return Finding(Check.CERTIFICATE, Level.WARNING, f"{text}: renewal is due", renew)
         return Finding(Check.CERTIFICATE, Level.OK, text)

@@ -159,9 +159,14 @@ def despite_hangup() -> Iterator[None]:
         signal.signal(signal.SIGHUP, before)
 
 
-def config(stack: str, folder: Path) -> dict[str, str]:
-    """The stack's config with its secrets decrypted, structured values as JSON; never to be shown or stored."""
-    settings: dict[str, dict[str, Any]] = _json(["config", "--json", "--show-secrets", "--stack", stack], folder)
+def config(stack: str, folder: Path, file: Path | None = None) -> dict[str, str]:
+    """The stack's config with its secrets decrypted, structured values as JSON; never to be shown or stored.
+
+    `file` is read instead of the stack's own.
+    """
+    other = [] if file is None else ["--config-file", str(file)]
+    command = ["config", "--json", "--show-secrets", "--stack", stack, *other]
+    settings: dict[str, dict[str, Any]] = _json(command, folder)
     return {key: setting["value"] for key, setting in settings.items() if setting.get("value") is not None}
 
 

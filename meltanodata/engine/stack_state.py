@@ -7,12 +7,14 @@ from __future__ import annotations
 
 import json
 from dataclasses import dataclass, field
+from datetime import UTC, date, datetime, time
 from functools import cached_property
 from typing import TYPE_CHECKING, Any, TypeAlias
 
+from meltanodata.config.lifetime import Lifetime
 from meltanodata.config.options import Options
 from meltanodata.engine import urns
-from meltanodata.engine.resource_types import OBJECTS, ROLES, TENANT, Type, resource_name, tenant_of
+from meltanodata.engine.resource_types import OBJECTS, ROLES, STACK, TENANT, Type, resource_name, tenant_of
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Iterator, Mapping
@@ -221,6 +223,28 @@ class StackState:
             else:
                 children[resource.role] = resource
         return {name: TenantState(name, components.get(name), children) for name, children in resources.items()}
+
+    @cached_property
+    def _exported_certificate(self) -> Mapping[str, str]:
+        """What the program exports of the stack's certificate: `fingerprint`, `begins`, `ends`."""
+        outputs = next((each.outputs for each in self.resources if each.type == STACK), {})
+        certificate: Mapping[str, str] = outputs.get("certificate") or {}
+        return certificate
+
+    def certificate(self, tenant: TenantState) -> Lifetime | None:
+        """How long a tenant's wildcard certificate is valid; None for a tenant without one.
+
+        A certificate that is not the one exported last has only its last day in the state. Then this is as of one that
+        begins when it ends, so it is due once it has expired.
+        """
+        last_day = tenant.inputs.get("certificate_expires")
+        if tenant.inputs.get("tls") != "wildcard" or last_day is None:
+            return None
+        exported = self._exported_certificate
+        if exported.get("fingerprint") == tenant.inputs.get("certificate"):
+            return Lifetime(*(datetime.fromisoformat(exported[name]) for name in ("begins", "ends")))
+        end = datetime.combine(date.fromisoformat(last_day), time.max, UTC)
+        return Lifetime(end, end)
 
     @cached_property
     def ids(self) -> Ids:

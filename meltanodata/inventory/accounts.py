@@ -1,6 +1,7 @@
 """The inventory of the stack's DigitalOcean teams, read once before anything is declared.
 
-The only request that writes sets the trusted sources of a cluster (`let_in`), which cannot wait for the provider.
+The only requests that write set the trusted sources of a cluster (`let_in`), which cannot wait for the provider, and
+add and remove TXT records (`add_text`, `remove_text`), which are in no state.
 
 The provider's functions (getSshKeys, getDropletSnapshot …) give the same answers, but start a process for each team.
 API: https://docs.digitalocean.com/reference/api/. A function that asks raises a UserError that names the team, what
@@ -152,6 +153,14 @@ class OtherRecord:
     """`AAAA`, `CNAME`, `NS`, `MX` …"""
     value: Annotated[str, Field(validation_alias="data")] = ""
     """An address, a host name or a text."""
+
+
+@dataclass(frozen=True)
+class Text:
+    """A TXT record of the domain."""
+
+    id: int
+    data: str
 
 
 @dataclass(frozen=True)
@@ -350,6 +359,40 @@ def records_now(settings: Settings, tokens: Mapping[str, SecretStr]) -> tuple[Re
     return _a_records(_records(_Team(settings.droplet_team.name, settings, tokens), settings.domain))
 
 
+def texts(settings: Settings, tokens: Mapping[str, SecretStr], name: str) -> tuple[Text, ...]:
+    """The domain's TXT records of a name, which is without the domain."""
+    records = _records(_droplet_team(settings, tokens), settings.domain)
+    others = [record for record in records if isinstance(record, OtherRecord)]
+    return tuple(Text(it.id, it.value) for it in others if (it.type, it.name.lower()) == ("TXT", name))
+
+
+def add_text(settings: Settings, tokens: Mapping[str, SecretStr], name: str, data: str) -> None:
+    """Add a TXT record beside others of its name."""
+    body = {"type": "TXT", "name": name, "data": data, "ttl": _SHORTEST_TTL}
+    if not _droplet_team(settings, tokens).post(_records_path(settings), body):
+        raise UserError(f"{settings.droplet_team.name}: there is no domain {settings.domain} in this team")
+
+
+def remove_text(settings: Settings, tokens: Mapping[str, SecretStr], text: Text) -> None:
+    """Remove a TXT record; nothing if it is gone."""
+    _droplet_team(settings, tokens).delete(f"{_records_path(settings)}/{text.id}")
+
+
+_SHORTEST_TTL = 30
+"""Seconds; DigitalOcean's minimum."""
+
+
+def _records_path(settings: Settings) -> str:
+    return f"/v2/domains/{settings.domain}/records"
+
+
+def _droplet_team(settings: Settings, tokens: Mapping[str, SecretStr]) -> _Team:
+    team = settings.droplet_team.name
+    if team not in tokens:
+        raise UserError(f"{team}: the token is missing. {_set_token(settings.stack, team)}")
+    return _Team(team, settings, tokens)
+
+
 def clusters_now(settings: Settings, tokens: Mapping[str, SecretStr], team: str) -> tuple[Cluster, ...]:
     """A database team's PostgreSQL clusters as they are now."""
     return tuple(cluster for cluster in _clusters(_Team(team, settings, tokens)) if cluster)
@@ -412,14 +455,25 @@ class _Team:
 
     def put(self, path: str, body: Mapping[str, Any]) -> bool:
         """Set what is at a path; False where nothing is."""
+        return self._write("PUT", path, json=body)
+
+    def post(self, path: str, body: Mapping[str, Any]) -> bool:
+        """Add to the list at a path, perhaps twice; False where there is none."""
+        return self._write("POST", path, json=body)
+
+    def delete(self, path: str) -> bool:
+        """Delete what is at a path; False where nothing is."""
+        return self._write("DELETE", path)
+
+    def _write(self, method: str, path: str, **content: Any) -> bool:
         with self._session() as session:
-            answer = self._send(session, "PUT", path, json=body)
+            answer = self._send(session, method, path, **content)
         if answer.status_code == HTTPStatus.NOT_FOUND:
             return False
         if answer.status_code == HTTPStatus.FORBIDDEN:
             raise self._error(f"the token may not write {path} (403). Make one with full access. {self._set_token()}")
         if not answer.ok:
-            raise self._error(f"DigitalOcean answered PUT {path} with {answer.status_code}{_explanation(answer)}")
+            raise self._error(f"DigitalOcean answered {method} {path} with {answer.status_code}{_explanation(answer)}")
         return True
 
     def one(self, path: str, make: Callable[[Any], _T]) -> _T:
@@ -471,7 +525,7 @@ class _Team:
         retry = Retry(
             4,
             status_forcelist=[429, *range(500, 600)],  # 520 to 530 come from the proxy before DigitalOcean
-            allowed_methods=["GET", "PUT"],
+            allowed_methods=["GET", "PUT", "POST", "DELETE"],
             backoff_factor=self._waits.backoff,
             raise_on_status=False,
             retry_after_max=self._waits.longest,
@@ -512,12 +566,16 @@ class _Team:
             raise self._error(f"the answer to GET {path} is no JSON; is {self._root} DigitalOcean?") from None
 
     def _set_token(self) -> str:
-        if os.environ.get(TOKENS_VARIABLE):
-            return f"Set it in the environment variable {TOKENS_VARIABLE} (on GitHub: the secret READ_ONLY_TOKENS)"
-        return f"Set it: {config_commands.set_token(self._stack, self.name)}"
+        return _set_token(self._stack, self.name)
 
     def _error(self, message: str) -> UserError:
         return UserError(f"{self.name}: {message}")
+
+
+def _set_token(stack: str, team: str) -> str:
+    if os.environ.get(TOKENS_VARIABLE):
+        return f"Set it in the environment variable {TOKENS_VARIABLE} (on GitHub: the secret READ_ONLY_TOKENS)"
+    return f"Set it: {config_commands.set_token(stack, team)}"
 
 
 def _listed(answer: Mapping[str, Any], key: str, total: object) -> list[Any]:

@@ -15,8 +15,8 @@ from meltanodata.droplet import files
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
-    from datetime import date
 
+    from meltanodata.config.lifetime import Lifetime
     from meltanodata.config.settings import Secrets, Settings
     from meltanodata.program.deletion_hooks import DeletionGuard
     from meltanodata.program.trusted_sources import Trust
@@ -66,9 +66,9 @@ class StackContext:
         return certificates.fingerprint(self.secrets.certificate.get_secret_value())
 
     @cached_property
-    def last_day(self) -> date:
-        """On which the wildcard certificate is valid."""
-        return certificates.last_day(self.secrets.certificate.get_secret_value())
+    def lifetime(self) -> Lifetime:
+        """How long the wildcard certificate is valid."""
+        return certificates.lifetime(self.secrets.certificate.get_secret_value())
 
 
 def team_providers(settings: Settings, secrets: Secrets) -> Mapping[str, digitalocean.Provider]:

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any
 import pulumi
 
 from meltanodata import terminal
-from meltanodata.config import rules, stacks
+from meltanodata.config import certificates, rules, stacks
 from meltanodata.config.fleet import load
 from meltanodata.config.tenants import tenants_of
 from meltanodata.engine import deletions, left_alone, pulumi_cli
@@ -67,10 +67,22 @@ def run() -> None:
         tenants = _decide(stack, inventory, unplannable)
         instances, untouched = _declare(stack, inventory, tenants, unplannable)
         announcements.tell(instances, stack.state.tenants)
+        pulumi.export("certificate", _certificate(stack))
         outputs = {key: instance.outputs for key, instance in instances.items()} | untouched
         pulumi.export("tenants", {tenant.key: outputs[tenant.key] for tenant in stack.tenants if tenant.key in outputs})
     except UserError as error:
         raise pulumi.RunError(terminal.plain(error)) from None
+
+
+def _certificate(stack: _Stack) -> dict[str, str]:
+    """What `StackState.certificate` reads of the wildcard certificate."""
+    pem = stack.secrets.certificate.get_secret_value()
+    lifetime = certificates.lifetime(pem)
+    return {
+        "fingerprint": certificates.fingerprint(pem)[:16],
+        "begins": lifetime.begins.isoformat(),
+        "ends": lifetime.ends.isoformat(),
+    }
 
 
 def _load() -> _Stack:

@@ -330,5 +330,5 @@ def _described(args: TenantArgs, stack: StackContext) -> dict[str, Any]:
         **adopted_login,
         "caddy_version": stack.settings.caddy_version,
         "certificate": stack.fingerprint[:16],
-        "certificate_expires": stack.last_day.isoformat(),
+        "certificate_expires": stack.lifetime.ends.date().isoformat(),
     }

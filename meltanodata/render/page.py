@@ -8,18 +8,18 @@ from __future__ import annotations
 
 from collections import Counter
 from dataclasses import dataclass
-from datetime import date, datetime
 from enum import Enum
 from typing import TYPE_CHECKING
 
-from meltanodata.config.checks import EXPIRES_SOON
 from meltanodata.engine.resource_types import ROLES
 from meltanodata.render.capacity_table import WARN_PERCENT
 from meltanodata.text import listing
 
 if TYPE_CHECKING:
     from collections.abc import Collection, Iterable, Sequence
+    from datetime import datetime
 
+    from meltanodata.config.lifetime import Lifetime
     from meltanodata.config.placement import Use
     from meltanodata.engine.stack_state import StackState, TenantState
 
@@ -50,8 +50,8 @@ class Entry:
     meltano: str | None
     """The version in the tenant's entry; None for the snapshot's version."""
     postgres: str
-    certificate: date | None
-    """The certificate's last day; None for a self-signed one, which Caddy renews itself."""
+    certificate: Lifetime | None
+    """The certificate's; None for a self-signed one, which Caddy renews itself."""
     droplet_size: str
     region: str
     address: str | None
@@ -63,14 +63,13 @@ class Entry:
     @property
     def certificate_text(self) -> str:
         """The certificate's last day, or that it is self-signed."""
-        return "self-signed" if self.certificate is None else str(self.certificate)
+        return "self-signed" if self.certificate is None else str(self.certificate.ends.date())
 
     def certificate_colour(self, now: datetime) -> str:
-        """Red if it has expired, yellow if it expires soon."""
+        """Red if it has expired, yellow if it is due for renewal."""
         if self.certificate is None:
             return "dim"
-        days = (self.certificate - now.date()).days
-        return "bad" if days < 0 else "warn" if days < EXPIRES_SOON.days else ""
+        return "bad" if now >= self.certificate.ends else "warn" if self.certificate.due(now) else ""
 
 
 @dataclass(frozen=True)
@@ -115,10 +114,10 @@ def in_order(found: Iterable[Entry]) -> list[Entry]:
 def entries(state: StackState) -> list[Entry]:
     """The tenants of one stack, from its state."""
     pending = {operation.urn for operation in state.pending}
-    return [_entry(tenant, pending) for tenant in state.tenants.values()]
+    return [_entry(tenant, state.certificate(tenant), pending) for tenant in state.tenants.values()]
 
 
-def _entry(tenant: TenantState, pending: Collection[str]) -> Entry:
+def _entry(tenant: TenantState, certificate: Lifetime | None, pending: Collection[str]) -> Entry:
     verified = tenant.resources.get("verify")
     missing = [role for role in ROLES.values() if role not in tenant.resources]
     state = State.UNFINISHED
@@ -133,7 +132,6 @@ def _entry(tenant: TenantState, pending: Collection[str]) -> Entry:
     droplet = tenant.droplet.outputs if tenant.droplet else {}
     cluster = tenant.cluster.outputs if tenant.cluster else {}
     options, outputs = tenant.inputs, tenant.component.outputs if tenant.component else {}
-    expires = options.get("certificate_expires")
     return Entry(
         tenant=tenant.name,
         url=outputs.get("url") or f"https://{droplet.get('name', '')}",
@@ -141,7 +139,7 @@ def _entry(tenant: TenantState, pending: Collection[str]) -> Entry:
         note=note,
         meltano=options.get("meltano_version"),
         postgres=cluster.get("version") or "?",
-        certificate=date.fromisoformat(expires) if expires and options.get("tls") == "wildcard" else None,
+        certificate=certificate,
         droplet_size=droplet.get("size") or options.get("droplet_size") or "?",
         region=droplet.get("region") or options.get("region") or "?",
         address=droplet.get("ipv4Address"),

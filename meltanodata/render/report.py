@@ -214,10 +214,10 @@ def _drift(found: Drift, level: _Level) -> Iterator[str]:
         if len(shown) < len(found.orphans):
             yield f"And {len(found.orphans) - len(shown)} more."
     if found.expiring:
-        yield "## Certificates that expire soon"
+        yield "## Certificates that are due for renewal"
         yield (
-            f"Renew the certificate, set it with `{config_commands.set_secret('STACK', 'certificate')}`, and set its"
-            " key likewise."
+            "Renew the certificate with `meltanodata certificate renew`, then deploy it. Set one of your own with"
+            f" `{config_commands.set_secret('STACK', 'certificate')}`, and its key likewise."
         )
         yield "\n".join(
             f"- {it.last_day}: {count(len(it.tenants), 'tenant')} ({', '.join(it.tenants[: min(level.names, 100)])})"

@@ -1,4 +1,4 @@
-"""Drift: what was changed by hand, orphans, and certificates that expire soon.
+"""Drift: what was changed by hand, orphans, and certificates that are due for renewal.
 
 Pure. What was changed by hand is the `Plan` of a preview that refreshes.
 """
@@ -6,14 +6,13 @@ Pure. What was changed by hand is the `Plan` of a preview that refreshes.
 from __future__ import annotations
 
 from dataclasses import dataclass
-from datetime import date
 from typing import TYPE_CHECKING
 
-from meltanodata.config.checks import EXPIRES_SOON
 from meltanodata.engine.resource_types import Type
 
 if TYPE_CHECKING:
     from collections.abc import Collection, Iterable, Iterator, Sequence
+    from datetime import date, datetime
 
     from meltanodata.engine.stack_state import StackState
     from meltanodata.inventory.accounts import Inventory
@@ -35,7 +34,7 @@ class Orphan:
 
 @dataclass(frozen=True)
 class Expiring:
-    """A certificate that expires soon, and the tenants that have it."""
+    """A certificate that is due for renewal, and the tenants that have it."""
 
     last_day: date
     tenants: tuple[str, ...]
@@ -95,12 +94,12 @@ def orphans(
             yield Orphan("database", cluster.name, cluster.id, cluster.team, cluster.size)
 
 
-def expiring(states: Iterable[StackState], today: date) -> list[Expiring]:
-    """The certificates on the droplets that expire soon, the earliest first."""
-    found: dict[date, list[str]] = {}
-    for tenant in (tenant for state in states for tenant in state.tenants.values()):
-        if tenant.inputs.get("tls") == "wildcard" and "certificate_expires" in tenant.inputs:
-            last_day = date.fromisoformat(tenant.inputs["certificate_expires"])
-            if last_day - today < EXPIRES_SOON:
-                found.setdefault(last_day, []).append(tenant.name)
-    return [Expiring(last_day, tuple(sorted(tenants))) for last_day, tenants in sorted(found.items())]
+def expiring(states: Iterable[StackState], now: datetime) -> list[Expiring]:
+    """The certificates on the droplets that are due for renewal, the earliest first."""
+    by_last_day: dict[date, list[str]] = {}
+    for state in states:
+        for tenant in state.tenants.values():
+            lifetime = state.certificate(tenant)
+            if lifetime and lifetime.due(now):
+                by_last_day.setdefault(lifetime.ends.date(), []).append(tenant.name)
+    return [Expiring(last_day, tuple(sorted(tenants))) for last_day, tenants in sorted(by_last_day.items())]

@@ -66,6 +66,7 @@ def build(program: Program, folder: Path, lock: IO[str], say: Callable[[str], No
         folder: where it goes.
         lock: an open file that Go inherits, so that its lock outlives this process for as long as Go runs.
         say: called with a line per step and every ten seconds.
+        program: what to build.
 
     Raises:
         BuildError: it did not come about.
@@ -94,7 +95,7 @@ def _compile(
     # Go's settings of the machine (its proxy) stay; a C compiler must not be needed.
     settings = {**os.environ, "CGO_ENABLED": "0", "GOTOOLCHAIN": "local", "GOWORK": "off", **environment}
     options = ["-v", "-mod=readonly", "-trimpath", "-ldflags", program.flags, "-o", str(folder / program.name)]
-    say(f"engine: building {program.title} from its Go module (once; {program.usually})")
+    say(f"{program.name}: building {program.title} from its Go module (once; {program.usually})")
     process = subprocess.Popen(
         [*go, *options, program.package],
         cwd=program.module,
@@ -105,7 +106,7 @@ def _compile(
     )
     assert process.stderr is not None  # noqa: S101 -- for the type checker: it is a pipe
     try:
-        said = _follow(process.stderr, say)
+        said = _follow(program.name, process.stderr, say)
     except BaseException:
         process.kill()
         raise
@@ -116,7 +117,7 @@ def _compile(
         raise BuildError("\n".join(said[-10:]))
 
 
-def _follow(lines: IO[str], say: Callable[[str], None]) -> list[str]:
+def _follow(name: str, lines: IO[str], say: Callable[[str], None]) -> list[str]:
     """Report how far Go is, from what it prints: a line per module it downloads and per package it compiles."""
     began = reported = time.monotonic()
     downloaded = compiled = 0
@@ -131,7 +132,7 @@ def _follow(lines: IO[str], say: Callable[[str], None]) -> list[str]:
         if now - reported >= _REPORT_SECONDS:
             reported = now
             minutes, seconds = divmod(int(now - began), 60)
-            say(f"engine: {downloaded} modules downloaded, {compiled} packages compiled, {minutes}:{seconds:02}")
+            say(f"{name}: {downloaded} modules downloaded, {compiled} packages compiled, {minutes}:{seconds:02}")
     return said
 
 

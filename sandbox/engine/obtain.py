@@ -69,7 +69,7 @@ def obtain(say: Callable[[str], None]) -> Engine:
         return engine
     folder = cache() / "engine"
     folder.mkdir(exist_ok=True)
-    with locked(folder, say) as lock:
+    with locked(folder, say, "engine") as lock:
         # Another process may have made it while this one waited.
         if engine := _in_cache():
             return engine
@@ -112,14 +112,34 @@ def _engine(command: Path) -> Engine | None:
     return Engine(command, ".".join(map(str, version)), beside.exists() or shutil.which(_LANGUAGE_HOST) is not None)
 
 
+def built(program: build.Program, folder: Path, say: Callable[[str], None]) -> Path:
+    """The executable of a program in a folder of its own, built when it is not there yet.
+
+    Raises:
+        BuildError: it cannot be built.
+    """
+    executable = folder / program.name
+    if executable.exists():
+        return executable
+    folder.mkdir(parents=True, exist_ok=True)
+    with locked(folder, say, program.name) as lock:
+        if not executable.exists():  # another process may have built it while this one waited
+            draft = folder / "draft"
+            shutil.rmtree(draft, ignore_errors=True)
+            draft.mkdir()
+            build.build(program, draft, lock, say)
+            (draft / program.name).rename(executable)
+    return executable
+
+
 @contextlib.contextmanager
-def locked(folder: Path, say: Callable[[str], None]) -> Iterator[IO[str]]:
-    """Hold the lock of the folder; programs that inherit the file hold it on, if this process is killed."""
+def locked(folder: Path, say: Callable[[str], None], what: str) -> Iterator[IO[str]]:
+    """Hold a folder's lock while `what` is made; programs that inherit the file hold it on, if this one is killed."""
     with (folder / "lock").open("w") as file:
         try:
             fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
         except BlockingIOError:
-            say("engine: another process installs or builds it, waiting")
+            say(f"{what}: another process installs or builds it, waiting")
             fcntl.flock(file, fcntl.LOCK_EX)
         yield file
 

@@ -13,9 +13,11 @@ from contextlib import contextmanager
 from dataclasses import dataclass, field
 from http.server import BaseHTTPRequestHandler
 from itertools import count
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 from urllib.parse import parse_qs, urlsplit
 
+from tests.fakes.github_git import GitObjects
 from tests.fakes.http import listening
 
 if TYPE_CHECKING:
@@ -67,6 +69,10 @@ class Server:
         """Each with how the requests begin that it happens to, as in `POST issues`; in their order."""
         self.viewer: dict[str, Any] | None = None
         """Whose the token is; None for a workflow's, which may not ask."""
+        self.repository = GitObjects(Path())
+        """Where its commits are, if a test has any."""
+        self.refuses_merge = ""
+        """Why GitHub merges nothing, if it does not."""
         self._ids = count(1)
 
     def pull(self, number: int, head: str, labels: list[str] | None = None, **more: Any) -> dict[str, Any]:
@@ -167,7 +173,31 @@ class Server:
             case "GET", ["pulls"]:
                 owner, _, branch = query["head"].partition(":")
                 mine = owner == REPOSITORY.split("/", maxsplit=1)[0]
-                return 200, [it for it in self.pulls.values() if mine and it["head"]["ref"] == branch]
+                states = {"open", "closed"} if query["state"] == "all" else {query["state"]}
+                listed = [it for it in self.pulls.values() if it["head"]["ref"] == branch and it["state"] in states]
+                return 200, listed if mine else []
+            case "POST", ["pulls"]:
+                new = next(self._ids)
+                commit = self.repository.commit(body["head"])
+                self.pull(
+                    new, commit or "", branch=body["head"], base=body["base"], title=body["title"], body=body["body"]
+                )
+                return 201, self.pulls[new]
+            case "PATCH", ["pulls", number]:
+                self.pulls[int(number)].update(title=body["title"], body=body["body"])
+                return 200, self.pulls[int(number)]
+            case "POST", ["issues", number, "labels"]:
+                labels = self.pulls[int(number)]["labels"]
+                labels += [{"name": name} for name in body["labels"] if {"name": name} not in labels]
+                return 200, labels
+            case "PUT", ["pulls", number, "merge"]:
+                return self._merged(self.pulls[int(number)], body)
+            case _, ["git", *rest]:
+                answer = self.repository.answer(method, rest, body)
+                for pull in self.pulls.values():
+                    if pull["state"] == "open" and (commit := self.repository.commit(pull["head"]["ref"])):
+                        pull["head"]["sha"] = commit
+                return answer
             case "GET", ["pulls", number] if int(number) in self.pulls:
                 return 200, self.pulls[int(number)]
             case "GET", ["commits", commit, "pulls"]:
@@ -184,6 +214,17 @@ class Server:
             case "GET", ["actions", "artifacts", number, "zip"]:
                 return 200, self.archives[int(number)]
         return 404, {"message": "Not Found"}
+
+    def _merged(self, pull: dict[str, Any], body: dict[str, Any]) -> tuple[int, Any]:
+        if self.refuses_merge:
+            return 405, {"message": self.refuses_merge}
+        if body["sha"] != pull["head"]["sha"]:
+            return 409, {"message": "Head branch was modified. Review and try the merge again."}
+        merge = self.repository.merge(pull["base"]["ref"], body["sha"])
+        pull.update(state="closed", merged_at="2026-11-23T03:00:00Z", merge_commit_sha=merge)
+        self.associated.setdefault(merge, []).append(pull["number"])
+        self.associated.setdefault(body["sha"], []).append(pull["number"])
+        return 200, {"merged": True, "sha": merge}
 
     def fault(self, request: str) -> Fault | None:
         """What happens to a request instead of its answer, if it is its turn."""
@@ -229,7 +270,7 @@ def serve() -> Iterator[Server]:  # noqa: C901 - a server, its faults and its pa
             self.end_headers()
             self.wfile.write(content)
 
-        do_GET = do_POST = do_PATCH = _do  # noqa: N815 - the library's names
+        do_GET = do_POST = do_PATCH = do_PUT = _do  # noqa: N815 - the library's names
 
         def log_message(self, *_: object) -> None:
             """Say nothing."""

@@ -90,6 +90,10 @@ class Fleet:
         """What a command of `meltanodata` prints."""
         return _said(self.start(sys.executable, "-c", "from meltanodata.cli.main import main; main()", *args), code)
 
+    def said(self, *argv: str, code: int = 0) -> str:
+        """What a program prints."""
+        return _said(self.start(*argv), code)
+
     def preview(self, *args: str, code: int = 0) -> str:
         """What a preview prints."""
         return self.pulumi("preview", *args, code=code)

@@ -21,6 +21,7 @@ from sandbox.home import PROJECT, Home
 from sandbox.running import Running
 from tests.fakes import github
 from tests.fakes.github import REPOSITORY, TOKEN
+from tests.fakes.github_git import GitObjects
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping
@@ -74,6 +75,7 @@ class Repository:
 
     def __init__(self, folder: Path, runner: Runner, hub: github.Server) -> None:
         self.folder, self.runner, self.hub = folder, runner, hub
+        hub.repository = GitObjects(folder)
         self.number = 0
         self.git("init", "--quiet", "--initial-branch", "main")
 
@@ -109,7 +111,7 @@ class Repository:
     def preview(self, *labels: str, code: int = 0) -> Review:
         """Let preview.yml run for the branch that is checked out."""
         base, head, branch = (self.git("rev-parse", *name) for name in (["main"], ["HEAD"], ["--abbrev-ref", "HEAD"]))
-        self.hub.pull(self.number, head, list(labels))
+        self.hub.pull(self.number, head, list(labels), branch=branch)
         running = self.hub.run(head, branch, conclusion=None)
         event = {
             "github.event.pull_request.base.sha": base,
@@ -150,7 +152,7 @@ class Repository:
 
     def merge(self, *labels: str) -> dict[str, str]:
         """Merge the last pull request; returns the push that deploy.yml runs for."""
-        branch, head, before = f"change-{self.number}", self.git("rev-parse", "HEAD"), self.git("rev-parse", "main")
+        branch, head, before = (self.git("rev-parse", *name) for name in (["--abbrev-ref", "HEAD"], ["HEAD"], ["main"]))
         self.git("switch", "--quiet", "main")
         self.git("merge", "--quiet", "--no-ff", "--message", f"Merge {branch}", branch)
         merged = self.git("rev-parse", "HEAD")
@@ -192,6 +194,7 @@ def repository_on(home: Home, folder: Path) -> Iterator[Repository]:
             "secrets.STATE_SECRET_ACCESS_KEY": "",
             "secrets.READ_ONLY_TOKENS": json.dumps({name: team.read_token for name, team in running.teams.items()}),
             "github.token": TOKEN,
+            "steps.app.outputs.token": TOKEN,
         }
         made = Repository(folder, Runner(folder, environment, values), hub)
         for name in ("Pulumi.yaml", f"Pulumi.{STACK}.yaml"):

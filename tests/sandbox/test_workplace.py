@@ -69,7 +69,7 @@ def entries(newcomer: Newcomer, text: str) -> None:
 @pytest.fixture
 def newcomer(tmp_path: Path) -> Iterator[Newcomer]:
     newcomer = Newcomer(tmp_path / "home")
-    said = newcomer.sandbox("start", "--droplets", "light", "--databases", "light", "--plugins", PLUGINS)
+    said = newcomer.sandbox("start", "--droplets", "light", "--databases", "light", "--plugins", PLUGINS, "--acme")
     try:
         newcomer.there = [line.strip() for line in said.splitlines() if line.startswith("  ")]
         assert [line.split()[0] for line in newcomer.there] == ["eval", "cd", "meltanodata", "meltanodata"]
@@ -86,9 +86,16 @@ def test_the_printed_lines_and_the_pages_work_word_for_word(newcomer: Newcomer) 
     assert "2 created" in newcomer.types("meltanodata plan")
     said = newcomer.types(*block("tenants", "Add"), "meltanodata check --base origin/main", "meltanodata up --yes")
     assert "bolt is ready: https://bolt.meltanodata.com" in said
-    said = newcomer.types(*block("certificates", "Renew the wildcard certificate"), "meltanodata plan")
+    said = newcomer.types(*block("certificates", "Use a certificate of your own"), "meltanodata plan")
     assert "sandbox: 3 changed" in said
     assert said.rstrip().endswith("sandbox: no changes")
+    # The sandbox's certificate is not due, so the page's lines need a first one that is forced.
+    said = newcomer.types(
+        "meltanodata certificate renew --force", *block("certificates", "Renew the wildcard certificate")
+    )
+    assert "issued by Pebble" in said
+    assert "No renewal is due before" in said
+    assert "sandbox: 3 changed" in said
     # A wipe and a removal lose data; the pages name the label that both need.
     page = (HOW_TO / "wipe-demo.md").read_text()
     demo = re.search(r"```yaml\n(demo:\n.*?)```", page, flags=re.DOTALL)

@@ -59,10 +59,10 @@ class World:
 
 
 @contextmanager
-def started(home: Home, kind: Kind) -> Iterator[None]:
+def started(home: Home, kind: Kind, *options: str) -> Iterator[None]:
     """A sandbox in a folder, with droplets and databases of this kind, started as a person would."""
     environment = {**os.environ, "SANDBOX_HOME": str(home.path)}
-    modes = ["--droplets", kind, "--databases", kind, "--plugins", PLUGINS]
+    modes = ["--droplets", kind, "--databases", kind, "--plugins", PLUGINS, *options]
     subprocess.run([sys.executable, "-m", "sandbox", "start", *modes], cwd=PROJECT, env=environment, check=True)
     try:
         yield

@@ -9,11 +9,10 @@ from __future__ import annotations
 
 import hashlib
 import re
-import shutil
 from pathlib import Path
 
 from sandbox.engine import build
-from sandbox.engine.obtain import locked
+from sandbox.engine.obtain import built
 from sandbox.home import cache
 
 FOLDER = Path(__file__).parent
@@ -30,19 +29,8 @@ def program(name: str) -> Path:
         build.BuildError: it cannot be built.
     """
     folder = cache() / "tools" / hashlib.sha256((FOLDER / "go.sum").read_bytes()).hexdigest()[:16]
-    executable = folder / name
-    if executable.exists():
-        return executable
-    folder.mkdir(parents=True, exist_ok=True)
-    with locked(folder, print) as lock:
-        if not executable.exists():  # another process may have built it meanwhile
-            draft = folder / "draft"
-            shutil.rmtree(draft, ignore_errors=True)
-            draft.mkdir()
-            wanted = build.Program(name, f"{name} {_version(name)}", FOLDER, PACKAGES[name], "a minute on 2 cores")
-            build.build(wanted, draft, lock, print)
-            (draft / name).rename(executable)
-    return executable
+    wanted = build.Program(name, f"{name} {_version(name)}", FOLDER, PACKAGES[name], "a minute on 2 cores")
+    return built(wanted, folder, print)
 
 
 def _version(name: str) -> str:

@@ -113,6 +113,11 @@ def options_of(command: Any) -> set[str]:
     return {option for parameter in command.params for option in (*parameter.opts, *parameter.secondary_opts)}
 
 
+def options_below(command: Any) -> set[str]:
+    """The options of a command and of its subcommands."""
+    return options_of(command).union(*map(options_below, getattr(command, "commands", {}).values()))
+
+
 def raise_unknown(words: set[str] | frozenset[str], known: set[str]) -> None:
     """Refuse words that are not known."""
     if unknown := sorted(set(words) - known):
@@ -185,7 +190,7 @@ def check_gh(words: Sequence[str]) -> None:
     if not workflow.exists():
         raise StaleError(f"there is no workflow {words[2]}")
     # YAML 1.1 reads the key `on` as true.
-    inputs = yaml.safe_load(workflow.read_text())[True]["workflow_dispatch"]["inputs"]
+    inputs = (yaml.safe_load(workflow.read_text())[True]["workflow_dispatch"] or {}).get("inputs", {})
     fields = {after.partition("=")[0] for word, after in itertools.pairwise(words) if word == "--field"}
     raise_unknown(fields, set(inputs))
 
@@ -249,7 +254,7 @@ def commands_without_the_program() -> Iterator[tuple[Path, str]]:
 
 
 def test_options_that_a_page_names_exist() -> None:
-    own = {name: options_of(command) for name, command in COMMANDS["meltanodata"].commands.items()}
+    own = {name: options_below(command) for name, command in COMMANDS["meltanodata"].commands.items()}
     own["up"] |= {*pulumi_commands()["up"].options, "--plan"}  # which Pulumi's help does not show
     groups = [COMMANDS["sandbox"], *COMMANDS["sandbox"].commands.values(), COMMANDS["bench"]]
     all_options = {

@@ -25,7 +25,7 @@ MAY_WRITE = {
 }
 
 ACTIONS = {
-    *("actions/checkout", "actions/upload-artifact"),
+    *("actions/checkout", "actions/upload-artifact", "actions/create-github-app-token"),
     *("actions/upload-pages-artifact", "actions/deploy-pages"),
 }
 
@@ -43,7 +43,7 @@ def steps() -> Iterator[tuple[str, dict[str, Any]]]:
 
 
 def test_these_are_all() -> None:
-    assert set(WORKFLOWS) == {"check", "preview", "deploy", "drift"}
+    assert set(WORKFLOWS) == {"certificate", "check", "preview", "deploy", "drift"}
 
 
 def test_external_actions_are_few_and_pinned_by_commit() -> None:
@@ -90,6 +90,16 @@ def test_labels_are_handed_over_as_json() -> None:
     assert given == ["${{ toJSON(inputs.labels) }}"]
 
 
+def test_what_the_renewal_may_write_on_github_it_may_by_an_app_alone() -> None:
+    (app,) = [step for where, step in steps() if step.get("uses", "").startswith("actions/create-github-app-token@")]
+    rights = {name: level for name, level in app["with"].items() if name.startswith("permission-")}
+    writes = {name.removeprefix("permission-") for name, level in rights.items() if level == "write"}
+    assert writes == {"contents", "issues", "pull-requests"}
+    # A request that the workflow's own token opens starts no preview.
+    assert "github.token" not in str(WORKFLOWS["certificate"])
+    assert "vars.CERTIFICATE_APP_CLIENT_ID" in WORKFLOWS["certificate"]["jobs"]["certificate"]["if"]
+
+
 def test_a_forks_request_gets_no_secret() -> None:
     assert "pull_request_target" not in str(WORKFLOWS)
     for name, job in WORKFLOWS["preview"]["jobs"].items():
@@ -108,8 +118,9 @@ def test_a_request_without_secrets_is_told_so_by_one_job_and_starts_no_other() -
 def test_previews_and_drift_have_read_only_tokens_and_deploy_has_the_stacks() -> None:
     for workflow, name, job in jobs():
         if "PULUMI_CONFIG_PASSPHRASE" in str(job):
-            assert ("READ_ONLY_TOKENS" in str(job)) is (workflow != "deploy"), name
-            assert job["environment"] == ("production" if workflow == "deploy" else "preview")
+            # The renewal adds a TXT record, with a token of the stack.
+            assert ("READ_ONLY_TOKENS" in str(job)) is (workflow not in {"deploy", "certificate"}), name
+            assert job["environment"] == {"deploy": "production", "certificate": "certificate"}.get(workflow, "preview")
 
 
 def test_deployments_queue_for_each_stack_and_are_never_cancelled() -> None:
@@ -172,6 +183,7 @@ def test_pulumis_version_is_stated_once() -> None:
         ("preview", {"check", "stacks", "plan", "comment"}),
         ("deploy", {"stacks", "deploy", "credentials", "page"}),
         ("drift", {"drift"}),
+        ("certificate", {"certificate"}),
     ],
 )
 def test_what_is_decided_is_decided_by_our_commands(workflow: str, commands: set[str]) -> None:

@@ -132,7 +132,7 @@ def test_a_wrong_layout_is_corrected(form: str) -> None:
     assert certificates.normal(text) == CHAIN
     assert certificates.normal_key(key) == KEY
     assert certificates.fingerprint(text) == certificates.fingerprint(CHAIN)
-    assert certificates.last_day(text) == certificates.last_day(CHAIN)
+    assert certificates.lifetime(text) == certificates.lifetime(CHAIN)
 
 
 def test_two_blocks_without_a_line_break_between_them() -> None:

@@ -12,7 +12,7 @@ import pytest
 from cryptography.hazmat.primitives import serialization
 from cryptography.hazmat.primitives.asymmetric import ec, ed25519, rsa
 
-from meltanodata.config import certificates, settings, settings_loading, stacks
+from meltanodata.config import certificates, document, settings, settings_loading, stacks
 from meltanodata.config.settings import Secrets, Settings
 from meltanodata.config.settings_loading import from_values
 from meltanodata.errors import ProblemsError
@@ -522,3 +522,13 @@ def test_an_ssh_key_is_passed_on_in_its_shortest_form(key: Any, ssh: bool) -> No
     assert read.public_key() == key.public_key()
     assert len(compact) <= len(given)
     assert certificates.ssh_key_problems(compact) == []
+
+
+def test_an_account_key_in_plain_text_is_removed_and_made_again() -> None:
+    source = document.parse(b"config:\n  meltanodata:acme_account_key: in plain text\n", "Pulumi.prod.yaml")
+    with pytest.raises(ProblemsError) as refused:
+        settings_loading.parse(source, "prod")
+    said = str(refused.value)
+    assert "acme_account_key is in plain text here" in said
+    assert "pulumi config rm --stack prod --path meltanodata:acme_account_key" in said
+    assert "meltanodata certificate renew" in said

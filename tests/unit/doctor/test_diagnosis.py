@@ -310,7 +310,7 @@ def test_a_database_without_a_name() -> None:
             "--replace '**::acme-files'",
         ),
         (replace(SERVED, ends=NOW), Level.WRONG, "not valid now", "Renew it: "),
-        (replace(SERVED, ends=NOW + timedelta(days=29)), Level.WARNING, "it expires soon", "Renew it: "),
+        (replace(SERVED, ends=NOW + timedelta(days=14)), Level.WARNING, "renewal is due", "Renew it: "),
     ],
 )
 def test_the_certificate(served: Certificate, level: Level, said: str, hint: str) -> None:

@@ -8,6 +8,7 @@ import io
 from typing import Any
 
 from meltanodata import terminal
+from meltanodata.config.lifetime import Lifetime
 from meltanodata.render import diagnosis_table
 from meltanodata.render.page import Entry, State
 
@@ -27,7 +28,7 @@ def entry(tenant: str = "acme", **overrides: Any) -> Entry:
         "note": "2026-11-20",
         "meltano": "2.20.0",
         "postgres": "16",
-        "certificate": dt.date(2027, 1, 31),
+        "certificate": Lifetime(dt.datetime(2026, 11, 2, tzinfo=dt.UTC), dt.datetime(2027, 1, 31, tzinfo=dt.UTC)),
         "droplet_size": "s-2vcpu-2gb",
         "region": "nyc3",
         "address": "198.51.100.7",

@@ -6,6 +6,7 @@ from html.parser import HTMLParser
 
 import pytest
 
+from meltanodata.config.lifetime import Lifetime
 from meltanodata.config.placement import Use
 from meltanodata.engine.resource_types import ROLES, Type
 from meltanodata.engine.stack_state import StackState
@@ -22,7 +23,11 @@ def page(*found: Entry, teams: tuple[Team, ...] = ()) -> str:
 
 
 def test_a_tenant_is_read_from_the_state() -> None:
-    (found,) = entries(StackState(exported("acme")))
+    state = exported("acme")
+    certificate = {"fingerprint": "5f1c09ab5f1c09ab"}
+    certificate |= {"begins": "2026-11-02T00:00:00+00:00", "ends": "2027-01-31T00:00:00+00:00"}
+    state["deployment"]["resources"][0]["outputs"] = {"certificate": certificate}
+    (found,) = entries(StackState(state))
     assert found == entry(
         meltano=None,
         links=[
@@ -126,11 +131,13 @@ def test_each_tenant_has_a_line_with_its_links() -> None:
 
 
 @pytest.mark.parametrize(
-    ("expires", "colour"),
-    [(dt.date(2026, 11, 22), "bad"), (dt.date(2026, 12, 22), "warn"), (dt.date(2026, 12, 23), ""), (None, "dim")],
+    ("begins", "ends", "colour"),
+    [(-61, 0, "bad"), (-61, 29, "warn"), (-59, 31, ""), (-91, -1, "bad")],
 )
-def test_a_certificate_that_expires_is_marked(expires: dt.date | None, colour: str) -> None:
-    assert entry(certificate=expires).certificate_colour(NOW) == colour
+def test_a_certificate_that_is_due_for_renewal_is_marked(begins: int, ends: int, colour: str) -> None:
+    lifetime = Lifetime(NOW + dt.timedelta(days=begins), NOW + dt.timedelta(days=ends))
+    assert entry(certificate=lifetime).certificate_colour(NOW) == colour
+    assert entry(certificate=None).certificate_colour(NOW) == "dim"
 
 
 @pytest.mark.parametrize(

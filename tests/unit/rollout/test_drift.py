@@ -136,17 +136,28 @@ def test_what_is_there_for_another_purpose_is_left_alone() -> None:
     assert orphans(held, "controller.meltanodata.com", "www") == []
 
 
-def test_certificates_expire_within_a_month() -> None:
+def with_certificate(begins: str, ends: str, *tenants: str, **inputs: Any) -> StackState:
+    """A stack whose last deployment exported this certificate, which its tenants have."""
+    state = exported(*tenants, certificate="c0ffee", certificate_expires=ends[:10], **inputs)
+    certificate = {"fingerprint": "c0ffee", "begins": begins, "ends": ends}
+    state["deployment"]["resources"][0]["outputs"] = {"certificate": certificate}
+    return StackState(state)
+
+
+def test_certificates_are_due_when_less_than_a_third_of_their_lifetime_is_left() -> None:
     states = [
-        exported("a", "b", certificate_expires="2026-12-22"),
-        exported("c", certificate_expires="2026-11-01"),
-        exported("d", certificate_expires="2026-12-23"),
-        exported("e", certificate_expires="2026-11-24", tls="self_signed"),
+        with_certificate("2026-09-23T00:00:00+00:00", "2026-12-22T00:00:00+00:00", "a", "b"),
+        with_certificate("2026-09-25T00:00:00+00:00", "2026-12-24T00:00:00+00:00", "d"),
+        with_certificate("2026-01-01T00:00:00+00:00", "2026-11-24T00:00:00+00:00", "e", tls="self_signed"),
     ]
-    assert drift.expiring(map(StackState, states), TODAY) == [
-        Expiring(dt.date(2026, 11, 1), ("c",)),
-        Expiring(dt.date(2026, 12, 22), ("a", "b")),
-    ]
+    now = dt.datetime(2026, 11, 23, tzinfo=dt.UTC)
+    assert drift.expiring(states, now) == [Expiring(dt.date(2026, 12, 22), ("a", "b"))]
+
+
+def test_a_certificate_whose_beginning_is_unknown_is_due_once_it_has_expired() -> None:
+    states = [exported("a", certificate_expires="2026-11-23"), exported("c", certificate_expires="2026-11-22")]
+    now = dt.datetime(2026, 11, 23, 12, tzinfo=dt.UTC)
+    assert drift.expiring(map(StackState, states), now) == [Expiring(dt.date(2026, 11, 22), ("c",))]
 
 
 def mended() -> plan.Plan:

@@ -1,0 +1,1 @@
+"""An ACME server for the sandbox: Let's Encrypt's own test server, Pebble, built from its Go module."""
