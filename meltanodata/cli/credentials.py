@@ -75,7 +75,7 @@ def _show(tenant: str, stack: str | None) -> None:
             if login.tenant == tenant:
                 print(f"URL       https://{login.host}\nuser      {login.user}\npassword  {_password(login)}")
                 return
-    raise UserError(_unknown([tenant], known))
+    raise UserError(_unknown([tenant], known, stack))
 
 
 def _keep(tenants: Sequence[str], stack: str | None, *, yes: bool) -> None:
@@ -94,7 +94,7 @@ def _keep(tenants: Sequence[str], stack: str | None, *, yes: bool) -> None:
     every_login = [login for _, _, own in logins_of for login in own]
     steps = [step for _, own, _ in work for step in own]
     if missing := logins.unknown(tenants, every_login, steps, selected[0].domain):
-        raise UserError(_unknown(missing, [login.tenant for login in every_login]))
+        raise UserError(_unknown(missing, [login.tenant for login in every_login], stack))
     changes = sum(step.action in _DONE for step in steps)
     _print(steps)
     if changes and _confirmed(changes, yes=yes):
@@ -134,9 +134,12 @@ def _password(login: Login) -> str:
     return login.password.get_secret_value()
 
 
-def _unknown(missing: Sequence[str], known: Sequence[str]) -> str:
+def _unknown(missing: Sequence[str], known: Sequence[str], stack: str | None) -> str:
+    searched = [settings.stack for settings in project().selected(stack)]
+    others = [settings.stack for settings in project().stacks() if settings.stack not in searched]
+    elsewhere = f" It may be in {listing(others)}: add --stack" if others else ""
     guess = did_you_mean(missing[0], known) if len(missing) == 1 else ""
-    return f"there is no tenant {listing(missing)} in the stack's state.{guess}"
+    return f"there is no tenant {listing(missing)} in the state of {listing(searched, 'and')}.{guess}{elsewhere}"
 
 
 def _print(steps: Sequence[Step]) -> None:

@@ -409,7 +409,7 @@ class _About:
         if sources is None:
             return
         if isinstance(sources, str):
-            hint = f"Correct that and run this again, or see Network Access: {self._database_console}"
+            hint = f"Run this again once DigitalOcean answers, or see Network Access: {self._database_console}"
             yield Finding(Check.TRUSTED, Level.WARNING, f"the trusted sources are unknown: {sources}", hint)
             return
         droplet, address = self.instance.droplet or "", self.instance.address

@@ -82,6 +82,9 @@ def run(
                 _pass_on(client, client.stdout, take)
             code = client.wait()
         message = Path(log).read_text(encoding="utf-8", errors="replace").strip()
+    if signals.last is not None and code == _FAILED:
+        # OpenSSH handles SIGINT and the like itself, and ends as after a lost connection.
+        return 128 + signals.last
     if message or code == _FAILED:
         print(_explained(message, instance), file=sys.stderr)
     return code if code >= 0 else 128 - code  # a shell's exit code for a signal

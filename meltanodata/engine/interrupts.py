@@ -27,11 +27,13 @@ class Interrupts:
 
     Attributes:
         came: whether there was one.
-        handed_on: whether there was one while the process was running. Both are final behind the block.
+        handed_on: whether there was one while the process was running.
+        last: the number of the last one that came; None if none did. All are final behind the block.
     """
 
     def __init__(self, numbers: Mapping[int, int]) -> None:
         self.came = self.handed_on = False
+        self.last: int | None = None
         self._numbers = numbers
         self._process: subprocess.Popen[Any] | None = None
         self._ready, self._over = Event(), Event()
@@ -50,7 +52,7 @@ class Interrupts:
         """Hand on what comes through a pipe, until its end."""
         while number := os.read(pipe, 1):
             if number[0] in self._numbers:
-                self.came = True
+                self.came, self.last = True, number[0]
                 self._ready.wait()
                 if self._process is not None and self._process.poll() is None:
                     self._process.send_signal(self._numbers[number[0]])

@@ -36,7 +36,12 @@ def tell(instances: Mapping[str, TenantInstance], before: Mapping[str, TenantSta
 def _log_ready(key: str, instance: TenantInstance, last_verify: str | None, verified: str) -> None:
     """A run that changes something on the droplet verifies it again, by another Command."""
     if last_verify is None:
-        pulumi.log.info(f"{key} is ready: {instance.url}. The admin's login: meltanodata credentials {key}", instance)
+        login = (
+            "The admin's login stays as it was"
+            if instance.keeps_login
+            else f"The admin's login: meltanodata credentials {key}"
+        )
+        pulumi.log.info(f"{key} is ready: {instance.url}. {login}", instance)
     elif verified != last_verify:
         pulumi.log.info(f"{key} is ready again: {instance.url}", instance)
 

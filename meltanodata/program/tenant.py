@@ -62,6 +62,8 @@ class TenantInstance(pulumi.ComponentResource):
     url: str
     verified: pulumi.Output[str]
     """Known once everything is done and was looked at."""
+    keeps_login: bool
+    """Whether the admin has the password from before an adoption, which the state does not have."""
     wiped: pulumi.Output[list[str]] | None
     """The wiping Command's id, and what it prints; None where there is nothing to wipe."""
     outputs: Mapping[str, pulumi.Output[Any]]
@@ -234,6 +236,7 @@ class TenantInstance(pulumi.ComponentResource):
         hooks.deletion.declares(record, cluster, verified)
 
         # Maintaining: Wipe database in Meltano demo instance
+        self.keeps_login = tenant.keeps_login
         self.wiped = None
         if tenant.demo:
             wiped = remote.run_once_for(

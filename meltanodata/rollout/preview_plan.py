@@ -124,6 +124,7 @@ def read(preview: Mapping[str, Any], before: StackState | None = None) -> Plan:
         UserError: the preview failed, with the engine's own errors; or it is no preview.
     """
     if errors := [message for line in preview.get("diagnostics") or [] if (message := error(line))]:
+        errors = [message for message in errors if not message.startswith(_PROGRAM_ENDED)] or errors
         raise UserError("The preview failed, so there is no plan:\n" + "\n".join(errors))
     steps = [_Step.of(step) for step in preview.get("steps") or []]
     root = next((step for step in steps if step.type == STACK), None)
@@ -163,6 +164,10 @@ def _left_alone(diagnostics: Iterable[Mapping[str, Any]]) -> tuple[LeftAlone, ..
             tenant, reason = warning
             reasons[tenant].append(reason)
     return tuple(LeftAlone(tenant=tenant, reasons=tuple(reasons[tenant])) for tenant in sorted(reasons))
+
+
+_PROGRAM_ENDED = "error: an unhandled error occurred: program exited with non-zero exit code"
+"""What the engine adds to the errors of a program that ended by them. It tells nothing new, and misleads."""
 
 
 def error(diagnostic: Mapping[str, Any]) -> str | None:
@@ -347,12 +352,31 @@ def _causes(steps: Iterable[_Step], *, explained: bool) -> Iterator[Reason]:
     """
     steps = [step for step in steps if step.type != TENANT]
     moved = any(step.type in _MACHINES and step.op != "update" for step in steps)
+    requested = any(_on_request(step) for step in steps)
     for step in sorted(steps, key=lambda step: urns.name_of(step.urn)):
         role = ROLES.get(step.type)
         if role is not None:
             yield from _at_digitalocean(step, role, moved=moved, explained=explained)
-        elif not explained and not moved:
-            yield Reason(what=f"the program declares {urns.name_of(step.urn)} differently")
+        elif not explained and not moved and not (requested and step.properties == ("triggers",)):
+            yield Reason(what=_elsewhere(step))
+
+
+def _on_request(step: _Step) -> bool:
+    """Whether a Command or a password is replaced although nothing in it differs, as `--replace` does."""
+    return step.op == "replace" and step.type not in ROLES and not step.properties
+
+
+def _elsewhere(step: _Step) -> str:
+    """What happens to a resource that is not at DigitalOcean, such as a Command."""
+    name = urns.name_of(step.urn)
+    match step.op:
+        case "create":
+            return f"{name} is missing"
+        case "delete":
+            return f"{name} is no longer wanted"
+        case "replace" if _on_request(step):
+            return f"{name} is replaced on request (--replace)"
+    return f"the program declares {name} differently"
 
 
 def _at_digitalocean(step: _Step, role: str, *, moved: bool, explained: bool) -> Iterator[Reason]:

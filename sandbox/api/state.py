@@ -7,13 +7,13 @@ import random
 import sqlite3
 from dataclasses import dataclass, field
 from operator import attrgetter
+from pathlib import Path
 from typing import TYPE_CHECKING, Generic, TypeVar
 
 from pydantic import TypeAdapter
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
-    from pathlib import Path
 
 
 def timestamp(moment: dt.datetime | None = None) -> str:
@@ -317,6 +317,10 @@ class State:
 
     def __init__(self, path: Path | str) -> None:
         """Open or make the file; `:memory:` keeps nothing."""
+        if path != ":memory:":
+            # It holds tokens and passwords; SQLite gives the files beside it the same mode.
+            Path(path).touch(mode=0o600)
+            Path(path).chmod(0o600)
         self._connection = sqlite3.connect(path)
         self._connection.execute("PRAGMA journal_mode = WAL")
         self._connection.execute("PRAGMA synchronous = OFF")

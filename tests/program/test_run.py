@@ -270,6 +270,18 @@ def test_a_tenant_is_ready_when_it_was_verified_and_a_wipe_is_told_once(
     assert lines == []
 
 
+def test_who_keeps_a_login_is_not_sent_to_a_command_that_does_not_have_it(
+    run: Callable[..., Recording], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    lines: list[str] = []
+    monkeypatch.setattr(pulumi.log, "info", lambda line, *_: lines.append(line))
+    run(held=[builders.accounts(droplets=(builders.droplet(),))])
+    assert sorted(lines) == [
+        "acme is ready: https://acme.meltanodata.com. The admin's login stays as it was",
+        "demo is ready: https://demo.meltanodata.com. The admin's login: meltanodata credentials demo",
+    ]
+
+
 def test_every_setting_that_is_missing_is_named(run: Callable[..., Recording]) -> None:
     said = refusal(run, settings=config(domain=None, project=None, tokens=None))
     assert len(said) == 5

@@ -28,6 +28,7 @@ COMMANDS = (
     "stack import",
     "stack init",
     "stack output",
+    "stack rm",
     "stack tag get",
     "state move",
     "state rename",

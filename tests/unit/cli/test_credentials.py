@@ -55,15 +55,17 @@ def test_a_login_that_is_not_made_yet(world: World) -> None:
 
 @pytest.mark.usefixtures("world")
 def test_a_tenant_that_there_is_not() -> None:
-    assert refused("acmee") == "there is no tenant acmee in the stack's state. Did you mean 'acme'?"
-    assert refused("--onepassword", "nobody") == "there is no tenant nobody in the stack's state."
+    assert refused("acmee") == "there is no tenant acmee in the state of prod. Did you mean 'acme'?"
+    assert refused("--onepassword", "nobody") == "there is no tenant nobody in the state of prod."
 
 
 def test_a_tenant_of_another_stack_is_found(world: World, tmp_path: Path) -> None:
     write_stack(tmp_path, "prod-2", database_teams=[{"name": "DBs 3"}])
     world.tenants("core", stack="prod-2")
     assert "core.meltanodata.com" in run("core").stdout
-    assert "there is no tenant core" in refused("core", "--stack", "prod")
+    assert refused("core", "--stack", "prod") == (
+        "there is no tenant core in the state of prod. It may be in prod-2: add --stack"
+    )
 
 
 def test_a_stack_that_was_never_applied_is_not_an_empty_one(world: World) -> None:

@@ -131,6 +131,26 @@ def test_a_client_that_fails_without_a_word_ends_with_doctor_too(
     assert capsys.readouterr().err.endswith("own code: meltanodata doctor acme --stack prod\n")
 
 
+def test_a_client_that_somebody_ended_is_no_failure_of_the_droplet(client: Path) -> None:
+    """OpenSSH handles Ctrl-C itself and ends with 255, as `logs -f` shows."""
+    script = f"""#!{sys.executable}
+import os, pathlib, signal
+signal.signal(signal.SIGINT, lambda *_: os._exit(255))
+pathlib.Path("{client}/waits").touch()
+signal.pause()
+"""
+    (client / "ssh").write_text(script)
+    code = (
+        "import sys; from pydantic import SecretStr; from meltanodata.droplet import openssh;"
+        " from tests.unit.doctor.samples import ACME; sys.exit(openssh.run(ACME, 22, SecretStr('x'), []))"
+    )
+    with subprocess.Popen([sys.executable, "-c", code], stderr=subprocess.PIPE) as process:
+        eventually((client / "waits").exists)
+        process.send_signal(signal.SIGINT)
+        _, said = process.communicate(timeout=60)
+    assert (process.returncode, said) == (130, b"")
+
+
 def test_something_pinned_that_is_no_host_key_is_nobody_to_sign_in_to(client: Path) -> None:
     with pytest.raises(UserError, match=r"acme: the stack has pinned 'x AAAA', which is not an SSH host.*doctor acme"):
         openssh.run(replace(ACME, host_key="x AAAA"), 22, PRIVATE, [])

@@ -260,6 +260,24 @@ def test_what_the_program_does_otherwise_than_before_is_the_reason_where_no_opti
     assert why(row(replaced("acme", "files", "stdin"))) == ["the program declares acme-files differently"]
 
 
+def test_a_replacement_on_request_is_the_reason_and_what_follows_from_it_is_none() -> None:
+    found = row(replaced("acme", "files"), replaced("acme", "verify", "triggers"))
+    assert why(found) == ["acme-files is replaced on request (--replace)"]
+
+
+def test_a_command_that_a_killed_run_did_not_get_to_is_missing() -> None:
+    assert why(row(child("create", "acme", "files", None, {"stdin": "x"}))) == ["acme-files is missing"]
+
+
+def test_a_program_that_ends_by_its_own_errors_adds_none() -> None:
+    ended = "error: an unhandled error occurred: program exited with non-zero exit code: 1"
+    lines = [{"severity": "error", "message": text} for text in ("error: tenants.yaml:1: x", ended)]
+    with pytest.raises(UserError, match=r"no plan:\nerror: tenants.yaml:1: x$"):
+        preview_plan.read({"diagnostics": lines})
+    with pytest.raises(UserError, match="unhandled error"):
+        preview_plan.read({"diagnostics": lines[1:]})
+
+
 def test_what_was_changed_by_hand_is_told_beside_the_option() -> None:
     found = row(
         component("update", "acme", options(), options(tls="self_signed")),

@@ -28,6 +28,14 @@ def test_objects_and_their_order_survive(tmp_path: Path) -> None:
         assert state.domains.get("d") == Domain("d", "t")
 
 
+def test_nobody_else_can_read_the_tokens_in_it(tmp_path: Path) -> None:
+    file = tmp_path / "state"
+    file.touch(mode=0o644)  # of an earlier version
+    with contextlib.closing(State(file)) as state:
+        state.domains.put(Domain("d", "t"))
+        assert {path.stat().st_mode & 0o777 for path in tmp_path.iterdir()} == {0o600}
+
+
 def test_what_was_not_committed_together_is_lost_together(tmp_path: Path) -> None:
     state = State(tmp_path / "state")
     state.records.put(record(1))
