@@ -14,6 +14,7 @@ import typer
 from meltanodata.cli.context import project
 from meltanodata.config import settings_loading
 from meltanodata.config.checks import Check
+from meltanodata.config.settings import LETS_ENCRYPT
 from meltanodata.config.settings_loading import ACCOUNT_KEY
 from meltanodata.engine import pulumi_cli
 from meltanodata.engine.instances import instances
@@ -80,7 +81,7 @@ class Account:
         from meltanodata.certificate import acme_server
 
         configured = fleet.stacks[0].certificate_renewal.directory
-        staging = dry_run and configured == acme_server.LETS_ENCRYPT
+        staging = dry_run and configured == LETS_ENCRYPT
         url = directory or (acme_server.LETS_ENCRYPT_STAGING if staging else configured)
         if not url.startswith("https://"):
             raise typer.BadParameter("the directory's URL has to begin with https://")

@@ -99,7 +99,10 @@ def fingerprint(certificate: str) -> str:
 
 def lifetime(certificate: str) -> Lifetime:
     """How long a certificate without problems is valid."""
-    leaf = _chain(certificate)[0]
+    return _lifetime(_chain(certificate)[0])
+
+
+def _lifetime(leaf: x509.Certificate) -> Lifetime:
     return Lifetime(leaf.not_valid_before_utc, leaf.not_valid_after_utc)
 
 
@@ -130,7 +133,7 @@ def described(certificate: str) -> Described | None:
             ", ".join(dict.fromkeys(str(name.value) for name in names)) or "nobody",
             f"{leaf.serial_number:x}",
             leaf.fingerprint(hashes.SHA256()).hex(),
-            Lifetime(leaf.not_valid_before_utc, leaf.not_valid_after_utc),
+            _lifetime(leaf),
         )
     except (pem.Damaged, *_UNREADABLE):
         return None

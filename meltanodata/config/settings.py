@@ -178,14 +178,17 @@ def _distinct(teams: tuple[DatabaseTeam, ...]) -> tuple[DatabaseTeam, ...]:
     return teams
 
 
+LETS_ENCRYPT = "https://acme-v02.api.letsencrypt.org/directory"
+
+
 class CertificateRenewal(_Frozen):
     """How `meltanodata certificate renew` gets the wildcard certificate."""
 
     directory: Annotated[str, Field(pattern=r"^https://[^\s]+$")] = Field(
-        default="https://acme-v02.api.letsencrypt.org/directory",
+        default=LETS_ENCRYPT,
         title="the https URL of an ACME server's directory",
         description="The ACME server that issues the wildcard certificate.",
-        examples=["https://acme-v02.api.letsencrypt.org/directory"],
+        examples=[LETS_ENCRYPT],
     )
     auto: bool = Field(
         default=False,
